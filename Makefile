@@ -1,0 +1,63 @@
+# Every target that needs the virtual environment makes it, or brings it up to date.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-long check format bench bench-quick build lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(INSTALLED) ## make .venv with the pinned packages (PYTHON=python3.12 to choose one)
+
+demo: $(INSTALLED) ## sync a sample dataset from a local S3 server
+	$(PY) -m asyncsync demo
+
+test: $(INSTALLED) ## run the tests, less those that take minutes
+	$(PY) -m pytest -m "not long"
+
+test-long: $(INSTALLED) ## run the tests that take minutes
+	$(PY) -m pytest -m long
+
+check: $(INSTALLED) ## lint, formatting and types
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+format: $(INSTALLED) ## format the code and mend what lint can mend
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+bench: $(INSTALLED) ## run all benchmarks
+	$(PY) -m benchmarks
+
+bench-quick: $(INSTALLED) ## run the benchmarks on small data
+	$(PY) -m benchmarks --quick
+
+build: $(INSTALLED) ## build the wheel and the sdist into dist/
+	rm -rf dist
+	$(PY) -m build --no-isolation
+
+# The oldest supported Python resolves, since its pins suit the newer ones as well.
+lock: $(INSTALLED) ## pin requirements-dev.txt anew (ARGS=--upgrade for the newest versions)
+	@$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "The lock needs a .venv of Python 3.11.")'
+	$(PY) -m dependency_groups dev --output $(VENV)/dev.in
+	CUSTOM_COMPILE_COMMAND="make lock" $(PY) -m piptools compile --quiet $(ARGS) \
+		--generate-hashes --strip-extras --allow-unsafe --no-build-isolation --no-emit-options \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--extra demo --output-file requirements-dev.txt pyproject.toml $(VENV)/dev.in
+
+clean: ## remove what builds and tools left behind, but not .venv or downloads/
+	rm -rf build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find asyncsync benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A venv without pip is one whose making was cut short: it is made again.
+$(INSTALLED): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: set PYTHON=...")'
+	test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,41 @@
+"""Bring a local folder in step with a Cloudflare R2 (S3-compatible) bucket of Parquet files."""
+
+from asyncsync.api import Plan, plan, run, stream, sync, verify
+from asyncsync.errors import (
+    AsyncSyncError,
+    ConfigError,
+    DestinationError,
+    SourceError,
+    TransferError,
+)
+from asyncsync.interfaces import Observer, SilentObserver
+from asyncsync.model import Downloaded, Failed, Outcome, Reason, RemoteObject, Transfer, UpToDate
+from asyncsync.report import Report, Tally
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncSyncError",
+    "ConfigError",
+    "DestinationError",
+    "Downloaded",
+    "Failed",
+    "Observer",
+    "Outcome",
+    "Plan",
+    "Reason",
+    "RemoteObject",
+    "Report",
+    "SilentObserver",
+    "SourceError",
+    "Tally",
+    "Transfer",
+    "TransferError",
+    "UpToDate",
+    "__version__",
+    "plan",
+    "run",
+    "stream",
+    "sync",
+    "verify",
+]

@@ -1,0 +1,215 @@
+"""The command line: arguments in, text or JSON out, and an exit code.
+
+0  everything selected is in step          4  the remote side ended the run
+1  some objects failed                     5  the local side ended the run
+2  usage or settings                       6  another run holds the destination
+3  keys were skipped, all others are done  130, 143  interrupted, terminated
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio import CancelScope
+
+from asyncsync import __version__, api, pipeline, settings
+from asyncsync.concurrently import task_group
+from asyncsync.disk import Folder
+from asyncsync.errors import AsyncSyncError, ConfigError
+from asyncsync.interfaces import Observers
+from asyncsync.report import Report, printed
+from asyncsync.screen import JsonLines, Text
+from asyncsync.settings import Options, Settings, parse_option
+
+if TYPE_CHECKING:
+    from asyncsync.progress import Bars, Lines
+
+COMMANDS: dict[str, api.Command] = {
+    "sync": pipeline.sync,
+    "plan": pipeline.plan,
+    "verify": pipeline.verify,
+}
+
+_HANGUP = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set[signal.Signals]()
+
+_HELP = """\
+commands:
+  sync      list, compare, download, validate, report (the default)
+  plan      the same without a download: what, how much, does it fit
+  verify    HEAD what is on disk: present, size, version; changes nothing
+  demo      a throw-away S3 server, a sample data set, a real sync
+
+exit codes:
+  0  everything selected is present and validated
+  1  some objects failed; all others were done
+  2  usage or configuration
+  3  keys were skipped (unsafe, colliding, gone); all others were done
+  4  the remote side ended the run: credentials, bucket, listing, TLS, network
+  5  the local side ended the run: disk full, not writable
+  6  another run holds the destination
+  130, 143  interrupted, terminated
+
+Every option can be set as ASYNCSYNC_<NAME> as well, in the environment or in the env file.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the arguments say and return the exit code."""
+    arguments = _parser().parse_intermixed_args(argv)
+    command, *prefixes = arguments.words or ["sync"]
+    if command not in {*COMMANDS, "demo"}:
+        command, prefixes = "sync", arguments.words
+    try:
+        given = _given(arguments)
+        if command == "demo":
+            from asyncsync.demo import demo  # needs the extra of that name
+
+            return demo(Path(arguments.dest or "downloads/demo"), keep=arguments.keep)
+        found, options = settings.load(arguments.env_file, given=given)
+        _log(arguments)
+    except ConfigError as error:
+        printed(f"asyncsync: {error}", sys.stderr)
+        return error.exit_code
+    run = partial(_run, command, prefixes, found, options, arguments)
+    return anyio.run(run, backend_options={"use_uvloop": api.HAS_UVLOOP})
+
+
+async def _run(
+    command: str,
+    prefixes: Sequence[str],
+    found: Settings,
+    options: Options,
+    arguments: argparse.Namespace,
+) -> int:
+    """Do the command, tell about it, and return the exit code."""
+    figures = Report()
+    error = ""
+    exit_code: int | None = None
+    started = time.monotonic()
+    with _progress(arguments) as progress:
+        say = progress.say if progress else printed
+        teller = (
+            JsonLines(command, figures)
+            if arguments.json
+            else Text(
+                command,
+                figures,
+                Folder(options.dest),
+                say,
+                verbose=arguments.verbose,
+                quiet=arguments.quiet,
+            )
+        )
+        if not (arguments.json or arguments.quiet):
+            say(f"{command}: {found.bucket} at {found.endpoint_url} -> {options.dest}", sys.stdout)
+        observer = Observers(figures, *([progress] if progress else []), teller)
+        async with task_group() as group:
+            caught = _cancel_on_signals(group.cancel_scope)
+            try:
+                await api.perform(COMMANDS[command], found, options, prefixes, observer)
+            except AsyncSyncError as ended_by:
+                error, exit_code = str(ended_by), ended_by.exit_code
+    figures.seconds = time.monotonic() - started
+    if caught:
+        error, exit_code = f"stopped by {caught[0].name}", 128 + caught[0]
+    elif exit_code is None:
+        exit_code = figures.exit_code
+    teller.closing(exit_code, error)
+    return exit_code
+
+
+def _cancel_on_signals(scope: CancelScope) -> list[signal.Signals]:
+    """Cancel the scope on the first signal, end the process on the second.
+
+    Returns the signals that were caught, a list that fills when one comes.
+    """
+    caught: list[signal.Signals] = []
+
+    def on_signal(number: signal.Signals) -> None:
+        if caught:
+            os._exit(128 + number)  # somebody is in a hurry; unfinished files are found next time
+        caught.append(number)
+        scope.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, *_HANGUP):
+        with suppress(NotImplementedError):  # Windows: an interrupt ends the process there
+            asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
+    return caught
+
+
+def _progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | Lines | None]":
+    """Return bars in a terminal, lines without one, nothing if that is wanted."""
+    if arguments.quiet or arguments.no_progress:
+        return nullcontext()
+    from asyncsync.progress import Bars, Lines  # imports tqdm, which a quiet run does not need
+
+    dumb = os.environ.get("TERM") == "dumb"
+    return Bars(sys.stderr) if sys.stderr.isatty() and not dumb else Lines(sys.stderr)
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the options that were given as arguments, by field name; None for the others."""
+    given: dict[str, object] = {
+        "include": tuple(arguments.include) if arguments.include else None,
+        "exclude": tuple(arguments.exclude) if arguments.exclude else None,
+    }
+    for name in ("dest", "workers", "max_workers", "validate", "attempts"):
+        text = getattr(arguments, name)
+        try:
+            given[name] = None if text is None else parse_option(name, text)
+        except ValueError as error:
+            raise ConfigError(f"--{name.replace('_', '-')}: {error}") from None
+    return given
+
+
+def _log(arguments: argparse.Namespace) -> None:
+    """Write the log to the file that was asked for; retries and pauses are told there."""
+    if not arguments.log_file:
+        return
+    try:
+        handler = logging.FileHandler(arguments.log_file, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--log-file: {arguments.log_file}: {error.strerror}") from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("asyncsync")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="asyncsync",
+        usage="asyncsync [sync|plan|verify|demo] [PREFIX ...] [options]",
+        description="Bring a local folder in step with an R2 (S3-compatible) bucket.",
+        epilog=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("words", nargs="*", metavar="PREFIX", help="key prefixes; without one, the whole bucket")
+    add("--dest", metavar="DIR", help="the local folder (default: downloads)")
+    add("--env-file", metavar="FILE", type=Path, help="where settings are (default: ./.env)")
+    add("--include", metavar="GLOB", action="append", help="keys that count (default: *.parquet)")
+    add("--exclude", metavar="GLOB", action="append", help="keys that do not count")
+    add("--workers", metavar="N", help="requests for objects in flight, or auto (default)")
+    add("--max-workers", metavar="N", help="the most that auto may find (default: 256)")
+    add("--validate", metavar="HOW", help="by head (default), or by the response alone")
+    add("--attempts", metavar="N", help="tries of a request before its object fails (default: 8)")
+    add("--json", action="store_true", help="one JSON object a line on standard output")
+    add("--quiet", action="store_true", help="print failures only")
+    add("--verbose", action="store_true", help="name every object")
+    add("--no-progress", action="store_true", help="no bars and no progress lines")
+    add("--log-file", metavar="FILE", help="append a log of retries and outcomes to FILE")
+    add("--keep", action="store_true", help="demo: keep the server until Ctrl-C")
+    add("--version", action="version", version=f"asyncsync {__version__}")
+    return parser

@@ -1,0 +1,93 @@
+"""A page of the listing against the disk: what to fetch, what is in step, what is refused.
+
+| at the path                             | outcome                          |
+|-----------------------------------------|----------------------------------|
+| nothing, or a symbolic link             | Transfer, missing                |
+| a file of another size                  | Transfer, size differs           |
+| a file older than the object            | Transfer, newer                  |
+| a file of the size, as old or younger   | UpToDate                          |
+| a folder                                | Failed, KeyCollisionError        |
+| a FIFO, a socket, a device              | Failed, LocalFileError           |
+| no safe path for the key                | Failed, UnsafeKeyError           |
+"""
+
+import re
+from collections.abc import Sequence
+from fnmatch import translate
+
+from asyncsync.directory import LocalFile
+from asyncsync.disk import Folder
+from asyncsync.errors import KeyCollisionError, LocalFileError, UnsafeKeyError
+from asyncsync.keys import local_path
+from asyncsync.model import Compared, Failed, Reason, RemoteObject, Transfer, UpToDate
+
+_SECOND = 1_000_000_000
+
+
+class Selection:
+    """Which keys count, on both sides: those that match a glob of `include` and none of `exclude`.
+
+    `*` matches `/` as well. Folder markers, which end in `/`, never count.
+    """
+
+    def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
+        self._include = _any_of(include)
+        self._exclude = _any_of(exclude) if exclude else None
+
+    def __call__(self, key: str) -> bool:
+        """Return whether the key counts."""
+        return (
+            self._include.match(key) is not None
+            and not (self._exclude and self._exclude.match(key))
+            and not key.endswith("/")
+        )
+
+
+def _any_of(globs: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(translate(glob) for glob in globs))
+
+
+async def compare(objects: Sequence[RemoteObject], folder: Folder) -> Compared:
+    """Compare the objects with what lies at their paths."""
+    compared = Compared([], [], [])
+    paths: list[tuple[str, ...]] = []
+    safe: list[RemoteObject] = []
+    for remote in objects:
+        try:
+            paths.append(local_path(remote.key))
+            safe.append(remote)
+        except UnsafeKeyError as error:
+            compared.refused.append(Failed(remote, error))
+    files = await folder.look_up(paths)
+    for remote, path, file in zip(safe, paths, files, strict=True):
+        if file is not None and file.kind != "file":
+            compared.refused.append(Failed(remote, _in_the_way(remote, file)))
+        elif reason := why(remote, file):
+            compared.transfers.append(Transfer(remote, path, reason))
+        else:
+            compared.up_to_date.append(UpToDate(remote))
+    return compared
+
+
+def why(remote: RemoteObject, file: LocalFile | None) -> Reason | None:
+    """Return why the object is to be fetched, None if the file is in step with it."""
+    if file is None:
+        return Reason.MISSING
+    if file.size != remote.size:
+        return Reason.SIZE_DIFFERS
+    if remote.modified_ns > file.modified_ns and not _same_time(remote, file):
+        return Reason.NEWER
+    return None
+
+
+def _same_time(remote: RemoteObject, file: LocalFile) -> bool:
+    """Return whether the file has the object's time as a coarse file system keeps it."""
+    return any(
+        file.modified_ns == remote.modified_ns // grain * grain for grain in (_SECOND, 2 * _SECOND)
+    )
+
+
+def _in_the_way(remote: RemoteObject, file: LocalFile) -> KeyCollisionError | LocalFileError:
+    if file.kind == "folder":
+        return KeyCollisionError(remote.key, "a folder has its path")
+    return LocalFileError(remote.key, "its path holds something that is neither file nor folder")

@@ -1,0 +1,29 @@
+"""Structured concurrency with plain errors.
+
+A task group raises what went wrong in a group of exceptions. Whoever waits for the work wants to
+know what went wrong, not how the work was divided, so here the first error is raised by itself.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.abc import TaskGroup
+
+
+@asynccontextmanager
+async def task_group() -> AsyncIterator[TaskGroup]:
+    """Open a task group; the first error cancels its tasks and is raised by itself."""
+    try:
+        async with anyio.create_task_group() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        first = errors.exceptions[0]
+        raise first from first.__cause__
+
+
+async def together(*calls: Callable[[], Coroutine[object, object, None]]) -> None:
+    """Run the calls side by side until all have ended; the first error cancels the others."""
+    async with task_group() as group:
+        for call in calls:
+            group.start_soon(call)

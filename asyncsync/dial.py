@@ -1,0 +1,213 @@
+"""How a connection to the endpoint comes about: names, proxies, TLS, and what fails on the way."""
+
+import asyncio
+import base64
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from aiohappyeyeballs import start_connection
+
+from asyncsync.errors import (
+    AsyncSyncError,
+    ConfigError,
+    ConnectionLostError,
+    NetworkError,
+    TLSError,
+)
+from asyncsync.wire import Connection, encode_head
+
+_CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "SSL_CERT_FILE")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_UNKNOWN_NAME: Final = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+_HAPPY_EYEBALLS_DELAY: Final = 0.25
+"""Seconds that one address family gets before the other is tried beside it."""
+
+
+def tls_context() -> ssl.SSLContext:
+    """Return a context that verifies certificates and host names.
+
+    The authorities are those of AWS_CA_BUNDLE or SSL_CERT_FILE, the first that is set (a file, or a
+    directory as OpenSSL hashes it), otherwise the system's.
+
+    Raises:
+        ConfigError: the file cannot be read or holds no certificate.
+    """
+    for variable in _CA_VARIABLES:
+        path = os.environ.get(variable)
+        if path:
+            try:
+                context = _context_with(path)
+            except OSError as error:
+                reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else error
+                raise ConfigError(f"{variable} names {path!r}, unusable: {reason}") from error
+            break
+    else:
+        context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _context_with(path: str) -> ssl.SSLContext:
+    if os.path.isdir(path):
+        os.listdir(path)  # OpenSSL looks into it later, and says nothing when it cannot
+        return ssl.create_default_context(capath=path)
+    return ssl.create_default_context(cafile=path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Proxy:
+    host: str
+    port: int
+    peer: str
+    authorization: str = field(repr=False)
+
+
+class Dialer:
+    """Opens connections to one origin, through a proxy where the environment asks for one.
+
+    Args:
+        endpoint: `scheme://host[:port]`.
+        ssl_context: for https; `tls_context()` unless given.
+        timeout: seconds for name look-up, connection, proxy and TLS handshake together.
+
+    Raises:
+        ConfigError: the endpoint, HTTPS_PROXY or the file of authorities is unusable.
+    """
+
+    def __init__(
+        self, endpoint: str, *, ssl_context: ssl.SSLContext | None, timeout: float
+    ) -> None:
+        parts = _split(endpoint, "the endpoint")
+        self._hostname, self._port, self._peer = _address(parts)
+        self._timeout = timeout
+        self._context: ssl.SSLContext | None = None
+        self._proxy: _Proxy | None = None
+        if parts.scheme == "https":
+            self._context = ssl_context or tls_context()
+            self._proxy = _proxy_for(self._hostname)
+        default = self._port == _DEFAULT_PORTS[parts.scheme]
+        self.host = self._peer.removesuffix(f":{self._port}") if default else self._peer
+        """The value of the Host header."""
+
+    async def dial(self, on_lost: Callable[[Connection], None]) -> Connection:
+        """Open a connection; `on_lost` is called when it is gone.
+
+        Raises:
+            NetworkError: the host is not known, or the proxy refuses.
+            TLSError: the certificate or the TLS version is not acceptable.
+            ConnectionLostError: any other failure.
+        """
+        proxy, context = self._proxy, self._context
+        peer = f"{self._peer} through the proxy {proxy.peer}" if proxy else self._peer
+        connection = Connection(peer, on_lost)
+        try:
+            async with asyncio.timeout(self._timeout):
+                if proxy is None or context is None:
+                    await _open(connection, self._hostname, self._port, context)
+                else:
+                    await _open(connection, proxy.host, proxy.port, None)
+                    await self._pass(connection, proxy, context)
+        except BaseException as error:
+            if connection.opened:
+                connection.abort()
+            if isinstance(error, TimeoutError):
+                message = f"no connection to {peer} within {self._timeout:g} s"
+                raise ConnectionLostError(message) from error
+            if isinstance(error, OSError):
+                raise _translated(error, peer) from error
+            raise
+        return connection
+
+    async def _pass(self, connection: Connection, proxy: _Proxy, context: ssl.SSLContext) -> None:
+        """Turn a connection to the proxy into a TLS connection to the origin."""
+        lines = [f"CONNECT {self._peer} HTTP/1.1", f"Host: {self._peer}"]
+        if proxy.authorization:
+            lines.append(f"Proxy-Authorization: {proxy.authorization}")
+        await connection.exchange(encode_head(lines), bodiless=True)
+        if not 200 <= connection.status < 300:
+            hint = " (it asks for a user and a password)" if connection.status == 407 else ""
+            message = f"the proxy {proxy.peer} refuses {self._peer}: {connection.status}{hint}"
+            raise NetworkError(message)
+        if connection.error is not None:
+            raise connection.error
+        transport = await asyncio.get_running_loop().start_tls(
+            connection.transport, connection, context, server_hostname=self._hostname
+        )
+        if transport is None:
+            raise ConnectionResetError("lost after the TLS handshake")
+        connection.connection_made(transport)
+
+
+async def _open(
+    connection: Connection, host: str, port: int, context: ssl.SSLContext | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # uvloop's create_connection knows no happy eyeballs.
+    sock = await start_connection(addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY)
+    try:
+        await loop.create_connection(
+            lambda: connection, sock=sock, ssl=context, server_hostname=host if context else None
+        )
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _split(url: str, name: str) -> SplitResult:
+    """Split a URL whose text may hold a password, and so stays out of the error."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in _DEFAULT_PORTS and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:  # about the port or a bracket
+        pass
+    raise ConfigError(f"{name} is not a URL such as https://host:port")
+
+
+def _address(parts: SplitResult) -> tuple[str, int, str]:
+    """Return host, port, and both as one text."""
+    host = parts.hostname or ""
+    port = parts.port or _DEFAULT_PORTS[parts.scheme]
+    return host, port, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _proxy_for(host: str) -> _Proxy | None:
+    if not (os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY")):
+        return None
+    from urllib.request import getproxies, proxy_bypass  # slow to import, rarely needed
+
+    url = getproxies().get("https", "")
+    if not url or proxy_bypass(host):
+        return None
+    parts = _split(url if "://" in url else f"http://{url}", "HTTPS_PROXY")
+    if parts.scheme != "http":
+        raise ConfigError("HTTPS_PROXY: only proxies that are spoken to in http:// are supported")
+    authorization = ""
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = "Basic " + base64.b64encode(user.encode()).decode()
+    return _Proxy(*_address(parts), authorization)
+
+
+def _translated(error: OSError, peer: str) -> AsyncSyncError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return TLSError(
+            f"the certificate of {peer} is not acceptable: {error.verify_message}. If its authority"
+            " is your own, name the authority's file in AWS_CA_BUNDLE or SSL_CERT_FILE"
+        )
+    if isinstance(error, ssl.SSLError) and _is_refusal(error.reason or ""):
+        return TLSError(f"{peer} and this machine do not agree on TLS: {error.reason}")
+    if isinstance(error, socket.gaierror) and error.errno in _UNKNOWN_NAME:
+        return NetworkError(f"the host of {peer} is not known: {error.strerror}")
+    return ConnectionLostError(f"no connection to {peer}: {error.strerror or error}")
+
+
+def _is_refusal(reason: str) -> bool:
+    """Whether the sides will never agree: no common version, a host not served, no TLS at all."""
+    return any(word in reason for word in ("VERSION", "PROTOCOL", "HANDSHAKE_FAILURE"))

@@ -1,0 +1,119 @@
+"""A folder that is reached without following a symbolic link.
+
+Every step opens one name relative to the folder above it, so that a link cannot lead a read or a
+write out of the destination, not even one that is put there between two steps. Where the system
+cannot open relative to a folder (Windows), each step is checked and then named by its path.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+_RELATIVE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+_OPEN_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """What lies at a path."""
+
+    size: int
+    """Bytes."""
+    modified_ns: int
+    """Nanoseconds since the epoch."""
+    kind: str = "file"
+    """`file`, `folder` or `special`: a FIFO, a socket or a device."""
+
+
+class Directory:
+    """An open folder; a context manager that closes it. All calls block."""
+
+    __slots__ = ("_base", "_fd")
+
+    def __init__(self, path: str, flags: int = os.O_RDONLY, dir_fd: int | None = None) -> None:
+        self._base, self._fd = path, None
+        if _RELATIVE:
+            self._base, self._fd = "", os.open(path, flags, dir_fd=dir_fd)
+        elif not os.path.isdir(path):
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+
+    @classmethod
+    def walk(cls, root: str, names: Iterable[str], *, create: bool = False) -> Self:
+        """Open the folder below `root` that the names lead to, making what is missing if asked.
+
+        Raises:
+            OSError: ELOOP where a symbolic link is in the way, ENOTDIR where something else is,
+                FileNotFoundError where a folder is missing and none is made.
+        """
+        here = cls(root)
+        try:
+            for name in names:
+                deeper = here._enter(name, create=create)
+                here.close()
+                here = deeper
+        except BaseException:
+            here.close()
+            raise
+        return here
+
+    def _enter(self, name: str, *, create: bool) -> Self:
+        try:
+            self._refuse_link(name, always=not _RELATIVE)
+            return self._open(name)
+        except FileNotFoundError:
+            if not create:
+                raise
+            with suppress(FileExistsError):  # another worker was faster
+                os.mkdir(os.path.join(self._base, name), dir_fd=self._fd)
+            return self._open(name)
+        except NotADirectoryError:
+            self._refuse_link(name)
+            raise
+
+    def _open(self, name: str) -> Self:
+        return type(self)(os.path.join(self._base, name), _OPEN_FOLDER, self._fd)
+
+    def _refuse_link(self, name: str, *, always: bool = True) -> None:
+        """Raise ELOOP where the name is a link: systems differ in what opening one raises."""
+        if always and stat.S_ISLNK(self._stat(name).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+
+    def _stat(self, name: str) -> os.stat_result:
+        return os.stat(os.path.join(self._base, name), dir_fd=self._fd, follow_symlinks=False)
+
+    def look_up(self, name: str) -> LocalFile | None:
+        """Return what lies here under the name; None for nothing, and for a symbolic link."""
+        try:
+            found = self._stat(name)
+        except OSError:
+            return None
+        if stat.S_ISREG(found.st_mode):
+            return LocalFile(found.st_size, found.st_mtime_ns)
+        if stat.S_ISLNK(found.st_mode):
+            return None
+        return LocalFile(0, 0, "folder" if stat.S_ISDIR(found.st_mode) else "special")
+
+    def receive(self, path: str, name: str) -> None:
+        """Rename the file at `path` to the name in this folder, in place of what has that name."""
+        os.replace(path, os.path.join(self._base, name), dst_dir_fd=self._fd)
+
+    def close(self) -> None:
+        """Close the folder."""
+        if self._fd is not None:
+            os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

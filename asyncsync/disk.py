@@ -1,0 +1,221 @@
+"""The local wall: the destination folder and the unfinished files in it.
+
+    destination/
+      1hz/2026/a.parquet          published: complete, validated, with the object's time
+      .asyncsync/lock             held by the one run that writes
+      .asyncsync/parts/<hash>     unfinished, private to one transfer
+
+A path changes only by the rename of a finished part file.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+import aiofiles
+from anyio import to_thread
+
+from asyncsync import lock
+from asyncsync.directory import Directory, LocalFile
+from asyncsync.errors import DestinationError, DiskFullError, KeyCollisionError, LocalFileError
+from asyncsync.keys import STATE_DIR, shown
+from asyncsync.model import Transfer
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_GONE = {errno.EROFS, errno.ESTALE, errno.ENODEV}
+
+
+class Writer(Protocol):
+    """What takes blocks, one after the other."""
+
+    async def write(self, block: bytes, /) -> int:
+        """Write the whole block."""
+
+
+class Folder:
+    """The destination. Reading needs nothing; writing needs `writing()`, which takes the lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(os.path.realpath(path))
+        self._root = str(self.path)
+        self._parts = self.path / STATE_DIR / "parts"
+
+    # reading ------------------------------------------------------------------------------------
+
+    async def look_up(self, paths: Sequence[tuple[str, ...]]) -> list[LocalFile | None]:
+        """Return what lies at each path, None where there is nothing. One thread hop for all."""
+        return await to_thread.run_sync(self._look_up, paths)
+
+    def _look_up(self, paths: Sequence[tuple[str, ...]]) -> list[LocalFile | None]:
+        found: list[LocalFile | None] = []
+        parents: tuple[str, ...] | None = None
+        directory: Directory | None = None
+        try:
+            for path in paths:
+                if path[:-1] != parents:  # neighbours in a listing mostly share their folder
+                    if directory:
+                        directory.close()
+                    parents = path[:-1]
+                    directory = self._open(parents)
+                found.append(directory.look_up(path[-1]) if directory else None)
+        finally:
+            if directory:
+                directory.close()
+        return found
+
+    def _open(self, parents: tuple[str, ...]) -> Directory | None:
+        try:
+            return Directory.walk(self._root, parents)
+        except OSError:
+            return None  # nothing can lie there; publishing will say if it cannot be made either
+
+    async def count(self, matches: Callable[[str], bool]) -> dict[str, int]:
+        """Return how many files with a matching key each top-level prefix has here."""
+        return await to_thread.run_sync(self._count, matches)
+
+    def _count(self, matches: Callable[[str], bool]) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        pending = [("", self._root)]
+        while pending:
+            base, directory = pending.pop()
+            # A folder that is missing or cannot be read holds no file that anybody could use.
+            with suppress(OSError), os.scandir(directory) as entries:
+                for entry in entries:
+                    key = base + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        if key != STATE_DIR:
+                            pending.append((key + "/", entry.path))
+                    elif matches(key) and entry.is_file(follow_symlinks=False):
+                        top = key[: key.find("/") + 1]
+                        counts[top] = counts.get(top, 0) + 1
+        return counts
+
+    def free_bytes(self) -> int:
+        """Return how many bytes the destination's disk has left."""
+        nearest = self.path
+        while not nearest.exists():
+            nearest = nearest.parent
+        return shutil.disk_usage(nearest).free
+
+    # writing ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Make the folder, hold its lock, and clear away what a killed run left unfinished.
+
+        Raises:
+            LockHeldError: another run holds it.
+            DestinationError: it cannot be made or written.
+        """
+        with ExitStack() as holding:
+            with self._ends_the_run():
+                if self.path.exists() and not self.path.is_dir():
+                    raise DestinationError(f"{self.path}: is not a folder; choose another --dest")
+                self.path.mkdir(parents=True, exist_ok=True)
+                state = self._parts.parent
+                if state.is_symlink():
+                    raise DestinationError(f"{state}: is a symbolic link; remove it")
+                state.mkdir(mode=0o700, exist_ok=True)
+                holding.enter_context(lock.held(state / "lock"))
+                shutil.rmtree(self._parts, ignore_errors=True)
+                self._parts.mkdir(mode=0o700)
+            yield
+
+    async def publish(self, transfer: Transfer, content: bytes) -> None:
+        """Write a validated file as a whole and give it its name. One thread hop for all of it.
+
+        Raises:
+            TransferError: this path cannot be written.
+            DestinationError: no path can.
+        """
+        await to_thread.run_sync(self._publish_whole, transfer, content)
+
+    def _publish_whole(self, transfer: Transfer, content: bytes) -> None:
+        with self._translated(transfer), self._part(transfer) as part:
+            with open(part, "xb", buffering=0) as file:
+                rest = memoryview(content)
+                while rest:
+                    rest = rest[file.write(rest) :]
+            self._give_name(transfer, part)
+
+    @asynccontextmanager
+    async def part_file(self, transfer: Transfer) -> AsyncIterator["PartFile"]:
+        """Open an unfinished file; afterwards it has its final name, or it is gone.
+
+        Raises:
+            TransferError, DestinationError: as for `publish`.
+        """
+        with self._translated(transfer), self._part(transfer) as part:
+            async with aiofiles.open(part, "xb") as file:
+                await file.truncate(transfer.remote.size)
+            yield PartFile(part)
+            await to_thread.run_sync(self._give_name, transfer, part)
+
+    @contextmanager
+    def _part(self, transfer: Transfer) -> Iterator[str]:
+        part = str(self._parts / hashlib.sha256(os.fsencode(transfer.remote.key)).hexdigest())
+        try:
+            yield part
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(part)
+            raise
+
+    def _give_name(self, transfer: Transfer, part: str) -> None:
+        if modified_ns := transfer.remote.modified_ns:
+            os.utime(part, ns=(modified_ns, modified_ns))
+        *parents, name = transfer.path
+        with Directory.walk(self._root, parents, create=True) as directory:
+            directory.receive(part, name)
+
+    @contextmanager
+    def _ends_the_run(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._destination_error(error) from error
+
+    @contextmanager
+    def _translated(self, transfer: Transfer) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL | _GONE or not self._parts.is_dir():
+                raise self._destination_error(error) from error
+            key, path = transfer.remote.key, shown(str(self.path.joinpath(*transfer.path)))
+            match error.errno:
+                case errno.EISDIR | errno.ENOTEMPTY | errno.EEXIST:
+                    raise KeyCollisionError(key, f"{path}: a folder has that name") from error
+                case errno.ENOTDIR:
+                    raise KeyCollisionError(
+                        key, f"{path}: a file stands where one of its folders is needed"
+                    ) from error
+                case errno.ELOOP:
+                    raise LocalFileError(
+                        key, f"{path}: a symbolic link stands where one of its folders is needed"
+                    ) from error
+                case _:
+                    raise LocalFileError(key, f"{path}: {error.strerror or error}") from error
+
+    def _destination_error(self, error: OSError) -> DestinationError:
+        kind = DiskFullError if error.errno in _FULL else DestinationError
+        return kind(f"{shown(str(self.path))}: {error.strerror or error}")
+
+
+class PartFile:
+    """An unfinished file of its final size, written in any order."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    @asynccontextmanager
+    async def at(self, offset: int) -> AsyncIterator[Writer]:
+        """Open the file for writing from `offset` on; closed, all that was written has arrived."""
+        async with aiofiles.open(self._path, "r+b") as file:
+            await file.seek(offset)
+            yield file

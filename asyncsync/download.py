@@ -1,0 +1,158 @@
+"""One transfer becomes one validated, published file.
+
+    small     one request, and the file is written as a whole
+    large     parts, fetched side by side into an unfinished file
+    both      HEAD beside the GET; only when all agree does the file get its name
+
+What fails for a passing reason is tried again, a part from where it broke off. Every request names
+the listed version; when the bucket holds another one by now, the transfer starts again with that.
+"""
+
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from functools import partial
+
+from asyncsync import validate
+from asyncsync.concurrently import together
+from asyncsync.disk import Folder, PartFile
+from asyncsync.errors import IntegrityError, RemoteChangedError, VanishedError
+from asyncsync.interfaces import Observer, Store
+from asyncsync.model import Downloaded, RemoteObject, Transfer
+from asyncsync.pace import Pace, Tries
+
+SMALL = 256 * 1024
+"""Bytes up to which an object is held in memory and written at once."""
+PART = 8 * 1024 * 1024
+"""Bytes of one ranged request."""
+STARTS = 3
+"""How often a transfer is started when its object changes or does not arrive as promised."""
+
+
+class Downloader:
+    """Downloads transfers for one run; any number of them side by side."""
+
+    def __init__(
+        self, store: Store, folder: Folder, pace: Pace, observer: Observer, *, with_head: bool
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._pace = pace
+        self._observer = observer
+        self._with_head = with_head
+
+    async def download(self, transfer: Transfer) -> Downloaded:
+        """Fetch, validate and publish one object.
+
+        Raises:
+            TransferError: this object could not be had; its file is what it was before.
+            SourceError, DestinationError: no object can.
+        """
+        started = time.monotonic()
+        tries = self._pace.tries(transfer.remote.key)
+        for starts_left in reversed(range(STARTS)):
+            try:
+                await self._attempt(transfer, tries)
+                break
+            except (IntegrityError, RemoteChangedError):
+                if not starts_left:
+                    raise
+                transfer = replace(
+                    transfer, remote=await self._listed_again(transfer.remote, tries)
+                )
+        return Downloaded(transfer, tries.most, time.monotonic() - started)
+
+    async def _attempt(self, transfer: Transfer, tries: Tries) -> None:
+        if transfer.remote.size <= SMALL:
+            await self._fetch_small(transfer, tries)
+        else:
+            await self._fetch_large(transfer, tries)
+
+    async def _listed_again(self, remote: RemoteObject, tries: Tries) -> RemoteObject:
+        page = await tries.run(partial(self._store.list_page, remote.key))
+        for found in page.objects:
+            if found.key == remote.key:
+                return found
+        raise VanishedError(remote.key, "deleted since it was listed")
+
+    # small --------------------------------------------------------------------------------------
+
+    async def _fetch_small(self, transfer: Transfer, tries: Tries) -> None:
+        remote = transfer.remote
+        content = b""
+
+        async def get() -> None:
+            nonlocal content
+            content = await tries.run(partial(self._read, remote))
+
+        async with self._pace.slot:
+            if self._with_head:
+                await together(get, partial(validate.head_agrees, remote, self._store, tries))
+            else:
+                await get()
+            validate.arrived(remote, len(content))
+            self._pace.received(len(content))
+            await self._folder.publish(transfer, content)
+
+    async def _read(self, remote: RemoteObject) -> bytes:
+        async with self._store.get(remote) as body:
+            validate.agree(remote, body.head, "GET")
+            return await body.read()
+
+    # large --------------------------------------------------------------------------------------
+
+    async def _fetch_large(self, transfer: Transfer, tries: Tries) -> None:
+        remote = transfer.remote
+        spans = [
+            range(start, min(start + PART, remote.size)) for start in range(0, remote.size, PART)
+        ]
+        waiting = iter(spans)
+        arrived = 0
+
+        def count(size: int) -> None:
+            nonlocal arrived
+            arrived += size
+            self._pace.received(size)
+            self._observer.advanced(transfer, size)
+
+        async def fetch_parts() -> None:
+            for span in waiting:  # shared by all: each takes the next that nobody has
+                async with self._pace.slot:
+                    await self._fetch_part(remote, span, part, count, tries)
+
+        calls: list[Callable[[], Coroutine[object, object, None]]] = [fetch_parts] * min(
+            len(spans), self._pace.most
+        )
+        if self._with_head:
+            calls.append(partial(validate.head_agrees, remote, self._store, tries))
+
+        async with self._pace.large, self._folder.part_file(transfer) as part:
+            self._observer.started(transfer)
+            try:
+                await together(*calls)
+                validate.arrived(remote, arrived)
+            except BaseException:
+                self._observer.advanced(transfer, -arrived)
+                raise
+
+    async def _fetch_part(
+        self,
+        remote: RemoteObject,
+        span: range,
+        part: PartFile,
+        count: Callable[[int], None],
+        tries: Tries,
+    ) -> None:
+        position = span.start
+
+        async def fetch_rest() -> None:
+            nonlocal position
+            rest = range(position, span.stop)
+            async with self._store.get(remote, rest) as body, part.at(position) as file:
+                validate.agree(remote, body.head, "GET")
+                async for block in body.blocks():
+                    await file.write(block)
+                    position += len(block)
+                    count(len(block))
+
+        await tries.run(fetch_rest)

@@ -1,0 +1,53 @@
+"""Keys are untrusted: where a key's file goes, and how a key is shown.
+
+A key becomes a path only through `local_path`, and reaches a screen or a log only through `shown`.
+"""
+
+import os
+import re
+
+from asyncsync.errors import UnsafeKeyError
+
+STATE_DIR = ".asyncsync"
+"""The folder below the destination that holds the lock and unfinished files."""
+
+MAX_COMPONENT_BYTES = 255
+
+_WINDOWS_UNSAFE = re.compile(r'[<>:"\\|?*\x00-\x1f]|[. ]$')
+_WINDOWS_DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])(?:\..*)?", re.IGNORECASE)
+
+
+def local_path(key: str, *, windows: bool = os.name == "nt") -> tuple[str, ...]:
+    """Return the components of the key's path below the destination.
+
+    The path is the key itself: nothing is folded, cut or replaced, so no two keys share a path.
+
+    Raises:
+        UnsafeKeyError: the key has no path that is safely inside the destination.
+    """
+    components = tuple(key.split("/"))
+    for component in components:
+        if component in {"", ".", ".."}:
+            raise UnsafeKeyError(key, f"{component!r} is not a name that a path can hold safely")
+        if "\0" in component:
+            raise UnsafeKeyError(key, "a path cannot hold a NUL character")
+        if len(os.fsencode(component)) > MAX_COMPONENT_BYTES:
+            raise UnsafeKeyError(key, f"a name is longer than {MAX_COMPONENT_BYTES} bytes")
+        if windows and (_WINDOWS_UNSAFE.search(component) or _WINDOWS_DEVICE.fullmatch(component)):
+            raise UnsafeKeyError(key, f"{shown(component)} is not a name that Windows can hold")
+    if components[0].casefold() == STATE_DIR:
+        raise UnsafeKeyError(key, f"{STATE_DIR} is where asyncsync keeps its own files")
+    return components
+
+
+def shown(text: str) -> str:
+    r"""Return the text on one line and harmless to a terminal.
+
+    Control, bidirectional and surrogate characters are escaped, as in `\x1b`; all else is kept.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )

@@ -1,0 +1,117 @@
+"""The values that flow down the road, all of them frozen.
+
+An *object* is remote, a *file* is local, a *part* is a range of an object's bytes, a *transfer* is
+one object on its way to a file.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from asyncsync.errors import TransferError
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteObject:
+    """An object as the listing shows it."""
+
+    key: str
+    size: int
+    """Bytes."""
+    etag: str
+    """The version's tag without its quotes; empty where the server sends none."""
+    modified_ns: int
+    """LastModified in nanoseconds since the epoch; 0 where it cannot be read."""
+
+    @property
+    def prefix(self) -> str:
+        """The top-level prefix: `1hz/` for `1hz/2026/a.parquet`, empty for one in the root."""
+        top, slash, _ = self.key.partition("/")
+        return top + slash if slash else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing, in the bucket's order of keys."""
+
+    objects: list[RemoteObject]
+    prefixes: list[str]
+    """What the delimiter rolled up; empty without a delimiter."""
+    next_token: str
+    """Where the next page starts; empty on the last page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What HEAD or GET says of an object's current version."""
+
+    size: int
+    """Bytes of the whole object."""
+    etag: str
+    """Without its quotes; empty where the server sends none."""
+    encoding: str = ""
+    """The stored Content-Encoding; empty for plain bytes."""
+
+
+class Reason(StrEnum):
+    """Why an object is fetched."""
+
+    MISSING = "missing"
+    SIZE_DIFFERS = "size-differs"
+    NEWER = "newer"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """An object that is to be fetched, the path it goes to, and why."""
+
+    remote: RemoteObject
+    path: tuple[str, ...]
+    """The components of the local path below the destination."""
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class UpToDate:
+    """An object whose file is already in step."""
+
+    remote: RemoteObject
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A file that was validated and published."""
+
+    transfer: Transfer
+    attempts: int
+    """Requests' attempts of the part that needed most; 1 when nothing was retried."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An object that could not be synced, and why."""
+
+    remote: RemoteObject
+    error: TransferError
+
+
+Outcome = UpToDate | Downloaded | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A page of the listing after its comparison with the disk."""
+
+    transfers: list[Transfer]
+    up_to_date: list[UpToDate]
+    refused: list[Failed]
+    """Keys that have no path, or whose path is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who signs a request."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(default="", repr=False)

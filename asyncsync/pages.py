@@ -1,0 +1,95 @@
+"""The XML of one ListObjectsV2 answer becomes a `Page`.
+
+A page of 1,000 keys is the one piece of work of the listing that is done for every key, so it goes
+straight from the XML to the model. What the endpoint sends is not trusted: a document type is
+refused (with it go entities), and sizes are numbers or the page is not believed.
+"""
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote_to_bytes
+from xml.etree.ElementTree import Element, ParseError, XMLParser
+
+from asyncsync.errors import ListingError, ProtocolError
+from asyncsync.model import Page, RemoteObject
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def parse_page(body: bytes) -> Page:
+    """Return the page that the XML describes.
+
+    Raises:
+        ProtocolError: it is not the XML of a listing.
+        ListingError: it says that more follows, but not where.
+    """
+    root = _parse(body)
+    if _name(root) != "ListBucketResult":
+        raise ProtocolError(f"not an S3 listing, but <{_name(root)[:40]}>")
+    namespace = root.tag[: root.tag.find("}") + 1]
+    tag = {name: namespace + name for name in ("Key", "Size", "ETag", "LastModified")}
+    encoded = root.findtext(namespace + "EncodingType") == "url"
+
+    objects = [
+        RemoteObject(
+            key=_decoded(entry.findtext(tag["Key"], ""), encoded),
+            size=_size(entry.findtext(tag["Size"], "")),
+            etag=entry.findtext(tag["ETag"], "").strip('"'),
+            modified_ns=_nanoseconds(entry.findtext(tag["LastModified"], "")),
+        )
+        for entry in root.iterfind(namespace + "Contents")
+    ]
+    prefixes = [
+        _decoded(entry.findtext(namespace + "Prefix", ""), encoded)
+        for entry in root.iterfind(namespace + "CommonPrefixes")
+    ]
+    token = root.findtext(namespace + "NextContinuationToken", "")
+    truncated = root.findtext(namespace + "IsTruncated") == "true"
+    if truncated and not token:
+        raise ListingError("the listing says that more follows, but not where it goes on")
+    return Page(objects, prefixes, token if truncated else "")
+
+
+def _parse(body: bytes) -> Element:
+    if b"<!DOCTYPE" in body:
+        raise ProtocolError("not an S3 answer: it declares a document type")
+    parser = XMLParser()  # noqa: S314  # safe without a document type: there are no entities
+    try:
+        parser.feed(body)
+        return parser.close()
+    except ParseError as error:
+        raise ProtocolError(f"not an S3 answer: {error}") from error
+
+
+def parse_error(body: bytes) -> tuple[str, str]:
+    """Return the code and the message of an S3 error; empty ones where there is none to read."""
+    try:
+        root = _parse(body)
+    except ProtocolError:
+        return "", ""
+    found = {_name(child): child.text or "" for child in root}
+    return found.get("Code", ""), found.get("Message", "")
+
+
+def _name(element: Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def _decoded(text: str, encoded: bool) -> str:
+    """Return the key; one that is percent-encoded may hold bytes that are no UTF-8."""
+    if not encoded or ("%" not in text and "+" not in text):
+        return text
+    return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "surrogateescape")
+
+
+def _size(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ProtocolError("the listing shows a size that is not a number")
+    return int(text)
+
+
+def _nanoseconds(text: str) -> int:
+    try:
+        return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND * 1000
+    except (TypeError, ValueError, OverflowError):
+        return 0  # a time that cannot be read decides nothing

@@ -1,0 +1,171 @@
+"""The main path: list, compare, queue what is missing, download, validate, report.
+
+    list_objects ──page──▶ compare ──transfer──▶ queue ──▶ workers: download ──▶ observer
+    (prefixes side by side)                    (bounded)   (GET and HEAD, publish)
+
+The listing is cheap and the downloads are slow, so one queue stands between them, and no other.
+It is bounded: a listing that is far ahead waits, and memory does not grow with the bucket.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from anyio import Event, create_memory_object_stream
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from asyncsync.compare import Selection, compare
+from asyncsync.concurrently import task_group, together
+from asyncsync.disk import Folder
+from asyncsync.download import Downloader
+from asyncsync.errors import SourceError, TransferError
+from asyncsync.interfaces import Observer, Store
+from asyncsync.listing import list_objects
+from asyncsync.model import Compared, Failed, RemoteObject, Transfer, UpToDate
+from asyncsync.pace import Pace
+from asyncsync.validate import verified
+
+QUEUE = 2000
+"""Objects that may wait: two pages of a listing."""
+
+Item = TypeVar("Item", bound=Transfer | UpToDate)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run works on, and with what."""
+
+    store: Store
+    folder: Folder
+    prefixes: Sequence[str]
+    selection: Selection
+    pace: Pace
+    observer: Observer
+    with_head: bool
+    """Whether HEAD confirms what arrived."""
+
+
+async def sync(job: Job) -> None:
+    """Bring the folder in step with the bucket; the observer learns what happens to each object.
+
+    What was found before the listing failed is downloaded all the same.
+
+    Raises:
+        SourceError: the remote side ended the run.
+        DestinationError: the local side did.
+    """
+    downloader = Downloader(job.store, job.folder, job.pace, job.observer, with_head=job.with_head)
+
+    async def work(transfer: Transfer) -> None:
+        try:
+            job.observer.ended(await downloader.download(transfer))
+        except TransferError as error:
+            job.observer.ended(Failed(transfer.remote, error))
+
+    with job.folder.writing():
+        await _work_through(job, _transfers, work)
+
+
+async def plan(job: Job) -> None:
+    """Compare the bucket with the folder; nothing is fetched and nothing is written.
+
+    Raises:
+        SourceError: the bucket could not be listed to its end.
+    """
+
+    async def leave(page: Compared) -> None:
+        """Do nothing about what is missing."""
+
+    await _list_and_compare(job, leave)
+
+
+async def verify(job: Job) -> None:
+    """Ask HEAD about every object; one whose file is not in step with the answer has failed.
+
+    Raises:
+        SourceError: the remote side ended the run.
+    """
+
+    async def work(found: UpToDate | Transfer) -> None:
+        try:
+            async with job.pace.slot:
+                tries = job.pace.tries(found.remote.key)
+                job.observer.ended(await verified(found, job.store, tries))
+        except TransferError as error:
+            job.observer.ended(Failed(found.remote, error))
+
+    await _work_through(job, _all_found, work)
+
+
+def _transfers(page: Compared) -> Sequence[Transfer]:
+    return page.transfers
+
+
+def _all_found(page: Compared) -> Sequence[UpToDate | Transfer]:
+    return [*page.up_to_date, *page.transfers]
+
+
+async def _work_through(
+    job: Job,
+    pick: Callable[[Compared], Sequence[Item]],
+    work: Callable[[Item], Awaitable[None]],
+) -> None:
+    """List and compare, and work on what is picked from each page while the listing goes on."""
+    queue, items = create_memory_object_stream[Item](QUEUE)
+    underway: set[str] = set()
+
+    async def enqueue(page: Compared) -> None:
+        for item in pick(page):
+            if item.remote.key not in underway:  # some servers list a key twice
+                underway.add(item.remote.key)
+                await queue.send(item)
+
+    async def worker(items: MemoryObjectReceiveStream[Item]) -> None:
+        with items:
+            async for item in items:
+                await work(item)
+                underway.discard(item.remote.key)
+
+    listing_error: SourceError | None = None
+    async with task_group() as run:
+        run.start_soon(job.pace.tune)
+        async with task_group() as workers:
+            with items:
+                for _ in range(job.pace.most):
+                    workers.start_soon(worker, items.clone())
+            with queue:
+                try:
+                    await _list_and_compare(job, enqueue)
+                except SourceError as error:
+                    listing_error = error
+        run.cancel_scope.cancel()
+    if listing_error:
+        raise listing_error
+
+
+async def _list_and_compare(job: Job, then: Callable[[Compared], Awaitable[None]]) -> None:
+    """Pass on every page that was compared with the disk, as the disk was before the run."""
+    unmatched = set(job.prefixes)
+    counted = Event()
+
+    async def count() -> None:
+        job.observer.counted(await job.folder.count(job.selection))
+        counted.set()
+
+    async def handle(objects: Sequence[RemoteObject]) -> None:
+        selected = [remote for remote in objects if job.selection(remote.key)]
+        if not selected:
+            return
+        unmatched.difference_update(
+            [p for p in unmatched if any(remote.key.startswith(p) for remote in selected)]
+        )
+        page = await compare(selected, job.folder)
+        await counted.wait()
+        job.observer.compared(page)
+        await then(page)
+
+    await together(count, partial(list_objects, job.store, job.prefixes, job.pace, handle))
+    for prefix in sorted(unmatched):
+        job.observer.unmatched(prefix)
+    job.observer.listed()

@@ -1,0 +1,196 @@
+"""The terminal wall: what a person sees while a run goes on.
+
+`Bars` draws with tqdm: one bar for the whole, and one for each large object under way. `Lines`
+prints a line now and then, for logs and pipes. Both are context managers, and both `say` a line
+without a bar being torn.
+"""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from tqdm import tqdm
+from tqdm.auto import tqdm as fitting_tqdm
+
+from asyncsync.interfaces import SilentObserver
+from asyncsync.keys import shown
+from asyncsync.model import Compared, Downloaded, Failed, Outcome, Transfer
+from asyncsync.report import in_bytes, printed
+
+MOST_FILE_BARS = 8
+SECONDS_BETWEEN_LINES = 5.0
+
+tqdm.monitor_interval = 0  # no thread of tqdm's own: there is always a next event to draw at
+
+
+class Progress(SilentObserver):
+    """Counts what is under way. Sizes are bytes."""
+
+    def __init__(self) -> None:
+        self.objects = 0
+        self.size = 0
+        self.ended_objects = 0
+        self.arrived = 0
+        self.listing = True
+        self.underway: dict[str, int] = {}
+        """Bytes that have arrived of each started transfer, by key."""
+
+    def compared(self, page: Compared) -> None:
+        """Expect more."""
+        self.objects += len(page.transfers)
+        self.size += sum(transfer.remote.size for transfer in page.transfers)
+        self.draw()
+
+    def listed(self) -> None:
+        """Expect no more than by now."""
+        self.listing = False
+        self.draw()
+
+    def started(self, transfer: Transfer) -> None:
+        """Follow a transfer's bytes."""
+        self.underway[transfer.remote.key] = 0
+
+    def advanced(self, transfer: Transfer, size: int) -> None:
+        """Count bytes, or discount them."""
+        self.underway[transfer.remote.key] += size
+        self.arrived += size
+        self.draw()
+
+    def ended(self, outcome: Outcome) -> None:
+        """Count an object; what failed is no longer expected."""
+        self.ended_objects += 1
+        match outcome:
+            case Downloaded(transfer):
+                size = transfer.remote.size
+                self.arrived += size - self.underway.pop(transfer.remote.key, 0)
+            case Failed(remote):
+                self.underway.pop(remote.key, None)
+                self.size -= remote.size
+        self.draw()
+
+    def draw(self) -> None:
+        """Show the figures as they are."""
+        raise NotImplementedError
+
+    def say(self, line: str, stream: TextIO) -> None:
+        """Print a line so that what is drawn is not torn."""
+        printed(line, stream)
+
+
+class Bars(Progress):
+    """Progress bars in a terminal or, without a stream, in whatever suits: also in a notebook."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__()
+        self._tqdm: Callable[..., Any] = tqdm if stream else fitting_tqdm
+        self._stream = stream or sys.stderr
+        self._whole: Any = None
+        self._files: dict[str, Any] = {}
+        self._rows: list[int] = []
+
+    def __enter__(self) -> Self:
+        rows = min(MOST_FILE_BARS, shutil.get_terminal_size().lines - 3)
+        self._rows = list(range(rows, 0, -1))
+        self._whole = self._bar(0, total=0, desc="listing")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for bar in (*self._files.values(), self._whole):
+            bar.close()
+
+    def say(self, line: str, stream: TextIO) -> None:
+        """Print a line above the bars."""
+        with self._whole.external_write_mode(stream):
+            printed(line, stream)
+
+    def draw(self) -> None:
+        """Move the bar of the whole; tqdm draws it often enough and no oftener."""
+        whole = self._whole
+        more = "+" if self.listing else ""
+        whole.desc = f"{self.ended_objects:,}/{self.objects:,}{more} files: "
+        whole.total = self.size
+        whole.update(self.arrived - whole.n)
+
+    def advanced(self, transfer: Transfer, size: int) -> None:
+        """Move a large object's bar as well, or give it one if there is a row left."""
+        super().advanced(transfer, size)
+        key = transfer.remote.key
+        bar = self._files.get(key)
+        if bar is None and self._rows and size > 0:
+            bar = self._bar(self._rows.pop(), total=transfer.remote.size, desc=shortened(key))
+            self._files[key] = bar
+        if bar is not None:
+            bar.update(self.underway[key] - bar.n)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Clear the object's bar away."""
+        super().ended(outcome)
+        remote = outcome.transfer.remote if isinstance(outcome, Downloaded) else outcome.remote
+        bar = self._files.pop(remote.key, None)
+        if bar is not None:
+            self._rows.append(-bar.pos)
+            bar.close()
+
+    def _bar(self, row: int, *, total: int, desc: str) -> Any:
+        return self._tqdm(
+            total=total,
+            desc=desc,
+            unit="B",
+            unit_scale=True,
+            file=self._stream,
+            position=row,
+            leave=False,
+            dynamic_ncols=True,
+            smoothing=0.1,
+        )
+
+
+class Lines(Progress):
+    """A plain line every few seconds, without any control character."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._stream = stream
+        self._clock = clock
+        self._started = self._next = clock()
+
+    def __enter__(self) -> Self:
+        self._started = self._clock()
+        self._next = self._started + SECONDS_BETWEEN_LINES
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave nothing behind."""
+
+    def draw(self) -> None:
+        """Print the figures if the last time is long enough ago."""
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + SECONDS_BETWEEN_LINES
+        more = "+" if self.listing else ""
+        rate = self.arrived / (now - self._started)
+        line = (
+            f"{self.ended_objects:,} of {self.objects:,}{more} files, "
+            f"{in_bytes(self.arrived)} of {in_bytes(self.size)}{more}, {in_bytes(rate)}/s"
+        )
+        printed(line, self._stream)
+
+
+def shortened(key: str, width: int = 32) -> str:
+    """Return the key on one line, its beginning cut where it is long: names differ at the end."""
+    name = shown(key)
+    return name if len(name) <= width else "…" + name[1 - width :]

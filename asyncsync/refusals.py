@@ -1,0 +1,134 @@
+"""What it means when the endpoint does not give what it was asked for: one answer, one error."""
+
+import time
+from collections.abc import Mapping
+from email.utils import mktime_tz, parsedate_tz
+from urllib.parse import urlsplit
+
+from asyncsync.errors import (
+    AccessDeniedError,
+    AsyncSyncError,
+    AuthError,
+    BucketError,
+    ProtocolError,
+    RedirectError,
+    RemoteChangedError,
+    ServerError,
+    SourceError,
+    ThrottledError,
+    TransferError,
+    VanishedError,
+)
+from asyncsync.keys import shown
+from asyncsync.pages import parse_error
+
+_REDIRECTS = {301, 302, 303, 307, 308}
+_BUSY = {429, 503}
+_BUSY_CODES = {"SlowDown", "TooManyRequests"}
+_PASSING = {408, 500, 502, 504, *range(520, 531)}
+_PASSING_CODES = {"RequestTimeout", "ClientDisconnect", "IncompleteBody", "InternalError"}
+_AUTH_CODES = {
+    "AuthorizationHeaderMalformed",
+    "ExpiredRequest",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "Unauthorized",
+}
+
+
+def refusal(
+    status: int, headers: Mapping[str, str], body: bytes, key: str | None
+) -> AsyncSyncError:
+    """Return the error that an answer stands for.
+
+    Args:
+        status: of HTTP; also a 2xx that is not the one that was asked for.
+        headers: by lower-cased name.
+        body: an S3 error, anything else, or empty, as after HEAD.
+        key: what the request was about; None for the listing.
+    """
+    code, message = parse_error(body)
+    said = shown(" ".join(f"{status} {code} {message}".split())[:300])
+    return (
+        _about_the_way(status, headers)
+        or _about_this_moment(status, code, said, headers)
+        or _about_the_credentials(status, code, said, headers)
+        or _about_the_bucket(status, code, said, key)
+        or (_about_the_key(status, said, key) if key is not None else _not_s3(said))
+    )
+
+
+def _about_the_way(status: int, headers: Mapping[str, str]) -> AsyncSyncError | None:
+    if status not in _REDIRECTS:
+        return None
+    target = shown(urlsplit(headers.get("location", "")).netloc) or "another host"
+    region = shown(headers.get("x-amz-bucket-region", ""))
+    return RedirectError(
+        f"the endpoint redirects to {target}{region and f', region {region}'}, which is not "
+        "followed; set R2_ENDPOINT_URL to the right endpoint"
+    )
+
+
+def _about_this_moment(
+    status: int, code: str, said: str, headers: Mapping[str, str]
+) -> AsyncSyncError | None:
+    if status in _BUSY or code in _BUSY_CODES:
+        return ThrottledError(f"the server is busy: {said}", _retry_after(headers))
+    if status in _PASSING or code in _PASSING_CODES:
+        return ServerError(f"the server failed: {said}")
+    if status < 300:  # a success, but not the one that was asked for
+        return ProtocolError(f"status {status} is not the answer to what was asked")
+    return None
+
+
+def _about_the_credentials(
+    status: int, code: str, said: str, headers: Mapping[str, str]
+) -> AsyncSyncError | None:
+    if code == "RequestTimeTooSkewed":
+        date = parsedate_tz(headers.get("date", ""))
+        offset = f" by {time.time() - mktime_tz(date):+.0f} s" if date else ""
+        return AuthError(f"this machine's clock is off{offset}: {said}")
+    if status == 401 or code in _AUTH_CODES:
+        return AuthError(
+            f"the credentials are not accepted: {said}; check R2_ACCESS_KEY_ID and "
+            "R2_SECRET_ACCESS_KEY (a new token may need up to a minute)"
+        )
+    return None
+
+
+def _about_the_bucket(status: int, code: str, said: str, key: str | None) -> AsyncSyncError | None:
+    if code == "NoSuchBucket" or (status == 404 and key is None):
+        return BucketError(
+            f"no such bucket: {said}; check R2_BUCKET and R2_ENDPOINT_URL (a bucket with a "
+            "jurisdiction has an endpoint of its own, such as <account>.eu.r2...)"
+        )
+    if status == 403 and key is None:
+        return AuthError(f"the credentials may not list the bucket: {said}")
+    return None
+
+
+def _about_the_key(status: int, said: str, key: str) -> TransferError:
+    match status:
+        case 403:
+            return AccessDeniedError(key, f"access denied: {said}")
+        case 404:
+            return VanishedError(key, "deleted since it was listed")
+        case 412 | 416:
+            return RemoteChangedError(key, f"replaced since it was listed: {said}")
+        case _:
+            return TransferError(key, f"the endpoint refuses: {said}")
+
+
+def _not_s3(said: str) -> SourceError:
+    return SourceError(f"the endpoint does not answer like S3: {said}")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that the server asks to wait, None where it says nothing readable."""
+    text = headers.get("retry-after", "")
+    if text.isascii() and text.isdigit():
+        return float(text)
+    date = parsedate_tz(text)
+    return max(0.0, mktime_tz(date) - time.time()) if date else None

@@ -1,0 +1,265 @@
+"""Outcomes become counts, failures, text, JSON and an exit code."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TextIO
+
+from asyncsync.errors import SkippedError
+from asyncsync.interfaces import SilentObserver
+from asyncsync.keys import shown
+from asyncsync.model import Compared, Downloaded, Failed, Outcome, Transfer, UpToDate
+
+MOST_FAILURES = 1000
+"""Failures kept with their reasons; all of them are counted."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was found below one top-level prefix. Counts are objects, sizes bytes."""
+
+    local: int = 0
+    """Files that counted when the run began, those that are not in the bucket included."""
+    in_bucket: int = 0
+    missing: int = 0
+    """Objects without a file."""
+    to_download: int = 0
+    """The missing ones, and those whose file is out of date."""
+    bytes_to_download: int = 0
+
+
+@dataclass
+class Report(SilentObserver):
+    """The figures of one run, made while it runs; their size does not depend on the keys' number.
+
+    Sizes are bytes, times seconds.
+    """
+
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    """By top-level prefix; the objects in the root stand under the empty one."""
+    up_to_date: int = 0
+    downloaded: int = 0
+    downloaded_bytes: int = 0
+    verified: int = 0
+    """Files that HEAD confirmed in a verification."""
+    retried: int = 0
+    """Downloaded ones that needed more than one attempt."""
+    failed: int = 0
+    skipped: int = 0
+    """Keys that nothing could be done about: unsafe, colliding, gone since they were listed."""
+    failures: list[Failed] = field(default_factory=list)
+    """The first thousand of the failed and the skipped, with their reasons."""
+    unmatched_prefixes: list[str] = field(default_factory=list)
+    """Prefixes that were asked for and under which nothing counts."""
+    seconds: float = 0.0
+
+    @property
+    def total(self) -> Tally:
+        """The sum over all prefixes."""
+        columns = zip(*(asdict(tally).values() for tally in self.tallies.values()), strict=True)
+        return Tally(*map(sum, columns))
+
+    @property
+    def exit_code(self) -> int:
+        """0 if everything is in step, 1 if objects failed, 3 if keys were skipped at most."""
+        if self.failed:
+            return 1
+        return SkippedError.exit_code if self.skipped else 0
+
+    def counted(self, files: Mapping[str, int]) -> None:
+        """Take in what is on the disk."""
+        for prefix, count in files.items():
+            self._tally(prefix).local = count
+
+    def compared(self, page: Compared) -> None:
+        """Take in a page of the listing."""
+        for known in page.up_to_date:
+            self._tally(known.remote.prefix).in_bucket += 1
+        for transfer in page.transfers:
+            tally = self._tally(transfer.remote.prefix)
+            tally.in_bucket += 1
+            tally.missing += transfer.reason is transfer.reason.MISSING
+            tally.to_download += 1
+            tally.bytes_to_download += transfer.remote.size
+        for refused in page.refused:
+            self._tally(refused.remote.prefix).in_bucket += 1
+            self._fail(refused)
+        self.up_to_date += len(page.up_to_date)
+
+    def unmatched(self, prefix: str) -> None:
+        """Take in a prefix under which nothing counts."""
+        self.unmatched_prefixes.append(prefix)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Take in the end of a transfer or of a check."""
+        match outcome:
+            case Downloaded(transfer, attempts):
+                self.downloaded += 1
+                self.downloaded_bytes += transfer.remote.size
+                self.retried += attempts > 1
+            case Failed():
+                self._fail(outcome)
+            case UpToDate():
+                self.verified += 1
+
+    def _fail(self, failed: Failed) -> None:
+        if isinstance(failed.error, SkippedError):
+            self.skipped += 1
+        else:
+            self.failed += 1
+        if len(self.failures) < MOST_FAILURES:
+            self.failures.append(failed)
+
+    def _tally(self, prefix: str) -> Tally:
+        return self.tallies.setdefault(prefix, Tally())
+
+
+# text -------------------------------------------------------------------------------------------
+
+
+def in_bytes(size: float) -> str:
+    """Return a size for people: `1.2 MB` for 1,234,567 bytes."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 999.5:  # above it would be shown as 1000
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def table(report: Report, most_rows: int | None = None) -> Iterator[str]:
+    """Yield the sync check: a line for each prefix, and one for all of them.
+
+    Where there are more prefixes than `most_rows`, those with most to download are shown.
+    """
+    chosen = sorted(report.tallies.items())
+    left_out = 0
+    if most_rows is not None and len(chosen) > most_rows:
+        chosen.sort(key=lambda item: -item[1].bytes_to_download)
+        left_out = len(chosen) - most_rows
+        chosen = sorted(chosen[:most_rows])
+    header = ("prefix", "local", "in bucket", "missing", "to download", "bytes")
+    rows = [header]
+    rows += [_row(shown(prefix) or "(root)", tally) for prefix, tally in chosen]
+    if left_out:
+        rows.append((f"({left_out:,} more prefixes)", "", "", "", "", ""))
+    rows.append(_row("total", report.total))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *rest in rows:
+        cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+        yield "  ".join([first.ljust(widths[0]), *cells])
+
+
+def _row(name: str, tally: Tally) -> tuple[str, str, str, str, str, str]:
+    return (
+        name,
+        f"{tally.local:,}",
+        f"{tally.in_bucket:,}",
+        f"{tally.missing:,}",
+        f"{tally.to_download:,}",
+        in_bytes(tally.bytes_to_download),
+    )
+
+
+def failure(failed: Failed) -> str:
+    """Return one line about a failed or skipped object."""
+    word = "skipped" if isinstance(failed.error, SkippedError) else "failed"
+    return f"{word}: {shown(failed.remote.key)}: {shown(str(failed.error))}"
+
+
+def sync_summary(report: Report) -> str:
+    """Return one line about a sync."""
+    rate = report.downloaded_bytes / report.seconds if report.seconds else 0.0
+    size = f" ({in_bytes(report.downloaded_bytes)} at {in_bytes(rate)}/s)"
+    parts = [
+        f"{report.downloaded:,} downloaded{size if report.downloaded else ''}",
+        f"{report.up_to_date:,} up to date",
+        f"{report.failed:,} failed",
+    ]
+    if report.skipped:
+        parts.append(f"{report.skipped:,} skipped")
+    if report.retried:
+        parts.append(f"{report.retried:,} after a retry")
+    return f"{', '.join(parts)}, in {report.seconds:.1f} s"
+
+
+def plan_summary(report: Report, free_bytes: int) -> str:
+    """Return one line about a plan."""
+    needed = report.total.bytes_to_download
+    fits = "fits" if needed <= free_bytes else "DOES NOT FIT"
+    return (
+        f"{report.total.to_download:,} to download ({in_bytes(needed)}), "
+        f"{report.up_to_date:,} up to date; {fits}: {in_bytes(free_bytes)} free"
+    )
+
+
+def verify_summary(report: Report) -> str:
+    """Return one line about a verification."""
+    return (
+        f"{report.verified:,} verified, {report.failed:,} not in step, {report.skipped:,} skipped, "
+        f"in {report.seconds:.1f} s"
+    )
+
+
+def printed(line: str, stream: TextIO) -> None:
+    """Print a line at once; when nobody reads the stream any more, it goes nowhere.
+
+    A sync goes on when its output is cut off, as by `| head`.
+    """
+    try:
+        print(line, file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+# JSON -------------------------------------------------------------------------------------------
+
+Json = dict[str, object]
+
+
+def transfer_json(transfer: Transfer, event: str = "transfer") -> Json:
+    """Return what is going to be fetched, or what was."""
+    return {
+        "event": event,
+        "key": transfer.remote.key,
+        "size": transfer.remote.size,
+        "etag": transfer.remote.etag,
+        "reason": transfer.reason.value,
+    }
+
+
+def outcome_json(outcome: Outcome) -> Json:
+    """Return one object's end."""
+    match outcome:
+        case Downloaded(transfer, attempts, seconds):
+            done = transfer_json(transfer, "downloaded")
+            return {**done, "attempts": attempts, "seconds": round(seconds, 3)}
+        case UpToDate(remote):
+            return {"event": "up-to-date", "key": remote.key, "size": remote.size}
+        case Failed(remote, error):
+            return {
+                "event": "skipped" if isinstance(error, SkippedError) else "failed",
+                "key": remote.key,
+                "error": type(error).__name__,
+                "message": str(error),
+            }
+
+
+def summary_json(report: Report, command: str, exit_code: int, error: str = "") -> Json:
+    """Return a whole run's figures; `error` says what ended it early."""
+    return {
+        "event": "summary",
+        "command": command,
+        "exit_code": exit_code,
+        "error": error,
+        "downloaded": report.downloaded,
+        "downloaded_bytes": report.downloaded_bytes,
+        "up_to_date": report.up_to_date,
+        "failed": report.failed,
+        "skipped": report.skipped,
+        "retried": report.retried,
+        "unmatched": report.unmatched_prefixes,
+        "verified": report.verified,
+        "seconds": round(report.seconds, 3),
+        "prefixes": {prefix: asdict(tally) for prefix, tally in sorted(report.tallies.items())},
+        "total": asdict(report.total),
+    }

@@ -1,0 +1,111 @@
+"""What the command line prints while a run goes on and at its end: text for people, or JSON."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+from asyncsync import report
+from asyncsync.disk import Folder
+from asyncsync.interfaces import SilentObserver
+from asyncsync.keys import shown
+from asyncsync.model import Compared, Downloaded, Failed, Outcome
+from asyncsync.report import Report
+
+MOST_ROWS = 20
+"""Prefixes that a table shows unless all are to be named."""
+
+Say = Callable[[str, TextIO], None]
+"""Prints a line; a progress bar's own way of it does not tear the bar."""
+
+
+class Text(SilentObserver):
+    """Tells a person about a run.
+
+    Args:
+        command: what is run: sync, plan or verify.
+        folder: the destination.
+        figures: the report of the run, which is fed before this observer.
+        say: prints a line.
+        verbose: name every object that is fetched, or would be.
+        quiet: print failures only.
+    """
+
+    def __init__(
+        self, command: str, figures: Report, folder: Folder, say: Say, *, verbose: bool, quiet: bool
+    ) -> None:
+        self._command = command
+        self._folder = folder
+        self._figures = figures
+        self._say = say
+        self._verbose = verbose
+        self._quiet = quiet
+
+    def compared(self, page: Compared) -> None:
+        """Name what cannot be fetched, and what is going to be if all is to be named."""
+        for refused in page.refused:
+            self._say(report.failure(refused), sys.stderr)
+        if self._verbose:
+            for transfer in page.transfers:
+                size = report.in_bytes(transfer.remote.size)
+                self._tell(f"{transfer.reason}: {shown(transfer.remote.key)} ({size})")
+
+    def unmatched(self, prefix: str) -> None:
+        """Warn of a prefix that may be mistyped."""
+        self._say(f"nothing to sync under prefix {shown(prefix)}", sys.stderr)
+
+    def listed(self) -> None:
+        """Print the sync check."""
+        for line in report.table(self._figures, None if self._verbose else MOST_ROWS):
+            self._tell(line)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Name what failed, and what arrived if all is to be named."""
+        match outcome:
+            case Failed():
+                self._say(report.failure(outcome), sys.stderr)
+            case Downloaded(transfer) if self._verbose:
+                self._tell(f"downloaded: {shown(transfer.remote.key)}")
+
+    def closing(self, exit_code: int, error: str) -> None:
+        """Print the summary."""
+        match self._command:
+            case "plan":
+                self._tell(report.plan_summary(self._figures, self._folder.free_bytes()))
+            case "verify":
+                self._tell(report.verify_summary(self._figures))
+            case _:
+                self._tell(report.sync_summary(self._figures))
+        if error:
+            self._say(f"asyncsync: {shown(error)} (exit code {exit_code})", sys.stderr)
+
+    def _tell(self, line: str) -> None:
+        if not self._quiet:
+            self._say(line, sys.stdout)
+
+
+class JsonLines(SilentObserver):
+    """Tells a program about a run: one JSON object a line on standard output, a summary last."""
+
+    def __init__(self, command: str, figures: Report) -> None:
+        self._command = command
+        self._figures = figures
+
+    def compared(self, page: Compared) -> None:
+        """Write what is refused, and in a plan what would be fetched."""
+        for refused in page.refused:
+            self._write(report.outcome_json(refused))
+        if self._command == "plan":
+            for transfer in page.transfers:
+                self._write(report.transfer_json(transfer))
+
+    def ended(self, outcome: Outcome) -> None:
+        """Write what became of an object."""
+        self._write(report.outcome_json(outcome))
+
+    def closing(self, exit_code: int, error: str) -> None:
+        """Write the summary."""
+        self._write(report.summary_json(self._figures, self._command, exit_code, error))
+
+    def _write(self, value: report.Json) -> None:
+        print(json.dumps(value), flush=True)

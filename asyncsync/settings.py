@@ -1,0 +1,224 @@
+"""What a run is told: `Settings` for the remote side, `Options` for everything else.
+
+The first that is set wins: an argument, the environment, the env file. The env file is the one that
+is named, `./.env` by default; no parent folder is searched, nothing is interpolated, and nothing is
+copied into the environment of the process.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+from asyncsync.errors import ConfigError
+
+MAX_REQUESTS = 1024
+
+
+class Validate(StrEnum):
+    """How an arrived object is validated before its file is published."""
+
+    HEAD = "head"
+    """A HEAD request beside the GET must report the same size and version."""
+    RESPONSE = "response"
+    """The GET's own headers must; one request less for each object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the bucket is and how to be let in."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    endpoint_url: str
+    """Scheme, host and port, without a path."""
+    bucket: str
+    session_token: str = field(default="", repr=False)
+    region: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to sync."""
+
+    dest: Path = Path("downloads")
+    """The local folder; made if it is missing."""
+    include: tuple[str, ...] = ("*.parquet",)
+    """Globs over whole keys; `*` matches `/` as well. A key must match one of them."""
+    exclude: tuple[str, ...] = ()
+    """Globs over whole keys; a key that matches one of them is left out."""
+    workers: int | None = None
+    """Requests for objects in flight; None finds the best number while running."""
+    max_workers: int = 256
+    """The most that None may find."""
+    validate: Validate = Validate.HEAD
+    attempts: int = 8
+    """How often one request is tried before its object counts as failed."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dest", Path(self.dest))  # callers may give a str, and lists
+        object.__setattr__(self, "include", tuple(self.include))
+        object.__setattr__(self, "exclude", tuple(self.exclude))
+        object.__setattr__(self, "validate", Validate(self.validate))
+        if self.dest == Path(self.dest.anchor or "/"):
+            raise ConfigError("dest: the root of a file system is no folder to sync into")
+        for name, value in (("workers", self.workers), ("max-workers", self.max_workers)):
+            if value is not None and not 1 <= value <= MAX_REQUESTS:
+                raise ConfigError(f"{name}: {value} is not between 1 and {MAX_REQUESTS}")
+        if self.attempts < 1:
+            raise ConfigError(f"attempts: {self.attempts} is less than 1")
+
+
+_VARIABLES = {
+    "access_key_id": "R2_ACCESS_KEY_ID",
+    "secret_access_key": "R2_SECRET_ACCESS_KEY",
+    "endpoint_url": "R2_ENDPOINT_URL",
+    "bucket": "R2_BUCKET",
+    "session_token": "R2_SESSION_TOKEN",
+    "region": "R2_REGION",
+}
+_OPTIONAL = {"session_token", "region"}
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
+
+
+def load(
+    env_file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    given: Mapping[str, object] | None = None,
+) -> tuple[Settings, Options]:
+    """Return the settings and options of a run.
+
+    Args:
+        env_file: the file to read; None reads `./.env` where there is one.
+        environ: the environment; None takes the process's own.
+        given: values of `Options` fields, by field name, that win over everything; None is unset.
+
+    Raises:
+        ConfigError: something is missing, malformed or contradictory. Names it, never shows it.
+    """
+    values = {**_read(env_file), **(os.environ if environ is None else environ)}
+    return _settings(values), _options(values, given or {})
+
+
+def _read(env_file: Path | None) -> dict[str, str]:
+    path = Path(".env") if env_file is None else env_file
+    if not path.is_file():
+        if env_file is None:
+            return {}
+        raise ConfigError(f"{path}: no such file; copy .env.example and fill it in")
+    try:
+        found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text: {type(error).__name__}") from error
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _settings(values: Mapping[str, str]) -> Settings:
+    found = {
+        name: values[variable].strip()
+        for name, variable in _VARIABLES.items()
+        if values.get(variable, "").strip()
+    }
+    missing = [
+        variable
+        for name, variable in _VARIABLES.items()
+        if name not in found and name not in _OPTIONAL
+    ]
+    if missing:
+        raise ConfigError(
+            f"{', '.join(missing)}: not set; set it in the environment or in the env file "
+            "(.env.example shows all of them)"
+        )
+    for name, value in found.items():
+        if not value.isprintable() or " " in value:
+            raise ConfigError(f"{_VARIABLES[name]}: holds a space or a control character")
+    if not _BUCKET.fullmatch(found["bucket"]):
+        raise ConfigError(
+            "R2_BUCKET: not a bucket's name (3 to 63 lower-case letters, digits, '-', '.')"
+        )
+    found["endpoint_url"] = _endpoint(found["endpoint_url"], found["bucket"])
+    return Settings(**found)
+
+
+def _endpoint(url: str, bucket: str) -> str:
+    """Return scheme, host and port; what the dashboard shows has the bucket's name behind them."""
+    variable = "R2_ENDPOINT_URL"
+    example = "https://<account>.r2.cloudflarestorage.com"
+    if "://" not in url:
+        raise ConfigError(f"{variable}: has no scheme; it should look like {example}")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError(f"{variable}: not a URL; it should look like {example}") from error
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(
+            f"{variable}: holds a user name or password; the credentials go into "
+            "R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY"
+        )
+    if parts.scheme not in {"http", "https"} or not host or port == 0:
+        raise ConfigError(f"{variable}: not an HTTP address; it should look like {example}")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ConfigError(f"{variable}: http:// would send data in the open; use https://")
+    if parts.path.strip("/") not in {"", bucket} or parts.query or parts.fragment:
+        raise ConfigError(
+            f"{variable}: has a path behind the host that is not the bucket in R2_BUCKET; "
+            f"it should look like {example}"
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _options(values: Mapping[str, str], given: Mapping[str, object]) -> Options:
+    found: dict[str, object] = {}
+    for option in fields(Options):
+        text = values.get(f"ASYNCSYNC_{option.name.upper()}", "").strip()
+        if given.get(option.name) is not None:
+            found[option.name] = given[option.name]
+        elif text:
+            try:
+                found[option.name] = parse_option(option.name, text)
+            except ValueError as error:
+                raise ConfigError(f"ASYNCSYNC_{option.name.upper()}: {error}") from None
+    return Options(**found)  # type: ignore[arg-type]  # each value belongs to its own field
+
+
+def parse_option(name: str, text: str) -> object:
+    """Return the value of the `Options` field `name` that the text stands for.
+
+    Globs are parted by white space; `auto` workers are None.
+
+    Raises:
+        ValueError: the text is no such value; the message says what would be.
+    """
+    match name:
+        case "dest" if text.strip():
+            return Path(text).expanduser()
+        case "dest":
+            raise ValueError("an empty name is not a folder")
+        case "include" | "exclude":
+            return tuple(text.split())
+        case "validate" if text not in set(Validate):
+            raise ValueError(f"{text!r} is neither {' nor '.join(Validate)}")
+        case "validate":
+            return Validate(text)
+        case "workers" if text == "auto":
+            return None
+        case _:
+            try:
+                return int(text)
+            except ValueError:
+                auto = " or auto" if name == "workers" else ""
+                raise ValueError(f"{text!r} is not a whole number{auto}") from None

@@ -1,0 +1,71 @@
+"""AWS Signature Version 4 for requests without a body.
+
+The signing key depends on the secret and the day only, so it is derived once and kept.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from asyncsync.model import Credentials
+
+_NO_BODY = hashlib.sha256(b"").hexdigest()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def path_of(bucket: str, key: str) -> str:
+    """Return the path of an object as it is signed and sent; bytes that are no UTF-8 are kept."""
+    return f"/{bucket}/{quote(key.encode('utf-8', 'surrogateescape'), safe='/~')}"
+
+
+class Signer:
+    """Signs GET and HEAD requests to one host."""
+
+    def __init__(self, host: str, region: str, now: Callable[[], datetime] = _now) -> None:
+        self._host = host
+        self._region = region
+        self._now = now
+        self._key = b""
+        self._key_for = ("", "")
+
+    def sign(self, method: str, path: str, credentials: Credentials) -> dict[str, str]:
+        """Return the headers that authenticate a request without a query.
+
+        Args:
+            method: in upper case.
+            path: percent-encoded, as it will be sent.
+            credentials: of this moment; they may have been refreshed since the last request.
+        """
+        time = self._now().strftime("%Y%m%dT%H%M%SZ")
+        day = time[:8]
+        signed = f"host:{self._host}\nx-amz-content-sha256:{_NO_BODY}\nx-amz-date:{time}\n"
+        names = "host;x-amz-content-sha256;x-amz-date"
+        headers = {"x-amz-content-sha256": _NO_BODY, "x-amz-date": time}
+        if token := credentials.session_token:
+            signed += f"x-amz-security-token:{token}\n"
+            names += ";x-amz-security-token"
+            headers["x-amz-security-token"] = token
+        request = f"{method}\n{path}\n\n{signed}\n{names}\n{_NO_BODY}"
+        scope = f"{day}/{self._region}/s3/aws4_request"
+        digest = hashlib.sha256(request.encode()).hexdigest()
+        to_sign = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{digest}"
+        key = self._signing_key(day, credentials.secret_access_key)
+        signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+        headers["Authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={credentials.access_key_id}/{scope}, "
+            f"SignedHeaders={names}, Signature={signature}"
+        )
+        return headers
+
+    def _signing_key(self, day: str, secret: str) -> bytes:
+        if self._key_for != (day, secret):
+            key = b"AWS4" + secret.encode()
+            for step in (day, self._region, "s3", "aws4_request"):
+                key = hmac.digest(key, step.encode(), "sha256")
+            self._key, self._key_for = key, (day, secret)
+        return self._key

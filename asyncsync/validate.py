@@ -1,0 +1,69 @@
+"""What the listing, HEAD and GET say of one object must agree, and the bytes with them."""
+
+from functools import partial
+
+from asyncsync.errors import EncodedObjectError, IntegrityError, RemoteChangedError
+from asyncsync.interfaces import Store
+from asyncsync.model import Head, Reason, RemoteObject, Transfer, UpToDate
+from asyncsync.pace import Tries
+
+_OUT_OF_STEP = {
+    Reason.MISSING: "there is no file",
+    Reason.SIZE_DIFFERS: "the file has another size",
+    Reason.NEWER: "the file is older than the object",
+}
+
+
+async def head_agrees(remote: RemoteObject, store: Store, tries: Tries) -> None:
+    """Ask HEAD about the object and check the answer against the listing.
+
+    Raises:
+        TransferError: as for `agree`, or the question got no answer.
+    """
+    agree(remote, await tries.run(partial(store.head, remote.key)), "HEAD")
+
+
+async def verified(found: UpToDate | Transfer, store: Store, tries: Tries) -> UpToDate:
+    """Check an object that was compared with its file, changing nothing.
+
+    Raises:
+        TransferError: the file is not in step with what HEAD says.
+    """
+    if isinstance(found, Transfer):
+        raise IntegrityError(found.remote.key, _OUT_OF_STEP[found.reason])
+    await head_agrees(found.remote, store, tries)
+    return found
+
+
+def agree(remote: RemoteObject, head: Head, verb: str) -> None:
+    """Check what the answer to `verb` says against the listing.
+
+    Raises:
+        RemoteChangedError: it speaks of another version.
+        EncodedObjectError: the object is not served as the bytes that were listed.
+        IntegrityError: it promises another size for the same version.
+    """
+    if remote.etag and head.etag and head.etag != remote.etag:
+        raise RemoteChangedError(
+            remote.key, f"replaced since it was listed: {verb} shows version {head.etag}"
+        )
+    if head.encoding not in {"", "identity"}:
+        raise EncodedObjectError(
+            remote.key,
+            f"stored with Content-Encoding {head.encoding}; upload it with "
+            "`Cache-Control: no-transform` or without the encoding",
+        )
+    if head.size != remote.size:
+        raise IntegrityError(
+            remote.key, f"listed with {remote.size} bytes, but {verb} says {head.size}"
+        )
+
+
+def arrived(remote: RemoteObject, size: int) -> None:
+    """Check the number of bytes that were received for the whole object.
+
+    Raises:
+        IntegrityError: it is not the listed size.
+    """
+    if size != remote.size:
+        raise IntegrityError(remote.key, f"listed with {remote.size} bytes, but {size} arrived")

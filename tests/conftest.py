@@ -1,0 +1,43 @@
+"""Fixtures for every test."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from asyncsync.seaweed import SeaweedServer, serve
+from tests.rigs.bucket import Bucket, new_bucket
+
+_HIDDEN = ("AWS_", "R2_", "ASYNCSYNC_")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """aioboto3 runs on asyncio only, so the tests do."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide whoever runs the tests: settings, credentials, proxies, `.env`, and the home folder."""
+    for name in os.environ:
+        if name.startswith(_HIDDEN) or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:
+    """One real S3 server for all tests; each test takes a `bucket` of its own."""
+    with serve(tmp_path_factory.mktemp("seaweed"), "shared") as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(server: SeaweedServer) -> Iterator[Bucket]:
+    """An empty bucket of the test's own on the real server."""
+    with new_bucket(server) as made:
+        yield made

@@ -1,0 +1,126 @@
+"""The demo: what it makes, what it shows, what stays behind."""
+
+import filecmp
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import pytest
+from pyarrow import parquet
+
+from asyncsync import demo
+from asyncsync.errors import ConfigError
+from asyncsync.seaweed import SeaweedServer
+from tests.rigs.bucket import Bucket
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the sample data."""
+    folder = tmp_path_factory.mktemp("sample")
+    demo.make_sample(folder)
+    return folder
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, bucket: Bucket) -> Bucket:
+    """The demo with the tests' server, less data, and syncs that succeed unseen."""
+
+    @contextmanager
+    def running(directory: Path, name: str) -> Iterator[SeaweedServer]:
+        yield bucket.server
+
+    monkeypatch.setattr(demo, "serve", running)
+    monkeypatch.setattr(demo, "_RAW_SAMPLES", 1000)
+    monkeypatch.setattr(demo, "_sync", lambda env_file, dest: 0)
+    return bucket
+
+
+def _keys(folder: Path) -> list[str]:
+    """Return the keys of the files below the folder, as a bucket orders them."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet"))
+
+
+def test_sample_has_the_shape_of_sensor_data(sample: Path) -> None:
+    """Nested keys below three prefixes, one in the root, one large file; all are Parquet."""
+    keys = _keys(sample)
+    assert Counter(key.rpartition("/")[0].partition("/")[0] for key in keys) == {
+        "": 1,
+        "1hz": 59,
+        "fft_hub1": 59,
+        "fft_hub2": 31,
+    }
+    assert "1hz/2026/01/2026-01-07.parquet" in keys
+    assert [key for key in keys if (sample / key).stat().st_size > 60_000_000] == [
+        "fft_hub2/raw/2026-01-01.parquet"
+    ]
+    rows = {parquet.read_metadata(sample / key).num_rows for key in keys}
+    assert rows == {3, 60, 3600, 8_000_000}
+
+
+def test_sample_is_always_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two runs make the same bytes, and no two files of one kind are alike."""
+    monkeypatch.setattr(demo, "_RAW_SAMPLES", 1000)
+    first, second = demo.make_sample(tmp_path / "1"), demo.make_sample(tmp_path / "2")
+    contents = [file.read_bytes() for file in first]
+    assert contents == [file.read_bytes() for file in second]
+    assert len(set(contents)) == len(contents)
+
+
+def test_missing_pyarrow_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without pyarrow the error says what to install, and no server is started."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ConfigError, match=r'pip install "asyncsync\[demo\]"'):
+        demo.demo(tmp_path, keep=False)
+
+
+def test_failed_sync_ends_the_demo_with_its_code(
+    monkeypatch: pytest.MonkeyPatch, quick: Bucket, tmp_path: Path
+) -> None:
+    """The demo's exit code is the sync's."""
+    monkeypatch.setattr(demo, "_sync", lambda env_file, dest: 4)
+    assert demo.demo(tmp_path, keep=False) == 4
+
+
+def test_kept_server_runs_until_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    quick: Bucket,
+    sample: Path,
+    tmp_path: Path,
+) -> None:
+    """With --keep the settings are there to use while the bucket is."""
+    seen: list[str] = []
+
+    class PressesCtrlC:
+        def wait(self) -> None:
+            seen.extend(quick.keys())
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "threading", SimpleNamespace(Event=PressesCtrlC))
+    assert demo.demo(tmp_path, keep=True) == 0
+    assert seen == _keys(sample)
+    printed = capsys.readouterr().out.splitlines()
+    assert {f"{key}={value}" for key, value in quick.server.environment().items()} <= set(printed)
+    assert "The server runs until Ctrl-C." in printed
+
+
+def test_demo_leaves_the_data_and_nothing_else(sample: Path, tmp_path: Path) -> None:
+    """The command syncs every file, finds all up to date the second time, and stops its server."""
+    command = [sys.executable, "-m", "asyncsync", "demo", "--dest", "data"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "up to date" in done.stdout + done.stderr
+    keys = _keys(sample)
+    assert _keys(tmp_path / "data") == keys
+    assert filecmp.cmpfiles(sample, tmp_path / "data", keys, shallow=False) == (keys, [], [])
+    settings = dict(line.split("=", 1) for line in done.stdout.splitlines() if line[:3] == "R2_")
+    endpoint = urlsplit(settings["R2_ENDPOINT_URL"])
+    with socket.socket() as client:
+        assert client.connect_ex((endpoint.hostname or "", endpoint.port or 0)) != 0
