@@ -10,7 +10,7 @@ async for outcome in asyncsync.stream(dest="downloads"):
 import asyncio
 import importlib.util
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,7 +40,7 @@ class Given(TypedDict, total=False):
     """
 
     prefixes: Sequence[str]
-    """Key prefixes to sync; without one, the whole bucket."""
+    """Key prefixes to sync, or one as a str; without one, the whole bucket."""
     dest: Path | str
     """The local folder; `downloads` by default."""
     include: Sequence[str]
@@ -131,7 +131,7 @@ def run(**given: Unpack[Given]) -> Report:
             raise
 
 
-async def stream(**given: Unpack[Given]) -> AsyncIterator[Outcome]:
+async def stream(**given: Unpack[Given]) -> AsyncGenerator[Outcome, None]:
     """Yield what becomes of each object while `sync` goes on, so that work on the files can begin.
 
     Files that were in step already come as `UpToDate`, new ones as `Downloaded` once they have
@@ -180,12 +180,17 @@ class _Passing(SilentObserver):
 
 async def _perform(command: Command, report: Report, given: Given) -> Options:
     """Do what the keyword arguments say; the report is kept up to the end, whatever that is."""
+    if unknown := given.keys() - Given.__annotations__.keys():
+        raise TypeError(f"no such argument: {', '.join(sorted(unknown))}")
+    prefixes = given.get("prefixes", ())
+    if isinstance(prefixes, str):
+        prefixes = [prefixes]
     env_file = Path(given["env_file"]) if "env_file" in given else None
     found, options = settings.load(env_file, given=given)
     observer = Observers(report, given.get("observer", SilentObserver()))
     started = time.monotonic()
     try:
-        await perform(command, found, options, given.get("prefixes", ()), observer)
+        await perform(command, found, options, prefixes, observer)
     finally:
         report.seconds = time.monotonic() - started
     return options

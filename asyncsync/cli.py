@@ -124,8 +124,7 @@ async def _run(
         error, exit_code = f"stopped by {caught[0].name}", 128 + caught[0]
     elif exit_code is None:
         exit_code = figures.exit_code
-    teller.closing(exit_code, error)
-    return exit_code
+    return teller.closing(exit_code, error)
 
 
 def _cancel_on_signals(scope: CancelScope) -> list[signal.Signals]:

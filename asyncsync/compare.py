@@ -21,7 +21,8 @@ from asyncsync.errors import KeyCollisionError, LocalFileError, UnsafeKeyError
 from asyncsync.keys import local_path
 from asyncsync.model import Compared, Failed, Reason, RemoteObject, Transfer, UpToDate
 
-_SECOND = 1_000_000_000
+_GRAINS = (10_000_000, 1_000_000_000, 2_000_000_000)
+"""Nanoseconds to which exFAT, HFS+ and FAT round a time down."""
 
 
 class Selection:
@@ -82,9 +83,7 @@ def why(remote: RemoteObject, file: LocalFile | None) -> Reason | None:
 
 def _same_time(remote: RemoteObject, file: LocalFile) -> bool:
     """Return whether the file has the object's time as a coarse file system keeps it."""
-    return any(
-        file.modified_ns == remote.modified_ns // grain * grain for grain in (_SECOND, 2 * _SECOND)
-    )
+    return any(file.modified_ns == remote.modified_ns // grain * grain for grain in _GRAINS)
 
 
 def _in_the_way(remote: RemoteObject, file: LocalFile) -> KeyCollisionError | LocalFileError:

@@ -4,11 +4,15 @@ A task group raises what went wrong in a group of exceptions. Whoever waits for 
 know what went wrong, not how the work was divided, so here the first error is raised by itself.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -20,6 +24,23 @@ async def task_group() -> AsyncIterator[TaskGroup]:
     except BaseExceptionGroup as errors:
         first = errors.exceptions[0]
         raise first from first.__cause__
+
+
+async def beside(other: Coroutine[object, object, object], one: Coroutine[object, object, T]) -> T:
+    """Return what `one` returns, when `other` has ended as well; an error ends both.
+
+    Only `other` gets a task of its own: for two short coroutines a task group costs as much as
+    what they do.
+    """
+    task = asyncio.create_task(other)
+    try:
+        result = await one
+        await task
+    except BaseException:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+    return result
 
 
 async def together(*calls: Callable[[], Coroutine[object, object, None]]) -> None:

@@ -149,7 +149,10 @@ async def _open(
     loop = asyncio.get_running_loop()
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     # uvloop's create_connection knows no happy eyeballs.
-    sock = await start_connection(addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY)
+    try:
+        sock = await start_connection(addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY)
+    except RuntimeError as error:  # what uvloop raises for some failures
+        raise ConnectionError(str(error)) from error
     try:
         await loop.create_connection(
             lambda: connection, sock=sock, ssl=context, server_hostname=host if context else None
@@ -164,8 +167,9 @@ def _split(url: str, name: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         if parts.scheme in _DEFAULT_PORTS and parts.hostname and parts.port != 0:
+            parts.hostname.encode("idna")
             return parts
-    except ValueError:  # about the port or a bracket
+    except ValueError:  # about the port, a bracket, or a name that cannot be looked up
         pass
     raise ConfigError(f"{name} is not a URL such as https://host:port")
 
@@ -205,7 +209,8 @@ def _translated(error: OSError, peer: str) -> AsyncSyncError:
         return TLSError(f"{peer} and this machine do not agree on TLS: {error.reason}")
     if isinstance(error, socket.gaierror) and error.errno in _UNKNOWN_NAME:
         return NetworkError(f"the host of {peer} is not known: {error.strerror}")
-    return ConnectionLostError(f"no connection to {peer}: {error.strerror or error}")
+    reason = error.strerror or str(error) or type(error).__name__
+    return ConnectionLostError(f"no connection to {peer}: {reason}")
 
 
 def _is_refusal(reason: str) -> bool:

@@ -8,6 +8,7 @@
 A path changes only by the rename of a finished part file.
 """
 
+import asyncio
 import errno
 import hashlib
 import os
@@ -15,26 +16,30 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
 import aiofiles
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 
 from asyncsync import lock
 from asyncsync.directory import Directory, LocalFile
-from asyncsync.errors import DestinationError, DiskFullError, KeyCollisionError, LocalFileError
+from asyncsync.errors import (
+    AsyncSyncError,
+    DestinationError,
+    DiskFullError,
+    KeyCollisionError,
+    LocalFileError,
+)
 from asyncsync.keys import STATE_DIR, shown
 from asyncsync.model import Transfer
 
+WRITERS = 2
+"""Threads that write small files."""
+
+Unwritten = tuple[Transfer, bytes, "asyncio.Future[AsyncSyncError | None]"]
+"""A file, its content, and who waits for it."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _GONE = {errno.EROFS, errno.ESTALE, errno.ENODEV}
-
-
-class Writer(Protocol):
-    """What takes blocks, one after the other."""
-
-    async def write(self, block: bytes, /) -> int:
-        """Write the whole block."""
 
 
 class Folder:
@@ -44,6 +49,8 @@ class Folder:
         self.path = Path(os.path.realpath(path))
         self._root = str(self.path)
         self._parts = self.path / STATE_DIR / "parts"
+        self._unwritten: list[Unwritten] = []
+        self._writers = 0
 
     # reading ------------------------------------------------------------------------------------
 
@@ -98,7 +105,7 @@ class Folder:
     def free_bytes(self) -> int:
         """Return how many bytes the destination's disk has left."""
         nearest = self.path
-        while not nearest.exists():
+        while not os.path.exists(nearest):  # also false where nobody may look
             nearest = nearest.parent
         return shutil.disk_usage(nearest).free
 
@@ -127,13 +134,42 @@ class Folder:
             yield
 
     async def publish(self, transfer: Transfer, content: bytes) -> None:
-        """Write a validated file as a whole and give it its name. One thread hop for all of it.
+        """Write a validated file as a whole and give it its name.
+
+        A thread hop costs as much as a small file, so one hop takes all files that wait for one.
 
         Raises:
             TransferError: this path cannot be written.
             DestinationError: no path can.
         """
-        await to_thread.run_sync(self._publish_whole, transfer, content)
+        written = asyncio.get_running_loop().create_future()
+        self._unwritten.append((transfer, content, written))
+        if self._writers < WRITERS:
+            self._writers += 1
+            try:
+                await self._write_batches()
+            finally:
+                self._writers -= 1
+        if error := await written:
+            raise error
+
+    async def _write_batches(self) -> None:
+        while self._unwritten:
+            batch, self._unwritten = self._unwritten, []
+            errors = await to_thread.run_sync(self._publish_batch, batch)
+            for (_, _, written), error in zip(batch, errors, strict=True):
+                if not written.done():
+                    written.set_result(error)
+
+    def _publish_batch(self, batch: Sequence[Unwritten]) -> list[AsyncSyncError | None]:
+        errors: list[AsyncSyncError | None] = []
+        for transfer, content, _ in batch:
+            try:
+                self._publish_whole(transfer, content)
+                errors.append(None)
+            except AsyncSyncError as error:
+                errors.append(error)
+        return errors
 
     def _publish_whole(self, transfer: Transfer, content: bytes) -> None:
         with self._translated(transfer), self._part(transfer) as part:
@@ -151,8 +187,7 @@ class Folder:
             TransferError, DestinationError: as for `publish`.
         """
         with self._translated(transfer), self._part(transfer) as part:
-            async with aiofiles.open(part, "xb") as file:
-                await file.truncate(transfer.remote.size)
+            await to_thread.run_sync(_make_empty, part, transfer.remote.size)
             yield PartFile(part)
             await to_thread.run_sync(self._give_name, transfer, part)
 
@@ -207,6 +242,11 @@ class Folder:
         return kind(f"{shown(str(self.path))}: {error.strerror or error}")
 
 
+def _make_empty(path: str, size: int) -> None:
+    with open(path, "xb") as file:
+        file.truncate(size)
+
+
 class PartFile:
     """An unfinished file of its final size, written in any order."""
 
@@ -214,8 +254,24 @@ class PartFile:
         self._path = path
 
     @asynccontextmanager
-    async def at(self, offset: int) -> AsyncIterator[Writer]:
-        """Open the file for writing from `offset` on; closed, all that was written has arrived."""
-        async with aiofiles.open(self._path, "r+b") as file:
-            await file.seek(offset)
-            yield file
+    async def at(self, offset: int) -> AsyncIterator[Callable[[bytes | memoryview], None]]:
+        """Open the file from `offset` on, and yield what writes a block behind the last one.
+
+        A block goes to the system's cache, which takes less time than a hop to a thread would; a
+        disk that cannot keep up slows down the reading, as it should.
+        """
+        with CancelScope(shield=True):  # what is opened is known, or nobody would close it
+            file = await aiofiles.open(self._path, "r+b", buffering=0)
+        descriptor = file.fileno()
+        os.lseek(descriptor, offset, os.SEEK_SET)
+
+        def write(block: bytes | memoryview) -> None:
+            rest = memoryview(block)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+
+        try:
+            yield write
+        finally:
+            with CancelScope(shield=True):
+                await file.close()

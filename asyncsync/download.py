@@ -14,9 +14,9 @@ from dataclasses import replace
 from functools import partial
 
 from asyncsync import validate
-from asyncsync.concurrently import together
+from asyncsync.concurrently import beside, together
 from asyncsync.disk import Folder, PartFile
-from asyncsync.errors import IntegrityError, RemoteChangedError, VanishedError
+from asyncsync.errors import IntegrityError, ProtocolError, RemoteChangedError, VanishedError
 from asyncsync.interfaces import Observer, Store
 from asyncsync.model import Downloaded, RemoteObject, Transfer
 from asyncsync.pace import Pace, Tries
@@ -79,17 +79,12 @@ class Downloader:
 
     async def _fetch_small(self, transfer: Transfer, tries: Tries) -> None:
         remote = transfer.remote
-        content = b""
-
-        async def get() -> None:
-            nonlocal content
-            content = await tries.run(partial(self._read, remote))
-
         async with self._pace.slot:
+            get = tries.run(partial(self._read, remote))
             if self._with_head:
-                await together(get, partial(validate.head_agrees, remote, self._store, tries))
+                content = await beside(validate.head_agrees(remote, self._store, tries), get)
             else:
-                await get()
+                content = await get
             validate.arrived(remote, len(content))
             self._pace.received(len(content))
             await self._folder.publish(transfer, content)
@@ -117,7 +112,7 @@ class Downloader:
 
         async def fetch_parts() -> None:
             for span in waiting:  # shared by all: each takes the next that nobody has
-                async with self._pace.slot:
+                async with self._pace.streams, self._pace.slot:
                     await self._fetch_part(remote, span, part, count, tries)
 
         calls: list[Callable[[], Coroutine[object, object, None]]] = [fetch_parts] * min(
@@ -148,11 +143,15 @@ class Downloader:
         async def fetch_rest() -> None:
             nonlocal position
             rest = range(position, span.stop)
-            async with self._store.get(remote, rest) as body, part.at(position) as file:
+            async with self._store.get(remote, rest) as body, part.at(position) as write:
                 validate.agree(remote, body.head, "GET")
                 async for block in body.blocks():
-                    await file.write(block)
+                    if len(block) > span.stop - position:
+                        raise ProtocolError("more bytes came than were asked for")
+                    write(block)
                     position += len(block)
                     count(len(block))
+            if position < span.stop:
+                raise ProtocolError("fewer bytes came than were asked for")
 
         await tries.run(fetch_rest)

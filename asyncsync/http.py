@@ -13,10 +13,13 @@ from typing import Final, Self
 
 from asyncsync.dial import Dialer, tls_context
 from asyncsync.errors import ProtocolError
-from asyncsync.wire import CAPACITY, Connection, Patience, StaleConnectionError, encode_head
+from asyncsync.patience import Patience
+from asyncsync.wire import CAPACITY, Connection, StaleConnectionError, encode_head
 
 __all__ = ["HttpClient", "Response", "tls_context"]
 
+BLOCK: Final = 128 * 1024
+"""Bytes of a body that are worth a write to the disk."""
 READ_LIMIT: Final = 16 * 1024 * 1024
 """Bytes that `Response.read` takes unless told otherwise."""
 
@@ -49,14 +52,15 @@ class Response:
             block = await connection.block(CAPACITY)
             if not block:
                 return blocks[0] if len(blocks) == 1 else b"".join(blocks)
-            blocks.append(block)
+            blocks.append(block.tobytes())
             size += len(block)
         raise ProtocolError(f"the body is longer than {limit} bytes")
 
-    def blocks(self, size: int = 256 * 1024) -> AsyncIterator[bytes]:
+    def blocks(self, size: int = BLOCK) -> AsyncIterator[memoryview]:
         """Yield the body in blocks of `size` bytes or somewhat more; the last may be shorter.
 
-        No block is longer than 512 KiB. What came before an error is yielded before it is raised.
+        A block is good until the next one is asked for. None is longer than 192 KiB. What came
+        before an error is yielded before it is raised.
 
         Raises:
             ConnectionLostError: the body was cut or has stalled.
@@ -86,7 +90,7 @@ class _Blocks:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> memoryview:
         block = await self._connection.block(self._size)
         if not block:
             raise StopAsyncIteration
@@ -174,7 +178,8 @@ class _Pool:
         self._patience = patience
         self._max_idle = max_idle
         self._open: set[Connection] = set()
-        self._idle: dict[Connection, None] = {}
+        self._idle: dict[bool, dict[Connection, None]] = {False: {}, True: {}}
+        """By whether they carry answers without bodies: those have never needed much memory."""
         self._ticker: asyncio.TimerHandle | None = None
 
     async def exchange(self, request: bytes, bodiless: bool) -> Connection:
@@ -183,15 +188,16 @@ class _Pool:
         The server may close a connection at rest just when a request leaves on it. Without a byte
         of an answer the request was not served, and goes out again, on a new connection.
         """
-        while self._idle:
-            connection, _ = self._idle.popitem()
+        while idle := self._idle[bodiless]:
+            connection, _ = idle.popitem()
             if connection.reusable:
                 try:
                     return await self._exchange(connection, request, bodiless)
                 except StaleConnectionError:
                     break
         connection = await self._dialer.dial(self._forget)
-        self._open.add(connection)
+        if not connection.lost.done():
+            self._open.add(connection)
         if self._ticker is None:
             self._tick()
         return await self._exchange(connection, request, bodiless)
@@ -204,11 +210,11 @@ class _Pool:
             raise
         return connection
 
-    def release(self, connection: Connection) -> None:
+    def release(self, connection: Connection, bodiless: bool) -> None:
         """Keep the connection for later if its answer has come whole, or close it."""
-        if connection.reusable and len(self._idle) < self._max_idle:
+        if connection.reusable and len(self._idle[bodiless]) < self._max_idle:
             connection.rest()
-            self._idle[connection] = None
+            self._idle[bodiless][connection] = None
         else:
             connection.abort()
 
@@ -219,12 +225,13 @@ class _Pool:
             self._ticker = None
         for connection in self._open:
             connection.abort()
-        while self._open:
-            await next(iter(self._open)).lost
+        if self._open:
+            await asyncio.wait([connection.lost for connection in self._open])
 
     def _forget(self, connection: Connection) -> None:
         self._open.discard(connection)
-        self._idle.pop(connection, None)
+        for idle in self._idle.values():
+            idle.pop(connection, None)
 
     def _tick(self) -> None:
         """Look for stalled answers, again and again while a connection is open.
@@ -264,4 +271,4 @@ class _Exchange:
         traceback: TracebackType | None,
     ) -> None:
         self._response.close()
-        self._pool.release(self._connection)
+        self._pool.release(self._connection, self._bodiless)

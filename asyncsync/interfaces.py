@@ -25,8 +25,8 @@ class Body(Protocol):
             TransientError: the body ended early, stalled or ran over.
         """
 
-    def blocks(self) -> AsyncIterator[bytes]:
-        """Yield the body in blocks of some hundred kilobytes.
+    def blocks(self) -> AsyncIterator[bytes | memoryview]:
+        """Yield the body in blocks of some hundred kilobytes, each good until the next.
 
         Raises:
             TransientError: the body ended early, stalled or ran over.

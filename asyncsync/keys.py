@@ -31,7 +31,11 @@ def local_path(key: str, *, windows: bool = os.name == "nt") -> tuple[str, ...]:
             raise UnsafeKeyError(key, f"{component!r} is not a name that a path can hold safely")
         if "\0" in component:
             raise UnsafeKeyError(key, "a path cannot hold a NUL character")
-        if len(os.fsencode(component)) > MAX_COMPONENT_BYTES:
+        try:
+            encoded = os.fsencode(component)
+        except UnicodeEncodeError as error:
+            raise UnsafeKeyError(key, "this system's encoding cannot hold the name") from error
+        if len(encoded) > MAX_COMPONENT_BYTES:
             raise UnsafeKeyError(key, f"a name is longer than {MAX_COMPONENT_BYTES} bytes")
         if windows and (_WINDOWS_UNSAFE.search(component) or _WINDOWS_DEVICE.fullmatch(component)):
             raise UnsafeKeyError(key, f"{shown(component)} is not a name that Windows can hold")

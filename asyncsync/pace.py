@@ -2,9 +2,10 @@
 
 One `Pace` serves a whole run, so that what one request learns about the server holds for all:
 
-- `slot` bounds the requests for objects, and `large` the objects in parts. Unless a number is
-  given, `tune` doubles the slots while requests wait, the event loop has time to spare and the
-  last doubling brought more bytes a second; it steps back when one did not.
+- `slot` bounds the objects and parts under way; `large` and `streams` bound objects in parts, and
+  parts, by themselves. Unless a number is given, `tune` doubles the slots while requests wait, the
+  event loop has time to spare and the last doubling brought more bytes a second; it steps back
+  when one did not.
 - `Tries` repeats what fails for a passing reason, after a pause that grows and is never the same
   for two. When the server asks for fewer requests, the slots are halved and everybody pauses.
 """
@@ -28,6 +29,8 @@ START = 32
 FEWEST = 4
 LARGE_AT_ONCE = 16
 """Objects in parts under way: few enough that some are finished early."""
+STREAMS_AT_ONCE = 64
+"""Parts under way: each holds a block or two in memory."""
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 LONGEST_RETRY_AFTER = 60.0
@@ -35,8 +38,12 @@ INTERVAL = 0.2
 """Seconds between two looks at the throughput."""
 WORTH_IT = 1.1
 """How much more throughput a doubling must bring to be kept."""
-BUSY = 0.9
-"""Share of its time that the event loop may work before more requests cannot help."""
+SAMPLES = 10
+"""Moments in an interval at which the event loop is looked at."""
+LATE = 0.003
+"""Seconds after which a timer counts as late."""
+BUSY = 0.8
+"""Share of moments at which the event loop may be at work before more requests cannot help."""
 HOLD = 10
 """Looks before another doubling is tried after one that did not help."""
 
@@ -56,6 +63,7 @@ class Pace:
         self.attempts = attempts
         self.slot = CapacityLimiter(workers or min(START, max_workers))
         self.large = CapacityLimiter(LARGE_AT_ONCE)
+        self.streams = CapacityLimiter(STREAMS_AT_ONCE)
         self._adapts = workers is None
         self._sleep = sleep
         self._clock = clock
@@ -78,7 +86,9 @@ class Pace:
 
     async def pause(self, error: TransientError, attempt: int) -> None:
         """Wait before the attempt after the failed one; everybody does when the server is busy."""
-        wait = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
+        wait = min(FIRST_PAUSE * 2.0 ** min(attempt - 1, 64), LONGEST_PAUSE) * random.uniform(
+            0.8, 1.2
+        )
         if isinstance(error, ThrottledError):
             wait = min(max(wait, error.retry_after or 0.0), LONGEST_RETRY_AFTER)
             self._throttle(wait)
@@ -89,32 +99,51 @@ class Pace:
         now = self._clock()
         if now >= self._paused_until:  # answers to requests of one burst count once
             if self._adapts:
-                self.slot.total_tokens = max(FEWEST, int(self.slot.total_tokens) // 2)
+                self._set_slots(self._slots // 2)
             self._throttled_at = now
         self._paused_until = max(self._paused_until, now + wait)
 
+    @property
+    def _slots(self) -> int:
+        return int(self.slot.total_tokens)
+
+    def _set_slots(self, number: int) -> None:
+        self.slot.total_tokens = max(min(number, self.most), min(FEWEST, self.most))
+
     async def tune(self) -> None:
         """Find the best number of slots; runs until it is cancelled."""
-        if not self._adapts:
-            return
-        before = 0.0  # bytes a second ahead of the doubling that is on trial
+        trial: tuple[float, int] | None = None  # the rate and the slots before the last doubling
         hold = 0
-        while True:
-            throttled_at, received = self._throttled_at, self._received
-            wall, busy = self._clock(), time.thread_time()
-            await self._sleep(INTERVAL)
-            wall, busy = self._clock() - wall, time.thread_time() - busy
-            rate = (self._received - received) / wall
+        while self._adapts:
+            throttled_at, received, start = self._throttled_at, self._received, self._clock()
+            busy = await self._busy()
+            rate = (self._received - received) / (self._clock() - start)
             if throttled_at != self._throttled_at:
-                before, hold = 0.0, HOLD
-            elif before and rate < before * WORTH_IT:
-                self.slot.total_tokens = max(FEWEST, int(self.slot.total_tokens) // 2)
-                before, hold = 0.0, HOLD
+                trial, hold = None, HOLD
+            elif trial and rate < trial[0] * WORTH_IT:
+                self._set_slots(trial[1])
+                trial, hold = None, HOLD
             elif hold:
                 hold -= 1
-            elif busy < wall * BUSY and self.slot.statistics().tasks_waiting:
-                before = rate
-                self.slot.total_tokens = min(self.most, int(self.slot.total_tokens) * 2)
+            else:
+                trial = None
+                full = self.slot.statistics().tasks_waiting > 0
+                if full and busy < BUSY and self._slots < self.most:
+                    trial = rate, self._slots
+                    self._set_slots(self._slots * 2)
+
+    async def _busy(self) -> float:
+        """Return the share of moments in an interval at which the event loop had work to do.
+
+        A timer that fires late found the loop at work. So this also sees a processor that other
+        programs have taken, where the processor time of this one would show nothing.
+        """
+        late = 0
+        for _ in range(SAMPLES):
+            start = self._clock()
+            await self._sleep(INTERVAL / SAMPLES)
+            late += self._clock() - start > INTERVAL / SAMPLES + LATE
+        return late / SAMPLES
 
 
 class Tries:

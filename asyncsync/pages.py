@@ -14,6 +14,7 @@ from asyncsync.model import Page, RemoteObject
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LARGEST = 1 << 50  # bytes; more than any S3 stores as one object
 
 
 def parse_page(body: bytes) -> Page:
@@ -51,13 +52,13 @@ def parse_page(body: bytes) -> Page:
 
 
 def _parse(body: bytes) -> Element:
-    if b"<!DOCTYPE" in body:
-        raise ProtocolError("not an S3 answer: it declares a document type")
+    if b"<!DOCTYPE" in body or b"\0" in body:  # UTF-16 would hide one, and has NUL bytes
+        raise ProtocolError("not an S3 answer: it declares a document type, or is no UTF-8")
     parser = XMLParser()  # noqa: S314  # safe without a document type: there are no entities
     try:
         parser.feed(body)
         return parser.close()
-    except ParseError as error:
+    except (ParseError, LookupError, ValueError) as error:  # the latter two: about its encoding
         raise ProtocolError(f"not an S3 answer: {error}") from error
 
 
@@ -85,6 +86,8 @@ def _decoded(text: str, encoded: bool) -> str:
 def _size(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ProtocolError("the listing shows a size that is not a number")
+    if len(text) > len(str(_LARGEST)) or int(text) > _LARGEST:  # many digits take long to convert
+        raise ProtocolError("the listing shows a size that no object can have")
     return int(text)
 
 

@@ -116,10 +116,11 @@ async def _work_through(
     underway: set[str] = set()
 
     async def enqueue(page: Compared) -> None:
-        for item in pick(page):
-            if item.remote.key not in underway:  # some servers list a key twice
-                underway.add(item.remote.key)
-                await queue.send(item)
+        # Some servers list a key twice. What is under way now may have ended before its turn comes.
+        fresh = {item.remote.key: item for item in pick(page) if item.remote.key not in underway}
+        underway.update(fresh)
+        for item in fresh.values():
+            await queue.send(item)
 
     async def worker(items: MemoryObjectReceiveStream[Item]) -> None:
         with items:

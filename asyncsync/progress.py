@@ -17,7 +17,7 @@ from tqdm.auto import tqdm as fitting_tqdm
 
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import shown
-from asyncsync.model import Compared, Downloaded, Failed, Outcome, Transfer
+from asyncsync.model import Compared, Downloaded, Failed, Outcome, Transfer, UpToDate
 from asyncsync.report import in_bytes, printed
 
 MOST_FILE_BARS = 8
@@ -67,8 +67,10 @@ class Progress(SilentObserver):
                 size = transfer.remote.size
                 self.arrived += size - self.underway.pop(transfer.remote.key, 0)
             case Failed(remote):
-                self.underway.pop(remote.key, None)
+                self.arrived -= self.underway.pop(remote.key, 0)
                 self.size -= remote.size
+            case UpToDate():
+                self.objects += 1  # only a verification gets here, and no page announced it
         self.draw()
 
     def draw(self) -> None:

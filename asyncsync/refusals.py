@@ -63,7 +63,10 @@ def refusal(
 def _about_the_way(status: int, headers: Mapping[str, str]) -> AsyncSyncError | None:
     if status not in _REDIRECTS:
         return None
-    target = shown(urlsplit(headers.get("location", "")).netloc) or "another host"
+    try:
+        target = shown(urlsplit(headers.get("location", "")).netloc) or "another host"
+    except ValueError:
+        target = "an address that is none"
     region = shown(headers.get("x-amz-bucket-region", ""))
     return RedirectError(
         f"the endpoint redirects to {target}{region and f', region {region}'}, which is not "
@@ -87,8 +90,8 @@ def _about_the_credentials(
     status: int, code: str, said: str, headers: Mapping[str, str]
 ) -> AsyncSyncError | None:
     if code == "RequestTimeTooSkewed":
-        date = parsedate_tz(headers.get("date", ""))
-        offset = f" by {time.time() - mktime_tz(date):+.0f} s" if date else ""
+        date = _seconds(headers.get("date", ""))
+        offset = "" if date is None else f" by {time.time() - date:+.0f} s"
         return AuthError(f"this machine's clock is off{offset}: {said}")
     if status == 401 or code in _AUTH_CODES:
         return AuthError(
@@ -130,5 +133,14 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
         return float(text)
-    date = parsedate_tz(text)
-    return max(0.0, mktime_tz(date) - time.time()) if date else None
+    date = _seconds(text)
+    return None if date is None else max(0.0, date - time.time())
+
+
+def _seconds(date: str) -> float | None:
+    """Return a date of HTTP in seconds since the epoch, None for what is no date."""
+    parsed = parsedate_tz(date)
+    try:
+        return mktime_tz(parsed) if parsed else None
+    except (OverflowError, ValueError):  # a year that no calendar holds
+        return None

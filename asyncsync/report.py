@@ -118,7 +118,7 @@ class Report(SilentObserver):
 
 
 def in_bytes(size: float) -> str:
-    """Return a size for people: `1.2 MB` for 1,234,567 bytes."""
+    """Return a size for people: `1.23 MB` for 1,234,567 bytes."""
     for unit in ("B", "kB", "MB", "GB"):
         if abs(size) < 999.5:  # above it would be shown as 1000
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
@@ -200,15 +200,19 @@ def verify_summary(report: Report) -> str:
     )
 
 
-def printed(line: str, stream: TextIO) -> None:
-    """Print a line at once; when nobody reads the stream any more, it goes nowhere.
+def printed(line: str, stream: TextIO) -> bool:
+    """Print a line at once; once the stream cannot be written any more, lines go nowhere.
 
-    A sync goes on when its output is cut off, as by `| head`.
+    A sync goes on when its output is cut off, as by `| head`. What the stream's encoding cannot
+    hold is escaped. Returns whether the line went somewhere.
     """
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        print(line, file=stream, flush=True)
-    except BrokenPipeError:
+        print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return False
+    return True
 
 
 # JSON -------------------------------------------------------------------------------------------

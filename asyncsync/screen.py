@@ -10,12 +10,12 @@ from asyncsync.disk import Folder
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome
-from asyncsync.report import Report
+from asyncsync.report import Report, printed
 
 MOST_ROWS = 20
 """Prefixes that a table shows unless all are to be named."""
 
-Say = Callable[[str, TextIO], None]
+Say = Callable[[str, TextIO], object]
 """Prints a line; a progress bar's own way of it does not tear the bar."""
 
 
@@ -67,8 +67,8 @@ class Text(SilentObserver):
             case Downloaded(transfer) if self._verbose:
                 self._tell(f"downloaded: {shown(transfer.remote.key)}")
 
-    def closing(self, exit_code: int, error: str) -> None:
-        """Print the summary."""
+    def closing(self, exit_code: int, error: str) -> int:
+        """Print the summary, and return the exit code."""
         match self._command:
             case "plan":
                 self._tell(report.plan_summary(self._figures, self._folder.free_bytes()))
@@ -78,6 +78,7 @@ class Text(SilentObserver):
                 self._tell(report.sync_summary(self._figures))
         if error:
             self._say(f"asyncsync: {shown(error)} (exit code {exit_code})", sys.stderr)
+        return exit_code
 
     def _tell(self, line: str) -> None:
         if not self._quiet:
@@ -90,6 +91,7 @@ class JsonLines(SilentObserver):
     def __init__(self, command: str, figures: Report) -> None:
         self._command = command
         self._figures = figures
+        self._is_whole = True
 
     def compared(self, page: Compared) -> None:
         """Write what is refused, and in a plan what would be fetched."""
@@ -103,9 +105,10 @@ class JsonLines(SilentObserver):
         """Write what became of an object."""
         self._write(report.outcome_json(outcome))
 
-    def closing(self, exit_code: int, error: str) -> None:
-        """Write the summary."""
+    def closing(self, exit_code: int, error: str) -> int:
+        """Write the summary; a run whose report could not be written has not gone well."""
         self._write(report.summary_json(self._figures, self._command, exit_code, error))
+        return exit_code or int(not self._is_whole)
 
     def _write(self, value: report.Json) -> None:
-        print(json.dumps(value), flush=True)
+        self._is_whole &= printed(json.dumps(value), sys.stdout)

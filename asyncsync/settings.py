@@ -8,7 +8,7 @@ copied into the environment of the process.
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
@@ -62,10 +62,17 @@ class Options:
     """How often one request is tried before its object counts as failed."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dest", Path(self.dest))  # callers may give a str, and lists
-        object.__setattr__(self, "include", tuple(self.include))
-        object.__setattr__(self, "exclude", tuple(self.exclude))
+        """Take what callers of the API may give as well: a str for a path, a list of globs."""
+        if not str(self.dest).strip():
+            raise ConfigError("dest: an empty name is not a folder")
+        if self.validate not in set(Validate):
+            raise ConfigError(f"validate: {self.validate!r} is neither {' nor '.join(Validate)}")
+        object.__setattr__(self, "dest", Path(self.dest))
+        object.__setattr__(self, "include", _globs(self.include))
+        object.__setattr__(self, "exclude", _globs(self.exclude))
         object.__setattr__(self, "validate", Validate(self.validate))
+        if not self.include:
+            raise ConfigError("include: without a glob no key counts; '*' stands for all")
         if self.dest == Path(self.dest.anchor or "/"):
             raise ConfigError("dest: the root of a file system is no folder to sync into")
         for name, value in (("workers", self.workers), ("max-workers", self.max_workers)):
@@ -73,6 +80,11 @@ class Options:
                 raise ConfigError(f"{name}: {value} is not between 1 and {MAX_REQUESTS}")
         if self.attempts < 1:
             raise ConfigError(f"attempts: {self.attempts} is less than 1")
+
+
+def _globs(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the globs; a str is one of them, and not a sequence of single characters."""
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 _VARIABLES = {
@@ -85,6 +97,8 @@ _VARIABLES = {
 }
 _OPTIONAL = {"session_token", "region"}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
+_REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?")  # a host's label
+_VISIBLE = re.compile(r"[!-~]+")
 
 
 def load(
@@ -136,12 +150,14 @@ def _settings(values: Mapping[str, str]) -> Settings:
             "(.env.example shows all of them)"
         )
     for name, value in found.items():
-        if not value.isprintable() or " " in value:
-            raise ConfigError(f"{_VARIABLES[name]}: holds a space or a control character")
+        if not _VISIBLE.fullmatch(value):
+            raise ConfigError(f"{_VARIABLES[name]}: holds more than visible ASCII characters")
     if not _BUCKET.fullmatch(found["bucket"]):
         raise ConfigError(
             "R2_BUCKET: not a bucket's name (3 to 63 lower-case letters, digits, '-', '.')"
         )
+    if not _REGION.fullmatch(found.get("region", "auto")):
+        raise ConfigError("R2_REGION: not a region's name (letters, digits, '-'), such as auto")
     found["endpoint_url"] = _endpoint(found["endpoint_url"], found["bucket"])
     return Settings(**found)
 
@@ -155,8 +171,8 @@ def _endpoint(url: str, bucket: str) -> str:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigError(f"{variable}: not a URL; it should look like {example}") from error
+    except ValueError:  # not named as the cause: it shows a password where a port should be
+        raise ConfigError(f"{variable}: not a URL; it should look like {example}") from None
     if parts.username is not None or parts.password is not None:
         raise ConfigError(
             f"{variable}: holds a user name or password; the credentials go into "
@@ -205,7 +221,10 @@ def parse_option(name: str, text: str) -> object:
     """
     match name:
         case "dest" if text.strip():
-            return Path(text).expanduser()
+            try:
+                return Path(text).expanduser()
+            except RuntimeError:
+                raise ValueError("no such user's home folder") from None
         case "dest":
             raise ValueError("an empty name is not a folder")
         case "include" | "exclude":

@@ -8,37 +8,22 @@ the socket, so that a slow reader holds back its own connection and nothing else
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from asyncsync.errors import AsyncSyncError, ConnectionLostError, ProtocolError
+from asyncsync.patience import Patience, Watch
 
-CAPACITY: Final = 512 * 1024
+CAPACITY: Final = 192 * 1024
 """Bytes that a connection buffers at most."""
+HEAD_ROOM: Final = 16 * 1024
+"""Bytes that it buffers until it knows that a body needs more; most connections are idle."""
 MAX_HEAD: Final = 64 * 1024
 """Bytes of all heads of one answer, interim ones included."""
 
 # Where an answer stands. IDLE: none is outstanding, it may be whole and not yet taken.
 _IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_CLOSE = range(5)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long an answer may keep somebody waiting."""
-
-    read_timeout: float
-    """Seconds without a byte."""
-    slow_rate: int
-    """Bytes a second that count as moving."""
-    slow_time: float
-    """Seconds over which `slow_rate` is measured."""
-
-    @property
-    def tick(self) -> float:
-        """Seconds between two looks at an answer."""
-        return min(self.read_timeout, self.slow_time) / 10
 
 
 class StaleConnectionError(ConnectionLostError):
@@ -64,14 +49,11 @@ class Connection(asyncio.BufferedProtocol):
         "_peer",
         "_phase",
         "_progress",
-        "_quiet_ticks",
-        "_seen",
         "_tls",
         "_view",
         "_waiter",
         "_want",
-        "_window_start",
-        "_window_ticks",
+        "_watch",
         "closed",
         "error",
         "headers",
@@ -90,7 +72,7 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._peer = peer
         self._on_lost = on_lost
-        self._buffer = bytearray(CAPACITY)
+        self._buffer = bytearray(HEAD_ROOM)
         self._view = memoryview(self._buffer)
         self._begin = 0  # the first byte not parsed yet (head) or not taken yet (body)
         self._end = 0  # behind the last byte received
@@ -123,33 +105,36 @@ class Connection(asyncio.BufferedProtocol):
         self._bodiless = bodiless
         self._left = 0
         self._begin = self._end = 0
-        self._progress = self._seen = self._window_start = 0
-        self._quiet_ticks = self._window_ticks = 0
+        self._progress = 0
+        self._watch = Watch()
         self._parser = HttpResponseParser(self)
         self._phase = _HEAD
+        if self.closed:
+            raise self._cut()
         self.transport.write(request)
         await self._wait(0)
         if self._phase == _HEAD:
             raise cast("AsyncSyncError", self.error)
 
-    async def block(self, size: int) -> bytes:
+    async def block(self, size: int) -> memoryview:
         """Return all that is buffered once it is `size` bytes or the end; empty behind the end.
+
+        Nothing is copied: the block is the connection's own buffer, and good until the next call.
 
         Raises:
             ConnectionLostError: the body was cut or has stalled, and all before that was taken.
             ProtocolError: the body is malformed or longer than announced.
         """
-        await self._wait(min(size, CAPACITY - self._begin))
+        if self._begin == self._end:
+            self._begin = self._end = 0
+            if self._paused:
+                self._resume()
+        await self._wait(min(size, len(self._buffer) - self._begin))
         begin, end = self._begin, self._end
-        if begin == end:
-            if self.error is not None:
-                raise self.error
-            return b""
-        block = self._view[begin:end].tobytes()
-        self._begin = self._end = 0
-        if self._paused:
-            self._resume()
-        return block
+        if begin == end and self.error is not None:
+            raise self.error
+        self._begin = end
+        return self._view[begin:end]
 
     @property
     def complete(self) -> bool:
@@ -164,6 +149,9 @@ class Connection(asyncio.BufferedProtocol):
     def rest(self) -> None:
         """Drop what is buffered and watch for the server closing the connection."""
         self._begin = self._end = 0
+        if len(self._buffer) > HEAD_ROOM:
+            self._buffer = bytearray(HEAD_ROOM)
+            self._view = memoryview(self._buffer)
         if self._paused:
             self._resume()
 
@@ -173,33 +161,11 @@ class Connection(asyncio.BufferedProtocol):
         self.transport.abort()
 
     def tick(self, patience: Patience) -> None:
-        """Fail the answer that somebody waits for when it is silent or too slow.
-
-        Called every `patience.tick` seconds. Time is counted in ticks, so that a machine that was
-        asleep does not blame the server.
-        """
-        if self._waiter is None:
-            return
-        if self._progress != self._seen:
-            self._seen = self._progress
-            self._quiet_ticks = 0
-        elif self._quiet_ticks * patience.tick < patience.read_timeout:
-            self._quiet_ticks += 1
-        else:
-            self._fail(
-                ConnectionLostError(f"{self._peer} sent nothing for {patience.read_timeout:g} s")
-            )
-        self._window_ticks += 1
-        if self._window_ticks * patience.tick >= patience.slow_time:
-            if self._progress - self._window_start < patience.slow_rate * patience.slow_time:
-                self._fail(
-                    ConnectionLostError(
-                        f"{self._peer} sent less than {patience.slow_rate} bytes/s"
-                        f" for {patience.slow_time:g} s"
-                    )
-                )
-            self._window_ticks = 0
-            self._window_start = self._progress
+        """Fail the answer if somebody waits for it and it is silent or too slow."""
+        if self._waiter is not None:
+            stalled = self._watch.tick(patience, self._progress)
+            if stalled:
+                self._fail(ConnectionLostError(f"{self._peer} {stalled}"))
 
     # What the transport calls.
 
@@ -232,23 +198,28 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._end -= nbytes
             self._fail(self._overrun())
-        if self._end == CAPACITY and not self._paused:
-            self._paused = True
-            if not self.closed:
-                self.transport.pause_reading()
+        if self._end == len(self._buffer):
+            self._fill_up()
         waiter = self._waiter
         if waiter is not None and (
             self._phase == _IDLE or (self._phase != _HEAD and self._end - self._begin >= self._want)
         ):
             self._wake(waiter)
 
+    def _fill_up(self) -> None:
+        """Grow for a long head; hold the server back for a body."""
+        if self._phase == _HEAD:
+            self._make_room(MAX_HEAD + HEAD_ROOM, 0)
+        elif self._phase != _IDLE and not self._paused:
+            self._paused = True
+            if not self.closed:
+                self.transport.pause_reading()
+
     def eof_received(self) -> None:
         """Take note that the server sends no more; the transport closes itself."""
         self.closed = True
-        if self._phase == _UNTIL_CLOSE and self._ended_properly():
-            self._phase = _IDLE
-            if self._waiter is not None:
-                self._wake(self._waiter)
+        if self._phase == _UNTIL_CLOSE and self._tls is None:
+            self._end_stream()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the answer that is under way, unless the TLS layer still holds the rest of it."""
@@ -280,6 +251,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Put a piece of a chunked body where its raw form was: it is never longer."""
+        if self._phase != _CHUNKED:
+            return
         end = self._end + len(body)
         self._view[self._end : end] = body
         self._end = end
@@ -330,19 +303,33 @@ class Connection(asyncio.BufferedProtocol):
                 self._fail(self._malformed(f"the transfer coding is {coding!r}"))
                 return
             self._phase = _CHUNKED
+            self._make_room(CAPACITY, self._begin)
             self._parse_chunks(self._begin)
         elif length:
             self._phase = _LENGTH
             self.length = int(length)
             self._left = self.length - received
+            room = min(self.length + 1, CAPACITY)  # one more, to notice an overrun
+            self._make_room(room, self._begin)
             if self._left <= 0:
                 self._finish()
         else:
             self._phase = _UNTIL_CLOSE
+            self._make_room(CAPACITY, self._begin)
             self.keep_alive = False
         waiter = self._waiter
         if waiter is not None:
             self._wake(waiter)
+
+    def _make_room(self, size: int, start: int) -> None:
+        """See to it that `size` bytes fit from the one at `start` on."""
+        if size > len(self._buffer) - start:
+            kept = self._view[start : self._end]
+            self._buffer = bytearray(size)
+            self._view = memoryview(self._buffer)
+            self._view[: len(kept)] = kept
+            self._begin -= start
+            self._end -= start
 
     def _parse_chunks(self, raw: int) -> None:
         """Decode the chunks between `raw` and the end in place."""
@@ -376,7 +363,7 @@ class Connection(asyncio.BufferedProtocol):
             and (self._phase == _HEAD or self._end - self._begin < want)
         ):
             self._want = want
-            self._quiet_ticks = 0
+            self._watch.hush()
             self._waiter = self._loop.create_future()
             try:
                 await self._waiter
@@ -397,31 +384,32 @@ class Connection(asyncio.BufferedProtocol):
     def _drain(self, cause: Exception | None) -> None:
         """Read what the TLS layer still holds of a lost connection, as far as the buffer goes.
 
-        The event loops drop what a paused TLS transport has received when the server closes.
+        The event loops drop what a paused TLS transport has received when the server closes. Where
+        TLS ends without a close_notify, anybody may have cut it.
         """
         tls = self._tls
         while self._phase != _IDLE and self.error is None:
-            if self._end == CAPACITY:
+            room = len(self._buffer) - self._end
+            if not room:
                 return
             try:
-                count = tls.read(CAPACITY - self._end, self._view[self._end :]) if tls else 0
-            except ssl.SSLError:
+                count = int(tls.read(room, self._view[self._end :])) if tls else -1
+            except ssl.SSLZeroReturnError:
                 count = 0
-            if not isinstance(count, int) or count == 0:
+            except ssl.SSLError:
+                count = -1
+            if count > 0:
+                self.buffer_updated(count)
+            elif count == 0 and self._phase == _UNTIL_CLOSE:
+                self._end_stream()
+            else:
                 self._fail(self._cut(), cause)
-                return
-            self.buffer_updated(count)
 
-    def _ended_properly(self) -> bool:
-        """Whether the server, and nobody in between, has ended the stream."""
-        if self._tls is None:
-            return True
-        try:
-            return not self._tls.read(1)
-        except ssl.SSLZeroReturnError:
-            return True
-        except ssl.SSLError:
-            return False
+    def _end_stream(self) -> None:
+        """End a body that goes on until the server closes."""
+        self._phase = _IDLE
+        if self._waiter is not None:
+            self._wake(self._waiter)
 
     def _fail(self, error: AsyncSyncError, cause: Exception | None = None) -> None:
         if self.error is None:

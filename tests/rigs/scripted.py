@@ -50,6 +50,7 @@ class Peer:
             piece = data[start : start + 65536]
             self._writer.write(piece)
             await self._writer.drain()
+            await asyncio.sleep(0)  # a writer that is never held up would stop the event loop
             self.sent += len(piece)
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
@@ -60,6 +61,12 @@ class Peer:
         """Close properly; over TLS with a close_notify."""
         self._writer.close()
         await self._writer.wait_closed()
+
+    def hang_up(self) -> None:
+        """Close without waiting for the client; over TLS with a close_notify."""
+        if self._writer.get_extra_info("ssl_object") is not None:
+            self._writer.close()
+        self.cut()
 
     def cut(self) -> None:
         """End the TCP stream (FIN); over TLS without a close_notify."""
@@ -96,7 +103,6 @@ class ScriptedServer:
         self._scripts = scripts
         self._tls = tls
         self._tasks: list[asyncio.Task[None]] = []
-        self._failures: list[BaseException] = []
         self.heads: list[str] = []
         """The heads of all requests in the order of arrival."""
         self.peers: list[Peer] = []
@@ -104,11 +110,13 @@ class ScriptedServer:
 
     @property
     def port(self) -> int:
+        """The port, while the server runs."""
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     @property
     def endpoint(self) -> str:
+        """The URL, while the server runs."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:

@@ -1,0 +1,58 @@
+"""The pages of one listing, one after the other: retried, and guarded against going on for ever."""
+
+from collections.abc import AsyncGenerator
+from functools import partial
+
+from asyncsync.errors import ConnectionLostError, ListingError, NetworkError, RetriesExhaustedError
+from asyncsync.interfaces import Store
+from asyncsync.keys import shown
+from asyncsync.model import Page
+from asyncsync.pace import Pace
+
+MOST_PAGES_WITHOUT_NEWS = 100
+
+
+class Paging:
+    """Lists a bucket page by page."""
+
+    def __init__(self, store: Store, pace: Pace) -> None:
+        self._store = store
+        self._pace = pace
+
+    async def pages(
+        self, prefix: str, *, delimiter: str = "", after: str = ""
+    ) -> AsyncGenerator[Page, None]:
+        """Yield the pages of a prefix, or of the part of it behind the key `after`.
+
+        Raises:
+            SourceError: a page could not be had, or the pages would never end.
+        """
+        token = ""
+        seen: set[str] = set()
+        without_news = 0
+        while True:
+            page = await self._page(prefix, delimiter, after, token)
+            yield page
+            token = page.next_token
+            if not token:
+                return
+            first = page.objects[0].key if page.objects else "".join(page.prefixes[:1])
+            without_news = 0 if first and first not in seen else without_news + 1
+            if token in seen or without_news >= MOST_PAGES_WITHOUT_NEWS:
+                raise ListingError(f"{_named(prefix)}: the listing repeats itself, without an end")
+            seen.update((token, first))
+
+    async def _page(self, prefix: str, delimiter: str, after: str, token: str) -> Page:
+        fetch = partial(
+            self._store.list_page, prefix, delimiter=delimiter, start_after=after, token=token
+        )
+        try:
+            return await self._pace.tries(prefix).run(fetch)
+        except RetriesExhaustedError as error:
+            lost = isinstance(error.__cause__, ConnectionLostError)
+            kind = NetworkError if lost else ListingError
+            raise kind(f"{_named(prefix)} cannot be listed: {error}") from error
+
+
+def _named(prefix: str) -> str:
+    return f"prefix {shown(prefix)}" if prefix else "the bucket"

@@ -1,0 +1,160 @@
+"""One long prefix, cut into ranges of keys that are listed side by side.
+
+A range knows the key up to which it goes, and its neighbour begins behind that, so no key is lost
+and none is listed twice, as long as the server lists keys in the order of their bytes. S3 does, but
+not everything that speaks S3. So every page is checked; where one is out of order, the prefix is
+not cut, or is listed once more from its beginning if it was cut before.
+
+Nothing is known of the keys to come, except that they lie behind the last one seen and are likely
+to be made like it. So the cuts are put where a key can first differ from that one: behind `1hz/0`,
+`1hz/1`, ... `1hz/9` if there is a digit, behind the letters if there is one. A bad guess costs an
+empty page, never a key. A prefix is cut once for each page that it has had, so that one of two
+pages does not become sixteen requests.
+"""
+
+from array import array
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from itertools import pairwise
+
+from anyio import CapacityLimiter
+from anyio.abc import TaskGroup
+
+from asyncsync.concurrently import task_group
+from asyncsync.model import RemoteObject
+from asyncsync.paging import Paging
+
+HIGHEST = "\U0010fffd"
+"""Sorts behind all that is likely in a key."""
+
+_CLASSES = (("0", "9"), ("A", "Z"), ("a", "z"))
+
+Handler = Callable[[Sequence[RemoteObject]], Awaitable[None]]
+"""Takes a page's objects; called for several pages side by side."""
+
+
+class _OutOfOrderError(Exception):
+    """The server does not list keys in the order of their bytes."""
+
+
+class Ranges:
+    """The ranges of one prefix.
+
+    Args:
+        paging: lists pages.
+        prefix: what all the keys start with.
+        slots: bounds the listings at once, of all prefixes together.
+        handle: takes the objects; the listing of a range goes on when it has returned.
+    """
+
+    def __init__(
+        self, paging: Paging, prefix: str, slots: CapacityLimiter, handle: Handler
+    ) -> None:
+        self._paging = paging
+        self._prefix = prefix
+        self._slots = slots
+        self._handle = handle
+        self._pages = 0
+        self._is_cut = False
+        self._may_be_cut = True
+        self._handled = array("q")
+        """Hashes of the keys that were handled: eight bytes a key, where a set needs a hundred."""
+
+    async def list(self) -> None:
+        """List the whole prefix.
+
+        Raises:
+            SourceError: it could not be listed to its end.
+        """
+        try:
+            async with task_group() as group:
+                await self._list(group, "", None)
+        except _OutOfOrderError:
+            await self._list_again()
+
+    async def _list(self, group: TaskGroup, after: str, until: str | None) -> None:
+        """List the keys behind `after`, up to `until` where that is given."""
+        last = after
+        async with aclosing(self._paging.pages(self._prefix, after=after)) as pages:
+            async for page in pages:
+                if not page.objects:
+                    continue
+                self._check_order(last, page.objects)
+                last = page.objects[-1].key
+                inside = page.objects
+                if until is not None and last > until:
+                    inside = [remote for remote in inside if remote.key <= until]
+                self._pages += 1
+                self._handled.extend([hash(remote.key) for remote in inside])
+                await self._handle(inside)
+                if until is not None and last > until:
+                    return
+                if page.next_token and self._may_be_cut:
+                    until = self._cut(group, last, until)
+
+    def _cut(self, group: TaskGroup, last: str, until: str | None) -> str | None:
+        """Give the far part of a range to others, if slots are free; return where the rest ends."""
+        slots = self._slots
+        free = 0 if slots.statistics().tasks_waiting else int(slots.available_tokens)
+        found = cuts(last, until or self._prefix + HIGHEST, min(free, self._pages))
+        if not found:
+            return until
+        self._is_cut = True
+        for start, end in zip(found, [*found[1:], until], strict=True):
+            borrower = object()
+            slots.acquire_on_behalf_of_nowait(borrower)
+            group.start_soon(self._list_in_slot, borrower, group, start, end)
+        return found[0]
+
+    async def _list_in_slot(
+        self, borrower: object, group: TaskGroup, after: str, until: str | None
+    ) -> None:
+        try:
+            await self._list(group, after, until)
+        finally:
+            self._slots.release_on_behalf_of(borrower)
+
+    def _check_order(self, last: str, objects: Sequence[RemoteObject]) -> None:
+        keys = [last, *(remote.key for remote in objects)]
+        if all(one < other for one, other in pairwise(keys)):
+            return
+        if self._is_cut:
+            raise _OutOfOrderError
+        self._may_be_cut = False
+
+    async def _list_again(self) -> None:
+        """List the prefix page after page, passing on what was not handled yet."""
+        handled = set(self._handled)
+        async for page in self._paging.pages(self._prefix):
+            await self._handle([r for r in page.objects if hash(r.key) not in handled])
+
+
+def cuts(last: str, until: str, most: int) -> list[str]:
+    """Return up to `most` keys, ascending, that cut the range behind `last` up to `until`.
+
+    Each is at least `last` and less than `until`; they need not exist. Keys are compared by their
+    code points, which is the order of their UTF-8 bytes.
+    """
+    if most < 1:
+        return []
+    for place, here in enumerate(last):
+        top = until[place] if place < len(until) else ""
+        if here == top:
+            continue
+        end = min(ord(top or here), ord(_class_end(here)) + 1)
+        candidates = [last[:place] + chr(char) + HIGHEST for char in range(ord(here), end)]
+        if found := [cut for cut in candidates if last <= cut < until]:
+            return _spread(found, most)
+        until = last[:place] + here + HIGHEST  # no room on this level, so look on the next
+    return []
+
+
+def _class_end(char: str) -> str:
+    return next((end for start, end in _CLASSES if start <= char <= end), char)
+
+
+def _spread(found: list[str], most: int) -> list[str]:
+    """Return the first, which shows whether anything lies behind it, and others evenly spread."""
+    if len(found) <= most:
+        return found
+    return [found[index * len(found) // most] for index in range(most)]

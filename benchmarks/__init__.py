@@ -1,0 +1,1 @@
+"""asyncsync measured beside its peers: `python -m benchmarks`."""

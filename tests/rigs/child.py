@@ -1,0 +1,70 @@
+"""asyncsync as a child process, as a shell or cron runs it."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+SECONDS = 30
+"""After so long a child counts as hung."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a child."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The JSON lines of standard output."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The last of the JSON lines."""
+        return self.events[-1]
+
+
+@asynccontextmanager
+async def started(
+    settings: Mapping[str, str], *arguments: str, stdout: int = asyncio.subprocess.PIPE
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start asyncsync with these settings; afterwards the child is gone."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "asyncsync",
+        *arguments,
+        env={**os.environ, **settings},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.communicate()
+
+
+async def ended(child: asyncio.subprocess.Process) -> Done:
+    """Wait for the end of a child, and insist that it was a decent one."""
+    async with asyncio.timeout(SECONDS):
+        out, err = await child.communicate()
+    assert b"Traceback" not in err, err.decode()
+    assert child.returncode is not None
+    return Done(child.returncode, (out or b"").decode(), err.decode())
+
+
+async def asyncsync(settings: Mapping[str, str], *arguments: str) -> Done:
+    """Run asyncsync to its end."""
+    async with started(settings, *arguments) as child:
+        return await ended(child)

@@ -1,0 +1,319 @@
+"""The Python API: settings in, a report or outcomes out."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import asyncsync
+from asyncsync import (
+    AsyncSyncError,
+    ConfigError,
+    DestinationError,
+    Downloaded,
+    Failed,
+    Outcome,
+    Report,
+    SourceError,
+    UpToDate,
+)
+from asyncsync.errors import AuthError, ServerError, UnsafeKeyError
+from asyncsync.model import Head
+from asyncsync.report import MOST_FAILURES
+from tests.rigs.memory_store import Act, MemoryStore, use_memory
+from tests.rigs.watch import Watcher, tree, unfinished
+
+pytestmark = pytest.mark.anyio
+
+OBJECTS = {"1hz/a.parquet": b"a", "1hz/b.parquet": b"bb", "root.parquet": b"root"}
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """The bucket that the settings lead to."""
+    store = MemoryStore(OBJECTS)
+    use_memory(monkeypatch, store)
+    return store
+
+
+async def test_sync_brings_the_folder_in_step_and_reports(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    """The figures are there for each prefix and for all of them."""
+    report = await asyncsync.sync(dest=tmp_path / "dest")
+    assert tree(tmp_path / "dest") == OBJECTS
+    assert (report.downloaded, report.downloaded_bytes, report.up_to_date) == (3, 7, 0)
+    assert (report.failed, report.skipped, report.exit_code) == (0, 0, 0)
+    assert report.seconds > 0
+    assert {prefix: tally.to_download for prefix, tally in report.tallies.items()} == {
+        "": 1,
+        "1hz/": 2,
+    }
+    assert report.total.bytes_to_download == 7
+
+    again = await asyncsync.sync(dest=str(tmp_path / "dest"))
+    assert (again.downloaded, again.up_to_date, again.total.local) == (0, 3, 3)
+
+
+async def test_failures_are_in_the_report(store: MemoryStore, tmp_path: Path) -> None:
+    """Nothing is raised for them; the exit code is what the command line would return."""
+    store.put("../x.parquet", b"evil")
+    report = await asyncsync.sync(dest=tmp_path)
+    assert (report.skipped, report.failed, report.exit_code) == (1, 0, 3)
+    assert [type(failure.error) for failure in report.failures] == [UnsafeKeyError]
+
+    store.put("1hz/a.parquet", b"new")
+    store.always("get", "1hz/a.parquet", Act(error=ServerError("500")))
+    report = await asyncsync.sync(dest=tmp_path, attempts=1)
+    assert (report.skipped, report.failed, report.exit_code) == (1, 1, 1)
+    assert {failure.remote.key for failure in report.failures} == {"../x.parquet", "1hz/a.parquet"}
+
+
+async def test_report_does_not_grow_with_the_failures(store: MemoryStore, tmp_path: Path) -> None:
+    """All are counted, and the first thousand are kept."""
+    store.put_many(dict.fromkeys((f"a//{number}.parquet" for number in range(1100)), b"x"))
+    report = await asyncsync.sync(dest=tmp_path, prefixes=["a/"])
+    assert (report.skipped, len(report.failures)) == (1100, MOST_FAILURES)
+
+
+async def test_arguments_win_over_the_environment_and_that_over_the_file(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each option falls back to the next place."""
+    store.put("notes.txt", b"notes")
+    env_file = tmp_path / "settings.env"
+    env_file.write_text("ASYNCSYNC_DEST=file\nASYNCSYNC_INCLUDE=*.txt\nR2_BUCKET=elsewhere\n")
+    await asyncsync.sync(env_file=env_file)
+    assert tree(tmp_path / "file") == {"notes.txt": b"notes"}
+    monkeypatch.setenv("ASYNCSYNC_DEST", "environment")
+    await asyncsync.sync(env_file=str(env_file), include=["*"], exclude=["*.parquet"])
+    assert tree(tmp_path / "environment") == {"notes.txt": b"notes"}
+    await asyncsync.sync(env_file=env_file, dest="argument", prefixes=["1hz/"], include=["*a.*"])
+    assert tree(tmp_path / "argument") == {"1hz/a.parquet": b"a"}
+
+
+async def test_unknown_argument_is_refused(store: MemoryStore) -> None:
+    """A slip of the pen must not sync to another place."""
+    misspelt: dict[str, Any] = {"destination": "elsewhere"}
+    with pytest.raises(TypeError, match="destination"):
+        await asyncsync.sync(**misspelt)
+    assert store.requests == []
+    assert "downloads" not in os.listdir()
+
+
+async def test_one_prefix_may_be_given_as_it_is(store: MemoryStore, tmp_path: Path) -> None:
+    """A str is one prefix, and not a list of letters."""
+    report = await asyncsync.sync(dest=tmp_path, prefixes="1hz/")
+    assert (report.downloaded, report.unmatched_prefixes) == (2, [])
+
+
+@pytest.mark.parametrize("command", [asyncsync.sync, asyncsync.plan, asyncsync.verify])
+async def test_missing_settings_are_named_before_any_request(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, command: Callable[[], Any]
+) -> None:
+    """Nothing is made on the disk either."""
+    monkeypatch.delenv("R2_BUCKET")
+    with pytest.raises(ConfigError, match="R2_BUCKET"):
+        await command()
+    assert store.requests == []
+    assert "downloads" not in os.listdir()
+
+
+async def test_what_ends_the_run_is_raised(store: MemoryStore, tmp_path: Path) -> None:
+    """The remote side and the local side have errors of their own."""
+    store.always("list", "1hz/", Act(error=AuthError("no")))
+    with pytest.raises(SourceError, match="no"):
+        await asyncsync.sync(dest=tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(DestinationError, match="file"):
+        await asyncsync.sync(dest=tmp_path / "file")
+
+
+async def test_observer_sees_the_run(store: MemoryStore, tmp_path: Path) -> None:
+    """Whoever looks on is told everything."""
+    watcher = Watcher()
+    await asyncsync.sync(dest=tmp_path, observer=watcher)
+    assert watcher.downloaded == sorted(OBJECTS)
+    assert watcher.listings_ended == 1
+
+
+async def test_plan_holds_what_would_be_fetched(store: MemoryStore, tmp_path: Path) -> None:
+    """And whether it fits; nothing is fetched or made."""
+    plan = await asyncsync.plan(dest=tmp_path / "dest")
+    assert sorted(transfer.remote.key for transfer in plan.transfers) == sorted(OBJECTS)
+    assert plan.free_bytes > 7
+    assert plan.fits
+    plan.free_bytes = 6
+    assert not plan.fits
+    assert os.listdir(tmp_path) == []
+
+
+async def test_verify_counts_what_is_in_step(store: MemoryStore, tmp_path: Path) -> None:
+    """All others are failures."""
+    await asyncsync.sync(dest=tmp_path)
+    assert (await asyncsync.verify(dest=tmp_path)).verified == 3
+    store.always("head", "root.parquet", Act(head=Head(99, store.remote("root.parquet").etag)))
+    report = await asyncsync.verify(dest=tmp_path)
+    assert (report.verified, report.failed, report.exit_code) == (2, 1, 1)
+
+
+# run --------------------------------------------------------------------------------------------
+
+
+def test_run_needs_no_event_loop(store: MemoryStore, tmp_path: Path) -> None:
+    """A script calls it and has the report."""
+    report = asyncsync.run(dest=tmp_path)
+    assert report.downloaded == 3
+    assert tree(tmp_path) == OBJECTS
+
+
+async def test_run_works_inside_a_running_event_loop(store: MemoryStore, tmp_path: Path) -> None:
+    """As in a cell of a notebook, which has a loop of its own in this thread."""
+    assert asyncsync.run(dest=tmp_path).downloaded == 3
+    report = await anyio.to_thread.run_sync(lambda: asyncsync.run(dest=tmp_path))
+    assert report.up_to_date == 3
+
+
+def test_run_raises_what_sync_does(store: MemoryStore, tmp_path: Path) -> None:
+    """As it is, from the other thread."""
+    store.always("list", "", Act(error=AuthError("no")))
+    with pytest.raises(AuthError, match="no"):
+        asyncsync.run(dest=tmp_path)
+
+
+def test_interrupted_run_stops_in_good_order(store: MemoryStore, tmp_path: Path) -> None:
+    """Ctrl-C reaches the thread that waits; the work in the other one is cancelled."""
+    main_thread = threading.get_ident()
+
+    def interrupt() -> None:
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+    store.always("get", "root.parquet", Act(before=interrupt, until=anyio.Event()))
+    with pytest.raises(KeyboardInterrupt):
+        asyncsync.run(dest=tmp_path)
+    store.behave()
+    assert unfinished(tmp_path) == []
+    assert asyncsync.run(dest=tmp_path).exit_code == 0
+    assert tree(tmp_path) == OBJECTS
+
+
+# stream -----------------------------------------------------------------------------------------
+
+
+def key_of(outcome: Outcome) -> str:
+    return (outcome.transfer if isinstance(outcome, Downloaded) else outcome).remote.key
+
+
+async def test_stream_yields_every_outcome(store: MemoryStore, tmp_path: Path) -> None:
+    """What was in step already, what arrived, what failed."""
+    await asyncsync.sync(dest=tmp_path, prefixes=["1hz/"])
+    store.put("a//b.parquet", b"unsafe")
+    store.always("get", "1hz/b.parquet", Act(error=ServerError("500")))
+    store.put("1hz/b.parquet", b"new")
+    outcomes = [outcome async for outcome in asyncsync.stream(dest=tmp_path, attempts=1)]
+    assert {key_of(outcome): type(outcome) for outcome in outcomes} == {
+        "1hz/a.parquet": UpToDate,
+        "1hz/b.parquet": Failed,
+        "a//b.parquet": Failed,
+        "root.parquet": Downloaded,
+    }
+    assert len(outcomes) == 4
+
+
+async def test_stream_yields_while_the_sync_goes_on(store: MemoryStore, tmp_path: Path) -> None:
+    """Another object waits until the first was seen, and that one has its final name."""
+    seen = anyio.Event()
+    for key in ("1hz/a.parquet", "1hz/b.parquet"):
+        store.on("get", key, Act(until=seen))
+    keys = []
+    with anyio.fail_after(5):
+        async for outcome in asyncsync.stream(dest=tmp_path):
+            assert (tmp_path / key_of(outcome)).exists()
+            keys.append(key_of(outcome))
+            seen.set()
+    assert keys[0] == "root.parquet"
+    assert sorted(keys) == sorted(OBJECTS)
+
+
+async def test_stream_raises_what_ended_the_run(store: MemoryStore, tmp_path: Path) -> None:
+    """Behind the outcomes that there were."""
+    arrived = anyio.Event()
+    store.always("list", "1hz/", Act(until=arrived, error=AuthError("no")))
+    keys = []
+    with pytest.raises(AuthError, match="no"):  # noqa: PT012  # what came before counts as well
+        async for outcome in asyncsync.stream(dest=tmp_path):
+            keys.append(key_of(outcome))
+            arrived.set()
+    assert keys == ["root.parquet"]
+
+
+async def test_stream_that_is_left_early_stops_the_sync(store: MemoryStore, tmp_path: Path) -> None:
+    """Nothing goes on behind the reader's back: the folder is free again."""
+    store.always("get", "1hz/a.parquet", Act(until=anyio.Event()))
+    async with aclosing(asyncsync.stream(dest=tmp_path)) as outcomes:
+        async for _ in outcomes:
+            break
+    assert unfinished(tmp_path) == []
+    store.behave()
+    with anyio.fail_after(5):
+        report = await asyncsync.sync(dest=tmp_path)
+    assert report.exit_code == 0
+    assert tree(tmp_path) == OBJECTS
+
+
+async def test_reader_of_a_stream_may_be_cancelled(store: MemoryStore, tmp_path: Path) -> None:
+    """The sync is cancelled with it."""
+    asked = anyio.Event()
+    store.always("get", "1hz/a.parquet", Act(before=asked.set, until=anyio.Event()))
+
+    async def read() -> None:
+        async for _ in asyncsync.stream(dest=tmp_path):
+            pass
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+            await asked.wait()
+            group.cancel_scope.cancel()
+        store.behave()
+        assert (await asyncsync.sync(dest=tmp_path)).exit_code == 0
+
+
+async def test_own_observer_of_a_stream_is_told_as_well(store: MemoryStore, tmp_path: Path) -> None:
+    """The stream does not take its place."""
+    watcher = Watcher()
+    async for _ in asyncsync.stream(dest=tmp_path, observer=watcher):
+        pass
+    assert watcher.downloaded == sorted(OBJECTS)
+
+
+# the package ------------------------------------------------------------------------------------
+
+
+def test_everything_that_is_raised_has_one_base() -> None:
+    """Who catches that, catches all."""
+    for error in (ConfigError, SourceError, DestinationError, asyncsync.TransferError):
+        assert issubclass(error, AsyncSyncError)
+
+
+def test_public_names_are_there() -> None:
+    """All of `__all__` can be imported, and the report is what `sync` returns."""
+    assert all(hasattr(asyncsync, name) for name in asyncsync.__all__)
+    assert asyncsync.Report is Report
+
+
+def test_import_is_cheap() -> None:
+    """The S3 client is imported when it is needed, not with the package or the command line."""
+    code = "import asyncsync.cli, sys; print({'aioboto3', 'botocore', 'tqdm'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert done.stdout == "set()\n"

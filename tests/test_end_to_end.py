@@ -1,0 +1,329 @@
+"""The command line as a child process, against a real server: what a user has in the end."""
+
+import asyncio
+import fcntl
+import os
+import pty
+import shutil
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from asyncsync.disk import Folder
+from asyncsync.seaweed import SeaweedServer
+from tests.rigs.bucket import Bucket, new_bucket
+from tests.rigs.child import asyncsync, ended, started
+from tests.rigs.relay import Relay
+from tests.rigs.watch import snapshot, tree, unfinished
+from tests.test_store_contract import ODD_KEYS
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals are POSIX ones"),
+]
+
+LARGE = os.urandom(1_000_003) * 20  # its period divides no part, so no part can pass for another
+GOOD: Mapping[str, bytes] = {
+    **{f"good/{number:02}.parquet": bytes([number]) * number for number in range(20)},
+    "good/large.parquet": LARGE,
+}
+QUIET = {"TERM": "xterm"}  # a capable terminal, if only the output were one
+
+
+@pytest.fixture(scope="module")
+def stock(server: SeaweedServer) -> Iterator[Bucket]:
+    """A bucket for all tests that only read: good objects, one that fails, one that is refused."""
+    with new_bucket(server) as bucket:
+        bucket.put_many(GOOD)
+        bucket.put("bad/encoded.parquet", b"data", encoding="gzip")
+        bucket.put(".asyncsync/x.parquet", b"data")
+        yield bucket
+
+
+@pytest.fixture
+def settings(stock: Bucket) -> dict[str, str]:
+    """What leads to that bucket."""
+    return stock.server.environment()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Look again and again until the condition holds: another process tells nobody."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  # there is no event to wait for
+            await asyncio.sleep(0.005)
+
+
+def below(dest: Path) -> dict[str, bytes]:
+    return tree(dest) if dest.exists() else {}
+
+
+# everything arrives -----------------------------------------------------------------------------
+
+
+async def test_large_bucket_arrives_and_a_second_run_only_lists(
+    server: SeaweedServer, tmp_path: Path
+) -> None:
+    """1,500 prefixes, 2,500 objects in one, root objects, odd keys, an empty and a huge object."""
+    small = {f"prefix {number:04}/a.parquet": b"%d" % number for number in range(1500)}
+    small |= {f"1hz/2026/{number:04}.parquet": b"%d" % -number for number in range(2500)}
+    small |= {key: key.encode() for key in ODD_KEYS}
+    small |= {f"odd/{key}": key.encode() for key in ODD_KEYS}
+    small |= {"empty.parquet": b"", "1hz/empty.parquet": b""}
+    huge = os.urandom(1_000_003) * 300
+    dest = tmp_path / "dest"
+    with new_bucket(server) as bucket:
+        bucket.put_many(small)
+        bucket.multipart("fft_hub1/huge.parquet", huge, 100_000_000)
+        environment = bucket.server.environment()
+        arguments = ["--json", "--no-progress", "--dest", str(dest)]
+        first = await asyncsync(environment, *arguments)
+        assert (first.code, first.err) == (0, "")
+        assert first.summary["downloaded"] == len(small) + 1
+
+        assert (dest / "fft_hub1/huge.parquet").read_bytes() == huge
+        (dest / "fft_hub1/huge.parquet").rename(tmp_path / "huge.parquet")
+        assert tree(dest) == small
+        (tmp_path / "huge.parquet").rename(dest / "fft_hub1/huge.parquet")
+        assert unfinished(dest) == []
+
+        async with Relay(server.endpoint_url) as relay:
+            environment["R2_ENDPOINT_URL"] = relay.endpoint
+            second = await asyncsync(environment, *arguments)
+        assert (second.code, second.err) == (0, "")
+        assert (second.summary["up_to_date"], second.summary["downloaded"]) == (len(small) + 1, 0)
+        assert relay.verbs() == {"LIST"}
+    shutil.rmtree(dest)
+
+
+# runs that are cut short ------------------------------------------------------------------------
+
+
+async def test_killed_run_is_made_good_by_the_next(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    """After SIGKILL in the midst of it: the tree equals the bucket, and nothing is left over."""
+    dest = tmp_path / "dest"
+    async with Relay(settings["R2_ENDPOINT_URL"]) as relay:
+        hold = relay.hold("GET", after=1_000_000)
+        async with started(
+            settings | {"R2_ENDPOINT_URL": relay.endpoint}, "good/", "--dest", str(dest)
+        ) as child:
+            await hold.stopped.wait()
+            await until(lambda: unfinished(dest) and below(dest))
+            child.kill()
+            await child.wait()
+    assert unfinished(dest)
+    assert all(GOOD[key] == data for key, data in tree(dest).items())
+    assert "good/large.parquet" not in tree(dest)
+
+    again = await asyncsync(settings, "good/", "--json", "--dest", str(dest))
+    assert again.code == 0
+    assert tree(dest) == GOOD
+    assert unfinished(dest) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_signal_stops_the_run_within_two_seconds(
+    settings: dict[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    """No traceback, nothing half-done under a final name, and the exit code that shells expect."""
+    dest = tmp_path / "dest"
+    async with Relay(settings["R2_ENDPOINT_URL"]) as relay:
+        hold = relay.hold("GET", after=1_000_000)
+        async with started(
+            settings | {"R2_ENDPOINT_URL": relay.endpoint}, "good/", "--dest", str(dest)
+        ) as child:
+            await hold.stopped.wait()
+            await until(lambda: unfinished(dest))
+            sent = time.monotonic()
+            child.send_signal(number)
+            done = await ended(child)
+            assert time.monotonic() - sent < 2
+    assert done.code == 128 + number
+    assert done.err.endswith(f"stopped by {number.name} (exit code {128 + number})\n")
+    assert all(GOOD[key] == data for key, data in tree(dest).items())
+    assert "good/large.parquet" not in tree(dest)
+    assert unfinished(dest) == []
+
+
+async def test_second_signal_ends_the_run_at_once(settings: dict[str, str], tmp_path: Path) -> None:
+    """Somebody is in a hurry; the code is the same."""
+    async with Relay(settings["R2_ENDPOINT_URL"]) as relay:
+        hold = relay.hold("GET", after=1_000_000)
+        async with started(
+            settings | {"R2_ENDPOINT_URL": relay.endpoint}, "--dest", str(tmp_path / "dest")
+        ) as child:
+            await hold.stopped.wait()
+            child.send_signal(signal.SIGINT)
+            child.send_signal(signal.SIGINT)
+            assert (await ended(child)).code == 130
+
+
+# output -----------------------------------------------------------------------------------------
+
+
+async def test_output_suits_pipes(settings: dict[str, str], tmp_path: Path) -> None:
+    """No escape codes without a terminal; nothing at all if quiet; JSON that parses."""
+    plain, quiet, as_json = await asyncio.gather(
+        asyncsync(settings | QUIET, "sync", "good/", "--verbose", "--dest", str(tmp_path / "1")),
+        asyncsync(settings | QUIET, "sync", "good/", "--quiet", "--dest", str(tmp_path / "2")),
+        asyncsync(settings | QUIET, "sync", "good/", "--json", "--dest", str(tmp_path / "3")),
+    )
+    assert (plain.code, quiet.code, as_json.code) == (0, 0, 0)
+    assert (quiet.out, quiet.err, plain.err, as_json.err) == ("", "", "", "")
+    assert all(line.isprintable() for line in plain.out.splitlines())
+    assert [event["event"] for event in as_json.events] == ["downloaded"] * len(GOOD) + ["summary"]
+    assert as_json.summary["downloaded_bytes"] == sum(map(len, GOOD.values()))
+
+
+@pytest.mark.parametrize(("option", "code"), [("--verbose", 0), ("--json", 1)])
+async def test_sync_goes_on_when_its_output_is_cut_off(
+    settings: dict[str, str], tmp_path: Path, option: str, code: int
+) -> None:
+    """As by `| head -1`: all files arrive; only a report that cannot be written is a failure."""
+    reading, writing = os.pipe()
+    async with Relay(settings["R2_ENDPOINT_URL"]) as relay:
+        hold = relay.hold("GET", after=0)
+        async with started(
+            settings | {"R2_ENDPOINT_URL": relay.endpoint},
+            *("good/", option, "--dest", str(tmp_path / "dest")),
+            stdout=writing,
+        ) as child:
+            os.close(writing)
+            os.close(reading)
+            await until(hold.stopped.is_set)
+            hold.released.set()
+            done = await ended(child)
+    assert tree(tmp_path / "dest") == GOOD
+    assert done.code == code
+
+
+async def test_terminal_shows_bars_and_no_torn_line(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    """While it runs there are bars; in the end the screen holds whole lines and no bar."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    arguments = ["good/", "bad/", "--verbose", "--dest", str(tmp_path / "dest")]
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "asyncsync", *arguments),
+        env={**os.environ, **settings, "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = await asyncio.to_thread(read_all, ours)
+    assert await child.wait() == 1
+    assert "%|" in shown
+    assert "large.parquet: " in shown
+    lines = screen(shown)
+    kinds = ("sync:", "missing:", "downloaded:", "failed:", "prefix", "bad/", "good/", "total")
+    assert [line for line in lines if not line.startswith(kinds)] == lines[-1:]
+    assert lines[-1].startswith("21 downloaded (20 MB at ")
+    for begin in ("missing: ", "downloaded: "):
+        named = [line for line in lines if line.startswith(begin + "good/")]
+        assert sorted(line.split()[1] for line in named) == sorted(GOOD)
+    assert "%|" not in "".join(lines)
+
+
+def read_all(terminal: int) -> str:
+    """Return all that is written to the other side of a terminal."""
+    pieces = []
+    with os.fdopen(terminal, "rb", buffering=0) as stream:
+        try:
+            while piece := stream.read(65536):
+                pieces.append(piece)
+        except OSError:  # how Linux says that the other side is closed
+            pass
+    return b"".join(pieces).decode()
+
+
+def screen(text: str) -> list[str]:
+    """Return the lines that a terminal shows in the end, which knows what tqdm makes use of."""
+    lines = [""]
+    row = column = 0
+    rest = text
+    while rest:
+        if rest.startswith("\x1b[A"):
+            row, rest = max(row - 1, 0), rest[3:]
+            continue
+        char, rest = rest[0], rest[1:]
+        if char == "\r":
+            column = 0
+        elif char == "\n":
+            row += 1
+            if row == len(lines):
+                lines.append("")
+        else:
+            assert char.isprintable(), f"{char!r} is not known"
+            lines[row] = lines[row][:column].ljust(column) + char + lines[row][column + 1 :]
+            column += 1
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+# commands and exit codes ------------------------------------------------------------------------
+
+
+async def test_plan_leaves_the_disk_as_it_is(settings: dict[str, str], tmp_path: Path) -> None:
+    """Whether the destination exists or not."""
+    dest = tmp_path / "dest"
+    (dest / "good").mkdir(parents=True)
+    (dest / "good/01.parquet").write_bytes(b"old")
+    before = snapshot(tmp_path)
+    there, not_there = await asyncio.gather(
+        asyncsync(settings, "plan", "good/", "--json", "--dest", str(dest)),
+        asyncsync(settings, "plan", "good/", "--json", "--dest", str(tmp_path / "new" / "dest")),
+    )
+    assert (there.code, not_there.code) == (0, 0)
+    assert there.summary["total"]["missing"] == len(GOOD) - 1
+    assert not_there.summary["total"]["to_download"] == len(GOOD)
+    assert snapshot(tmp_path) == before
+
+
+async def test_each_exit_code_has_its_cause(settings: dict[str, str], tmp_path: Path) -> None:
+    """0 to 6, each in a run of its own."""
+    held, file = tmp_path / "held", tmp_path / "file"
+    file.touch()
+    nobody = settings | {"R2_ENDPOINT_URL": "http://127.0.0.1:1"}
+    causes: dict[str, tuple[int, dict[str, str], *tuple[str, ...]]] = {
+        "all done": (0, settings, "good/0"),
+        "encoded object": (1, settings, "bad/", "good/0"),
+        "no bucket set": (2, settings | {"R2_BUCKET": ""}),
+        "own name": (3, settings, ".asyncsync/", "good/0"),
+        "wrong secret": (4, settings | {"R2_SECRET_ACCESS_KEY": "wrong"}),
+        "no such bucket": (4, settings | {"R2_BUCKET": "no-such-bucket"}),
+        "nobody there": (4, nobody, "--attempts", "2"),
+        "dest is a file": (5, settings, "--dest", str(file)),
+        "dest is held": (6, settings, "--dest", str(held)),
+    }
+    with Folder(held).writing():
+        runs = [
+            asyncsync(environment, "--dest", str(tmp_path / name), *arguments)
+            for name, (_, environment, *arguments) in causes.items()
+        ]
+        done = dict(zip(causes, await asyncio.gather(*runs), strict=True))
+    codes = {name: run.code for name, run in done.items()}
+    assert codes == {name: code for name, (code, *_) in causes.items()}
+    for name, run in done.items():
+        assert "wrong" not in run.err.replace("wrong secret", ""), name
+        assert run.err.count("\n") == (codes[name] != 0), run.err
+    for name in ("encoded object", "own name"):
+        assert len(tree(tmp_path / name)) == 10
+
+
+async def test_verify_asks_for_every_file(settings: dict[str, str], tmp_path: Path) -> None:
+    """HEAD and no GET; a file that was cut is found."""
+    dest = tmp_path / "dest"
+    assert (await asyncsync(settings, "good/", "--dest", str(dest), "--quiet")).code == 0
+    async with Relay(settings["R2_ENDPOINT_URL"]) as relay:
+        settings["R2_ENDPOINT_URL"] = relay.endpoint
+        done = await asyncsync(settings, "verify", "good/", "--json", "--dest", str(dest))
+    assert (done.code, done.summary["verified"]) == (0, len(GOOD))
+    assert relay.verbs() == {"LIST", "HEAD"}

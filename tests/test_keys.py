@@ -1,0 +1,179 @@
+"""Keys: which have a path, where it lies, and how a key is shown."""
+
+import os
+from pathlib import PurePosixPath, PureWindowsPath
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from asyncsync.errors import UnsafeKeyError
+from asyncsync.keys import STATE_DIR, local_path, shown
+
+ANYTHING = st.text(st.characters(exclude_categories=()))
+HOSTILE = st.one_of(
+    ANYTHING,
+    st.text("./\\~:\0a C\u202e\ud800\udcff"),
+    st.lists(st.sampled_from([".", "..", "", "a", STATE_DIR, "CON", "C:", " "])).map("/".join),
+)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "a.parquet",
+        "1hz/2026/01/a.parquet",
+        "a\\b",
+        "C:\\x",
+        "C:x",
+        "\\\\host\\share",
+        "CON",
+        "a.",
+        " ",
+        "line\nbreak\ttab",
+        "\x1b[31mred",
+        "\u202egpj.exe",
+        "e\u0301",
+        "\u00e9",
+        "raw\udcff",
+        "-rf",
+        "~",
+        "$HOME",
+        "*",
+        "%s{}",
+        "...",
+        "..a/a..",
+        "a/.asyncsync",
+        ".asyncsync2",
+        "a" * 255,
+        "é" * 127,
+        "/".join("a" * 300),
+    ],
+)
+def test_path_is_the_key(key: str) -> None:
+    """Nothing is folded, cut or replaced: the components joined again are the key."""
+    assert "/".join(local_path(key, windows=False)) == key
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        ".",
+        "..",
+        "./x",
+        "../x",
+        "a/../../x",
+        "q/..",
+        "a/./b",
+        "/x",
+        "//x",
+        "a//b",
+        "dir/",
+        "nul\0byte",
+        "a" * 256,
+        "é" * 128,
+        ".asyncsync",
+        ".asyncsync/lock",
+        ".AsyncSync/lock",
+        ".a\u017fync\u017fync/lock",
+    ],
+)
+def test_key_without_a_safe_path_is_refused(key: str) -> None:
+    """It would leave the folder, share a path with another key, or touch our own files."""
+    with pytest.raises(UnsafeKeyError) as caught:
+        local_path(key, windows=False)
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "a\\b",
+        "C:\\x",
+        "C:x",
+        "\\\\h\\s",
+        "CON",
+        "con.txt",
+        "a/LPT1",
+        "COM¹",
+        "a.",
+        "a ",
+        "a*b",
+        "\t",
+    ],
+)
+def test_windows_refuses_what_it_would_read_differently(key: str) -> None:
+    """Drives, devices, other separators and names whose end is cut are no names there."""
+    with pytest.raises(UnsafeKeyError, match="Windows"):
+        local_path(key, windows=True)
+
+
+@pytest.mark.parametrize("key", ["CONSOLE", "com10", "a.b/c d", "é"])
+def test_windows_keeps_plain_names(key: str) -> None:
+    """A name that only looks like a device is a name."""
+    assert "/".join(local_path(key, windows=True)) == key
+
+
+def test_name_that_the_system_cannot_encode_is_refused() -> None:
+    """A key that cannot be turned into bytes is an unsafe key, not a crash."""
+    with pytest.raises(UnsafeKeyError, match="encoding"):
+        local_path("\ud800")
+
+
+@given(HOSTILE)
+def test_path_never_leaves_the_destination(key: str) -> None:
+    """Whatever the key is, it is refused, or its path is the key below the folder."""
+    try:
+        components = local_path(key, windows=False)
+    except UnsafeKeyError:
+        return
+    assert "/".join(components) == key
+    joined = os.path.join("/dest", *components)
+    assert os.path.normpath(joined) == joined
+    assert PurePosixPath(joined).parts == ("/", "dest", *components)
+    assert components[0].lower() != STATE_DIR
+    assert "\0" not in key
+
+
+@given(HOSTILE)
+def test_path_never_leaves_the_destination_on_windows(key: str) -> None:
+    """Under the rules of Windows, the components are names as well: no drive, no root, no `..`."""
+    try:
+        components = local_path(key, windows=True)
+    except UnsafeKeyError:
+        return
+    path = PureWindowsPath("D:\\dest", *components)
+    assert path.parts == ("D:\\", "dest", *components)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\x1b[2J", r"\x1b[2J"),
+        ("a\nb\r\t", r"a\nb\r\t"),
+        ("\x9b31m", r"\x9b31m"),
+        ("\x7f", r"\x7f"),
+        ("\u202egpj", r"\u202egpj"),
+        ("\u2066x\u2069", r"\u2066x\u2069"),
+        ("\udcff", r"\udcff"),
+        ("\U000e0041", r"\U000e0041"),
+    ],
+)
+def test_dangerous_characters_are_escaped(text: str, expected: str) -> None:
+    """A key cannot move the cursor, start a line of its own, or turn the text around."""
+    assert shown(text) == expected
+
+
+@given(ANYTHING)
+def test_shown_text_is_harmless(text: str) -> None:
+    """What is shown is one printable line that every UTF-8 stream takes."""
+    assert shown(text).isprintable()
+    shown(text).encode()
+
+
+@given(st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" ")))
+@example("größe 日本 \\x1b")
+def test_printable_text_is_shown_as_it_is(text: str) -> None:
+    """Letters, marks, digits, signs and spaces are kept."""
+    assert shown(text) == text

@@ -1,0 +1,362 @@
+"""The pace: pauses, attempts and the number of requests in flight, without any real time."""
+
+import random
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+from anyio import create_task_group, wait_all_tasks_blocked
+
+from asyncsync.errors import (
+    ConnectionLostError,
+    RetriesExhaustedError,
+    ServerError,
+    ThrottledError,
+    TransferError,
+    TransientError,
+)
+from asyncsync.pace import (
+    FEWEST,
+    FIRST_PAUSE,
+    HOLD,
+    LARGE_AT_ONCE,
+    LATE,
+    LONGEST_PAUSE,
+    SAMPLES,
+    START,
+    Pace,
+)
+
+pytestmark = pytest.mark.anyio
+
+MOST = 256
+SHORTEST, LONGEST = 0.8, 1.2
+"""What becomes of a planned pause, so that no two are the same."""
+
+
+class Clock:
+    """Time that passes by sleeping only, and at once."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time pass."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def pace(self, workers: int | None = None, most: int = MOST, attempts: int = 8) -> Pace:
+        """Return a pace that lives in this time."""
+        return Pace(workers, most, attempts, self.sleep, lambda: self.now)
+
+
+class StandingClock(Clock):
+    """Time that stands still until somebody moves it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._moved = anyio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the time has come."""
+        self.slept.append(seconds)
+        until = self.now + seconds
+        while self.now < until:
+            await self._moved.wait()
+
+    async def move(self, seconds: float) -> None:
+        """Let the time pass, and all go on whose time has come."""
+        self.now += seconds
+        self._moved.set()
+        self._moved = anyio.Event()
+        await wait_all_tasks_blocked()
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The pauses of every run of the tests are the same."""
+    random.seed(20260101)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A time that passes at once."""
+    return Clock()
+
+
+def failing(*errors: TransientError) -> Callable[[], Awaitable[str]]:
+    """Return a call that fails so often, and then answers."""
+    left = list(errors)
+
+    async def call() -> str:
+        if left:
+            raise left.pop(0)
+        return "answer"
+
+    return call
+
+
+# attempts
+
+
+async def test_answer_at_once_needs_no_pause(clock: Clock) -> None:
+    """One attempt, and no time."""
+    tries = clock.pace().tries("k")
+    assert await tries.run(failing()) == "answer"
+    assert (tries.most, clock.slept) == (1, [])
+
+
+async def test_passing_errors_are_tried_again_until_the_attempts_run_out(clock: Clock) -> None:
+    """The last error is the cause; there is no pause behind the last attempt."""
+    tries = clock.pace(attempts=3).tries("1hz/a")
+    assert await tries.run(failing(ServerError("1"), ConnectionLostError("2"))) == "answer"
+    clock.slept.clear()
+    last = ConnectionLostError("cut off")
+    with pytest.raises(RetriesExhaustedError, match="after 3 attempts: cut off") as caught:
+        await tries.run(failing(ServerError("1"), ServerError("2"), last, ServerError("4")))
+    assert caught.value.__cause__ is last
+    assert caught.value.key == "1hz/a"
+    assert len(clock.slept) == 2
+
+
+async def test_one_attempt_means_no_retry(clock: Clock) -> None:
+    """The first error is the last."""
+    with pytest.raises(RetriesExhaustedError):
+        await clock.pace(attempts=1).tries("k").run(failing(ServerError("1")))
+    assert clock.slept == []
+
+
+async def test_other_errors_are_not_tried_again(clock: Clock) -> None:
+    """What is no passing trouble will not pass."""
+    calls: list[None] = []
+
+    async def denied() -> None:
+        calls.append(None)
+        raise TransferError("k", "denied")
+
+    with pytest.raises(TransferError, match="denied"):
+        await clock.pace().tries("k").run(denied)
+    assert len(calls) == 1
+
+
+async def test_attempts_are_those_of_the_request_that_needed_most(clock: Clock) -> None:
+    """An object may need many requests; each has all attempts."""
+    tries = clock.pace(attempts=3).tries("k")
+    for errors in (1, 2, 0, 1):
+        await tries.run(failing(*[ServerError("busy")] * errors))
+    assert tries.most == 3
+
+
+async def test_pauses_grow_and_are_bounded(clock: Clock) -> None:
+    """Twice as long each time, up to a limit, and never the same for two."""
+    tries = clock.pace(attempts=40).tries("k")
+    await tries.run(failing(*[ServerError("down")] * 39))
+    planned = [min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE) for doublings in range(39)]
+    assert all(
+        plan * SHORTEST <= slept <= plan * LONGEST
+        for plan, slept in zip(planned, clock.slept, strict=True)
+    )
+    assert planned[0] < planned[1] < planned[4] < planned[-1]
+    assert len(set(clock.slept)) == len(clock.slept)
+
+
+async def test_error_of_one_request_delays_no_other(clock: Clock) -> None:
+    """A cut connection says nothing about the server."""
+    pace = clock.pace()
+    await pace.pause(ConnectionLostError("cut"), 1)
+    assert pace.slot.total_tokens == START
+    clock.slept.clear()
+    await pace.ready()
+    assert clock.slept == []
+
+
+# a busy server
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(7.0, 7.0), (60.0, 60.0), (86400.0, 60.0)])
+async def test_retry_after_is_honoured_up_to_a_minute(
+    clock: Clock, asked: float, waited: float
+) -> None:
+    """The server's word counts, but nobody can stop a run for a day."""
+    await clock.pace().pause(ThrottledError("busy", asked), 1)
+    assert clock.slept == [waited]
+
+
+@pytest.mark.parametrize("asked", [None, 0.0, 0.001])
+async def test_short_retry_after_does_not_shorten_the_pause(
+    clock: Clock, asked: float | None
+) -> None:
+    """A server that asks for no wait and says busy again gets the growing pause."""
+    await clock.pace().pause(ThrottledError("busy", asked), 4)
+    assert clock.slept[0] >= FIRST_PAUSE * 2**3 * SHORTEST
+
+
+async def test_everybody_pauses_when_the_server_is_busy() -> None:
+    """A request that was not refused waits as well, and no longer."""
+    clock = StandingClock()
+    pace = clock.pace()
+    answers: list[str] = []
+
+    async def ask() -> None:
+        answers.append(await pace.tries("other").run(failing()))
+
+    async with create_task_group() as group:
+        group.start_soon(pace.pause, ThrottledError("busy", 30.0), 1)
+        await wait_all_tasks_blocked()
+        group.start_soon(ask)
+        await clock.move(20)
+        group.start_soon(pace.pause, ThrottledError("busy", 1.0), 1)
+        await wait_all_tasks_blocked()
+        await clock.move(5)
+        assert answers == []  # a shorter pause does not shorten it
+        group.start_soon(pace.pause, ThrottledError("busy", 10.0), 1)
+        await wait_all_tasks_blocked()
+        await clock.move(5)
+        assert answers == []  # a longer one makes it longer
+        await clock.move(5)
+        assert answers == ["answer"]
+
+
+async def test_slots_are_halved_once_for_a_burst() -> None:
+    """All answers of the same moment say the same; the next burst says more."""
+    clock = StandingClock()
+    pace = clock.pace()
+    async with create_task_group() as group:
+        for _ in range(START):
+            group.start_soon(pace.pause, ThrottledError("busy", 5.0), 1)
+        await wait_all_tasks_blocked()
+        assert pace.slot.total_tokens == START // 2
+        await clock.move(5)
+        group.start_soon(pace.pause, ThrottledError("busy", 5.0), 1)
+        await wait_all_tasks_blocked()
+        assert pace.slot.total_tokens == START // 4
+        await clock.move(5)
+
+
+async def test_some_slots_are_always_left(clock: Clock) -> None:
+    """However often the server is busy, the run goes on."""
+    pace = clock.pace()
+    for _ in range(10):
+        await pace.pause(ThrottledError("busy"), 1)
+    assert pace.slot.total_tokens == FEWEST
+
+
+async def test_given_number_of_workers_is_kept(clock: Clock) -> None:
+    """Who names a number gets it: nothing halves it, nothing tunes it."""
+    pace = clock.pace(workers=100)
+    await pace.pause(ThrottledError("busy"), 1)
+    await pace.tune()
+    assert (pace.slot.total_tokens, pace.most) == (100, 100)
+
+
+@pytest.mark.parametrize(("most", "start"), [(256, START), (32, 32), (5, 5), (1, 1)])
+async def test_start_is_bounded_by_the_most(clock: Clock, most: int, start: int) -> None:
+    """No more requests than allowed; objects in parts have a bound of their own."""
+    pace = clock.pace(most=most)
+    assert (pace.slot.total_tokens, pace.most) == (start, most)
+    assert pace.large.total_tokens == LARGE_AT_ONCE
+
+
+async def test_busy_server_never_raises_the_number_of_slots(clock: Clock) -> None:
+    """Not even where fewer are allowed than usually are kept."""
+    pace = clock.pace(most=2)
+    await pace.pause(ThrottledError("busy"), 1)
+    assert pace.slot.total_tokens <= 2
+
+
+# tuning
+
+
+class Over(Exception):  # noqa: N818  # it is no error
+    """The script has ended."""
+
+
+class Looks(Clock):
+    """Plays what `tune` sees: before each look so many bytes a second arrived.
+
+    If `throttled`, the server is busy before the first one; if `late`, the event loop always is.
+    """
+
+    def __init__(
+        self, *rates: int, most: int = MOST, throttled: bool = False, late: bool = False
+    ) -> None:
+        super().__init__()
+        self.under = self.pace(most=most)
+        self.tokens: list[int] = []
+        """The slots at each look."""
+        self._rates = list(rates)
+        self._throttled = throttled
+        self._late = late
+        self._samples = 0
+
+    async def sleep(self, seconds: float) -> None:
+        """Let a sample's time pass, of which `SAMPLES` make a look."""
+        await super().sleep(seconds + (2 * LATE if self._late else 0))
+        if self._throttled:
+            self.under._throttle(seconds)
+            self._throttled = False
+        self._samples += 1
+        if self._samples % SAMPLES != 1:
+            return
+        await wait_all_tasks_blocked()
+        self.tokens.append(int(self.under.slot.total_tokens))
+        if not self._rates:
+            raise Over
+        self.under.received(round(self._rates.pop(0) * seconds * SAMPLES))
+
+    async def run(self, waiting: int = 2 * MOST) -> list[int]:
+        """Tune while so many requests want a slot for ever; return the slots at each look."""
+
+        async def request() -> None:
+            async with self.under.slot:
+                await anyio.sleep_forever()
+
+        async with create_task_group() as group:
+            for _ in range(waiting):
+                group.start_soon(request)
+            await wait_all_tasks_blocked()
+            with pytest.raises(Over):
+                await self.under.tune()
+            group.cancel_scope.cancel()
+        return self.tokens
+
+
+async def test_slots_double_while_it_pays() -> None:
+    """Each doubling that brought more bytes a second is followed by another, up to the most."""
+    assert await Looks(1000, 2000, 4000, 8000).run() == [32, 64, 128, 256, 256]
+
+
+async def test_doubling_that_does_not_pay_is_taken_back() -> None:
+    """One step back, a while of rest, and another trial: the network may have changed."""
+    rates = [1000, 2000, 2000, *[2000] * HOLD, 2000, 2000]
+    tokens = await Looks(*rates).run()
+    assert tokens[:4] == [32, 64, 128, 64]
+    assert tokens[4:] == [64] * HOLD + [128, 64]
+
+
+async def test_nobody_waits_nothing_changes() -> None:
+    """More slots than requests help nobody."""
+    assert await Looks(1000, 2000, 4000).run(waiting=START) == [START] * 4
+
+
+async def test_busy_event_loop_gets_no_more_to_do() -> None:
+    """When the processor is the bottleneck, timers fire late and more requests cannot help."""
+    assert await Looks(1000, 2000, 4000, late=True).run() == [START] * 4
+
+
+async def test_throttled_run_rests_before_it_doubles_again() -> None:
+    """What the server has just taken away is not taken back at once."""
+    looks = Looks(*[1000] * (HOLD + 3), throttled=True)
+    assert await looks.run() == [START // 2] * (HOLD + 2) + [START, START // 2]
+
+
+async def test_most_slots_are_kept_once_they_are_reached() -> None:
+    """Where no doubling is possible, none is on trial and none is taken back."""
+    assert await Looks(*[1000] * 5, most=START).run() == [START] * 6
+    assert await Looks(1000, 2000, *[2000] * 3, most=2 * START).run() == [START] + [2 * START] * 5
+
+
+async def test_step_back_leads_to_where_it_came_from() -> None:
+    """Also where the last doubling was cut short by the most."""
+    assert await Looks(1000, 2000, 2000, most=100).run() == [32, 64, 100, 64]

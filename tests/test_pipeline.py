@@ -1,0 +1,489 @@
+"""The road as a whole: listing, comparing and downloading at the same time."""
+
+import errno
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asyncsync import pipeline
+from asyncsync.compare import Selection
+from asyncsync.disk import Folder
+from asyncsync.download import SMALL
+from asyncsync.errors import (
+    AccessDeniedError,
+    AuthError,
+    DestinationError,
+    DiskFullError,
+    IntegrityError,
+    KeyCollisionError,
+    ListingError,
+    LocalFileError,
+    LockHeldError,
+    RemoteChangedError,
+    RetriesExhaustedError,
+    ServerError,
+    SourceError,
+    UnsafeKeyError,
+    VanishedError,
+)
+from asyncsync.model import Head, Outcome, Page, Reason
+from tests.rigs.memory_store import Act, MemoryStore
+from tests.rigs.watch import Watcher, quick_pace, snapshot, tree, unfinished
+
+pytestmark = pytest.mark.anyio
+
+OBJECTS: Mapping[str, bytes] = {
+    "1hz/2026/01/a.parquet": b"a",
+    "1hz/b.parquet": b"bb",
+    "fft_hub1/c.parquet": bytes(SMALL + 1),
+    "fft_hub1/empty.parquet": b"",
+    "root.parquet": b"root",
+}
+
+
+class Rig:
+    """A pipeline between a store and a folder."""
+
+    def __init__(
+        self, dest: Path, objects: Mapping[str, bytes] = OBJECTS, *, page_size: int = 1000
+    ) -> None:
+        self.dest = dest
+        self.store = MemoryStore(objects, page_size=page_size)
+        self.watcher = Watcher()
+        self.prefixes: list[str] = []
+        self.include = ["*.parquet"]
+        self.exclude: list[str] = []
+        self.workers = 8
+
+    def job(self) -> pipeline.Job:
+        """Return what to work on."""
+        return pipeline.Job(
+            store=self.store,
+            folder=Folder(self.dest),
+            prefixes=self.prefixes,
+            selection=Selection(self.include, self.exclude),
+            pace=quick_pace(workers=self.workers),
+            observer=self.watcher,
+            with_head=True,
+        )
+
+    async def sync(self) -> Watcher:
+        """Sync, and return what there was to see."""
+        with anyio.fail_after(10):
+            await pipeline.sync(self.job())
+        assert unfinished(self.dest) == []
+        return self.watcher
+
+    async def again(self) -> Watcher:
+        """Sync once more, and return what there was to see this time."""
+        self.watcher = Watcher()
+        self.store.requests.clear()
+        return await self.sync()
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> Path:
+    """A destination that does not exist yet."""
+    return tmp_path / "new" / "dest"
+
+
+# sync -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page_size", [1, 1000])
+async def test_tree_equals_the_bucket(dest: Path, page_size: int) -> None:
+    """Everything that counts arrives below its own key."""
+    rig = Rig(dest, {**OBJECTS, "folder/": b"", "1hz/notes.txt": b"-"}, page_size=page_size)
+    seen = await rig.sync()
+    assert tree(dest) == OBJECTS
+    assert seen.downloaded == sorted(OBJECTS)
+    assert seen.failures == {}
+    assert seen.listings_ended == 1
+
+
+async def test_second_run_only_lists(dest: Path) -> None:
+    """Nothing is fetched, asked about or written."""
+    rig = Rig(dest)
+    await rig.sync()
+    before = {path: status for path, status in snapshot(dest).items() if ".asyncsync" not in path}
+    seen = await rig.again()
+    assert {request.verb for request in rig.store.requests} == {"list"}
+    assert sum(len(page.up_to_date) for page in seen.pages) == len(OBJECTS)
+    assert seen.outcomes == []
+    after = {path: status for path, status in snapshot(dest).items() if ".asyncsync" not in path}
+    assert after == before
+
+
+async def test_what_changed_is_fetched_with_its_reason(dest: Path) -> None:
+    """Missing, of another size, newer; and nothing else."""
+    rig = Rig(dest)
+    await rig.sync()
+    (dest / "root.parquet").unlink()
+    (dest / "1hz/b.parquet").write_bytes(b"cut")
+    rig.store.put("1hz/2026/01/a.parquet", b"A")
+    seen = await rig.again()
+    reasons = {t.remote.key: t.reason for page in seen.pages for t in page.transfers}
+    assert reasons == {
+        "root.parquet": Reason.MISSING,
+        "1hz/b.parquet": Reason.SIZE_DIFFERS,
+        "1hz/2026/01/a.parquet": Reason.NEWER,
+    }
+    assert tree(dest) == {**OBJECTS, "1hz/2026/01/a.parquet": b"A"}
+
+
+async def test_file_without_an_object_stays(dest: Path) -> None:
+    """Nothing is deleted that the run did not make."""
+    (dest / "1hz").mkdir(parents=True)
+    (dest / "1hz/mine.parquet").write_bytes(b"mine")
+    (dest / "notes.txt").write_bytes(b"notes")
+    seen = await Rig(dest).sync()
+    assert tree(dest) == {**OBJECTS, "1hz/mine.parquet": b"mine", "notes.txt": b"notes"}
+    assert seen.files == {"1hz/": 1}
+
+
+async def test_selection_counts_on_both_sides(dest: Path) -> None:
+    """Files and objects are chosen by the same globs."""
+    rig = Rig(dest, {"1hz/a.csv": b"1", "1hz/b.csv": b"2", "1hz/c.parquet": b"3"})
+    rig.include, rig.exclude = ["*.csv"], ["*/b.*"]
+    (dest / "1hz").mkdir(parents=True)
+    for name in ("b.csv", "c.parquet", "d.csv"):
+        (dest / "1hz" / name).write_bytes(b"old")
+    seen = await rig.sync()
+    assert seen.downloaded == ["1hz/a.csv"]
+    assert seen.files == {"1hz/": 1}
+
+
+async def test_prefixes_that_match_nothing_are_named(dest: Path) -> None:
+    """Also one whose objects are all left out; one that is covered by another still counts."""
+    rig = Rig(dest, {**OBJECTS, "text/a.txt": b"-"})
+    rig.prefixes = ["1hz/", "1hz/2026/", "1hz/2027/", "text/", "typo/"]
+    seen = await rig.sync()
+    assert seen.unmatched_prefixes == ["1hz/2027/", "text/", "typo/"]
+    assert seen.downloaded == ["1hz/2026/01/a.parquet", "1hz/b.parquet"]
+
+
+async def test_downloads_start_before_the_listing_ends(dest: Path) -> None:
+    """The last page of the listing waits for the first file."""
+    rig = Rig(dest, dict.fromkeys(["a.parquet", "b.parquet"], b"x"), page_size=1)
+    arrived = anyio.Event()
+    rig.watcher = Watcher(on_ended=lambda outcome: arrived.set())
+    rig.store.on("list", "", Act(), Act(until=arrived))
+    await rig.sync()
+    assert sorted(tree(dest)) == ["a.parquet", "b.parquet"]
+
+
+async def test_far_ahead_listing_waits(dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no object arrives, no more pages are asked for than the queue and the workers take."""
+    monkeypatch.setattr(pipeline, "QUEUE", 4)
+    keys = [f"{number:04}.parquet" for number in range(400)]
+    rig = Rig(dest, dict.fromkeys(keys, b"x"), page_size=10)
+    rig.workers = 2
+    go_on = anyio.Event()
+    for key in keys[:2]:
+        rig.store.on("get", key, Act(until=go_on))
+    async with anyio.create_task_group() as group:
+        group.start_soon(rig.sync)
+        with anyio.fail_after(5):
+            while rig.store.count("get") < 2:
+                await anyio.lowlevel.checkpoint()
+            await _until_still(lambda: len(rig.store.requests))
+        assert rig.store.count("list") <= 3
+        go_on.set()
+    assert sorted(tree(dest)) == keys
+
+
+async def _until_still(measure: Callable[[], int]) -> None:
+    """Return when all tasks wait, threads included, and the measure has stopped growing."""
+    before = -1
+    while before != measure():
+        before = measure()
+        await anyio.to_thread.run_sync(int)  # behind what other threads have to tell
+        await anyio.wait_all_tasks_blocked()
+
+
+async def test_key_that_is_listed_twice_is_fetched_once(dest: Path) -> None:
+    """On one page, on two pages, and by prefixes that cover each other."""
+    rig = Rig(dest)
+    remote = rig.store.remote("root.parquet")
+    listed = anyio.Event()
+    rig.watcher = Watcher(on_listed=listed.set)
+    rig.store.on("get", remote.key, Act(until=listed))
+    rig.store.on(
+        "list", "", Act(page=Page([remote, remote], [], "A")), Act(page=Page([remote], [], ""))
+    )
+    seen = await rig.sync()
+    assert seen.downloaded == ["root.parquet"]
+    assert rig.store.count("get") == 1
+
+    rig.prefixes = ["1hz/", "1hz/2026/", "1hz/"]
+    seen = await rig.again()
+    assert seen.downloaded == ["1hz/2026/01/a.parquet", "1hz/b.parquet"]
+    assert rig.store.count("get") == 2
+
+
+async def test_key_that_arrives_between_its_comparison_and_its_turn_is_fetched_once(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its second listing was compared while its first download was still under way."""
+    monkeypatch.setattr(pipeline, "QUEUE", 1)
+    rig = Rig(dest, dict.fromkeys(["a.parquet", "b.parquet", "c.parquet"], b"x"))
+    rig.workers = 1
+    a, b, c = (rig.store.remote(key) for key in ("a.parquet", "b.parquet", "c.parquet"))
+    compared = anyio.Event()
+
+    def on_compared() -> None:
+        if len(rig.watcher.pages) == 2:
+            compared.set()
+
+    rig.watcher = Watcher(on_compared=on_compared)
+    rig.store.on("get", a.key, Act(until=compared))
+    rig.store.on("list", "", Act(page=Page([a, b], [], "A")), Act(page=Page([c, a], [], "")))
+    await rig.sync()
+    assert rig.store.count("get", a.key) == 1
+
+
+# failures ---------------------------------------------------------------------------------------
+
+
+async def test_failing_objects_do_not_stop_the_others(dest: Path) -> None:
+    """Each ends with its own reason; all others arrive."""
+    rig = Rig(dest)
+    bad = [f"bad/{number}.parquet" for number in range(6)]
+    rig.store.put_many(dict.fromkeys(bad, b"bad"))
+    store = rig.store
+    store.always("get", bad[0], Act(error=AccessDeniedError(bad[0], "403")))
+    store.always("get", bad[1], Act(error=ServerError("500")))
+    store.always("get", bad[2], Act(error=RemoteChangedError(bad[2], "412")))
+    store.always("head", bad[3], Act(head=Head(99, "")))
+    store.always("head", bad[4], Act(error=VanishedError(bad[4], "404")))
+    (dest / "bad").mkdir(parents=True)
+    os.mkfifo(dest / bad[5])
+    seen = await rig.sync()
+    assert seen.failures == {
+        bad[0]: AccessDeniedError,
+        bad[1]: RetriesExhaustedError,
+        bad[2]: RemoteChangedError,
+        bad[3]: IntegrityError,
+        bad[4]: VanishedError,
+        bad[5]: LocalFileError,
+    }
+    assert seen.downloaded == sorted(OBJECTS)
+    (dest / bad[5]).unlink()
+    assert tree(dest) == OBJECTS
+
+
+async def test_hostile_keys_are_refused_and_nothing_leaves_the_folder(dest: Path) -> None:
+    """They are failures with a key; nobody asks the bucket for them."""
+    hostile = ["../x.parquet", "/etc/x.parquet", "a//b.parquet", ".asyncsync/x.parquet"]
+    rig = Rig(dest, {**OBJECTS, **dict.fromkeys(hostile, b"evil")})
+    seen = await rig.sync()
+    assert seen.failures == dict.fromkeys(hostile, UnsafeKeyError)
+    assert tree(dest) == OBJECTS
+    assert [path.name for path in dest.parent.iterdir()] == ["dest"]
+    assert not {request.key for request in rig.store.requests if request.verb == "get"} & {*hostile}
+
+
+@pytest.mark.parametrize("first", ["a.parquet", "a.parquet/b.parquet"])
+async def test_colliding_keys_give_one_file_and_one_refusal(dest: Path, first: str) -> None:
+    """In any order of arrival, and again in the next run."""
+    keys = ["a.parquet", "a.parquet/b.parquet"]
+    other = next(key for key in keys if key != first)
+    rig = Rig(dest, dict.fromkeys(keys, b"data"))
+    arrived = anyio.Event()
+    rig.store.on("get", other, Act(until=arrived))
+    rig.watcher = Watcher(on_ended=lambda outcome: arrived.set())
+    for _ in range(2):
+        assert rig.watcher.failures in ({}, {other: KeyCollisionError})
+        seen = await rig.sync()
+        assert seen.failures == {other: KeyCollisionError}
+        assert tree(dest) == {first: b"data"}
+        rig.watcher = Watcher()
+
+
+async def test_listing_error_does_not_take_back_what_was_begun(dest: Path) -> None:
+    """What is under way when a page fails is finished; then the error is raised."""
+    rig = Rig(dest, dict.fromkeys(["a.parquet", "b.parquet", "c.parquet"], b"x"), page_size=2)
+    failed = anyio.Event()
+    rig.store.always("get", "a.parquet", Act(until=failed))
+    error = ListingError("no more")
+    rig.store.on("list", "", Act(), Act(before=failed.set, error=error))
+    with pytest.raises(ListingError, match="no more"):
+        await rig.sync()
+    assert rig.watcher.downloaded == ["a.parquet", "b.parquet"]
+    assert sorted(tree(dest)) == ["a.parquet", "b.parquet"]
+    assert rig.watcher.listings_ended == 0
+
+
+async def test_prefix_is_not_called_unmatched_when_its_listing_failed(dest: Path) -> None:
+    """Nobody knows whether it matches."""
+    rig = Rig(dest)
+    rig.prefixes = ["1hz/"]
+    rig.store.always("list", "1hz/", Act(error=AuthError("no")))
+    with pytest.raises(AuthError):
+        await rig.sync()
+    assert rig.watcher.unmatched_prefixes == []
+
+
+async def test_error_about_the_source_ends_the_run_at_once(dest: Path) -> None:
+    """Credentials that expire on the way end all that waits."""
+    rig = Rig(dest)
+    rig.store.always("get", "root.parquet", Act(error=AuthError("expired")))
+    rig.store.always("get", "1hz/b.parquet", Act(until=anyio.Event()))
+    rig.store.always("list", "fft_hub1/", Act(until=anyio.Event()))
+    with pytest.raises(AuthError, match="expired"):
+        await rig.sync()
+    assert unfinished(dest) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.ENOSPC, DiskFullError), (errno.EDQUOT, DiskFullError), (errno.EROFS, DestinationError)],
+)
+async def test_error_about_the_destination_ends_the_run_at_once(
+    dest: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[DestinationError]
+) -> None:
+    """No object can be written any more, so nobody waits for those under way."""
+
+    def utime(*args: object, **kwargs: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "utime", utime)
+    rig = Rig(dest)
+    rig.store.always("get", "1hz/b.parquet", Act(until=anyio.Event()))
+    rig.store.always("list", "fft_hub1/", Act(until=anyio.Event()))
+    with pytest.raises(kind, match=os.strerror(number)):
+        await rig.sync()
+    assert tree(dest) == {}
+    assert unfinished(dest) == []
+
+
+async def test_destination_that_cannot_be_made_costs_no_request(tmp_path: Path) -> None:
+    """A file stands where the folder should be."""
+    (tmp_path / "file").write_bytes(b"mine")
+    for dest in (tmp_path / "file", tmp_path / "file" / "below"):
+        rig = Rig(dest)
+        with pytest.raises(DestinationError):
+            await rig.sync()
+        assert rig.store.requests == []
+
+
+async def test_second_run_on_one_folder_is_refused(dest: Path) -> None:
+    """It sends nothing, and the first goes on."""
+    rig = Rig(dest)
+    go_on = anyio.Event()
+    asked = anyio.Event()
+    rig.store.on("get", "root.parquet", Act(before=asked.set, until=go_on))
+    other = Rig(dest)
+    async with anyio.create_task_group() as group:
+        group.start_soon(rig.sync)
+        await asked.wait()
+        with pytest.raises(LockHeldError, match=f"process {os.getpid()}"):
+            await other.sync()
+        go_on.set()
+    assert other.store.requests == []
+    assert tree(dest) == OBJECTS
+
+
+async def test_bug_in_a_worker_ends_the_run(dest: Path) -> None:
+    """It is raised as it is, all others are cancelled, and nothing hangs."""
+
+    def bug(outcome: Outcome) -> None:
+        raise ZeroDivisionError
+
+    rig = Rig(dest)
+    rig.watcher = Watcher(on_ended=bug)
+    rig.store.always("get", "root.parquet", Act(until=anyio.Event()))
+    with pytest.raises(ZeroDivisionError):
+        await rig.sync()
+
+
+async def test_cancelled_run_leaves_nothing_half_done(dest: Path) -> None:
+    """What has arrived stays, what has not leaves no trace, and the lock is free."""
+    rig = Rig(dest)
+    arrived = anyio.Event()
+    rig.watcher = Watcher(on_ended=lambda outcome: arrived.set())
+    for key in OBJECTS:
+        if key != "root.parquet":
+            rig.store.on("get", key, Act(until=anyio.Event()))
+    async with anyio.create_task_group() as group:
+        group.start_soon(rig.sync)
+        await arrived.wait()
+        group.cancel_scope.cancel()
+    assert tree(dest) == {"root.parquet": b"root"}
+    assert unfinished(dest) == []
+    rig.store.behave()
+    await rig.again()
+    assert tree(dest) == OBJECTS
+
+
+async def test_unfinished_files_of_a_killed_run_are_cleared_away(dest: Path) -> None:
+    """They are found at the next start."""
+    parts = dest / ".asyncsync" / "parts"
+    parts.mkdir(parents=True)
+    (parts / "0123").write_bytes(b"half")
+    await Rig(dest).sync()
+    assert tree(dest) == OBJECTS
+
+
+# plan and verify --------------------------------------------------------------------------------
+
+
+async def test_plan_lists_and_does_nothing(dest: Path) -> None:
+    """Not even the destination is made."""
+    rig = Rig(dest)
+    await pipeline.plan(rig.job())
+    keys = [t.remote.key for page in rig.watcher.pages for t in page.transfers]
+    assert sorted(keys) == sorted(OBJECTS)
+    assert {request.verb for request in rig.store.requests} == {"list"}
+    assert not dest.parent.exists()
+    assert rig.watcher.listings_ended == 1
+
+
+async def test_plan_raises_what_the_listing_does(dest: Path) -> None:
+    """A plan of half a bucket would be none."""
+    rig = Rig(dest)
+    rig.store.always("list", "1hz/", Act(error=ListingError("broken")))
+    with pytest.raises(SourceError, match="broken"):
+        await pipeline.plan(rig.job())
+
+
+async def test_verify_confirms_what_is_in_step(dest: Path) -> None:
+    """One HEAD for each file, no GET, and nothing is written."""
+    rig = Rig(dest)
+    await rig.sync()
+    rig.store.requests.clear()
+    rig.watcher = Watcher()
+    before = snapshot(dest)
+    await pipeline.verify(rig.job())
+    assert rig.watcher.confirmed == sorted(OBJECTS)
+    assert rig.watcher.failures == {}
+    assert rig.store.count("get") == 0
+    assert sorted(r.key for r in rig.store.requests if r.verb == "head") == sorted(OBJECTS)
+    assert snapshot(dest) == before
+
+
+async def test_verify_names_what_is_not_in_step(dest: Path) -> None:
+    """Missing, cut, out of date, refused, replaced or gone since the listing."""
+    rig = Rig(dest, {**OBJECTS, "../x.parquet": b"evil", "z.parquet": b"z"})
+    await rig.sync()
+    rig.watcher = Watcher()
+    (dest / "root.parquet").unlink()
+    (dest / "1hz/b.parquet").write_bytes(b"cut")
+    rig.store.put("1hz/2026/01/a.parquet", b"A")
+    rig.store.always("head", "fft_hub1/c.parquet", Act(head=Head(SMALL + 1, "other")))
+    rig.store.always("head", "z.parquet", Act(error=VanishedError("z.parquet", "gone")))
+    before = snapshot(dest)
+    await pipeline.verify(rig.job())
+    assert rig.watcher.failures == {
+        "root.parquet": IntegrityError,
+        "1hz/b.parquet": IntegrityError,
+        "1hz/2026/01/a.parquet": IntegrityError,
+        "fft_hub1/c.parquet": RemoteChangedError,
+        "z.parquet": VanishedError,
+        "../x.parquet": UnsafeKeyError,
+    }
+    assert rig.watcher.confirmed == ["fft_hub1/empty.parquet"]
+    assert snapshot(dest) == before

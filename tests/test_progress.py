@@ -1,0 +1,368 @@
+"""Progress: what a terminal shows at any moment, and what a log gets instead."""
+
+import io
+import re
+from functools import partial
+
+import pytest
+from tqdm import tqdm
+
+from asyncsync.errors import IntegrityError
+from asyncsync.model import Compared, Downloaded, Failed, Reason, RemoteObject, Transfer, UpToDate
+from asyncsync.progress import SECONDS_BETWEEN_LINES, Bars, Lines, Progress, shortened
+
+MB = 1_000_000
+WIDTH, HEIGHT = 100, 7
+ROWS = HEIGHT - 3
+"""File bars that fit: above them the whole, below them the cursor's line."""
+
+
+class Terminal(io.StringIO):
+    """A terminal that knows what is on its screen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cells: list[list[str]] = [[]]
+        self._row = self._column = 0
+
+    def isatty(self) -> bool:
+        """Be one."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Obey line feed, carriage return and cursor up; show the rest."""
+        for token in re.findall(r"\x1b\[A|[^\x1b]|\x1b", text):
+            match token:
+                case "\n":
+                    self._row, self._column = self._row + 1, 0
+                    self._cells.extend([] for _ in range(self._row + 1 - len(self._cells)))
+                case "\r":
+                    self._column = 0
+                case "\x1b[A":
+                    self._row -= 1
+                case _:
+                    assert token.isprintable(), f"{token!r} reached the terminal"
+                    self._put(token)
+        return len(text)
+
+    def _put(self, char: str) -> None:
+        cells = self._cells[self._row]
+        cells.extend(" " * (self._column + 1 - len(cells)))
+        cells[self._column] = char
+        self._column += 1
+        assert self._column <= WIDTH
+
+    @property
+    def lines(self) -> list[str]:
+        """What is on the screen, without the empty lines at its end."""
+        return "\n".join("".join(cells).rstrip() for cells in self._cells).rstrip().splitlines()
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """An empty screen."""
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    monkeypatch.setenv("LINES", str(HEIGHT))
+    return Terminal()
+
+
+@pytest.fixture
+def bars(terminal: Terminal) -> Bars:
+    """Bars on the screen that are drawn at every event, and not a few times a second."""
+    bars = Bars(terminal)
+    bars._tqdm = partial(tqdm, mininterval=0, miniters=0)
+    return bars
+
+
+def transfer(key: str, size: int = 10 * MB) -> Transfer:
+    remote = RemoteObject(key, size, "etag", 0)
+    return Transfer(remote, tuple(key.split("/")), Reason.MISSING)
+
+
+def downloaded(done: Transfer) -> Downloaded:
+    return Downloaded(done, 1, 0.1)
+
+
+def failed(given: Transfer) -> Failed:
+    return Failed(given.remote, IntegrityError(given.remote.key, "why"))
+
+
+def found(*transfers: Transfer, up_to_date: int = 0) -> Compared:
+    known = [UpToDate(RemoteObject(str(number), 1, "", 0)) for number in range(up_to_date)]
+    return Compared(list(transfers), known, [])
+
+
+def figures(progress: Progress) -> tuple[int, int, int, int]:
+    """Return objects ended, objects, bytes arrived, bytes."""
+    return progress.ended_objects, progress.objects, progress.arrived, progress.size
+
+
+# counting
+
+
+class Counting(Progress):
+    """Progress that nobody sees."""
+
+    def draw(self) -> None:
+        """Draw nothing."""
+
+
+@pytest.fixture
+def counting() -> Counting:
+    """Two objects found, a small one and a large one."""
+    counting = Counting()
+    counting.compared(found(transfer("small", 1000), transfer("large"), up_to_date=3))
+    return counting
+
+
+def test_bytes_count_as_they_arrive_and_only_once(counting: Counting) -> None:
+    """A large object counts by blocks, a small one at its end."""
+    counting.started(transfer("large"))
+    for _ in range(10):
+        counting.advanced(transfer("large"), MB)
+    assert figures(counting) == (0, 2, 10 * MB, 10 * MB + 1000)
+    counting.ended(downloaded(transfer("large")))
+    assert figures(counting) == (1, 2, 10 * MB, 10 * MB + 1000)
+    counting.ended(downloaded(transfer("small", 1000)))
+    assert figures(counting) == (2, 2, 10 * MB + 1000, 10 * MB + 1000)
+    assert counting.underway == {}
+
+
+def test_rewound_bytes_are_discounted(counting: Counting) -> None:
+    """A transfer that starts again counts its bytes once in the end."""
+    large = transfer("large")
+    counting.started(large)
+    counting.advanced(large, 4 * MB)
+    counting.advanced(large, -4 * MB)
+    assert counting.arrived == 0
+    counting.started(large)
+    counting.advanced(large, 10 * MB)
+    counting.ended(downloaded(large))
+    assert counting.arrived == 10 * MB
+
+
+@pytest.mark.parametrize("rewound", [True, False], ids=["while arriving", "when all had arrived"])
+def test_failed_object_is_no_longer_expected(counting: Counting, *, rewound: bool) -> None:
+    """Neither its size nor the bytes that came of it, whenever it failed."""
+    large = transfer("large")
+    counting.started(large)
+    counting.advanced(large, 10 * MB)
+    if rewound:
+        counting.advanced(large, -10 * MB)
+    counting.ended(failed(large))
+    counting.ended(downloaded(transfer("small", 1000)))
+    assert figures(counting) == (2, 2, 1000, 1000)
+
+
+def test_verified_files_count_as_objects() -> None:
+    """A verification has nothing to fetch, and never tells of more ended objects than there are."""
+    counting = Counting()
+    counting.compared(found(up_to_date=2))
+    for key in ("a", "b"):
+        counting.ended(UpToDate(transfer(key).remote))
+    assert figures(counting) == (2, 2, 0, 0)
+
+
+# bars
+
+
+def test_whole_and_large_objects_have_bars(terminal: Terminal, bars: Bars) -> None:
+    """The first line is the whole; each large object has its own line with its name."""
+    with bars:
+        assert terminal.lines[0].startswith("listing")
+        bars.compared(found(transfer("a"), transfer("b"), transfer("small", 1000)))
+        assert terminal.lines[0].startswith("0/3+ files:")
+        bars.listed()
+        for key in "ab":
+            bars.started(transfer(key))
+        bars.advanced(transfer("a"), 5 * MB)
+        bars.advanced(transfer("b"), 2 * MB)
+        whole, first, second = terminal.lines
+        assert re.match(r"0/3 files:  35%\|.*7\.00M/20\.0M", whole)
+        assert re.match(r"a:  50%\|.*5\.00M/10\.0M", first)
+        assert re.match(r"b:  20%\|.*2\.00M/10\.0M", second)
+
+
+def test_small_objects_move_the_whole_only(terminal: Terminal, bars: Bars) -> None:
+    """Thousands of them would not be read anyway."""
+    with bars:
+        small = [transfer(str(number), 1000) for number in range(100)]
+        bars.compared(found(*small))
+        for each in small:
+            bars.ended(downloaded(each))
+        assert len(terminal.lines) == 1
+        assert terminal.lines[0].startswith("100/100+ files: 100%|")
+
+
+def test_rewound_object_moves_its_bar_back(terminal: Terminal, bars: Bars) -> None:
+    """And that of the whole."""
+    with bars:
+        bars.compared(found(transfer("a")))
+        bars.started(transfer("a"))
+        bars.advanced(transfer("a"), 8 * MB)
+        bars.advanced(transfer("a"), -8 * MB)
+        assert re.match(r"0/1\+ files:   0%\|", terminal.lines[0])
+        assert re.match(r"a:   0%\|", terminal.lines[1])
+        bars.started(transfer("a"))
+        bars.advanced(transfer("a"), 1 * MB)
+        assert re.match(r"a:  10%\|", terminal.lines[1])
+
+
+def test_bars_never_leave_the_screen(terminal: Terminal, bars: Bars) -> None:
+    """More large objects than rows: the rest waits for a row, and rows are used again."""
+    large = [transfer(f"object-{number}") for number in range(ROWS + 3)]
+    with bars:
+        bars.compared(found(*large))
+        for each in large:
+            bars.started(each)
+            bars.advanced(each, MB)
+        assert len(terminal.lines) == 1 + ROWS
+        bars.ended(downloaded(large[1]))
+        assert terminal.lines[2] == ""
+        bars.advanced(large[-1], MB)
+        assert terminal.lines[2].startswith("object-6:  20%|")
+        bars.ended(failed(large[0]))
+        bars.advanced(large[-2], -MB)
+        assert terminal.lines[1] == ""  # a rewind alone is no reason to get a row
+        for each in large[2:]:
+            bars.ended(downloaded(each))
+            assert len(terminal.lines) <= 1 + ROWS
+        assert len(terminal.lines) == 1
+        assert terminal.lines[0].startswith(f"{ROWS + 3}/{ROWS + 3}+ files: 100%|")
+
+
+@pytest.mark.parametrize("lines", ["1", "3", "4"])
+def test_low_terminal_shows_what_fits(
+    monkeypatch: pytest.MonkeyPatch, terminal: Terminal, bars: Bars, lines: str
+) -> None:
+    """The whole comes first; where nothing else fits, there is nothing else."""
+    monkeypatch.setenv("LINES", lines)
+    with bars:
+        bars.compared(found(transfer("a"), transfer("b")))
+        for key in "ab":
+            bars.started(transfer(key))
+            bars.advanced(transfer(key), MB)
+            bars.ended(downloaded(transfer(key)))
+    assert terminal.lines == []
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+def test_nothing_is_left_on_the_screen(
+    terminal: Terminal, bars: Bars, error: type[BaseException] | None
+) -> None:
+    """However the run ends, all bars are cleared away."""
+
+    def run() -> None:
+        with bars:
+            bars.compared(found(transfer("a"), transfer("b")))
+            for key in "ab":
+                bars.started(transfer(key))
+                bars.advanced(transfer(key), MB)
+            bars.ended(downloaded(transfer("a")))
+            if error:
+                raise error
+
+    if error:
+        with pytest.raises(error):
+            run()
+    else:
+        run()
+    assert terminal.lines == []
+
+
+def test_said_lines_stand_above_the_bars(terminal: Terminal, bars: Bars) -> None:
+    """Whole, in order, and the bars go on below them."""
+    with bars:
+        bars.compared(found(transfer("a")))
+        bars.started(transfer("a"))
+        bars.advanced(transfer("a"), MB)
+        bars.say("failed: x: why", terminal)
+        bars.say("failed: y: why", terminal)
+        first, second, whole, one = terminal.lines
+        assert [first, second] == ["failed: x: why", "failed: y: why"]
+        assert whole.startswith("0/1+ files:")
+        assert one.startswith("a:  10%|")
+    assert terminal.lines == ["failed: x: why", "failed: y: why"]
+
+
+def test_hostile_key_draws_nothing_but_its_name(terminal: Terminal, bars: Bars) -> None:
+    """Control characters are escaped, and no sign has a meaning."""
+    keys = ["\x1b[2J\x9b31m", "%s{desc}{}", "\u202egpj", "line\nbreak"]
+    with bars:
+        bars.compared(found(*map(transfer, keys)))
+        for key in keys:
+            bars.started(transfer(key))
+            bars.advanced(transfer(key), MB)
+        names = [line.partition(": ")[0] for line in terminal.lines[1:]]
+        assert names == [r"\x1b[2J\x9b31m", "%s{desc}{}", r"\u202egpj", r"line\nbreak"]
+
+
+def test_bars_fit_wherever_they_are_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a stream it is a notebook's cell, or standard error where there is no notebook."""
+    with Bars() as bars:
+        bars.compared(found(transfer("a")))
+        bars.ended(downloaded(transfer("a")))
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert "files" in error or "listing" in error
+
+
+# lines
+
+
+@pytest.fixture
+def log() -> io.StringIO:
+    """Where lines go."""
+    return io.StringIO()
+
+
+def test_lines_come_every_few_seconds(log: io.StringIO) -> None:
+    """One line for all that happened since the last, none when nothing did."""
+    now = 100.0
+    lines = Lines(log, lambda: now)
+    now = 200.0
+    with lines:
+        lines.compared(found(*(transfer(str(number)) for number in range(1200))))
+        assert log.getvalue() == ""
+        now += SECONDS_BETWEEN_LINES
+        lines.ended(downloaded(transfer("0")))
+        lines.ended(downloaded(transfer("1")))
+        now += SECONDS_BETWEEN_LINES - 0.1
+        lines.listed()
+        now += 0.1
+        lines.ended(downloaded(transfer("2")))
+    assert log.getvalue().splitlines() == [
+        "1 of 1,200+ files, 10 MB of 12 GB+, 2 MB/s",
+        "3 of 1,200 files, 30 MB of 12 GB, 3 MB/s",
+    ]
+
+
+def test_lines_hold_no_control_character(log: io.StringIO) -> None:
+    """A log is text: no carriage return, no escape, whatever the keys are."""
+    now = 0.0
+    with Lines(log, lambda: now) as lines:
+        lines.compared(found(transfer("\x1b[2J\r")))
+        for _ in range(20):
+            now += SECONDS_BETWEEN_LINES
+            lines.started(transfer("\x1b[2J\r"))
+            lines.advanced(transfer("\x1b[2J\r"), MB)
+        lines.ended(failed(transfer("\x1b[2J\r")))
+        lines.say("said", log)
+    assert len(log.getvalue().splitlines()) == 21
+    assert all(line.isprintable() for line in log.getvalue().split("\n"))
+
+
+def test_short_run_leaves_no_line(log: io.StringIO) -> None:
+    """Its summary says it all."""
+    with Lines(log) as lines:
+        lines.compared(found(transfer("a")))
+        lines.ended(downloaded(transfer("a")))
+    assert log.getvalue() == ""
+
+
+def test_long_name_loses_its_beginning() -> None:
+    """Names differ at their end; what is cut is marked."""
+    assert shortened("x" * 32) == "x" * 32
+    assert shortened("1hz/2026/01/" + "a" * 22 + ".parquet") == "…/" + "a" * 22 + ".parquet"
+    assert shortened("abcdef", width=4) == "…def"
+    assert shortened("\n" * 40) == "…n" + r"\n" * 15

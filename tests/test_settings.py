@@ -1,0 +1,374 @@
+"""Settings: where they come from, which one wins, and what is refused without being shown."""
+
+import logging
+import os
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncsync.errors import ConfigError
+from asyncsync.settings import Options, Settings, Validate, load, parse_option
+
+ENDPOINT = "https://account.r2.cloudflarestorage.com"
+SECRET = "s3cr3t/+="
+REQUIRED = {
+    "R2_ACCESS_KEY_ID": "AKID",
+    "R2_SECRET_ACCESS_KEY": SECRET,
+    "R2_ENDPOINT_URL": ENDPOINT,
+    "R2_BUCKET": "sensor-data",
+}
+
+
+def settings(**changed: str) -> Settings:
+    """Return the settings of an environment with these variables changed."""
+    return load(environ={**REQUIRED, **changed})[0]
+
+
+def options(environ: Mapping[str, str] | None = None, **given: object) -> Options:
+    return load(environ={**REQUIRED, **(environ or {})}, given=given)[1]
+
+
+def refusal(**changed: str) -> str:
+    """Return all that a user could see of the refusal of an environment, its causes included."""
+    with pytest.raises(ConfigError) as caught:
+        settings(**changed)
+    return "".join(traceback.format_exception_only(caught.value)) + repr(caught.value.__cause__)
+
+
+def env_file(text: str | bytes, path: str = ".env") -> Path:
+    file = Path(path)
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    return file
+
+
+# where they come from
+
+
+def test_environment_is_enough() -> None:
+    """Without an env file, the four variables make the settings; the rest has defaults."""
+    found, defaults = load(environ=REQUIRED)
+    assert found == Settings("AKID", SECRET, ENDPOINT, "sensor-data", "", "auto")
+    assert defaults == Options()
+    assert defaults == Options(
+        Path("downloads"), ("*.parquet",), (), None, 256, Validate.HEAD, attempts=8
+    )
+
+
+def test_env_file_is_enough() -> None:
+    """`./.env` is read by default."""
+    env_file("".join(f"{name}={value}\n" for name, value in REQUIRED.items()))
+    assert load(environ={})[0] == settings()
+
+
+def test_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a given environment the process's own counts."""
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+    assert load()[0] == settings()
+
+
+def test_argument_beats_environment_beats_file() -> None:
+    """The first that is set wins, each option by itself; None is not set."""
+    env_file("ASYNCSYNC_DEST=file\nASYNCSYNC_WORKERS=1\nASYNCSYNC_ATTEMPTS=1\nR2_BUCKET=file\n")
+    environ = {"ASYNCSYNC_WORKERS": "2", "ASYNCSYNC_ATTEMPTS": "2"}
+    found = options(environ, attempts=3, workers=None)
+    assert (found.dest, found.workers, found.attempts) == (Path("file"), 2, 3)
+    assert settings().bucket == "sensor-data"
+
+
+def test_named_env_file_is_the_only_one() -> None:
+    """A named file is read in place of `./.env`."""
+    env_file("R2_REGION=wrong\n")
+    named = env_file("R2_SESSION_TOKEN=token\n", "other.env")
+    found, _ = load(named, REQUIRED)
+    assert (found.region, found.session_token) == ("auto", "token")
+
+
+def test_named_env_file_must_exist() -> None:
+    """A name that leads nowhere is a mistake, unlike a missing `./.env`."""
+    with pytest.raises(ConfigError, match=r"nowhere\.env: no such file"):
+        load(Path("nowhere.env"), REQUIRED)
+
+
+def test_env_file_of_a_parent_folder_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies above the working folder is somebody else's."""
+    env_file("R2_BUCKET=from-above\n")
+    Path("below").mkdir()
+    monkeypatch.chdir("below")
+    with pytest.raises(ConfigError, match="R2_BUCKET"):
+        load(environ={name: REQUIRED[name] for name in REQUIRED if name != "R2_BUCKET"})
+
+
+def test_env_file_is_not_copied_into_the_environment() -> None:
+    """Programs that the process starts inherit no secret of the file's."""
+    before = dict(os.environ)
+    env_file("".join(f"{name}={value}\n" for name, value in REQUIRED.items()))
+    load()
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"R2_SECRET_ACCESS_KEY=plain", "plain"),
+        (b"\xef\xbb\xbfR2_SECRET_ACCESS_KEY=after-bom", "after-bom"),
+        (b"R2_SECRET_ACCESS_KEY=crlf\r\nOTHER=x\r\n", "crlf"),
+        (b"R2_SECRET_ACCESS_KEY='single'", "single"),
+        (b'R2_SECRET_ACCESS_KEY="double"', "double"),
+        (b"export R2_SECRET_ACCESS_KEY=exported", "exported"),
+        (b"  R2_SECRET_ACCESS_KEY  =  spaced  ", "spaced"),
+        (b"# a comment\n\nR2_SECRET_ACCESS_KEY=commented # here", "commented"),
+        (b"R2_SECRET_ACCESS_KEY=has#inside", "has#inside"),
+        (b'R2_SECRET_ACCESS_KEY="has#inside" # why', "has#inside"),
+        (b"R2_SECRET_ACCESS_KEY=one\nR2_SECRET_ACCESS_KEY=two", "two"),
+        (b"X=1\nR2_SECRET_ACCESS_KEY=a$X${X}$(id)`id`", "a$X${X}$(id)`id`"),
+        (b'X=1\nR2_SECRET_ACCESS_KEY="a$X${X}"', "a$X${X}"),
+        (b"R2_SECRET_ACCESS_KEY=a=b==", "a=b=="),
+    ],
+)
+def test_env_file_is_read_literally(line: bytes, expected: str) -> None:
+    """Byte order mark, line ends, quotes, `export` and comments fall away; nothing is inserted."""
+    env_file(line)
+    environ = {name: REQUIRED[name] for name in REQUIRED if name != "R2_SECRET_ACCESS_KEY"}
+    assert load(environ=environ)[0].secret_access_key == expected
+
+
+def test_env_file_that_is_no_text_is_refused() -> None:
+    """A file in another encoding is named, its bytes are not shown."""
+    env_file(b"R2_SECRET_ACCESS_KEY=\xff\xfe\n")
+    with pytest.raises(ConfigError, match=r"\.env: cannot be read as text"):
+        load(environ=REQUIRED)
+
+
+def test_line_that_is_no_setting_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+    """A broken line may hold a secret: a log says its number at most."""
+    env_file(f'R2_BUCKET="{SECRET}\n')
+    with caplog.at_level(logging.DEBUG):
+        load(environ=REQUIRED)
+    assert SECRET not in caplog.text
+
+
+# what is refused
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+@pytest.mark.parametrize("name", list(REQUIRED))
+def test_missing_variable_is_named(name: str, value: str | None) -> None:
+    """Missing and empty are the same; the message names the variable and no value."""
+    environ = {**REQUIRED, name: value or ""}
+    if value is None:
+        del environ[name]
+    with pytest.raises(ConfigError) as caught:
+        load(environ=environ)
+    assert name in str(caught.value)
+    assert not [other for other in REQUIRED if other != name and other in str(caught.value)]
+    assert SECRET not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_all_missing_variables_are_named_at_once() -> None:
+    """Nobody has to start the program four times to learn what it needs."""
+    with pytest.raises(ConfigError) as caught:
+        load(environ={})
+    assert all(name in str(caught.value) for name in REQUIRED)
+
+
+@pytest.mark.parametrize("name", [*REQUIRED, "R2_SESSION_TOKEN", "R2_REGION"])
+@pytest.mark.parametrize("stray", [" ", "\r", "\n", "\t", "\x1b", "\x00", "\u201c", "é", "\u200b"])
+def test_stray_character_is_reported_without_the_value(name: str, stray: str) -> None:
+    """What no credential holds was caught on the way: the variable is named."""
+    seen = refusal(**{name: f"top{stray}secret"})
+    assert name in seen
+    assert "secret" not in seen
+
+
+def test_white_space_around_a_value_falls_away() -> None:
+    """A line end that came along with a copied secret does no harm."""
+    assert settings(R2_SECRET_ACCESS_KEY=f" {SECRET}\r\n").secret_access_key == SECRET
+
+
+@given(st.text(min_size=1))
+def test_no_value_of_a_credential_is_ever_shown(value: str) -> None:
+    """Neither the refusal nor the settings' own text holds a secret."""
+    secret = f"<{value}>"
+    try:
+        found = settings(R2_SECRET_ACCESS_KEY=secret, R2_SESSION_TOKEN=secret)
+        seen = f"{found} {found!r}"
+    except ConfigError as error:
+        seen = f"{error} {error!r} {error.__cause__!r}"
+    assert secret not in seen
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (ENDPOINT, ENDPOINT),
+        (f"{ENDPOINT}/", ENDPOINT),
+        (f"{ENDPOINT}/sensor-data", ENDPOINT),
+        (f"{ENDPOINT}/sensor-data/", ENDPOINT),
+        (
+            "HTTPS://account.eu.r2.cloudflarestorage.com",
+            "https://account.eu.r2.cloudflarestorage.com",
+        ),
+        ("https://minio.example:9000", "https://minio.example:9000"),
+        ("http://localhost:8333", "http://localhost:8333"),
+        ("http://127.0.0.1:8333", "http://127.0.0.1:8333"),
+        ("http://[::1]:8333", "http://[::1]:8333"),
+    ],
+)
+def test_endpoint_is_scheme_host_and_port(url: str, expected: str) -> None:
+    """The bucket's name that the dashboard puts behind the address is taken off."""
+    assert settings(R2_ENDPOINT_URL=url).endpoint_url == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("account.r2.cloudflarestorage.com", "no scheme"),
+        ("localhost:8333", "no scheme"),
+        ("ftp://host", "not an HTTP address"),
+        ("https://", "not an HTTP address"),
+        ("https://:443", "not an HTTP address"),
+        ("https://host:0", "not an HTTP address"),
+        ("https://host:port", "not a URL"),
+        ("https://host:65536", "not a URL"),
+        ("https://[::1", "not a URL"),
+        ("http://host", "https://"),
+        ("http://10.0.0.1", "https://"),
+        ("http://localhost.example", "https://"),
+        ("http://127.0.0.1.example", "https://"),
+        (f"{ENDPOINT}/another-bucket", "path behind the host"),
+        (f"{ENDPOINT}/sensor-data/1hz", "path behind the host"),
+        (f"{ENDPOINT}?x=1", "path behind the host"),
+        (f"{ENDPOINT}#x", "path behind the host"),
+    ],
+)
+def test_odd_endpoint_is_refused(url: str, why: str) -> None:
+    """What is no plain address, or would send data in the open, is refused before any request."""
+    seen = refusal(R2_ENDPOINT_URL=url)
+    assert "R2_ENDPOINT_URL" in seen
+    assert why in seen
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:hunter2@host",
+        "https://hunter2@host",
+        "https://:hunter2@host",
+        "https://user:hunter2@host:99999",
+        "https://user:hunter2",
+        "user:hunter2@host",
+        "http://user:hunter2@localhost",
+    ],
+)
+def test_user_and_password_in_the_endpoint_are_never_shown(url: str) -> None:
+    """They are refused, since no request would use them, and the message holds none of them."""
+    assert "hunter2" not in refusal(R2_ENDPOINT_URL=url)
+
+
+@pytest.mark.parametrize(
+    "name", ["ab", "a" * 64, "Upper", "under_score", "-a-b", "a/b", "a.b-", "bücket", "..", "a\\b"]
+)
+def test_bad_bucket_name_is_refused(name: str) -> None:
+    """A name that no bucket can have would only give odd requests."""
+    assert "R2_BUCKET" in refusal(R2_BUCKET=name)
+
+
+@pytest.mark.parametrize("region", ["auto", "us-east-1", "eu", "EEUR", "a"])
+def test_region_is_kept(region: str) -> None:
+    """Any name of a region is passed on."""
+    assert settings(R2_REGION=region).region == region
+
+
+@pytest.mark.parametrize("region", ["eu/west", "-a", "a-", "1", "a.b", "a" * 64])
+def test_bad_region_is_refused(region: str) -> None:
+    """What the client would refuse later with an error of its own is refused here."""
+    assert "R2_REGION" in refusal(R2_REGION=region)
+
+
+# options
+
+
+def test_options_of_the_environment_are_parsed() -> None:
+    """Every option has a variable of its name."""
+    environ = {
+        "ASYNCSYNC_DEST": "~/data",
+        "ASYNCSYNC_INCLUDE": "*.parquet  *.json",
+        "ASYNCSYNC_EXCLUDE": "tmp/*",
+        "ASYNCSYNC_WORKERS": "16",
+        "ASYNCSYNC_MAX_WORKERS": " 64 ",
+        "ASYNCSYNC_VALIDATE": "response",
+        "ASYNCSYNC_ATTEMPTS": "3",
+    }
+    assert options(environ) == Options(
+        dest=Path.home() / "data",
+        include=("*.parquet", "*.json"),
+        exclude=("tmp/*",),
+        workers=16,
+        max_workers=64,
+        validate=Validate.RESPONSE,
+        attempts=3,
+    )
+
+
+def test_auto_workers_are_none() -> None:
+    """`auto` in the environment is a value like any other."""
+    assert options({"ASYNCSYNC_WORKERS": "auto"}).workers is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("WORKERS", "0", "between 1 and 1024"),
+        ("WORKERS", "-1", "between 1 and 1024"),
+        ("WORKERS", "1000000000", "between 1 and 1024"),
+        ("WORKERS", "many", "not a whole number or auto"),
+        ("MAX_WORKERS", "0", "between 1 and 1024"),
+        ("MAX_WORKERS", "auto", "not a whole number"),
+        ("MAX_WORKERS", "1.5", "not a whole number"),
+        ("ATTEMPTS", "0", "less than 1"),
+        ("VALIDATE", "etag", "neither head nor response"),
+        ("DEST", "/", "root"),
+        ("DEST", "//", "root"),
+        ("DEST", "~nobody-of-that-name/data", "home folder"),
+    ],
+)
+def test_bad_option_is_refused(name: str, text: str, why: str) -> None:
+    """The message names the option and says what would be right."""
+    with pytest.raises(ConfigError, match=why) as caught:
+        options({f"ASYNCSYNC_{name}": text})
+    assert name.lower().replace("_", "-") in str(caught.value).lower().replace("_", "-")
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_empty_destination_is_refused(text: str) -> None:
+    """An unset shell variable must not sync into the working folder."""
+    with pytest.raises(ValueError, match="empty"):
+        parse_option("dest", text)
+    with pytest.raises(ConfigError, match="empty"):
+        options(dest=text)
+
+
+def test_bad_validation_given_by_a_caller_is_a_config_error() -> None:
+    """The Python API refuses what the command line would."""
+    with pytest.raises(ConfigError, match="neither head nor response"):
+        options(validate="etag")
+
+
+def test_callers_may_give_plain_values() -> None:
+    """A str is a path, a list is a tuple, and one glob needs no list."""
+    found = options(dest="data", include=["*.json", "*.csv"], exclude="tmp/*", validate="response")
+    assert found == Options(
+        Path("data"), ("*.json", "*.csv"), ("tmp/*",), validate=Validate.RESPONSE
+    )
+
+
+def test_no_glob_at_all_is_refused() -> None:
+    """Nothing would count, or everything: nobody can mean it."""
+    with pytest.raises(ConfigError, match="include"):
+        options(include=[])

@@ -1,0 +1,63 @@
+"""What a typed program does with the API. Checked by mypy with the tests, and never run."""
+
+from pathlib import Path
+from typing import assert_never, assert_type
+
+import asyncsync
+from asyncsync import (
+    Downloaded,
+    Failed,
+    Outcome,
+    Plan,
+    Report,
+    SilentObserver,
+    Tally,
+    TransferError,
+    UpToDate,
+)
+
+
+class Printing(SilentObserver):
+    """An observer says what it wants to hear."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """Take an outcome apart; there are no other kinds."""
+        match outcome:
+            case Downloaded(transfer, attempts, seconds):
+                assert_type(transfer.remote.key, str)
+                assert_type((attempts, seconds), tuple[int, float])
+            case UpToDate(remote):
+                assert_type(remote.size, int)
+            case Failed(_, error):
+                assert_type(error, TransferError)
+            case _:
+                assert_never(outcome)
+
+
+async def commands() -> None:
+    """Every argument, of every kind that it may have."""
+    assert_type(await asyncsync.sync(), Report)
+    assert_type(await asyncsync.verify(dest="downloads"), Report)
+    plan = assert_type(await asyncsync.plan(dest=Path("downloads"), prefixes=("1hz/",)), Plan)
+    assert_type(plan.fits, bool)
+    assert_type(plan.total, Tally)
+    async for outcome in asyncsync.stream(observer=Printing(), env_file="my.env"):
+        assert_type(outcome, Outcome)
+    report = asyncsync.run(
+        prefixes=["1hz/"],
+        include=["*.parquet"],
+        exclude=["*/tmp/*"],
+        workers=8,
+        max_workers=64,
+        validate="response",
+        attempts=3,
+        env_file=Path("my.env"),
+    )
+    assert_type(report.failures, list[Failed])
+
+
+async def mistakes() -> None:
+    """What mypy must refuse; an ignore that is not needed is an error."""
+    await asyncsync.sync(destination="downloads")  # type: ignore[call-arg]  # no such argument
+    await asyncsync.sync(validate="md5")  # type: ignore[arg-type]  # no such way
+    await asyncsync.plan(workers="auto")  # type: ignore[arg-type]  # leave it out instead
