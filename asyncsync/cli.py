@@ -28,7 +28,7 @@ from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError, ConfigError
 from asyncsync.interfaces import Observers
 from asyncsync.report import Report, printed
-from asyncsync.screen import JsonLines, Text
+from asyncsync.screen import JsonLines, Log, Text
 from asyncsync.settings import Options, Settings, parse_option
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ exit codes:
   6  another run holds the destination
   130, 143  interrupted, terminated
 
-Every option can be set as ASYNCSYNC_<NAME> as well, in the environment or in the env file.
+The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL and
+R2_BUCKET, in the environment or in the env file. The options up to --attempts, but for --env-file,
+can be set there as well: ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An option that takes a
+GLOB may be repeated; in a variable, globs are parted by spaces. `*` matches `/` as well.
 """
 
 
@@ -112,7 +115,8 @@ async def _run(
         )
         if not (arguments.json or arguments.quiet):
             say(f"{command}: {found.bucket} at {found.endpoint_url} -> {options.dest}", sys.stdout)
-        observer = Observers(figures, *([progress] if progress else []), teller)
+        log = Log(command, figures, Folder(options.dest))
+        observer = Observers(figures, *([progress] if progress else []), teller, log)
         async with task_group() as group:
             caught = _cancel_on_signals(group.cancel_scope)
             try:
@@ -124,6 +128,7 @@ async def _run(
         error, exit_code = f"stopped by {caught[0].name}", 128 + caught[0]
     elif exit_code is None:
         exit_code = figures.exit_code
+    log.closing(exit_code, error)
     return teller.closing(exit_code, error)
 
 
@@ -202,7 +207,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--exclude", metavar="GLOB", action="append", help="keys that do not count")
     add("--workers", metavar="N", help="requests for objects in flight, or auto (default)")
     add("--max-workers", metavar="N", help="the most that auto may find (default: 256)")
-    add("--validate", metavar="HOW", help="by head (default), or by the response alone")
+    add("--validate", metavar="HOW", help="head (default): HEAD beside GET; response: GET alone")
     add("--attempts", metavar="N", help="tries of a request before its object fails (default: 8)")
     add("--json", action="store_true", help="one JSON object a line on standard output")
     add("--quiet", action="store_true", help="print failures only")

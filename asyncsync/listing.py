@@ -31,7 +31,7 @@ async def list_objects(store: Store, prefixes: Sequence[str], pace: Pace, handle
 
     async def list_prefix(prefix: str) -> None:
         try:
-            await Ranges(paging, prefix, slots, handle).list()
+            await Ranges(paging, prefix, slots, handle).run()
         finally:
             slots.release_on_behalf_of(prefix)
 

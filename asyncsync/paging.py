@@ -10,6 +10,8 @@ from asyncsync.model import Page
 from asyncsync.pace import Pace
 
 MOST_PAGES_WITHOUT_NEWS = 100
+MOST_EMPTY_PAGES = 1000
+"""More than the others, since filters and deleted keys leave empty pages."""
 
 
 class Paging:
@@ -28,8 +30,9 @@ class Paging:
             SourceError: a page could not be had, or the pages would never end.
         """
         token = ""
-        seen: set[str] = set()
-        without_news = 0
+        tokens: set[str] = set()
+        firsts: set[str] = set()  # apart from the tokens: those of some servers are keys
+        without_news = empty = 0
         while True:
             page = await self._page(prefix, delimiter, after, token)
             yield page
@@ -37,10 +40,19 @@ class Paging:
             if not token:
                 return
             first = page.objects[0].key if page.objects else "".join(page.prefixes[:1])
-            without_news = 0 if first and first not in seen else without_news + 1
-            if token in seen or without_news >= MOST_PAGES_WITHOUT_NEWS:
+            if not first:
+                empty += 1
+            else:
+                empty = 0
+                without_news = without_news + 1 if first in firsts else 0
+            if (
+                token in tokens
+                or without_news >= MOST_PAGES_WITHOUT_NEWS
+                or empty > MOST_EMPTY_PAGES
+            ):
                 raise ListingError(f"{_named(prefix)}: the listing repeats itself, without an end")
-            seen.update((token, first))
+            tokens.add(token)
+            firsts.add(first)
 
     async def _page(self, prefix: str, delimiter: str, after: str, token: str) -> Page:
         fetch = partial(
@@ -48,6 +60,8 @@ class Paging:
         )
         try:
             return await self._pace.tries(prefix).run(fetch)
+        except ListingError as error:
+            raise ListingError(f"{_named(prefix)}: {error}") from error
         except RetriesExhaustedError as error:
             lost = isinstance(error.__cause__, ConnectionLostError)
             kind = NetworkError if lost else ListingError

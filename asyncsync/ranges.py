@@ -7,13 +7,15 @@ not cut, or is listed once more from its beginning if it was cut before.
 
 Nothing is known of the keys to come, except that they lie behind the last one seen and are likely
 to be made like it. So the cuts are put where a key can first differ from that one: behind `1hz/0`,
-`1hz/1`, ... `1hz/9` if there is a digit, behind the letters if there is one. A bad guess costs an
-empty page, never a key. A prefix is cut once for each page that it has had, so that one of two
-pages does not become sixteen requests.
+`1hz/1`, ... `1hz/9` if there is a digit, behind the letters if there is one, and ever further apart
+behind anything else. A bad guess costs an empty page, never a key. A piece smaller than a page
+costs a request too many, so a range is cut only after two pages that lie within one such piece, and
+into no more pieces than it had pages. The first cut of a prefix is one for every place of the last
+key, to find out how far the keys go.
 """
 
 from array import array
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from itertools import pairwise
 
@@ -28,6 +30,7 @@ HIGHEST = "\U0010fffd"
 """Sorts behind all that is likely in a key."""
 
 _CLASSES = (("0", "9"), ("A", "Z"), ("a", "z"))
+_GALLOP = [2**power for power in range(20)]
 
 Handler = Callable[[Sequence[RemoteObject]], Awaitable[None]]
 """Takes a page's objects; called for several pages side by side."""
@@ -54,13 +57,12 @@ class Ranges:
         self._prefix = prefix
         self._slots = slots
         self._handle = handle
-        self._pages = 0
         self._is_cut = False
         self._may_be_cut = True
         self._handled = array("q")
         """Hashes of the keys that were handled: eight bytes a key, where a set needs a hundred."""
 
-    async def list(self) -> None:
+    async def run(self) -> None:
         """List the whole prefix.
 
         Raises:
@@ -75,35 +77,40 @@ class Ranges:
     async def _list(self, group: TaskGroup, after: str, until: str | None) -> None:
         """List the keys behind `after`, up to `until` where that is given."""
         last = after
+        firsts: list[str] = []  # of the pages so far
         async with aclosing(self._paging.pages(self._prefix, after=after)) as pages:
             async for page in pages:
                 if not page.objects:
                     continue
                 self._check_order(last, page.objects)
+                firsts.append(page.objects[0].key)
                 last = page.objects[-1].key
                 inside = page.objects
                 if until is not None and last > until:
                     inside = [remote for remote in inside if remote.key <= until]
-                self._pages += 1
                 self._handled.extend([hash(remote.key) for remote in inside])
                 await self._handle(inside)
                 if until is not None and last > until:
                     return
-                if page.next_token and self._may_be_cut:
-                    until = self._cut(group, last, until)
+                if page.next_token and self._may_be_cut and len(firsts) > 1:
+                    until = self._cut(group, firsts, last, until)
 
-    def _cut(self, group: TaskGroup, last: str, until: str | None) -> str | None:
+    def _cut(self, group: TaskGroup, firsts: list[str], last: str, until: str | None) -> str | None:
         """Give the far part of a range to others, if slots are free; return where the rest ends."""
         slots = self._slots
         free = 0 if slots.statistics().tasks_waiting else int(slots.available_tokens)
-        found = cuts(last, until or self._prefix + HIGHEST, min(free, self._pages))
+        end = until or self._prefix + HIGHEST
+        if self._is_cut:
+            found = cuts(firsts[-2], last, end, min(free, len(firsts)))
+        else:
+            found = survey(firsts[-2], last, end, free)
         if not found:
             return until
         self._is_cut = True
-        for start, end in zip(found, [*found[1:], until], strict=True):
+        for start, stop in zip(found, [*found[1:], until], strict=True):
             borrower = object()
             slots.acquire_on_behalf_of_nowait(borrower)
-            group.start_soon(self._list_in_slot, borrower, group, start, end)
+            group.start_soon(self._list_in_slot, borrower, group, start, stop)
         return found[0]
 
     async def _list_in_slot(
@@ -129,32 +136,49 @@ class Ranges:
             await self._handle([r for r in page.objects if hash(r.key) not in handled])
 
 
-def cuts(last: str, until: str, most: int) -> list[str]:
-    """Return up to `most` keys, ascending, that cut the range behind `last` up to `until`.
+def cuts(first: str, last: str, until: str, most: int) -> list[str]:
+    """Return up to `most` keys that cut the range behind `last` up to `until` in like pieces.
 
-    Each is at least `last` and less than `until`; they need not exist. Keys are compared by their
-    code points, which is the order of their UTF-8 bytes.
+    They are ascending, at least `last` and less than `until`, and need not exist. Keys are compared
+    by their code points, which is the order of their UTF-8 bytes.
+
+    Args:
+        first: a key some pages ahead of `last`; a piece is to hold as many keys as lie between.
+        last: the last key that is known.
+        until: where the range ends.
+        most: may be none.
     """
-    if most < 1:
-        return []
-    for place, here in enumerate(last):
-        top = until[place] if place < len(until) else ""
-        if here == top:
-            continue
-        end = min(ord(top or here), ord(_class_end(here)) + 1)
-        candidates = [last[:place] + chr(char) + HIGHEST for char in range(ord(here), end)]
-        if found := [cut for cut in candidates if last <= cut < until]:
-            return _spread(found, most)
-        until = last[:place] + here + HIGHEST  # no room on this level, so look on the next
-    return []
-
-
-def _class_end(char: str) -> str:
-    return next((end for start, end in _CLASSES if start <= char <= end), char)
-
-
-def _spread(found: list[str], most: int) -> list[str]:
-    """Return the first, which shows whether anything lies behind it, and others evenly spread."""
+    found = next(_levels(first, last, until), [])
     if len(found) <= most:
         return found
     return [found[index * len(found) // most] for index in range(most)]
+
+
+def survey(first: str, last: str, until: str, most: int) -> list[str]:
+    """Return up to `most` cuts, as `cuts` does, but one for each place of the last key."""
+    return [found[0] for found in _levels(first, last, until)][:most][::-1]
+
+
+def _levels(first: str, last: str, until: str) -> Iterator[list[str]]:
+    """Yield for each place of `last` the cuts there, outer places first."""
+    for place, here in enumerate(last):
+        top = until[place : place + 1]
+        if here == top:
+            continue
+        chars = _chars_behind(here, first[place : place + 1])
+        if first[:place] != last[:place] or not chars:
+            return  # there are fewer keys behind one cut here than lie between `first` and `last`
+        candidates = [last[:place] + char + HIGHEST for char in chars]
+        if found := [cut for cut in candidates if last <= cut < until]:
+            yield found
+        until = last[:place] + here + HIGHEST
+
+
+def _chars_behind(here: str, before: str) -> list[str]:
+    """Return characters from `here` on behind which as many keys lie as between `before` and it."""
+    for start, end in _CLASSES:
+        if start <= here <= end:
+            return [chr(code) for code in range(ord(here), ord(end) + 1)] if before == here else []
+    stride = max(2 * (ord(here) - ord(before or here)), 1)
+    codes = (ord(here) + stride * step for step in (0, *_GALLOP))
+    return [chr(code) for code in codes if code < ord(HIGHEST) and not 0xD800 <= code < 0xE000]

@@ -1,6 +1,7 @@
-"""What the command line prints while a run goes on and at its end: text for people, or JSON."""
+"""What the command line tells while a run goes on and at its end: text for people, JSON, a log."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable
 from typing import TextIO
@@ -14,6 +15,8 @@ from asyncsync.report import Report, printed
 
 MOST_ROWS = 20
 """Prefixes that a table shows unless all are to be named."""
+
+logger = logging.getLogger(__name__)
 
 Say = Callable[[str, TextIO], object]
 """Prints a line; a progress bar's own way of it does not tear the bar."""
@@ -68,14 +71,9 @@ class Text(SilentObserver):
                 self._tell(f"downloaded: {shown(transfer.remote.key)}")
 
     def closing(self, exit_code: int, error: str) -> int:
-        """Print the summary, and return the exit code."""
-        match self._command:
-            case "plan":
-                self._tell(report.plan_summary(self._figures, self._folder.free_bytes()))
-            case "verify":
-                self._tell(report.verify_summary(self._figures))
-            case _:
-                self._tell(report.sync_summary(self._figures))
+        """Print the summary, if there is anything to sum up, and return the exit code."""
+        if not error or self._figures.total.in_bucket:
+            self._tell(_summary(self._command, self._figures, self._folder))
         if error:
             self._say(f"asyncsync: {shown(error)} (exit code {exit_code})", sys.stderr)
         return exit_code
@@ -112,3 +110,44 @@ class JsonLines(SilentObserver):
 
     def _write(self, value: report.Json) -> None:
         self._is_whole &= printed(json.dumps(value), sys.stdout)
+
+
+class Log(SilentObserver):
+    """Writes what became of each object, and of the run, to the log.
+
+    All of it is information: a warning would be printed where nobody has asked for a log.
+    """
+
+    def __init__(self, command: str, figures: Report, folder: Folder) -> None:
+        self._command = command
+        self._figures = figures
+        self._folder = folder
+
+    def compared(self, page: Compared) -> None:
+        """Log what cannot be fetched."""
+        for refused in page.refused:
+            logger.info("%s", report.failure(refused))
+
+    def ended(self, outcome: Outcome) -> None:
+        """Log what arrived and what failed."""
+        match outcome:
+            case Failed():
+                logger.info("%s", report.failure(outcome))
+            case Downloaded(transfer):
+                logger.info("downloaded: %s", shown(transfer.remote.key))
+
+    def closing(self, exit_code: int, error: str) -> None:
+        """Log the summary."""
+        logger.info("%s", _summary(self._command, self._figures, self._folder))
+        if error:
+            logger.info("%s (exit code %d)", shown(error), exit_code)
+
+
+def _summary(command: str, figures: Report, folder: Folder) -> str:
+    match command:
+        case "plan":
+            return report.plan_summary(figures, folder.free_bytes())
+        case "verify":
+            return report.verify_summary(figures)
+        case _:
+            return report.sync_summary(figures)

@@ -1,6 +1,7 @@
 """What the command line prints: for people on two streams, for programs one object a line."""
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -11,7 +12,7 @@ from asyncsync.disk import Folder
 from asyncsync.errors import IntegrityError, UnsafeKeyError
 from asyncsync.model import Compared, Downloaded, Failed, Reason, RemoteObject, Transfer, UpToDate
 from asyncsync.report import Report, printed
-from asyncsync.screen import MOST_ROWS, JsonLines, Text
+from asyncsync.screen import MOST_ROWS, JsonLines, Log, Text
 
 OBJECT = RemoteObject("1hz/\x1b[2J", 1500, "etag", 0)
 TRANSFER = Transfer(OBJECT, ("1hz", "\x1b[2J"), Reason.NEWER)
@@ -93,6 +94,35 @@ def test_what_ended_the_run_comes_last(told: Told, tmp_path: Path) -> None:
     """On standard error, with the exit code, on one line."""
     story(told, tmp_path, error="no\nnetwork")
     assert told.error[-1] == r"asyncsync: no\nnetwork (exit code 1)"
+
+
+def test_run_that_found_nothing_has_no_summary(told: Told, tmp_path: Path) -> None:
+    """Zeros, or that a plan fits, would say something that nobody knows."""
+    text = Text("plan", Report(), Folder(tmp_path), told.say, verbose=False, quiet=False)
+    assert text.closing(4, "no network") == 4
+    assert (told.out, told.error) == ([], ["asyncsync: no network (exit code 4)"])
+
+
+def test_log_holds_every_outcome_and_the_end(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """What was refused, what arrived, what failed, the summary, and what ended the run."""
+    caplog.set_level(logging.INFO, "asyncsync")
+    figures = Report(seconds=1.0)
+    log = Log("sync", figures, Folder(tmp_path))
+    for observer in (figures, log):
+        observer.compared(PAGE)
+        observer.ended(Downloaded(TRANSFER, 1, 0.1))
+        observer.ended(BROKEN)
+    log.closing(4, "no\nnetwork")
+    assert caplog.messages == [
+        "skipped: ../x: unsafe",
+        r"downloaded: 1hz/\x1b[2J",
+        r"failed: 1hz/\x1b[2J: other\nsize",
+        "1 downloaded (1.5 kB at 1.5 kB/s), 1 up to date, 1 failed, 1 skipped, in 1.0 s",
+        r"no\nnetwork (exit code 4)",
+    ]
+    assert {record.levelno for record in caplog.records} == {logging.INFO}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,149 @@
+"""A sync through the fault proxy, in this process, whose pauses take no time.
+
+run = await synced(bucket, dest, Rule("GET", "a.parquet", Act(stop=9, ending="fin"), nth={1}))
+assert run.exit_code == 0
+assert run.tree == {"a.parquet": DATA}
+assert run.proxy.spans("a.parquet") == ["", "bytes=9-99"]
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncsync import api, pipeline
+from asyncsync.errors import AsyncSyncError
+from asyncsync.http import HttpClient
+from asyncsync.interfaces import Observers
+from asyncsync.pace import Pace
+from asyncsync.report import Report
+from asyncsync.settings import Options, Settings
+from tests.rigs.bucket import Bucket
+from tests.rigs.fault_proxy import FaultProxy, Rule
+from tests.rigs.watch import Clock, Watcher, tree, unfinished
+
+SECONDS = 20
+"""After so long a run counts as hung."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of a sync."""
+
+    dest: Path
+    proxy: FaultProxy
+    report: Report = field(default_factory=Report)
+    watcher: Watcher = field(default_factory=Watcher)
+    clock: Clock = field(default_factory=Clock)
+    errors: list[AsyncSyncError] = field(default_factory=list)
+
+    @property
+    def error(self) -> AsyncSyncError | None:
+        """What ended the run."""
+        return self.errors[0] if self.errors else None
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line would return."""
+        return self.error.exit_code if self.error else self.report.exit_code
+
+    @property
+    def ended_by(self) -> tuple[type[AsyncSyncError] | None, int]:
+        """The class of the error that ended the run, and the exit code."""
+        return type(self.error) if self.error else None, self.exit_code
+
+    @property
+    def message(self) -> str:
+        """What the user is told about the one thing that went wrong."""
+        (error,) = self.errors or [failed.error for failed in self.report.failures]
+        return str(error)
+
+    @property
+    def failures(self) -> dict[str, type[Exception]]:
+        """The classes of the errors by key."""
+        return self.watcher.failures
+
+    @property
+    def waited(self) -> float:
+        """Seconds that the pauses would have taken, one after the other."""
+        return self.clock.now
+
+    @property
+    def tree(self) -> dict[str, bytes]:
+        """The published files by key."""
+        return tree(self.dest)
+
+
+@contextmanager
+def emptied(bucket: Bucket) -> Iterator[None]:
+    """Delete afterwards what the bucket holds."""
+    try:
+        yield
+    finally:
+        for key in bucket.keys():  # noqa: SIM118 - a bucket is no dict
+            bucket.delete(key)
+
+
+async def synced(
+    bucket: Bucket,
+    dest: Path,
+    *rules: Rule,
+    attempts: int = 8,
+    seed: int = 0,
+    tls: ssl.SSLContext | None = None,
+    settings: Mapping[str, str] | None = None,
+    transport: Mapping[str, Any] | None = None,
+    prefixes: Sequence[str] = (),
+    paused: Callable[[Run], Awaitable[object]] | None = None,
+) -> Run:
+    """Sync the bucket through a proxy with these rules.
+
+    Insists on what holds in every run: it ends, and unless it was ended early nothing unfinished
+    is left; what failed is counted.
+
+    Args:
+        bucket: on the real server.
+        dest: the local folder.
+        rules: of the proxy.
+        attempts: of one request.
+        seed: of the proxy.
+        tls: what the proxy speaks.
+        settings: fields of `Settings` that differ from what leads to the bucket.
+        transport: arguments of `HttpClient`, such as shorter limits.
+        prefixes: what to sync.
+        paused: called after every pause of the run.
+    """
+    server = bucket.server
+    async with FaultProxy(server.endpoint_url, rules, seed=seed, tls=tls) as proxy:
+        run = Run(dest, proxy)
+
+        async def sleep(seconds: float) -> None:
+            await run.clock.sleep(seconds)
+            if paused is not None:
+                await paused(run)
+
+        found = Settings(
+            server.access_key_id, server.secret_access_key, proxy.endpoint, server.bucket
+        )
+        with pytest.MonkeyPatch.context() as patch, anyio.fail_after(SECONDS):
+            patch.setattr(api, "Pace", partial(Pace, sleep=sleep, clock=run.clock))
+            patch.setattr("asyncsync.s3.HttpClient", partial(HttpClient, **(transport or {})))
+            try:
+                await api.perform(
+                    pipeline.sync,
+                    replace(found, **(settings or {})),
+                    Options(dest=dest, workers=8, attempts=attempts),
+                    prefixes,
+                    Observers(run.report, run.watcher),
+                )
+            except AsyncSyncError as error:
+                run.errors.append(error)
+    assert run.error or unfinished(dest) == []
+    assert len(run.failures) == run.report.failed + run.report.skipped
+    return run

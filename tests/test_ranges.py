@@ -1,0 +1,198 @@
+"""Ranges of keys listed side by side: every key once, whatever the keys and the server."""
+
+import os
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import anyio
+import pytest
+from anyio import CapacityLimiter
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from asyncsync.errors import ListingError, ServerError
+from asyncsync.model import Page, RemoteObject
+from asyncsync.paging import Paging
+from asyncsync.ranges import HIGHEST, Ranges, cuts
+from tests.rigs.memory_store import Act, MemoryStore
+from tests.rigs.watch import quick_pace
+
+pytestmark = pytest.mark.anyio
+
+ANY_CHARACTER = st.characters(exclude_categories=("Cs",))
+NARROW = st.sampled_from(["0", "5", "9", "A", "Z", "a", "m", "z", "/", "-", "~", "é", HIGHEST])
+KEY = st.one_of(
+    st.text(NARROW, min_size=1, max_size=6),
+    st.text(ANY_CHARACTER, min_size=1, max_size=4),
+    st.builds("{:02}/{}.parquet".format, st.integers(0, 99), st.integers(0, 9)),
+)
+KEYS = st.sets(KEY, max_size=60)
+
+
+# cuts -------------------------------------------------------------------------------------------
+
+
+@given(last=KEY, until=KEY, most=st.integers(-1, 40))
+def test_cuts_lie_inside_the_range_and_ascend(last: str, until: str, most: int) -> None:
+    """As many as are asked for at most, none twice, for any characters."""
+    assume(last < until)
+    found = cuts(last, until, most)
+    assert len(found) <= max(most, 0)
+    assert all(last <= cut < until for cut in found)
+    assert all(one < other for one, other in pairwise(found))
+
+
+@given(last=KEY, most=st.integers(1, 40))
+def test_open_range_is_cut(last: str, most: int) -> None:
+    """Somewhere behind `last`, as long as a key behind it is possible below the highest."""
+    assume(HIGHEST not in last)
+    assert cuts(last, HIGHEST, most)
+
+
+@given(last=KEY, until=KEY)
+def test_order_of_code_points_is_the_order_of_bytes(last: str, until: str) -> None:
+    """What the server compares as bytes may be compared here as text."""
+    assert (last < until) == (last.encode() < until.encode())
+
+
+@pytest.mark.parametrize(
+    ("last", "until", "most", "expected"),
+    [
+        ("a", "a", 0, []),
+        ("1hz/08", "1hz/" + HIGHEST, 16, ["1hz/0", "1hz/1", "1hz/2", "1hz/3", "1hz/4"]),
+        ("1hz/08", "1hz/0" + HIGHEST, 16, ["1hz/08", "1hz/09"]),
+    ],
+)
+def test_cut_is_where_a_key_can_first_differ(
+    last: str, until: str, most: int, expected: list[str]
+) -> None:
+    """Behind each digit, where there is one."""
+    found = cuts(last, until, most)
+    assert [cut.removesuffix(HIGHEST) for cut in found[: len(expected)]] == expected
+
+
+# every key once ---------------------------------------------------------------------------------
+
+
+class Listing:
+    """A listing of one prefix by ranges."""
+
+    def __init__(self, store: MemoryStore, slots: int, prefix: str = "") -> None:
+        self.keys: list[str] = []
+        self.slots = CapacityLimiter(slots)
+        self.under_way = 0
+        self.most_under_way = 0
+        self._ranges = Ranges(Paging(store, quick_pace()), prefix, self.slots, self._handle)
+
+    async def _handle(self, objects: Sequence[RemoteObject]) -> None:
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.keys += [remote.key for remote in objects]
+        await anyio.lowlevel.checkpoint()
+        self.under_way -= 1
+
+    async def run(self) -> None:
+        """List to the end, in a slot of its own, as `list_objects` does."""
+        with anyio.fail_after(10):
+            async with self.slots:
+                await self._ranges.list()
+        assert self.slots.borrowed_tokens == 0
+
+
+@given(
+    keys=KEYS,
+    page_size=st.integers(1, 9),
+    slots=st.integers(1, 20),
+    prefix=st.sampled_from(["", "0", "a/"]),
+)
+def test_every_key_is_listed_once(keys: set[str], page_size: int, slots: int, prefix: str) -> None:
+    """Whatever the keys and the pages, with as many listings at once as there are slots."""
+    keys = {prefix + key for key in keys}
+    store = MemoryStore(dict.fromkeys(keys, b""), page_size=page_size)
+    listing = Listing(store, slots, prefix)
+    anyio.run(listing.run)
+    assert sorted(listing.keys) == sorted(keys)
+    assert listing.most_under_way <= slots
+
+
+@given(keys=st.sets(KEY, max_size=200), page_size=st.integers(1, 50), slots=st.integers(1, 20))
+def test_guesses_cost_no_more_than_the_pages_do(keys: set[str], page_size: int, slots: int) -> None:
+    """A prefix is cut once for each page it has had, so at most every second request is in vain."""
+    store = MemoryStore(dict.fromkeys(keys, b""), page_size=page_size)
+    anyio.run(Listing(store, slots).run)
+    pages = -(-len(keys) // page_size)
+    assert len(store.requests) <= 2 * pages + slots
+
+
+class DeafStore(MemoryStore):
+    """A server that has never heard of `start-after`."""
+
+    async def list_page(
+        self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
+    ) -> Page:
+        """Return a page from the beginning, or behind the token."""
+        return await super().list_page(prefix, delimiter=delimiter, token=token)
+
+
+ORDERS: Sequence[Callable[[str], Sequence[object]]] = [
+    os.fsencode,
+    lambda key: key.split("/"),
+    lambda key: (key.casefold(), key),
+    lambda key: (len(key), key),
+    lambda key: [-ord(char) for char in key] + [1],
+    lambda key: key.encode("utf-16-be"),
+]
+
+
+@given(
+    keys=KEYS,
+    page_size=st.integers(1, 9),
+    slots=st.integers(1, 20),
+    order=st.sampled_from(ORDERS),
+    kind=st.sampled_from([MemoryStore, DeafStore]),
+)
+def test_every_key_is_listed_once_by_a_strange_server(
+    keys: set[str],
+    page_size: int,
+    slots: int,
+    order: Callable[[str], Sequence[object]],
+    kind: type[MemoryStore],
+) -> None:
+    """It ignores where to start, or has an order of its own: the prefix is listed again as one."""
+    store = kind(dict.fromkeys(keys, b""), page_size=page_size, order=order)
+    listing = Listing(store, slots)
+    anyio.run(listing.run)
+    assert sorted(listing.keys) == sorted(keys)
+
+
+@given(keys=KEYS, page_size=st.integers(1, 9), fails=st.integers(0, 9))
+def test_passing_error_of_any_page_changes_nothing(
+    keys: set[str], page_size: int, fails: int
+) -> None:
+    """Its range goes on where it was."""
+    store = MemoryStore(dict.fromkeys(keys, b""), page_size=page_size)
+    store.on("list", "", *[Act()] * fails, Act(error=ServerError("failed")))
+    listing = Listing(store, 8)
+    anyio.run(listing.run)
+    assert sorted(listing.keys) == sorted(keys)
+
+
+async def test_lasting_error_of_one_range_ends_all() -> None:
+    """All slots are free again."""
+    keys = [f"{number:03}" for number in range(100)]
+    store = MemoryStore(dict.fromkeys(keys, b""), page_size=5)
+    store.on("list", "", *[Act()] * 6, *[Act(error=ServerError("failed"))] * 1000)
+    listing = Listing(store, 8)
+    with pytest.raises(ListingError):
+        await listing.run()
+    assert listing.slots.borrowed_tokens == 0
+
+
+async def test_long_prefix_is_listed_side_by_side() -> None:
+    """Even keys that count up, from their first page on."""
+    keys = [f"1hz/{number:04}.parquet" for number in range(1000)]
+    store = MemoryStore(dict.fromkeys(keys, b""), page_size=20)
+    listing = Listing(store, 16, "1hz/")
+    await listing.run()
+    assert sorted(listing.keys) == keys
+    assert listing.most_under_way > 4
