@@ -54,7 +54,7 @@ class Given(TypedDict, total=False):
     env_file: Path | str
     """The file with the settings; `./.env` by default."""
     observer: Observer
-    """Whoever looks on; nobody by default. `asyncsync.Bars()` draws progress bars."""
+    """Whoever looks on; nobody by default. `asyncsync.progress.Bars` draws bars."""
 
 
 @dataclass

@@ -3,21 +3,21 @@
     destination/
       1hz/2026/a.parquet          published: complete, validated, with the object's time
       .asyncsync/lock             held by the one run that writes
-      .asyncsync/parts/<hash>     unfinished, private to one transfer
+      .asyncsync/parts/           unfinished, see `parts.py`
 
 A path changes only by the rename of a finished part file.
 """
 
 import asyncio
 import errno
-import hashlib
+import itertools
 import os
+import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-import aiofiles
 from anyio import CancelScope, to_thread
 
 from asyncsync import lock
@@ -28,9 +28,12 @@ from asyncsync.errors import (
     DiskFullError,
     KeyCollisionError,
     LocalFileError,
+    RetriesExhaustedError,
+    SourceError,
 )
 from asyncsync.keys import STATE_DIR, shown
 from asyncsync.model import Transfer
+from asyncsync.parts import PartFile, clear, clear_stale, open_part_file
 
 WRITERS = 2
 """Threads that write small files."""
@@ -49,6 +52,8 @@ class Folder:
         self.path = Path(os.path.realpath(path))
         self._root = str(self.path)
         self._parts = self.path / STATE_DIR / "parts"
+        self._run = secrets.token_hex(8)
+        self._numbers = itertools.count()
         self._unwritten: list[Unwritten] = []
         self._writers = 0
 
@@ -124,13 +129,12 @@ class Folder:
                 if self.path.exists() and not self.path.is_dir():
                     raise DestinationError(f"{self.path}: is not a folder; choose another --dest")
                 self.path.mkdir(parents=True, exist_ok=True)
-                state = self._parts.parent
-                if state.is_symlink():
-                    raise DestinationError(f"{state}: is a symbolic link; remove it")
-                state.mkdir(mode=0o700, exist_ok=True)
-                holding.enter_context(lock.held(state / "lock"))
-                shutil.rmtree(self._parts, ignore_errors=True)
-                self._parts.mkdir(mode=0o700)
+                for state in (self._parts.parent, self._parts):
+                    if state.is_symlink():
+                        raise DestinationError(f"{state}: is a symbolic link; remove it")
+                    state.mkdir(mode=0o700, exist_ok=True)
+                holding.enter_context(lock.held(self._parts.parent / "lock"))
+                clear(self._parts)
             yield
 
     async def publish(self, transfer: Transfer, content: bytes) -> None:
@@ -172,41 +176,51 @@ class Folder:
         return errors
 
     def _publish_whole(self, transfer: Transfer, content: bytes) -> None:
-        with self._translated(transfer), self._part(transfer) as part:
-            with open(part, "xb", buffering=0) as file:
-                rest = memoryview(content)
-                while rest:
-                    rest = rest[file.write(rest) :]
-            self._give_name(transfer, part)
+        part = self._parts / f"{next(self._numbers)}.{self._run}"
+        try:
+            with self._translated(transfer):
+                with open(part, "xb", buffering=0) as file:
+                    rest = memoryview(content)
+                    while rest:
+                        rest = rest[file.write(rest) :]
+                self._give_name(transfer, part)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
 
     @asynccontextmanager
-    async def part_file(self, transfer: Transfer) -> AsyncIterator["PartFile"]:
-        """Open an unfinished file; afterwards it has its final name, or it is gone.
+    async def part_file(self, transfer: Transfer) -> AsyncIterator[PartFile]:
+        """Open the unfinished file of a large object; afterwards it has its final name.
+
+        When the transfer fails for a reason that may pass, the parts that are whole are kept for
+        the next run; otherwise nothing is.
 
         Raises:
             TransferError, DestinationError: as for `publish`.
         """
-        with self._translated(transfer), self._part(transfer) as part:
-            await to_thread.run_sync(_make_empty, part, transfer.remote.size)
-            yield PartFile(part)
-            await to_thread.run_sync(self._give_name, transfer, part)
+        with self._translated(transfer):
+            with CancelScope(shield=True):
+                part = await open_part_file(self._parts, self._run, transfer.remote)
+            try:
+                yield part
+                await to_thread.run_sync(self._give_name, transfer, part.path)
+            except BaseException as error:
+                passing = isinstance(error, RetriesExhaustedError | SourceError)
+                if not (part.has_parts and (passing or not isinstance(error, Exception))):
+                    part.remove()
+                raise
+            part.remove()
 
-    @contextmanager
-    def _part(self, transfer: Transfer) -> Iterator[str]:
-        part = str(self._parts / hashlib.sha256(os.fsencode(transfer.remote.key)).hexdigest())
-        try:
-            yield part
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(part)
-            raise
+    def clear_stale(self, covers: Callable[[str], bool]) -> None:
+        """Remove what earlier runs left unfinished of keys that this run covers."""
+        clear_stale(self._parts, self._run, covers)
 
-    def _give_name(self, transfer: Transfer, part: str) -> None:
+    def _give_name(self, transfer: Transfer, part: Path) -> None:
         if modified_ns := transfer.remote.modified_ns:
             os.utime(part, ns=(modified_ns, modified_ns))
         *parents, name = transfer.path
         with Directory.walk(self._root, parents, create=True) as directory:
-            directory.receive(part, name)
+            directory.receive(str(part), name)
 
     @contextmanager
     def _ends_the_run(self) -> Iterator[None]:
@@ -240,38 +254,3 @@ class Folder:
     def _destination_error(self, error: OSError) -> DestinationError:
         kind = DiskFullError if error.errno in _FULL else DestinationError
         return kind(f"{shown(str(self.path))}: {error.strerror or error}")
-
-
-def _make_empty(path: str, size: int) -> None:
-    with open(path, "xb") as file:
-        file.truncate(size)
-
-
-class PartFile:
-    """An unfinished file of its final size, written in any order."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    @asynccontextmanager
-    async def at(self, offset: int) -> AsyncIterator[Callable[[bytes | memoryview], None]]:
-        """Open the file from `offset` on, and yield what writes a block behind the last one.
-
-        A block goes to the system's cache, which takes less time than a hop to a thread would; a
-        disk that cannot keep up slows down the reading, as it should.
-        """
-        with CancelScope(shield=True):  # what is opened is known, or nobody would close it
-            file = await aiofiles.open(self._path, "r+b", buffering=0)
-        descriptor = file.fileno()
-        os.lseek(descriptor, offset, os.SEEK_SET)
-
-        def write(block: bytes | memoryview) -> None:
-            rest = memoryview(block)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-
-        try:
-            yield write
-        finally:
-            with CancelScope(shield=True):
-                await file.close()

@@ -9,22 +9,22 @@ the listed version; when the bucket holds another one by now, the transfer start
 """
 
 import time
+import zlib
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 
 from asyncsync import validate
 from asyncsync.concurrently import beside, together
-from asyncsync.disk import Folder, PartFile
+from asyncsync.disk import Folder
 from asyncsync.errors import IntegrityError, ProtocolError, RemoteChangedError, VanishedError
 from asyncsync.interfaces import Observer, Store
 from asyncsync.model import Downloaded, RemoteObject, Transfer
 from asyncsync.pace import Pace, Tries
+from asyncsync.parts import PART, PartFile, spans
 
 SMALL = 256 * 1024
 """Bytes up to which an object is held in memory and written at once."""
-PART = 8 * 1024 * 1024
-"""Bytes of one ranged request."""
 STARTS = 3
 """How often a transfer is started when its object changes or does not arrive as promised."""
 
@@ -52,21 +52,22 @@ class Downloader:
         tries = self._pace.tries(transfer.remote.key)
         for starts_left in reversed(range(STARTS)):
             try:
-                await self._attempt(transfer, tries)
-                break
+                kept = await self._attempt(transfer, tries)
+                return Downloaded(transfer, tries.most, time.monotonic() - started, kept)
             except (IntegrityError, RemoteChangedError):
                 if not starts_left:
                     raise
                 transfer = replace(
                     transfer, remote=await self._listed_again(transfer.remote, tries)
                 )
-        return Downloaded(transfer, tries.most, time.monotonic() - started)
+        raise AssertionError("the last start returns or raises")
 
-    async def _attempt(self, transfer: Transfer, tries: Tries) -> None:
+    async def _attempt(self, transfer: Transfer, tries: Tries) -> int:
+        """Return how many bytes an earlier run had brought."""
         if transfer.remote.size <= SMALL:
             await self._fetch_small(transfer, tries)
-        else:
-            await self._fetch_large(transfer, tries)
+            return 0
+        return await self._fetch_large(transfer, tries)
 
     async def _listed_again(self, remote: RemoteObject, tries: Tries) -> RemoteObject:
         page = await tries.run(partial(self._store.list_page, remote.key))
@@ -96,18 +97,13 @@ class Downloader:
 
     # large --------------------------------------------------------------------------------------
 
-    async def _fetch_large(self, transfer: Transfer, tries: Tries) -> None:
+    async def _fetch_large(self, transfer: Transfer, tries: Tries) -> int:
         remote = transfer.remote
-        spans = [
-            range(start, min(start + PART, remote.size)) for start in range(0, remote.size, PART)
-        ]
-        waiting = iter(spans)
         arrived = 0
 
         def count(size: int) -> None:
             nonlocal arrived
             arrived += size
-            self._pace.received(size)
             self._observer.advanced(transfer, size)
 
         async def fetch_parts() -> None:
@@ -115,20 +111,22 @@ class Downloader:
                 async with self._pace.streams, self._pace.slot:
                     await self._fetch_part(remote, span, part, count, tries)
 
-        calls: list[Callable[[], Coroutine[object, object, None]]] = [fetch_parts] * min(
-            len(spans), self._pace.most
-        )
-        if self._with_head:
-            calls.append(partial(validate.head_agrees, remote, self._store, tries))
-
         async with self._pace.large, self._folder.part_file(transfer) as part:
+            waiting = (span for span in spans(remote.size) if span not in part.whole)
+            many = min(-(-remote.size // PART), self._pace.most)
+            calls: list[Callable[[], Coroutine[object, object, None]]] = [fetch_parts] * many
+            if self._with_head:
+                calls.append(partial(validate.head_agrees, remote, self._store, tries))
             self._observer.started(transfer)
             try:
+                if kept := sum(map(len, part.whole)):
+                    count(kept)
                 await together(*calls)
                 validate.arrived(remote, arrived)
             except BaseException:
                 self._observer.advanced(transfer, -arrived)
                 raise
+            return kept
 
     async def _fetch_part(
         self,
@@ -138,10 +136,10 @@ class Downloader:
         count: Callable[[int], None],
         tries: Tries,
     ) -> None:
-        position = span.start
+        position, crc = span.start, 0
 
         async def fetch_rest() -> None:
-            nonlocal position
+            nonlocal position, crc
             rest = range(position, span.stop)
             async with self._store.get(remote, rest) as body, part.at(position) as write:
                 validate.agree(remote, body.head, "GET")
@@ -149,9 +147,12 @@ class Downloader:
                     if len(block) > span.stop - position:
                         raise ProtocolError("more bytes came than were asked for")
                     write(block)
+                    crc = zlib.crc32(block, crc)
                     position += len(block)
+                    self._pace.received(len(block))
                     count(len(block))
             if position < span.stop:
                 raise ProtocolError("fewer bytes came than were asked for")
 
         await tries.run(fetch_rest)
+        part.finished(span, crc)

@@ -85,6 +85,8 @@ class Downloaded:
     attempts: int
     """Requests' attempts of the part that needed most; 1 when nothing was retried."""
     seconds: float
+    kept: int = 0
+    """Bytes that an earlier, unfinished run had brought."""
 
 
 @dataclass(frozen=True, slots=True)

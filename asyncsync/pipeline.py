@@ -45,6 +45,10 @@ class Job:
     with_head: bool
     """Whether HEAD confirms what arrived."""
 
+    def covers(self, key: str) -> bool:
+        """Return whether the key is one of those to work on."""
+        return key.startswith(tuple(self.prefixes) or "") and self.selection(key)
+
 
 async def sync(job: Job) -> None:
     """Bring the folder in step with the bucket; the observer learns what happens to each object.
@@ -65,6 +69,7 @@ async def sync(job: Job) -> None:
 
     with job.folder.writing():
         await _work_through(job, _transfers, work)
+        job.folder.clear_stale(job.covers)
 
 
 async def plan(job: Job) -> None:
@@ -151,11 +156,11 @@ async def _list_and_compare(job: Job, then: Callable[[Compared], Awaitable[None]
     counted = Event()
 
     async def count() -> None:
-        job.observer.counted(await job.folder.count(job.selection))
+        job.observer.counted(await job.folder.count(job.covers))
         counted.set()
 
     async def handle(objects: Sequence[RemoteObject]) -> None:
-        selected = [remote for remote in objects if job.selection(remote.key)]
+        selected = [remote for remote in objects if job.covers(remote.key)]
         if not selected:
             return
         unmatched.difference_update(

@@ -61,6 +61,8 @@ class Ranges:
         self._may_be_cut = True
         self._handled = array("q")
         """Hashes of the keys that were handled: eight bytes a key, where a set needs a hundred."""
+        self._seen_behind: dict[str, str] = {}
+        """The first key behind each cut, as the range that saw it first says; empty for none."""
 
     async def run(self) -> None:
         """List the whole prefix.
@@ -83,6 +85,8 @@ class Ranges:
                 if not page.objects:
                     continue
                 self._check_order(last, page.objects)
+                if after and not firsts:
+                    self._check_cut(after, page.objects[0].key)
                 firsts.append(page.objects[0].key)
                 last = page.objects[-1].key
                 inside = page.objects
@@ -91,9 +95,14 @@ class Ranges:
                 self._handled.extend([hash(remote.key) for remote in inside])
                 await self._handle(inside)
                 if until is not None and last > until:
+                    self._check_cut(until, page.objects[len(inside)].key)
                     return
                 if page.next_token and self._may_be_cut and len(firsts) > 1:
                     until = self._cut(group, firsts, last, until)
+        if after and not firsts:
+            self._check_cut(after, "")
+        if until is not None:
+            self._check_cut(until, "")
 
     def _cut(self, group: TaskGroup, firsts: list[str], last: str, until: str | None) -> str | None:
         """Give the far part of a range to others, if slots are free; return where the rest ends."""
@@ -128,6 +137,14 @@ class Ranges:
         if self._is_cut:
             raise _OutOfOrderError
         self._may_be_cut = False
+
+    def _check_cut(self, cut: str, first_behind: str) -> None:
+        """Check that the ranges on both sides of a cut see the same key behind it.
+
+        What one of them leaves to the other is listed only if the server goes on there as well.
+        """
+        if self._seen_behind.setdefault(cut, first_behind) != first_behind:
+            raise _OutOfOrderError
 
     async def _list_again(self) -> None:
         """List the prefix page after page, passing on what was not handled yet."""

@@ -40,6 +40,8 @@ class Report(SilentObserver):
     up_to_date: int = 0
     downloaded: int = 0
     downloaded_bytes: int = 0
+    kept_bytes: int = 0
+    """Of these, what an earlier, unfinished run had brought."""
     verified: int = 0
     """Files that HEAD confirmed in a verification."""
     retried: int = 0
@@ -93,9 +95,10 @@ class Report(SilentObserver):
     def ended(self, outcome: Outcome) -> None:
         """Take in the end of a transfer or of a check."""
         match outcome:
-            case Downloaded(transfer, attempts):
+            case Downloaded(transfer, attempts, _, kept):
                 self.downloaded += 1
                 self.downloaded_bytes += transfer.remote.size
+                self.kept_bytes += kept
                 self.retried += attempts > 1
             case Failed():
                 self._fail(outcome)
@@ -179,6 +182,8 @@ def sync_summary(report: Report) -> str:
         parts.append(f"{report.skipped:,} skipped")
     if report.retried:
         parts.append(f"{report.retried:,} after a retry")
+    if report.kept_bytes:
+        parts.append(f"{in_bytes(report.kept_bytes)} kept from an earlier run")
     return f"{', '.join(parts)}, in {report.seconds:.1f} s"
 
 
@@ -257,6 +262,7 @@ def summary_json(report: Report, command: str, exit_code: int, error: str = "") 
         "error": error,
         "downloaded": report.downloaded,
         "downloaded_bytes": report.downloaded_bytes,
+        "kept_bytes": report.kept_bytes,
         "up_to_date": report.up_to_date,
         "failed": report.failed,
         "skipped": report.skipped,

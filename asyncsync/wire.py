@@ -207,10 +207,13 @@ class Connection(asyncio.BufferedProtocol):
             self._wake(waiter)
 
     def _fill_up(self) -> None:
-        """Grow for a long head; hold the server back for a body."""
+        """Grow for a long head; hold the server back for a body, also behind its last byte.
+
+        The transport never finds the buffer without room: it would take that for an error.
+        """
         if self._phase == _HEAD:
             self._make_room(MAX_HEAD + HEAD_ROOM, 0)
-        elif self._phase != _IDLE and not self._paused:
+        elif not self._paused:
             self._paused = True
             if not self.closed:
                 self.transport.pause_reading()

@@ -15,6 +15,7 @@ from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.fault_proxy import Act, Ending, FaultProxy, Rule, flipped, padded
 from tests.rigs.fault_run import emptied
 from tests.rigs.scripted import Authority, response
+from tests.rows import misnamed
 
 pytestmark = pytest.mark.anyio
 
@@ -226,3 +227,8 @@ async def test_it_speaks_tls(rig: Rig, bucket: Bucket) -> None:
         with pytest.raises(ConnectionLostError, match="after 1 of"):
             async with http.request("GET", "/", {}) as answer:
                 await answer.read()
+
+
+def test_rows_name_tests_that_exist() -> None:
+    """The table of rows does not promise what has been renamed."""
+    assert list(misnamed()) == []

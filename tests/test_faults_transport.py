@@ -10,17 +10,18 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from asyncsync.download import PART
 from asyncsync.errors import (
     NetworkError,
     RetriesExhaustedError,
     TLSError,
 )
+from asyncsync.parts import PART
 from asyncsync.seaweed import SeaweedServer
 from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.fault_proxy import Act, Ending, Rule, Verb
 from tests.rigs.fault_run import Run, emptied, synced
 from tests.rigs.scripted import Authority, ScriptedServer, answers, response
+from tests.rigs.watch import unfinished
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +139,44 @@ async def test_bytes_behind_the_body_are_not_written(
     run = await synced(bucket, dest, more)
     assert run.tree == {KEY: data}
     assert run.exit_code == 0
+
+
+def resized(by: int) -> Act:
+    """Return the act of the second part with the right Content-Range and another length."""
+    length = len(PARTS) - PART + by
+    return Act(
+        headers={"content-length": str(length)}, body=lambda body: (body + b"x" * 9)[:length]
+    )
+
+
+@pytest.mark.row(4)
+@pytest.mark.parametrize("by", [7, -7], ids=["longer", "shorter"])
+async def test_part_of_another_length_is_not_taken(bucket: Bucket, dest: Path, by: int) -> None:
+    """Nothing is written behind its end; it is asked for again, and the other part is kept."""
+    bucket.put(KEY, PARTS)
+    span = f"bytes={PART}-*"
+    run = await synced(bucket, dest, Rule("GET", KEY, resized(by), span=span, nth={1, 2}))
+    is_done(run, {KEY: PARTS}, retried=1)
+    assert sum(span.startswith("bytes=0-") for span in run.proxy.spans(KEY)) == 1
+    assert run.proxy.count("HEAD", KEY) == 1
+
+
+@pytest.mark.row(4)
+async def test_parts_whose_lengths_make_up_for_each_other_are_not_taken(
+    bucket: Bucket, dest: Path
+) -> None:
+    """One is longer by what the other is shorter, so the sum is right."""
+    bucket.put(KEY, PARTS)
+    shorter = Act(headers={"content-length": str(PART - 7)}, body=lambda body: body[:-7])
+    run = await synced(
+        bucket,
+        dest,
+        Rule("GET", KEY, resized(7), span=f"bytes={PART}-*"),
+        Rule("GET", KEY, shorter, span="bytes=0-*"),
+        attempts=2,
+    )
+    assert run.exit_code == 1
+    assert run.tree == {}
 
 
 # slow ones --------------------------------------------------------------------------------------
@@ -264,6 +303,20 @@ async def test_server_comes_back_after_five_seconds(
     is_done(run, {KEY: data}, retried=1)
     assert run.waited > 5
     assert all("bytes=3000-" in span for span in run.proxy.spans(KEY)[1:] if data is WHOLE)
+
+
+@pytest.mark.row(13)
+async def test_next_run_goes_on_where_the_network_went_away(bucket: Bucket, dest: Path) -> None:
+    """The parts that were whole are kept, and not asked for again."""
+    bucket.put(KEY, PARTS)
+    gone = Rule("GET", KEY, Act(stop=0, ending="reset"), span=f"bytes={PART}-*")
+    run = await synced(bucket, dest, gone, attempts=2)
+    assert run.failures == {KEY: RetriesExhaustedError}
+    assert run.tree == {}
+    assert unfinished(dest)
+    run = await synced(bucket, dest)
+    is_done(run, {KEY: PARTS}, retried=0)
+    assert run.proxy.spans(KEY) == [f"bytes={PART}-{len(PARTS) - 1}"]
 
 
 @pytest.mark.row(11)

@@ -276,6 +276,54 @@ def test_any_segmentation_gives_the_same_answer(chunked: bool, cuts: set[int]) -
     assert asyncio.run(play()) == b"hello, world"
 
 
+@pytest.mark.parametrize("size", [0, 1, CAPACITY - 1, CAPACITY, CAPACITY + 1, 2 * CAPACITY + 7])
+async def test_transport_always_finds_room_or_is_paused(size: int) -> None:
+    """Also when the last byte of a body fills the buffer: no room at all would be an error."""
+    body = LARGE[:size]
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + body
+    connection = Connection("peer", lambda _: None)
+    transport = PausingTransport()
+    connection.connection_made(transport)
+    got = b""
+
+    async def read() -> None:
+        nonlocal got
+        await connection.exchange(b"", bodiless=False)
+        while block := await connection.block(1):
+            got += block
+
+    reader = asyncio.ensure_future(read())
+    await asyncio.sleep(0)
+    while raw:
+        if transport.paused:
+            await asyncio.sleep(0)
+            continue
+        room = connection.get_buffer(-1)
+        taken = min(len(room), len(raw))
+        assert taken > 0
+        room[:taken], raw = raw[:taken], raw[taken:]
+        connection.buffer_updated(taken)
+        assert transport.paused or len(connection.get_buffer(-1)) > 0
+    await reader
+    assert got == body
+    connection.rest()
+    assert not transport.paused
+
+
+class PausingTransport(NoTransport):
+    """Remembers whether it was paused."""
+
+    paused = False
+
+    def pause_reading(self) -> None:
+        """Read no more."""
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self.paused = False
+
+
 @pytest.mark.parametrize("status", ["301 Moved", "307 Temporary Redirect"])
 async def test_redirect_is_returned(status: str) -> None:
     """Redirects are never followed, and cookies never kept."""

@@ -309,6 +309,7 @@ def test_json_of_the_summary(report: Report) -> None:
         "error": "no network",
         "downloaded": 2,
         "downloaded_bytes": 2_001_000,
+        "kept_bytes": 0,
         "up_to_date": 2,
         "failed": 1,
         "skipped": 1,

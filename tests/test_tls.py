@@ -91,7 +91,7 @@ async def test_sync_works_with_an_authority_of_ones_own(
             "R2_ENDPOINT_URL": relay.endpoint,
             variable: authority_file,
         }
-        done = await asyncsync(settings, "--dest", str(tmp_path / "dest"))
+        done = await asyncsync(settings, "--no-progress", "--dest", str(tmp_path / "dest"))
     assert (done.code, done.err) == (0, "")
     assert relay.verbs() == {"LIST", "HEAD", "GET"}
     assert tree(tmp_path / "dest") == objects

@@ -8,6 +8,7 @@ async with Relay(server.endpoint_url) as relay:
 
 import asyncio
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -69,9 +70,10 @@ class Relay:
         traceback: TracebackType | None,
     ) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._serve(reader, writer))
@@ -79,7 +81,23 @@ class Relay:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers, server = await asyncio.open_connection(*self._target, limit=_BLOCK)
+        try:
+            answers, server = await asyncio.open_connection(*self._target, limit=_BLOCK)
+            try:
+                await self._pass_on(reader, writer, answers, server)
+            finally:
+                await _gone(server)
+        finally:
+            await _gone(writer)
+
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        answers: asyncio.StreamReader,
+        server: asyncio.StreamWriter,
+    ) -> None:
+        """Pass bytes both ways until one side has closed its connection."""
         passed = 0
         hold: Hold | None = None
 
@@ -107,11 +125,14 @@ class Relay:
         ways = [asyncio.ensure_future(pass_requests()), asyncio.ensure_future(pass_answers())]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            writer.close()
         finally:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            if not writer.is_closing():
-                writer.transport.abort()
-            server.transport.abort()
+
+
+async def _gone(writer: asyncio.StreamWriter) -> None:
+    """Close a connection at once, and return when it is gone."""
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()

@@ -1,0 +1,534 @@
+"""Rows 91 to 106 of the table of faults: disks and folders that do not take what arrives."""
+
+import errno
+import io
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from asyncsync import pipeline
+from asyncsync.compare import Selection
+from asyncsync.disk import Folder
+from asyncsync.download import SMALL
+from asyncsync.errors import DestinationError, DiskFullError, KeyCollisionError, LocalFileError
+from tests.rigs.child import Done
+from tests.rigs.memory_store import MemoryStore
+from tests.rigs.scripted_s3 import Request, ScriptedS3, sync
+from tests.rigs.watch import Watcher, quick_pace, snapshot, tree, unfinished
+from tests.rigs.wrapped import injected, limited, on_a_disk, wrapped
+
+pytestmark = pytest.mark.anyio
+
+LARGE = os.urandom(SMALL + 1)
+OBJECTS = {"a/1.parquet": b"one", "a/2.parquet": b"two", "b/3.parquet": b"three"}
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> Path:
+    """A destination with a file that is out of date; whatever fails, it stays as it is."""
+    (tmp_path / "dest" / "a").mkdir(parents=True)
+    (tmp_path / "dest" / "a" / "1.parquet").write_bytes(b"old one")
+    return tmp_path / "dest"
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Iterator[Path]:
+    """A folder elsewhere, in which nothing may change."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "precious").write_bytes(b"precious")
+    before = snapshot(folder)
+    yield folder
+    assert snapshot(folder) == before
+
+
+async def run(wrapper: Sequence[str], s3: ScriptedS3, dest: Path, *arguments: str) -> Done:
+    return await wrapped(wrapper, s3.environment, "--quiet", "--dest", str(dest), *arguments)
+
+
+WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if not os.getuid() else []
+"""Makes root somebody whom modes hold back."""
+
+
+class FailingDisk:
+    """Lets calls about unfinished files fail: write, truncate, close, sync, rename.
+
+    FailingDisk(monkeypatch, errno.ENOSPC, "write", times=1)  # only the first write fails
+    """
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, number: int, *calls: str, times: int = 1_000_000
+    ) -> None:
+        self.met = 0
+        """Calls that have failed."""
+        self._number = number
+        self._calls = calls
+        self._times = times
+        for function, call in _FUNCTIONS.items():
+            monkeypatch.setattr(os, function, self._guarded(call, getattr(os, function)))
+        really: Callable[..., object] = open
+
+        def opened(path: object, mode: str = "r", *arguments: object, **options: object) -> object:
+            if "b" in mode and self._is_part(path) and not str(path).endswith(".journal"):
+                return _File(self, str(path), mode.replace("b", ""))
+            return really(path, mode, *arguments, **options)
+
+        monkeypatch.setattr("builtins.open", opened)
+        monkeypatch.setattr("aiofiles.threadpool.sync_open", opened)
+
+    def meet(self, call: str) -> None:
+        """Fail if this call is to."""
+        if call in self._calls and self.met < self._times:
+            self.met += 1
+            raise OSError(self._number, os.strerror(self._number))
+
+    def _guarded(self, call: str, function: Callable[..., object]) -> Callable[..., object]:
+        def guarded(file: object, *arguments: object, **options: object) -> object:
+            if self._is_part(file):
+                self.meet(call)
+            return function(file, *arguments, **options)
+
+        return guarded
+
+    @staticmethod
+    def _is_part(file: object) -> bool:
+        path = os.readlink(f"/proc/self/fd/{file}") if isinstance(file, int) else str(file)
+        return "/.asyncsync/parts/" in path
+
+
+_FUNCTIONS = {
+    "write": "write",
+    "pwrite": "write",
+    "ftruncate": "truncate",
+    "posix_fallocate": "truncate",
+    "fsync": "sync",
+    "fdatasync": "sync",
+    "rename": "rename",
+    "replace": "rename",
+}
+
+
+class _File(io.FileIO):
+    """An unfinished file whose calls may fail."""
+
+    def __init__(self, disk: FailingDisk, path: str, mode: str) -> None:
+        super().__init__(path, mode)
+        self._disk = disk
+
+    def write(self, block: bytes | memoryview, /) -> int:  # type: ignore[override]  # narrower
+        self._disk.meet("write")
+        return super().write(block)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        self._disk.meet("truncate")
+        return super().truncate(size)
+
+    def close(self) -> None:
+        was_open = not self.closed
+        super().close()
+        if was_open:
+            self._disk.meet("close")
+
+
+# full disks -------------------------------------------------------------------------------------
+
+
+@pytest.mark.row(91)
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+@pytest.mark.parametrize("call", ["write", "truncate", "sync", "rename"])
+async def test_call_that_finds_no_space_ends_the_run(
+    dest: Path, monkeypatch: pytest.MonkeyPatch, call: str, size: int
+) -> None:
+    """Whichever it is: new work stops, the unfinished file is dropped, finished ones stay."""
+    disk = FailingDisk(monkeypatch, errno.ENOSPC, call)
+    objects = {f"a/{number}.parquet": bytes(size) for number in range(1, 40)}
+    async with ScriptedS3(objects) as s3:
+        ran = await sync(s3, dest, workers=1)
+        if not disk.met:
+            assert call in {"truncate", "sync"}  # not every file needs these
+            assert tree(dest) == objects
+            return
+        assert s3.count("GET") < len(objects)
+    assert (ran.code, type(ran.error)) == (5, DiskFullError)
+    assert "No space left on device" in str(ran.error)
+    assert tree(dest) == {"a/1.parquet": b"old one"}
+    assert unfinished(dest) == []
+
+
+@pytest.mark.row(91)
+async def test_folder_for_which_there_is_no_space_ends_the_run(dest: Path) -> None:
+    """What had arrived before stays."""
+    wrapper = injected("mkdir,mkdirat:error=ENOSPC", paths=[dest / "new", Path("new")])
+    async with ScriptedS3({"a/2.parquet": b"two", "new/3.parquet": LARGE}) as s3:
+        done = await run(wrapper, s3, dest, "--workers", "1")
+    assert (done.code, done.err.count("\n")) == (5, 1)
+    assert "No space left on device" in done.err
+    assert tree(dest).items() <= {"a/1.parquet": b"old one", "a/2.parquet": b"two"}.items()
+    assert unfinished(dest) == []
+
+
+@pytest.mark.row(92)
+@pytest.mark.parametrize("size", [200_000, 400_000], ids=["whole", "in parts"])
+async def test_write_that_stops_short_never_counts_as_done(tmp_path: Path, size: int) -> None:
+    """The disk takes 64 KiB of it; what had arrived before is kept."""
+    dest = tmp_path / "disk"
+    async with ScriptedS3({"a.parquet": b"first", "b/large.parquet": os.urandom(size)}) as s3:
+        done = await run(on_a_disk(dest, "size=96k"), s3, dest, "--workers", "1")
+    assert done.code == 5, done.err
+    assert "No space left on device" in done.err
+    assert tree(tmp_path / "disk.copy") == {"a.parquet": b"first"}
+    assert unfinished(tmp_path / "disk.copy") == []
+
+
+@pytest.mark.row(93)
+async def test_disk_without_inodes_is_full(tmp_path: Path) -> None:
+    """There is space, but no name can be added."""
+    dest = tmp_path / "disk"
+    objects = {f"{number:02}.parquet": b"x" for number in range(30)}
+    async with ScriptedS3(objects) as s3:
+        done = await run(on_a_disk(dest, "nr_inodes=12"), s3, dest)
+    assert done.code == 5, done.err
+    assert "No space left on device" in done.err
+    found = tree(tmp_path / "disk.copy")
+    assert found.items() <= objects.items()
+    assert unfinished(tmp_path / "disk.copy") == []
+
+
+@pytest.mark.row(93)
+async def test_exceeded_quota_is_a_full_disk(dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is called by its name."""
+    FailingDisk(monkeypatch, errno.EDQUOT, "write")
+    async with ScriptedS3({"a/1.parquet": b"new"}) as s3:
+        ran = await sync(s3, dest)
+    assert (ran.code, type(ran.error)) == (5, DiskFullError)
+    assert "Disk quota exceeded" in str(ran.error)
+    assert tree(dest) == {"a/1.parquet": b"old one"}
+
+
+@pytest.mark.row(93)
+@pytest.mark.parametrize("size", [200_000, 400_000], ids=["whole", "in parts"])
+async def test_limit_of_file_size_is_a_full_disk(dest: Path, size: int) -> None:
+    """The signal that comes with it does not end the process without a word."""
+    async with ScriptedS3({"large.parquet": os.urandom(size)}) as s3:
+        done = await run(limited("-f", 128), s3, dest)  # in 512 bytes
+    assert done.code == 5, done.err
+    assert "File too large" in done.err
+    assert tree(dest) == {"a/1.parquet": b"old one"}
+    assert unfinished(dest) == []
+
+
+# folders that may not be written ----------------------------------------------------------------
+
+
+@pytest.mark.row(94)
+async def test_read_only_disk_ends_the_run_before_a_request(tmp_path: Path) -> None:
+    """The destination exists, but nothing can be made in it."""
+    dest = tmp_path / "disk"
+    wrapper = on_a_disk(dest, "size=1m", 'mount -o remount,ro "$PWD"')
+    async with ScriptedS3(OBJECTS) as s3:
+        done = await run(wrapper, s3, dest)
+        assert s3.count("GET") == 0
+    assert done.code == 5, done.err
+    assert "Read-only file system" in done.err
+
+
+@pytest.mark.row(94)
+@pytest.mark.parametrize("name", ["dest", "dest/new"])
+async def test_destination_without_the_right_to_write_ends_the_run_before_a_request(
+    tmp_path: Path, name: str
+) -> None:
+    """Whether it is there or would have to be made."""
+    (tmp_path / "dest").mkdir(mode=0o555)
+    async with ScriptedS3(OBJECTS) as s3:
+        done = await run(WITHOUT_RIGHTS, s3, tmp_path / name)
+        assert s3.requests == []
+    assert done.code == 5
+    assert "Permission denied" in done.err
+    assert list((tmp_path / "dest").iterdir()) == []
+
+
+@pytest.mark.row(95)
+async def test_folder_that_may_not_be_written_fails_its_own_keys(dest: Path) -> None:
+    """All others are done."""
+    (dest / "a").chmod(0o555)
+    async with ScriptedS3({**OBJECTS, "a/new/4.parquet": b"four", "b/5.parquet": LARGE}) as s3:
+        done = await run(WITHOUT_RIGHTS, s3, dest)
+    (dest / "a").chmod(0o755)
+    assert done.code == 1
+    lines = sorted(line.split(": ")[:2] for line in done.err.splitlines())
+    failing = ["a/1.parquet", "a/2.parquet", "a/new/4.parquet"]
+    assert lines == [["failed", key] for key in failing]
+    assert done.err.count("Permission denied") == 3
+    expected = {"a/1.parquet": b"old one", "b/3.parquet": b"three", "b/5.parquet": LARGE}
+    assert tree(dest) == expected
+    assert unfinished(dest) == []
+
+
+@pytest.mark.row(95)
+async def test_file_that_may_not_be_replaced_fails_alone(dest: Path) -> None:
+    """As one that is marked immutable."""
+    wrapper = injected("rename,renameat,renameat2:error=EPERM", paths=[Path("1.parquet")])
+    async with ScriptedS3(OBJECTS) as s3:
+        done = await run(wrapper, s3, dest)
+    assert done.code == 1
+    assert done.err.startswith("failed: a/1.parquet: ")
+    assert "Operation not permitted" in done.err
+    assert tree(dest) == {**OBJECTS, "a/1.parquet": b"old one"}
+    assert unfinished(dest) == []
+
+
+@pytest.mark.row(96)
+async def test_missing_destination_is_made(tmp_path: Path) -> None:
+    """With all that is above it."""
+    async with ScriptedS3(OBJECTS) as s3:
+        assert (await sync(s3, tmp_path / "new" / "deep" / "dest")).code == 0
+    assert tree(tmp_path / "new" / "deep" / "dest") == OBJECTS
+
+
+@pytest.mark.row(96)
+async def test_destination_may_be_a_link(tmp_path: Path, dest: Path) -> None:
+    """It is resolved once: when it comes to lead elsewhere, the run goes on where it began."""
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(dest)
+
+    def lead_elsewhere(request: Request) -> None:
+        link.unlink()
+        link.symlink_to(tmp_path / "elsewhere")
+
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_list = lead_elsewhere
+        assert (await sync(s3, link, "")).code == 0
+    assert tree(dest) == OBJECTS
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+# what stands in the way -------------------------------------------------------------------------
+
+
+@pytest.mark.row(97)
+@pytest.mark.parametrize("key", ["link/x.parquet", "link/deep/x.parquet", "a/link/x.parquet"])
+async def test_link_to_a_folder_is_not_followed(dest: Path, outside: Path, key: str) -> None:
+    """Not even to look whether the file is there."""
+    link = dest / key[: key.index("link") + len("link")]
+    link.symlink_to(outside)
+    async with ScriptedS3({**OBJECTS, key: b"evil", f"{link.name}/precious": b"precious"}) as s3:
+        ran = await sync(s3, dest)
+    assert (ran.code, ran.error) == (1, None)
+    assert ran.seen.failures[key] is LocalFileError
+    assert OBJECTS.items() <= tree(dest).items()
+    assert link.is_symlink()
+
+
+@pytest.mark.row(98)
+@pytest.mark.parametrize("target", ["precious", "nothing"])
+async def test_link_at_the_final_path_is_replaced(dest: Path, outside: Path, target: str) -> None:
+    """Its target is neither read, written nor made."""
+    (dest / "a" / "2.parquet").symlink_to(outside / target)
+    async with ScriptedS3(OBJECTS) as s3:
+        ran = await sync(s3, dest)
+    assert (ran.code, tree(dest)) == (0, OBJECTS)
+    assert not (dest / "a" / "2.parquet").is_symlink()
+
+
+@pytest.mark.row(99)
+@pytest.mark.parametrize("kind", ["fifo", "socket", "device"])
+async def test_what_is_no_file_is_not_replaced(dest: Path, kind: str) -> None:
+    """Nor opened, which could wait for ever."""
+    path = dest / "a" / "2.parquet"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        with suppress(PermissionError):
+            os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        if not path.exists():
+            pytest.skip("only root makes devices")
+    else:
+        with socket.socket(socket.AF_UNIX) as bound, _working_in(path.parent):
+            bound.bind(path.name)
+    before = path.lstat()
+    async with ScriptedS3(OBJECTS) as s3:
+        ran = await sync(s3, dest)
+    assert (ran.code, ran.seen.failures) == (1, {"a/2.parquet": LocalFileError})
+    assert path.lstat() == before
+    assert tree(dest)["b/3.parquet"] == b"three"
+
+
+@contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    """Names of sockets are short, so they are given from where they lie."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@pytest.mark.row(100)
+async def test_link_swapped_in_before_any_call_redirects_nothing(
+    tmp_path: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A racer that wins before the n-th system call, for every n; and one that then swaps back."""
+    objects = {"d/e/x.parquet": b"small", "d/e/y.parquet": LARGE}
+    count, win_at, swap_back = 1, 0, True
+    dest = tmp_path / "unset"
+
+    def race() -> None:
+        nonlocal count
+        count += 1
+        folder, aside = f"{dest}/d", f"{dest}-aside"
+        if count == win_at:
+            os.rename(folder, aside)
+            os.symlink(outside, folder)
+        elif swap_back and count == win_at + 1:
+            os.unlink(folder)
+            os.rename(aside, folder)
+
+    for name in ("open", "stat", "replace", "mkdir", "utime"):
+        monkeypatch.setattr(os, name, _raced(getattr(os, name), race, lambda: str(dest)))
+    while count >= win_at:  # as long as there is an n-th call
+        win_at, swap_back = (win_at, True) if not swap_back else (win_at + 1, False)
+        dest = tmp_path / f"dest-{win_at}-{swap_back}"
+        (dest / "d" / "e").mkdir(parents=True)
+        count = 0
+        seen = Watcher()
+        await pipeline.sync(
+            pipeline.Job(
+                store=MemoryStore(objects),
+                folder=Folder(dest),
+                prefixes=["d/"],
+                selection=Selection(["*"], []),
+                pace=quick_pace(workers=1),
+                observer=seen,
+                with_head=True,
+            )
+        )
+        assert len(seen.outcomes) + len(seen.failures) >= len(objects)
+        assert set(seen.failures.values()) <= {LocalFileError, KeyCollisionError}
+        assert unfinished(dest) == []
+    assert win_at > 20
+
+
+def _raced(
+    call: Callable[..., object], race: Callable[[], None], dest: Callable[[], str]
+) -> Callable[..., object]:
+    """Return the call with a racer before it, where it has to do with the destination."""
+
+    def raced(path: str | bytes | int, *arguments: object, **options: object) -> object:
+        relative = "dir_fd" in options or "dst_dir_fd" in options
+        if relative or str(path).startswith(dest()):
+            race()
+        return call(path, *arguments, **options)
+
+    return raced
+
+
+# failing calls ----------------------------------------------------------------------------------
+
+
+@pytest.mark.row(101)
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+@pytest.mark.parametrize("call", ["write", "close"])
+async def test_failing_disk_fails_its_object(
+    dest: Path, monkeypatch: pytest.MonkeyPatch, call: str, size: int
+) -> None:
+    """The unfinished file is dropped, the old one stays, all others are done."""
+    FailingDisk(monkeypatch, errno.EIO, call, times=1)
+    key = "a/1.parquet"
+    async with ScriptedS3({key: bytes(size)}) as s3:
+        ran = await sync(s3, dest)
+        assert (ran.code, ran.error, ran.seen.failures) == (1, None, {key: LocalFileError})
+        assert "Input/output error" in str(ran.report.failures[0].error)
+        assert tree(dest) == {key: b"old one"}
+        s3.objects |= {other: data for other, data in OBJECTS.items() if other != key}
+        again = await sync(s3, dest)
+    assert (again.code, tree(dest)) == (0, {**OBJECTS, key: bytes(size)})
+
+
+@pytest.mark.row(102)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "recvfrom,recvmsg,sendto,sendmsg,epoll_wait,epoll_pwait:error=EINTR:when=2+3",
+        "recvfrom,recvmsg,sendto,sendmsg:error=EAGAIN:when=1+3",
+        "openat,ftruncate:error=EINTR:when=1+2",
+    ],
+    ids=["EINTR of sockets", "EAGAIN of sockets", "EINTR of files"],
+)
+async def test_interrupted_calls_are_made_again(dest: Path, fault: str) -> None:
+    """Nobody notices."""
+    paths = [Path("1.parquet"), Path("a"), dest] if "openat" in fault else []
+    async with ScriptedS3({**OBJECTS, "large.parquet": LARGE}) as s3:
+        done = await run(injected(fault, paths=paths), s3, dest)
+    assert (done.code, done.err) == (0, "")
+    assert tree(dest) == {**OBJECTS, "large.parquet": LARGE}
+
+
+@pytest.mark.row(102)
+async def test_interrupted_writes_are_made_again(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one write leaves, the next one takes."""
+
+    class Reluctant(FailingDisk):
+        def meet(self, call: str) -> None:
+            """Let nothing fail."""
+
+    Reluctant(monkeypatch, 0)
+    really = os.write
+    monkeypatch.setattr(os, "write", lambda file, block: really(file, block[:4001]))
+    monkeypatch.setattr(_File, "write", lambda file, block: really(file.fileno(), block[:4001]))
+    async with ScriptedS3({"small.parquet": LARGE[:9000], "large.parquet": LARGE}) as s3:
+        ran = await sync(s3, dest)
+        assert ran.code == 0
+        assert tree(dest) == {**s3.objects, "a/1.parquet": b"old one"}
+
+
+@pytest.mark.row(104)
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+async def test_destination_that_goes_away_ends_the_run(
+    tmp_path: Path, dest: Path, size: int
+) -> None:
+    """It is not made again, there or elsewhere."""
+
+    def goes_away(request: Request) -> None:
+        if request.verb == "GET" and dest.exists():
+            dest.rename(tmp_path / "moved")
+
+    async with ScriptedS3({"a/1.parquet": bytes(size), "b/2.parquet": bytes(size)}) as s3:
+        s3.on_object = goes_away
+        ran = await sync(s3, dest)
+    assert (ran.code, type(ran.error)) == (5, DestinationError)
+    assert os.listdir(tmp_path) == ["moved"]
+    assert tree(tmp_path / "moved") == {"a/1.parquet": b"old one"}
+
+
+@pytest.mark.row(106)
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+async def test_other_names_of_a_file_keep_its_bytes(dest: Path, size: int) -> None:
+    """The path gets a new file; a link to the old one is not a link to the new one."""
+    os.link(dest / "a" / "1.parquet", dest / "other name")
+    async with ScriptedS3({"a/1.parquet": bytes(size)}) as s3:
+        assert (await sync(s3, dest)).code == 0
+    assert tree(dest) == {"a/1.parquet": bytes(size), "other name": b"old one"}
+
+
+@pytest.mark.row(106)
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o000, 0o277])
+async def test_modes_are_those_of_any_new_file(tmp_path: Path, mask: int) -> None:
+    """0666 less the umask, also where that takes away the owner's right to write."""
+    before = os.umask(mask)
+    try:
+        async with ScriptedS3({"small.parquet": b"x", "large.parquet": LARGE}) as s3:
+            ran = await sync(s3, tmp_path / "dest")
+    finally:
+        os.umask(before)
+    assert ran.code == 0
+    for name in ("small.parquet", "large.parquet"):
+        assert stat.S_IMODE((tmp_path / "dest" / name).stat().st_mode) == 0o666 & ~mask

@@ -1,0 +1,352 @@
+"""Objects that change, vanish, or are not what they are said to be: rows 42 to 60."""
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from asyncsync.download import STARTS
+from asyncsync.errors import (
+    AsyncSyncError,
+    EncodedObjectError,
+    IntegrityError,
+    RemoteChangedError,
+    RetriesExhaustedError,
+    VanishedError,
+)
+from asyncsync.parts import PART
+from asyncsync.seaweed import SeaweedServer
+from tests.rigs.bucket import Bucket, new_bucket
+from tests.rigs.fault_proxy import Act, Rule, Verb
+from tests.rigs.fault_run import Run, emptied, synced
+
+pytestmark = pytest.mark.anyio
+
+KEY = "1hz/a.parquet"
+OTHER = "1hz/b.parquet"
+SMALL = os.urandom(5000)
+WHOLE = os.urandom(700_001)
+"""Comes with one request, into an unfinished file."""
+PARTS = os.urandom(PART + 400_001)
+"""Comes in two parts."""
+FIRST = {1}
+SECOND_PART = f"bytes={PART}-*"
+KINDS = pytest.mark.parametrize("data", [SMALL, WHOLE, PARTS], ids=["small", "large", "parts"])
+
+
+@pytest.fixture(scope="module")
+def shared(server: SeaweedServer) -> Iterator[Bucket]:
+    """One bucket for all tests here; making one takes longer than most of them."""
+    with new_bucket(server) as made:
+        yield made
+
+
+@pytest.fixture
+def bucket(shared: Bucket) -> Iterator[Bucket]:
+    """The bucket, with two small objects."""
+    with emptied(shared):
+        shared.put(KEY, SMALL)
+        shared.put(OTHER, SMALL)
+        yield shared
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> Path:
+    """The local folder."""
+    return tmp_path / "dest"
+
+
+def is_done(run: Run, data: bytes) -> None:
+    """Insist on exit code 0, and on the object's file and the other one."""
+    assert run.tree == {KEY: data, OTHER: SMALL}
+    assert run.ended_by == (None, 0)
+
+
+def only_fails(run: Run, kind: type[AsyncSyncError], code: int = 1) -> None:
+    """Insist that one key has failed, and that the other one is there."""
+    assert run.failures == {KEY: kind}
+    assert run.ended_by == (None, code)
+    assert run.tree == {OTHER: SMALL}
+
+
+def between_two_parts(change: Callable[[], object], *, checked: bool = True) -> list[Rule]:
+    """Return rules that do something when the first part has come, and before the second does."""
+    came = asyncio.Event()
+    request = {} if checked else {"if-match": None}
+    return [
+        Rule("GET", KEY, Act(until=came, do=change, request=request), span=SECOND_PART),
+        Rule("GET", KEY, Act(then=came.set, request=request), span="bytes=0-*"),
+    ]
+
+
+# objects that change while they are fetched -----------------------------------------------------
+
+
+@pytest.mark.row(42)
+async def test_object_replaced_between_two_parts_is_not_mixed(bucket: Bucket, dest: Path) -> None:
+    """The real server refuses the second part of the old version; the new one arrives whole."""
+    bucket.put(KEY, PARTS)
+    new = bytes(reversed(PARTS))
+    rules = between_two_parts(partial(bucket.put, KEY, new))
+    is_done(await synced(bucket, dest, *rules), new)
+
+
+@pytest.mark.row(42)
+async def test_object_replaced_behind_a_break_is_not_mixed(bucket: Bucket, dest: Path) -> None:
+    """The rest of the old version is not to be had; the new one arrives whole."""
+    bucket.put(KEY, WHOLE)
+    new = bytes(reversed(WHOLE))
+    run = await synced(
+        bucket,
+        dest,
+        Rule("GET", KEY, Act(stop=300_000, ending="fin"), nth={1}),
+        Rule("GET", KEY, Act(do=partial(bucket.put, KEY, new)), nth={2}),
+    )
+    is_done(run, new)
+    assert run.proxy.spans(KEY) == ["", "bytes=300000-700000", ""]
+
+
+@pytest.mark.row(43)
+async def test_replaced_object_is_seen_without_the_servers_help(bucket: Bucket, dest: Path) -> None:
+    """A server that ignores If-Match serves the new version, whose ETag is another."""
+    bucket.put(KEY, PARTS)
+    new = bytes(reversed(PARTS))
+    rules = between_two_parts(partial(bucket.put, KEY, new), checked=False)
+    run = await synced(bucket, dest, *rules)
+    is_done(run, new)
+    assert run.proxy.count("GET", KEY) == 4
+
+
+@pytest.mark.row(44)
+async def test_object_deleted_between_two_parts_is_skipped(bucket: Bucket, dest: Path) -> None:
+    """Exit code 3; what had arrived of it is dropped, and the old file stays."""
+    bucket.put(KEY, PARTS)
+    (dest / "1hz").mkdir(parents=True)
+    (dest / KEY).write_bytes(b"an older one")
+    run = await synced(bucket, dest, *between_two_parts(lambda: bucket.delete(KEY)))
+    assert run.failures == {KEY: VanishedError}
+    assert run.ended_by == (None, 3)
+    assert run.tree == {KEY: b"an older one", OTHER: SMALL}
+
+
+@pytest.mark.row(45)
+@KINDS
+async def test_object_replaced_before_the_head_is_fetched_again(
+    bucket: Bucket, dest: Path, data: bytes
+) -> None:
+    """All of the old version has come when HEAD shows the new one."""
+    bucket.put(KEY, data)
+    new = bytes(reversed(data))
+    came = asyncio.Event()
+    span = SECOND_PART if data is PARTS else "*"
+    run = await synced(
+        bucket,
+        dest,
+        Rule("HEAD", KEY, Act(until=came, do=partial(bucket.put, KEY, new)), nth=FIRST),
+        Rule("GET", KEY, Act(then=came.set), span=span),
+    )
+    is_done(run, new)
+    assert run.proxy.count("HEAD", KEY) == 2
+
+
+# sizes that contradict each other ---------------------------------------------------------------
+
+
+def in_listing(pattern: str, replacement: str) -> Act:
+    """Return the act of a listing with another text in its entries."""
+    return Act(body=lambda xml: re.sub(pattern.encode(), replacement.encode(), xml), chunked=True)
+
+
+SHORTER = Act(headers={"content-length": "4999"}, body=lambda body: body[:4999])
+LONGER = Act(headers={"content-length": "5001"}, body=lambda body: body + b"x")
+
+
+@pytest.mark.row(46)
+@pytest.mark.parametrize(
+    ("verb", "act"),
+    [
+        ("HEAD", SHORTER),
+        ("HEAD", LONGER),
+        ("GET", SHORTER),
+        ("GET", LONGER),
+        ("LIST", in_listing("<Size>5000<", "<Size>4999<")),
+        ("LIST", in_listing("<Size>5000<", "<Size>5001<")),
+    ],
+)
+async def test_sizes_that_contradict_each_other_are_a_failure(
+    bucket: Bucket, dest: Path, verb: Verb, act: Act
+) -> None:
+    """The object is listed and fetched again; if it stays so, it fails alone."""
+    bucket.put(OTHER, SMALL[:100])
+    glob = "1hz/*" if verb == "LIST" else KEY
+    run = await synced(bucket, dest, Rule(verb, glob, act))
+    assert run.failures == {KEY: IntegrityError}
+    assert run.ended_by == (None, 1)
+    assert run.tree == {OTHER: SMALL[:100]}
+    assert run.proxy.count("LIST", KEY) == STARTS - 1
+
+    run = await synced(bucket, dest, Rule(verb, glob, act, nth=FIRST))
+    assert run.tree == {KEY: SMALL, OTHER: SMALL[:100]}
+    assert run.ended_by == (None, 0)
+
+
+@pytest.mark.row(47)
+@KINDS
+async def test_head_without_a_length_is_asked_in_another_way(
+    bucket: Bucket, dest: Path, data: bytes
+) -> None:
+    """The range of the first byte shows it."""
+    bucket.put(KEY, data)
+    run = await synced(bucket, dest, Rule("HEAD", "*", Act(headers={"content-length": None})))
+    is_done(run, data)
+    assert run.proxy.spans(KEY).count("bytes=0-0") == 1
+
+
+@pytest.mark.row(47)
+async def test_unknown_length_is_a_failure(bucket: Bucket, dest: Path) -> None:
+    """Neither HEAD nor GET says how long the object is."""
+    run = await synced(
+        bucket,
+        dest,
+        Rule("HEAD", KEY, Act(headers={"content-length": None})),
+        Rule("GET", KEY, Act(headers={"content-range": None}, chunked=True)),
+        attempts=2,
+    )
+    only_fails(run, RetriesExhaustedError)
+    assert "how long" in run.message
+
+
+# encodings --------------------------------------------------------------------------------------
+
+
+@pytest.mark.row(48)
+@pytest.mark.parametrize(
+    ("data", "encoding"),
+    [(SMALL, "gzip"), (SMALL, "br"), (WHOLE, "gzip"), (PARTS, "gzip")],
+    ids=["small", "br", "large", "parts"],
+)
+async def test_encoded_object_fails_alone(
+    bucket: Bucket, dest: Path, data: bytes, encoding: str
+) -> None:
+    """It is not decompressed, and the hint says how to upload it."""
+    bucket.put(KEY, data, encoding=encoding)
+    run = await synced(bucket, dest)
+    only_fails(run, EncodedObjectError)
+    assert f"Content-Encoding {encoding}" in run.message
+    assert "`Cache-Control: no-transform`" in run.message
+
+
+@pytest.mark.row(48)
+async def test_encoded_part_does_not_hang(bucket: Bucket, dest: Path) -> None:
+    """Whatever a 206 says of its bytes, they are left as they are."""
+    bucket.put(KEY, PARTS)
+    gzipped = Rule("GET", KEY, Act(headers={"content-encoding": "gzip"}), span=SECOND_PART)
+    only_fails(await synced(bucket, dest, gzipped), EncodedObjectError)
+
+
+@pytest.mark.row(48)
+async def test_identity_is_no_encoding(bucket: Bucket, dest: Path) -> None:
+    """A server may say so."""
+    plain = Rule("*", KEY, Act(headers={"content-encoding": "identity"}))
+    is_done(await synced(bucket, dest, plain), SMALL)
+
+
+# ETags ------------------------------------------------------------------------------------------
+
+NO_TAG = Act(headers={"etag": None})
+NO_LISTED_TAG = in_listing("<ETag>[^<]*</ETag>", "")
+
+
+@pytest.mark.row(49)
+@KINDS
+async def test_object_without_an_etag_arrives(bucket: Bucket, dest: Path, data: bytes) -> None:
+    """Nothing can be named in If-Match then."""
+    bucket.put(KEY, data)
+    run = await synced(bucket, dest, Rule("LIST", "*", NO_LISTED_TAG), Rule("*", "*", NO_TAG))
+    is_done(run, data)
+    assert not any("if-match" in request.headers for request in run.proxy.requests)
+
+
+@pytest.mark.row(50)
+async def test_weak_etag_is_not_named(bucket: Bucket, dest: Path) -> None:
+    """If-Match needs a strong one; a weak one tells two versions apart all the same."""
+    weak = in_listing("<ETag>", "<ETag>W/")
+    rules = [
+        Rule("LIST", "*", weak),
+        Rule("*", "*", Act(headers={"etag": f'W/"{bucket.put(KEY, SMALL)}"'})),
+    ]
+    run = await synced(bucket, dest, *rules)
+    is_done(run, SMALL)
+    assert not any("if-match" in request.headers for request in run.proxy.requests)
+    changed = Rule("GET", KEY, Act(headers={"etag": 'W/"other"'}))
+    run = await synced(bucket, dest.with_name("2"), changed, *rules)
+    only_fails(run, RemoteChangedError)
+
+
+@pytest.mark.row(51)
+async def test_etag_of_parts_is_a_version_like_any_other(bucket: Bucket, dest: Path) -> None:
+    """It is no MD5, and nobody takes it for one."""
+    etag = bucket.multipart(KEY, PARTS, 5 * 1024 * 1024)
+    assert etag.endswith("-2")
+    run = await synced(bucket, dest)
+    is_done(run, PARTS)
+    asked = {r.headers["if-match"] for r in run.proxy.requests if (r.verb, r.key) == ("GET", KEY)}
+    assert asked == {f'"{etag}"'}
+
+
+@pytest.mark.row(51)
+async def test_opaque_etag_is_a_version_like_any_other(bucket: Bucket, dest: Path) -> None:
+    """Of whatever it may be made."""
+    opaque = {"etag": '"it/is=what it,is"'}
+    run = await synced(
+        bucket,
+        dest,
+        Rule("LIST", "*", in_listing("<ETag>[^<]*<", "<ETag>&quot;it/is=what it,is&quot;<")),
+        Rule("*", "*", Act(headers=opaque, request={"if-match": None})),
+    )
+    is_done(run, SMALL)
+
+
+# sizes, times and what lies here already --------------------------------------------------------
+
+
+@pytest.mark.row(53)
+async def test_sizes_around_the_borders_arrive(bucket: Bucket, dest: Path) -> None:
+    """Nothing, one byte, and around the size of a part."""
+    sizes = [0, 1, PART - 1, PART, PART + 1]
+    objects = {f"1hz/{size}.parquet": PARTS[:size] for size in sizes}
+    bucket.put_many(objects)
+    run = await synced(bucket, dest, prefixes=list(objects))
+    assert run.tree == objects
+    assert run.ended_by == (None, 0)
+
+
+@pytest.mark.row(59)
+@pytest.mark.parametrize("content", [SMALL[:-1], SMALL + b"x", b""], ids=["cut", "grown", "empty"])
+async def test_file_of_another_size_is_fetched_again(
+    bucket: Bucket, dest: Path, content: bytes
+) -> None:
+    """Whatever its time."""
+    await synced(bucket, dest)
+    (dest / KEY).write_bytes(content)
+    run = await synced(bucket, dest)
+    is_done(run, SMALL)
+    assert run.report.downloaded == 1
+
+
+@pytest.mark.row(60)
+@pytest.mark.parametrize(
+    "time",
+    ["2199-01-01T00:00:00Z", "99999-01-01T00:00:00Z", "yesterday", "", "1601-01-01T00:00:00Z"],
+)
+async def test_odd_time_does_no_harm(bucket: Bucket, dest: Path, time: str) -> None:
+    """The object arrives once; a time that cannot be read decides nothing."""
+    odd = Rule("LIST", "*", in_listing("<LastModified>[^<]*<", f"<LastModified>{time}<"))
+    is_done(await synced(bucket, dest, odd), SMALL)
+    again = await synced(bucket, dest, odd)
+    is_done(again, SMALL)
+    assert (again.report.downloaded, again.report.up_to_date) == (0, 2)

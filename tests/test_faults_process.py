@@ -1,0 +1,441 @@
+"""Rows 107 to 121 of the table of faults: runs that are killed, cut off, doubled, or badly started."""
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asyncsync.disk import Folder
+from asyncsync.download import PART, SMALL
+from asyncsync.errors import LocalFileError
+from asyncsync.model import Outcome
+from tests.rigs.child import asyncsync, ended, started
+from tests.rigs.memory_store import MemoryStore
+from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, sync
+from tests.rigs.watch import Watcher, snapshot, tree, unfinished
+from tests.rigs.wrapped import injected, on_a_terminal, wrapped
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and descriptors are POSIX ones"),
+]
+
+LARGE = os.urandom(1_000_003) * 18  # its period divides no part, so no part can pass for another
+OBJECTS: Mapping[str, bytes] = {
+    **{f"1hz/{number:02}.parquet": bytes([number]) * number * 1000 for number in range(40)},
+    "fft/large.parquet": LARGE,
+    "fft/larger.parquet": LARGE + b"more",
+}
+TOTAL = sum(map(len, OBJECTS.values()))
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> Path:
+    """A destination with a file that is out of date."""
+    (tmp_path / "dest" / "1hz").mkdir(parents=True)
+    (tmp_path / "dest" / "1hz" / "01.parquet").write_bytes(b"old")
+    return tmp_path / "dest"
+
+
+def check_promises(dest: Path, objects: Mapping[str, bytes] = OBJECTS) -> None:
+    """Every path holds the object's bytes, or what it held before; nothing is beside the folder."""
+    for key, data in tree(dest).items():
+        assert data == objects[key] or (key, data) == ("1hz/01.parquet", b"old")
+    assert {path.name for path in dest.parent.iterdir()} == {dest.name}
+
+
+@contextlib.asynccontextmanager
+async def stopped_half_way(
+    s3: ScriptedS3, dest: Path, allowance: int, *arguments: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start a run whose bytes stop coming when the allowance is used up, and wait for that."""
+    s3.allowance, s3.used_up = allowance, asyncio.Event()
+    async with started(s3.environment, "--dest", str(dest), *arguments) as child:
+        over = asyncio.ensure_future(child.wait())
+        stopped = asyncio.ensure_future(s3.used_up.wait())
+        async with asyncio.timeout(20):
+            await asyncio.wait([over, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        over.cancel()
+        yield child
+    s3.allowance = None
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Look again and again until the condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+# kills ------------------------------------------------------------------------------------------
+
+
+async def killed_again_and_again(dest: Path, seed: int) -> int:
+    """Kill run after run at seeded moments until one comes to its end; return how many it took."""
+    rng = random.Random(seed)
+    kills = 0
+    async with ScriptedS3(OBJECTS) as s3:
+        while True:
+            async with stopped_half_way(s3, dest, rng.randrange(TOTAL // 2), "--quiet") as child:
+                if child.returncode is not None:
+                    assert child.returncode == 0
+                    break
+                child.kill()
+                await child.wait()
+            kills += 1
+            check_promises(dest)
+    assert tree(dest) == OBJECTS
+    assert unfinished(dest) == []
+    return kills
+
+
+@pytest.mark.row(107)
+@pytest.mark.row(115)
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_killed_runs_are_made_good_by_the_last(dest: Path, seed: int) -> None:
+    """Nothing half-done has a final name after any of them, and nothing is left over in the end."""
+    assert await killed_again_and_again(dest, seed) >= 1
+
+
+@pytest.mark.row(107)
+@pytest.mark.long
+async def test_a_hundred_killed_runs_are_made_good(tmp_path: Path) -> None:
+    """With the seeds that the failure would name."""
+    for seed in range(100, 140):
+        dest = tmp_path / str(seed) / "dest"
+        await asyncio.to_thread(dest.mkdir, parents=True)
+        await killed_again_and_again(dest, seed)
+
+
+@pytest.mark.row(107)
+@pytest.mark.parametrize("seed", range(3))
+async def test_run_that_is_killed_while_it_publishes_is_made_good(dest: Path, seed: int) -> None:
+    """The moment is that of a seeded number of published files, whatever is under way then."""
+    count = random.Random(seed).randrange(1, 38)
+    async with ScriptedS3(OBJECTS) as s3:
+        arguments = ("--quiet", "--workers", "2", "--dest", str(dest))
+        async with started(s3.environment, *arguments) as child:
+            await until(lambda: len(tree(dest)) > count or child.returncode is not None)
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+        check_promises(dest)
+        assert (await asyncsync(s3.environment, *arguments)).code == 0
+    assert tree(dest) == OBJECTS
+    assert unfinished(dest) == []
+
+
+# signals ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.row(108)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_signal_stops_the_run_within_two_seconds(dest: Path, number: signal.Signals) -> None:
+    """One line says so; nothing half-done has a final name, and the next run does the rest."""
+    async with ScriptedS3(OBJECTS) as s3:
+        async with stopped_half_way(s3, dest, TOTAL // 2, "--quiet") as child:
+            sent = time.monotonic()
+            child.send_signal(number)
+            done = await ended(child)
+            assert time.monotonic() - sent < 2
+        assert done.code == 128 + number
+        assert done.err == f"asyncsync: stopped by {number.name} (exit code {128 + number})\n"
+        check_promises(dest)
+        assert (await asyncsync(s3.environment, "--quiet", "--dest", str(dest))).code == 0
+    assert tree(dest) == OBJECTS
+    assert unfinished(dest) == []
+
+
+@pytest.mark.row(109)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_second_signal_ends_a_run_whose_disk_hangs(
+    dest: Path, number: signal.Signals
+) -> None:
+    """A thread that waits for the disk for minutes does not keep the process alive."""
+    wrapper = injected("rename,renameat,renameat2:delay_enter=100s", paths=[Path("00.parquet")])
+    async with ScriptedS3({"00.parquet": b"x"}) as s3:
+        command = asyncio.ensure_future(
+            wrapped(wrapper, s3.environment, "--quiet", "--dest", str(dest))
+        )
+        lock = dest / ".asyncsync" / "lock"
+        await until(lambda: s3.count("HEAD") and s3.count("GET") and unfinished(dest))
+        pid = int(lock.read_text().split()[1])
+        os.kill(pid, number)
+        await until(lambda: not _pending(pid, number))
+        os.kill(pid, number)
+        async with asyncio.timeout(5):
+            done = await command
+    assert done.code == 128 + number
+    assert "00.parquet" not in tree(dest)
+
+
+def _pending(pid: int, number: int) -> bool:
+    """Return whether a process has not taken a signal yet."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines())
+    return any(int(fields[name], 16) >> (number - 1) & 1 for name in ("SigPnd", "ShdPnd"))
+
+
+@pytest.mark.row(114)
+async def test_stopped_process_goes_on_where_it_was(dest: Path) -> None:
+    """All its connections have died meanwhile, as they do while a machine sleeps."""
+    async with ScriptedS3(OBJECTS) as s3:
+        async with stopped_half_way(s3, dest, TOTAL // 2, "--quiet") as child:
+            child.send_signal(signal.SIGSTOP)
+            await until(lambda: _state(child.pid) == "T")
+            s3.allowance = None
+            s3.hang_up()
+            child.send_signal(signal.SIGCONT)
+            done = await ended(child)
+    assert (done.code, done.err) == (0, "")
+    assert tree(dest) == OBJECTS
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+
+
+# streams ----------------------------------------------------------------------------------------
+
+SMALL_ONES = {key: data for key, data in OBJECTS.items() if key.startswith("1hz/")}
+
+
+@pytest.mark.row(110)
+@pytest.mark.parametrize(
+    ("arguments", "redirected", "code"),
+    [
+        (["--verbose"], ">&1 | true", 0),
+        (["--verbose"], "2>&1 >/dev/null | true", 0),
+        (["--verbose"], "> /dev/full", 0),
+        (["--verbose"], "2> /dev/full", 0),
+        (["--json"], "> /dev/full", 1),
+    ],
+)
+async def test_sync_goes_on_when_nobody_can_be_told(
+    dest: Path, arguments: list[str], redirected: str, code: int
+) -> None:
+    """Only a report for a program that cannot be written is a failure."""
+    script = f'(sleep 0; "$@" {arguments[0]} {redirected.partition("|")[0]}; echo $? >"$0")'
+    script += f"|{redirected.partition('|')[2]}" if "|" in redirected else ""
+    told = dest.parent / "dest-code"
+    async with ScriptedS3({**SMALL_ONES, "../x": b"unsafe"}) as s3:
+        await wrapped(["sh", "-c", script, str(told)], s3.environment, "--dest", str(dest))
+    assert tree(dest) == SMALL_ONES
+    assert int(told.read_text()) == code
+
+
+@pytest.mark.row(111)
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("option", ["--verbose", "--quiet"])
+async def test_closed_streams_do_not_end_up_in_files(dest: Path, closed: str, option: str) -> None:
+    """What is printed goes nowhere, and never into a file that was opened in a stream's place."""
+    objects = {**SMALL_ONES, "fft/large.parquet": LARGE[: SMALL + 1]}
+    async with ScriptedS3({**objects, "../x.parquet": b"unsafe"}) as s3:
+        wrapper = ["sh", "-c", f'"$@" {closed}', "sh"]
+        done = await wrapped(wrapper, s3.environment, option, "--dest", str(dest))
+    assert done.code == 3
+    assert tree(dest) == objects
+    assert (dest / ".asyncsync" / "lock").read_bytes().count(b"\n") == 1
+
+
+@pytest.mark.row(112)
+@pytest.mark.parametrize(
+    "environment",
+    [{"TERM": "dumb"}, {"NO_COLOR": "1"}, {"COLUMNS": "0", "LINES": "0"}],
+    ids=["dumb", "no colour", "no width"],
+)
+async def test_output_suits_poor_terminals(dest: Path, environment: dict[str, str]) -> None:
+    """A dumb one gets lines without escape codes; none gets colours."""
+    async with ScriptedS3(SMALL_ONES) as s3:
+        settings = {"TERM": "xterm", **s3.environment, **environment}
+        code, text = await on_a_terminal(settings, "--verbose", "--dest", str(dest))
+    assert code == 0
+    assert "\x1b[3" not in text
+    if "dumb" in environment.values():
+        assert text.replace("\r\n", "").isprintable()
+    assert text.count("downloaded: ") == len(SMALL_ONES)
+
+
+@pytest.mark.row(112)
+async def test_output_suits_pipes(dest: Path) -> None:
+    """No bar and no escape codes without a terminal, whatever its kind is said to be."""
+    async with ScriptedS3(SMALL_ONES) as s3:
+        settings = s3.environment | {"TERM": "xterm-256color", "COLUMNS": "0"}
+        done = await asyncsync(settings, "--verbose", "--dest", str(dest))
+    assert (done.code, done.err) == (0, "")
+    assert done.out.replace("\n", "").isprintable()
+
+
+ODD = {"é.parquet": b"1", "\u65e5\u672c/\U0001f600.parquet": b"2", "\udcff.parquet": b"3"}
+
+
+@pytest.mark.row(113)
+@pytest.mark.parametrize(
+    "environment",
+    [{"LC_ALL": "C"}, {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii"}],
+    ids=["C", "ASCII streams"],
+)
+async def test_plain_locale_stores_and_shows_every_key(
+    dest: Path, environment: dict[str, str]
+) -> None:
+    """Names on the disk are the keys' bytes; what a stream cannot hold is shown escaped."""
+    async with ScriptedS3({**ODD, "../é.parquet": b"unsafe"}) as s3:
+        arguments = ("--verbose", "--dest", str(dest))
+        done = await asyncsync(s3.environment | environment, *arguments)
+    assert done.code == 3
+    (dest / "1hz" / "01.parquet").unlink()
+    assert tree(dest) == ODD
+    assert done.out.count("downloaded: ") == len(ODD)
+    assert r"downloaded: \udcff.parquet" in done.out
+
+
+@pytest.mark.row(113)
+async def test_locale_that_cannot_hold_a_name_skips_it(dest: Path) -> None:
+    """Where the system's encoding of names is ASCII by force, no name is guessed."""
+    settings = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    async with ScriptedS3({**ODD, "x.parquet": b"x"}) as s3:
+        done = await asyncsync(s3.environment | settings, "--verbose", "--dest", str(dest))
+    assert done.code == 3
+    assert sorted(done.err.splitlines())[0].startswith(r"skipped: \u65e5\u672c/\U0001f600.parquet")
+    assert tree(dest).keys() == {"1hz/01.parquet", "x.parquet", "\udcff.parquet"}
+
+
+# several runs -----------------------------------------------------------------------------------
+
+
+@pytest.mark.row(116)
+async def test_second_run_on_a_folder_is_refused(dest: Path) -> None:
+    """It is told who is there, and does no harm to that run."""
+    async with ScriptedS3(OBJECTS) as s3, ScriptedS3(OBJECTS) as other:
+        async with stopped_half_way(s3, dest, TOTAL // 2, "--quiet") as child:
+            before = snapshot(dest)
+            second = await asyncsync(other.environment, "--quiet", "--dest", str(dest))
+            assert second.code == 6
+            assert f"process {child.pid} on " in second.err
+            assert other.requests == []
+            assert snapshot(dest) == before
+            s3.allowance = None
+            s3.hang_up()
+            assert (await ended(child)).code == 0
+    assert tree(dest) == OBJECTS
+
+
+@pytest.mark.row(117)
+@pytest.mark.parametrize("seed", range(5))
+async def test_two_runs_without_a_working_lock_do_no_harm(
+    dest: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Some file systems lock nothing: work is done twice, and every file is right."""
+    monkeypatch.setattr(fcntl, "flock", lambda *arguments: None)
+    rng = random.Random(seed)
+    offset = rng.randrange(1, 60)
+    go_on = asyncio.Event()
+    async with ScriptedS3(OBJECTS) as s3:
+
+        def at_an_offset(request: Request) -> None:
+            if request.verb == "GET" and request.number == offset:
+                go_on.set()
+
+        s3.on_object = at_an_offset
+
+        async def second() -> None:
+            with anyio.move_on_after(1):
+                await go_on.wait()
+            ran = await sync(s3, dest)
+            codes.append((ran.code, ran.seen.failures))
+
+        codes: list[tuple[int, dict[str, type[Exception]]]] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(second)
+            ran = await sync(s3, dest)
+            codes.append((ran.code, ran.seen.failures))
+        check_promises(dest)
+        assert [code for code, _ in codes] == [0, 0], codes
+        assert tree(dest) == OBJECTS
+    assert unfinished(dest) == []
+
+
+# what was left by another run -------------------------------------------------------------------
+
+TAMPERED: Mapping[str, Callable[[bytes], bytes]] = {
+    "cut": lambda data: data[: len(data) // 2],
+    "empty": lambda data: b"",
+    "flipped": lambda data: bytes([*data[:50], *(byte ^ 1 for byte in data[50:60]), *data[60:]]),
+    "of a newer version": lambda data: b'{"version": 999}\n' + data,
+    "no text": lambda data: b"\xff\x00" * 50,
+    "longer": lambda data: data * 2,
+}
+
+
+async def tampered(dest: Path, kind: str, tamper: Callable[[Path], bool]) -> None:
+    """Kill a run, change what it left, and check that the next run does not mind."""
+    async with ScriptedS3(OBJECTS) as s3:
+        async with stopped_half_way(s3, dest, TOTAL - len(LARGE) // 2, "--quiet") as child:
+            child.kill()
+            await child.wait()
+        for path in unfinished(dest):
+            if tamper(path):
+                await asyncio.to_thread(_rewrite, path, TAMPERED[kind])
+        done = await asyncsync(s3.environment, "--quiet", "--dest", str(dest))
+    assert (done.code, done.err) == (0, "")
+    assert tree(dest) == OBJECTS
+    assert unfinished(dest) == []
+
+
+def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(change(path.read_bytes()))
+
+
+@pytest.mark.row(118)
+@pytest.mark.parametrize("kind", TAMPERED)
+async def test_spoilt_journal_is_not_believed(dest: Path, kind: str) -> None:
+    """What it told of is fetched again."""
+    await tampered(dest, kind, lambda path: path.name.endswith(".journal"))
+
+
+@pytest.mark.row(119)
+@pytest.mark.parametrize("kind", TAMPERED)
+async def test_changed_part_is_fetched_again(dest: Path, kind: str) -> None:
+    """Whatever the journal says of it."""
+    await tampered(dest, kind, lambda path: not path.name.endswith(".journal"))
+
+
+# bugs -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.row(121)
+@pytest.mark.parametrize("moment", ["started", "ended", "compared", "listed"])
+async def test_bug_ends_the_run(dest: Path, moment: str) -> None:
+    """The exception comes out as it is; all others are cancelled, and none is heard of later."""
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: unheard.append(context))
+
+    class Buggy(Watcher):
+        def _fail(self, *arguments: object) -> None:
+            raise ZeroDivisionError
+
+    setattr(Buggy, moment, Buggy._fail)
+    before = len(asyncio.all_tasks())
+    async with ScriptedS3(OBJECTS) as s3:
+        with pytest.raises(ZeroDivisionError):
+            await sync(s3, dest, seen=Buggy())
+    gc.collect()
+    await anyio.lowlevel.checkpoint()
+    assert len(asyncio.all_tasks()) == before
+    assert unheard == []
+    check_promises(dest)
+    with Folder(dest).writing():  # so its lock was given back
+        pass
