@@ -12,6 +12,7 @@
 """
 
 import re
+import time
 from collections.abc import Sequence
 from fnmatch import translate
 
@@ -23,6 +24,8 @@ from asyncsync.model import Compared, Failed, Reason, RemoteObject, Transfer, Up
 
 _GRAINS = (10_000_000, 1_000_000_000, 2_000_000_000)
 """Nanoseconds to which exFAT, HFS+ and FAT round a time down."""
+_DAY = 86_400_000_000_000
+"""Nanoseconds by which clocks may differ."""
 
 
 class Selection:
@@ -76,6 +79,8 @@ def why(remote: RemoteObject, file: LocalFile | None) -> Reason | None:
         return Reason.MISSING
     if file.size != remote.size:
         return Reason.SIZE_DIFFERS
+    if remote.modified_ns > time.time_ns() + _DAY:
+        return None  # a time that has not come yet says nothing, and no file could be given it
     if remote.modified_ns > file.modified_ns and not _same_time(remote, file):
         return Reason.NEWER
     return None

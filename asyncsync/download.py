@@ -6,6 +6,7 @@
 
 What fails for a passing reason is tried again, a part from where it broke off. Every request names
 the listed version; when the bucket holds another one by now, the transfer starts again with that.
+An object whose version has no name comes in one piece or not at all.
 """
 
 import time
@@ -50,24 +51,21 @@ class Downloader:
         """
         started = time.monotonic()
         tries = self._pace.tries(transfer.remote.key)
-        for starts_left in reversed(range(STARTS)):
+        for _ in range(STARTS - 1):
             try:
-                kept = await self._attempt(transfer, tries)
-                return Downloaded(transfer, tries.most, time.monotonic() - started, kept)
+                return await self._start(transfer, tries, started)
             except (IntegrityError, RemoteChangedError):
-                if not starts_left:
-                    raise
-                transfer = replace(
-                    transfer, remote=await self._listed_again(transfer.remote, tries)
-                )
-        raise AssertionError("the last start returns or raises")
+                remote = await self._listed_again(transfer.remote, tries)
+                transfer = replace(transfer, remote=remote)
+        return await self._start(transfer, tries, started)
 
-    async def _attempt(self, transfer: Transfer, tries: Tries) -> int:
-        """Return how many bytes an earlier run had brought."""
+    async def _start(self, transfer: Transfer, tries: Tries, started: float) -> Downloaded:
+        kept = 0
         if transfer.remote.size <= SMALL:
             await self._fetch_small(transfer, tries)
-            return 0
-        return await self._fetch_large(transfer, tries)
+        else:
+            kept = await self._fetch_large(transfer, tries)
+        return Downloaded(transfer, tries.most, time.monotonic() - started, kept)
 
     async def _listed_again(self, remote: RemoteObject, tries: Tries) -> RemoteObject:
         page = await tries.run(partial(self._store.list_page, remote.key))
@@ -98,6 +96,7 @@ class Downloader:
     # large --------------------------------------------------------------------------------------
 
     async def _fetch_large(self, transfer: Transfer, tries: Tries) -> int:
+        """Fetch the parts that are not here yet; return how many bytes were."""
         remote = transfer.remote
         arrived = 0
 
@@ -112,7 +111,8 @@ class Downloader:
                     await self._fetch_part(remote, span, part, count, tries)
 
         async with self._pace.large, self._folder.part_file(transfer) as part:
-            waiting = (span for span in spans(remote.size) if span not in part.whole)
+            todo = spans(remote.size) if remote.is_pinned else iter([range(remote.size)])
+            waiting = (span for span in todo if span not in part.whole)
             many = min(-(-remote.size // PART), self._pace.most)
             calls: list[Callable[[], Coroutine[object, object, None]]] = [fetch_parts] * many
             if self._with_head:
@@ -140,6 +140,9 @@ class Downloader:
 
         async def fetch_rest() -> None:
             nonlocal position, crc
+            if not remote.is_pinned:  # what came before may be of another version
+                count(span.start - position)
+                position, crc = span.start, 0
             rest = range(position, span.stop)
             async with self._store.get(remote, rest) as body, part.at(position) as write:
                 validate.agree(remote, body.head, "GET")

@@ -23,6 +23,11 @@ class RemoteObject:
     """LastModified in nanoseconds since the epoch; 0 where it cannot be read."""
 
     @property
+    def is_pinned(self) -> bool:
+        """Whether the tag names one version for certain, so that its parts belong together."""
+        return bool(self.etag) and not self.etag.startswith("W/")
+
+    @property
     def prefix(self) -> str:
         """The top-level prefix: `1hz/` for `1hz/2026/a.parquet`, empty for one in the root."""
         top, slash, _ = self.key.partition("/")

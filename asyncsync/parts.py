@@ -142,7 +142,7 @@ async def open_part_file(folder: Path, run: str, remote: RemoteObject) -> PartFi
     name = _name(remote)
     part = PartFile(folder / f"{name}.{run}", remote)
     old = await to_thread.run_sync(lambda: [*folder.glob(f"{name}.*{JOURNAL}")])
-    for journal in old if remote.etag else []:
+    for journal in old if remote.is_pinned else []:
         try:
             await part.take_over(journal.with_name(journal.name.removesuffix(JOURNAL)))
         except (OSError, ValueError) as error:

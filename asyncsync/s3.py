@@ -19,7 +19,7 @@ import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
-from asyncsync.errors import AsyncSyncError, ProtocolError
+from asyncsync.errors import AsyncSyncError, ProtocolError, TransientError
 from asyncsync.http import HttpClient, Response
 from asyncsync.keys import shown
 from asyncsync.model import Credentials, Head, Page, RemoteObject
@@ -133,11 +133,10 @@ class S3Store:
         """Return the length that the first byte's range shows: R2 may leave it out of HEAD."""
         headers = {**await self._signed("GET", path), "Range": "bytes=0-0"}
         async with self._http.request("GET", path, headers) as response:
-            shown_range = response.headers.get("content-range", "")
-            if shown_range == "bytes */0":  # an empty object has no first byte
-                return "0"
+            if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                return "0"  # only an empty object has no first byte
             if response.status == HTTPStatus.PARTIAL_CONTENT:
-                return shown_range.rpartition("/")[2]
+                return response.headers.get("content-range", "").rpartition("/")[2]
             raise await _refused(response, key)
 
     @asynccontextmanager
@@ -147,7 +146,7 @@ class S3Store:
         """Fetch the listed version of an object, as `Store` says."""
         path = path_of(self._bucket, remote.key)
         headers = await self._signed("GET", path)
-        if remote.etag and not remote.etag.startswith("W/"):
+        if remote.is_pinned:
             headers["If-Match"] = f'"{remote.etag}"'
         partial = span is not None and len(span) != remote.size
         if span is not None and partial:
@@ -205,7 +204,11 @@ def _head(response: Response, size: str) -> Head:
 
 
 async def _refused(response: Response, key: str | None) -> AsyncSyncError:
-    return refusal(response.status, response.headers, await response.read(ERROR_LIMIT), key)
+    try:
+        body = await response.read(ERROR_LIMIT)
+    except TransientError:
+        body = b""  # cut or without an end: the status has to do
+    return refusal(response.status, response.headers, body, key)
 
 
 class _EmptyPage:

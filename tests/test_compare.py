@@ -1,6 +1,7 @@
 """The truth table of the comparison, row by row, and which keys count."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,9 @@ def test_selection(
     """A key counts that matches a glob of `include` and none of `exclude`; markers never do."""
     selection = Selection(include, exclude)
     assert [key for key in counts + others if selection(key)] == counts
+
+
+def test_time_that_has_not_come_yet_decides_nothing() -> None:
+    """No file system could give it to the file, so it would be fetched on every run."""
+    future = RemoteObject("a", 1, "etag", time.time_ns() + 10 * 86_400 * 10**9)
+    assert why(future, LocalFile(1, 1)) is None

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import anyio
 import pytest
 
 from asyncsync.disk import Folder
-from asyncsync.download import PART, SMALL, STARTS, Downloader
+from asyncsync.download import SMALL, STARTS, Downloader
 from asyncsync.errors import (
     AccessDeniedError,
     AuthError,
@@ -31,6 +32,7 @@ from asyncsync.errors import (
 from asyncsync.keys import local_path
 from asyncsync.model import Downloaded, Head, Reason, Transfer
 from asyncsync.pace import Pace
+from asyncsync.parts import PART
 from tests.rigs.memory_store import Act, MemoryStore
 from tests.rigs.watch import Watcher, quick_pace, tree, unfinished
 
@@ -54,9 +56,12 @@ class Rig:
         self.folder = Folder(dest)
         self.with_head = with_head
 
-    async def download(self, key: str = KEY) -> Downloaded:
-        """Download the object as it is listed now."""
-        transfer = Transfer(self.store.remote(key), local_path(key), Reason.MISSING)
+    async def download(self, key: str = KEY, *, etag: str | None = None) -> Downloaded:
+        """Download the object as it is listed now, or as if it were listed with another tag."""
+        remote = self.store.remote(key)
+        if etag is not None:
+            remote = replace(remote, etag=etag)
+        transfer = Transfer(remote, local_path(key), Reason.MISSING)
         downloader = Downloader(
             self.store, self.folder, self.pace, self.watcher, with_head=self.with_head
         )
@@ -485,3 +490,13 @@ async def test_cancelled_transfer_leaves_nothing_behind(dest: Path, data: bytes)
         group.cancel_scope.cancel()
     assert tree(dest) == {}
     rig.is_tidy()
+
+
+async def test_object_without_a_version_comes_in_one_piece(dest: Path) -> None:
+    """After a break all of it is fetched again: what came before may be of another version."""
+    rig = Rig(dest, LARGE)
+    rig.store.on("get", KEY, CUT, Act(before=lambda: rig.store.put(KEY, OTHER)))
+    await rig.download(etag="")
+    assert rig.store.spans(KEY) == [range(len(LARGE))] * 2
+    assert tree(dest) == {KEY: OTHER}
+    assert sum(rig.watcher.bytes[KEY]) == len(LARGE)

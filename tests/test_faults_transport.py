@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from asyncsync.errors import (
@@ -310,7 +312,12 @@ async def test_next_run_goes_on_where_the_network_went_away(bucket: Bucket, dest
     """The parts that were whole are kept, and not asked for again."""
     bucket.put(KEY, PARTS)
     gone = Rule("GET", KEY, Act(stop=0, ending="reset"), span=f"bytes={PART}-*")
-    run = await synced(bucket, dest, gone, attempts=2)
+
+    async def until_the_first_part_has_come(run: Run) -> None:
+        while sum(run.watcher.bytes[KEY]) < PART:
+            await anyio.lowlevel.checkpoint()
+
+    run = await synced(bucket, dest, gone, paused=until_the_first_part_has_come)
     assert run.failures == {KEY: RetriesExhaustedError}
     assert run.tree == {}
     assert unfinished(dest)

@@ -287,7 +287,7 @@ async def test_redirect_is_not_followed(stage: Stage, status: str) -> None:
         (error("InvalidRequest", "400 Bad Request"), TransferError),
         (error("SlowDown", "503 Busy"), ThrottledError),
         (error("InternalError", "500 Oops"), ServerError),
-        (response(bytes(200_000), status="400 Bad Request"), ProtocolError),
+        (response(bytes(200_000), status="400 Bad Request"), TransferError),
     ],
 )
 async def test_bad_answer_to_a_get_says_what_it_means(
