@@ -17,7 +17,7 @@ demo: $(INSTALLED) ## sync a sample dataset from a local S3 server
 	$(PY) -m asyncsync demo
 
 test: $(INSTALLED) ## run the tests, less those that take minutes
-	$(PY) -m pytest -m "not long"
+	$(PY) -m pytest -n auto --dist loadfile -m "not long"
 
 test-long: $(INSTALLED) ## run the tests that take minutes
 	$(PY) -m pytest -m long

@@ -68,6 +68,7 @@ GLOB may be repeated; in a variable, globs are parted by spaces. `*` matches `/`
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say and return the exit code."""
+    _open_streams()
     arguments = _parser().parse_intermixed_args(argv)
     command, *prefixes = arguments.words or ["sync"]
     if command not in {*COMMANDS, "demo"}:
@@ -85,6 +86,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     run = partial(_run, command, prefixes, found, options, arguments)
     return anyio.run(run, backend_options={"use_uvloop": api.HAS_UVLOOP})
+
+
+def _open_streams() -> None:
+    """Open what the caller has closed, or a file would get a standard stream's number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            setattr(sys, name, os.fdopen(number, "r+", closefd=False))
 
 
 async def _run(

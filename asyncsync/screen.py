@@ -8,6 +8,7 @@ from typing import TextIO
 
 from asyncsync import report
 from asyncsync.disk import Folder
+from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome
@@ -106,7 +107,9 @@ class JsonLines(SilentObserver):
     def closing(self, exit_code: int, error: str) -> int:
         """Write the summary; a run whose report could not be written has not gone well."""
         self._write(report.summary_json(self._figures, self._command, exit_code, error))
-        return exit_code or int(not self._is_whole)
+        if not self._is_whole and exit_code in {0, SkippedError.exit_code}:
+            return 1
+        return exit_code
 
     def _write(self, value: report.Json) -> None:
         self._is_whole &= printed(json.dumps(value), sys.stdout)
