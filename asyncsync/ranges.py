@@ -132,7 +132,7 @@ class Ranges:
 
     def _check_order(self, last: str, objects: Sequence[RemoteObject]) -> None:
         keys = [last, *(remote.key for remote in objects)]
-        if all(one < other for one, other in pairwise(keys)):
+        if all(one < other for one, other in pairwise(keys)) and _is_text(keys):
             return
         if self._is_cut:
             raise _OutOfOrderError
@@ -151,6 +151,15 @@ class Ranges:
         handled = set(self._handled)
         async for page in self._paging.pages(self._prefix):
             await self._handle([r for r in page.objects if hash(r.key) not in handled])
+
+
+def _is_text(keys: Sequence[str]) -> bool:
+    """Return whether the order of the keys is that of their bytes, and a cut can be asked for."""
+    try:
+        "".join(keys).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def cuts(first: str, last: str, until: str, most: int) -> list[str]:

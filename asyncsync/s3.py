@@ -8,9 +8,11 @@ answer means that is not the one that was asked for.
 """
 
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +32,9 @@ from asyncsync.sigv4 import Signer, path_of
 
 PAGE_LIMIT = 64 * 1024 * 1024
 ERROR_LIMIT = 64 * 1024
+
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+"""Bytes of a key that are no UTF-8, as Python holds them in text."""
 
 
 @asynccontextmanager
@@ -92,8 +97,9 @@ class S3Store:
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
     ) -> Page:
         """Return one page of a listing, as `Store` says."""
+        sent = _NO_TEXT.split(prefix, maxsplit=1)[0]
         wanted = {
-            "Prefix": prefix.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
+            "Prefix": sent,
             "Delimiter": delimiter,
             "StartAfter": start_after,
             "ContinuationToken": token,
@@ -103,7 +109,14 @@ class S3Store:
             EncodingType="url",
             **{name: value for name, value in wanted.items() if value},
         )
-        return self._page.get()
+        page = self._page.get()
+        if sent != prefix:  # the client sends text only, so what it cannot ask for is left out here
+            page = replace(
+                page,
+                objects=[found for found in page.objects if found.key.startswith(prefix)],
+                prefixes=[found for found in page.prefixes if found.startswith(prefix)],
+            )
+        return page
 
     async def _send_listing(self, request: Any, **_: object) -> "_EmptyPage":
         """Send a request of the client's through our transport, and read the answer here.

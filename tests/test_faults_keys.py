@@ -272,3 +272,26 @@ async def test_our_own_names_are_refused(dest: Path) -> None:
     """A key cannot take the lock's place, or that of an unfinished file."""
     await refused(dest, ".asyncsync", ".asyncsync/lock", ".asyncsync/parts/x", ".AsyncSync/x")
     assert (dest / ".asyncsync/lock").read_bytes() != b"evil"
+
+
+@pytest.mark.row(88)
+async def test_folder_whose_name_is_no_text_arrives(tmp_path: Path) -> None:
+    """Its prefix is discovered, and listed by its bytes."""
+    objects = {"a\udc80/b": b"1", "a\udc80/c": b"2", "\udcff/x": b"3"}
+    async with ScriptedS3(objects) as s3:
+        ran = await sync(s3, tmp_path / "dest")
+    assert (ran.code, ran.error) == (0, None)
+    assert tree(tmp_path / "dest") == objects
+
+
+@pytest.mark.row(88)
+@pytest.mark.parametrize("page_size", [1, 2, 3])
+async def test_long_folder_with_names_that_are_no_text_arrives(
+    tmp_path: Path, page_size: int
+) -> None:
+    """Also where it is cut into ranges."""
+    objects = {f"a/\udc80{n:02}/{m}\udcff": b"x" for n in range(20) for m in range(5)}
+    async with ScriptedS3(objects, page_size=page_size) as s3:
+        ran = await sync(s3, tmp_path / "dest", "a/")
+    assert (ran.code, ran.error) == (0, None)
+    assert tree(tmp_path / "dest") == objects
