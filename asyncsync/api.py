@@ -11,6 +11,7 @@ import asyncio
 import importlib.util
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -125,6 +126,9 @@ def run(**given: Unpack[Given]) -> Report:
     with start_blocking_portal(backend_options={"use_uvloop": HAS_UVLOOP}) as portal:
         future = portal.start_task_soon(partial(sync, **given))
         try:
+            # An interrupt that comes just as the wait begins is seen only when it ends.
+            while not wait([future], timeout=0.5).done:
+                pass
             return future.result()
         except BaseException:
             future.cancel()  # an interrupt reaches this thread, but the work is done in another
