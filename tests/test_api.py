@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -189,7 +189,17 @@ def test_run_raises_what_sync_does(store: MemoryStore, tmp_path: Path) -> None:
         asyncsync.run(dest=tmp_path)
 
 
-def test_interrupted_run_stops_in_good_order(store: MemoryStore, tmp_path: Path) -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """The handler of a script, which an event loop of an earlier test may have replaced."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupted_run_stops_in_good_order(
+    store: MemoryStore, tmp_path: Path, interruptible: None
+) -> None:
     """Ctrl-C reaches the thread that waits; the work in the other one is cancelled."""
     main_thread = threading.get_ident()
 
