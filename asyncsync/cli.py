@@ -22,14 +22,15 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio import CancelScope
 
-from asyncsync import __version__, api, pipeline, settings
+from asyncsync import api, pipeline, settings
+from asyncsync.arguments import given_options, parser
 from asyncsync.concurrently import task_group
 from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError, ConfigError
 from asyncsync.interfaces import Observers
 from asyncsync.report import Report, printed
 from asyncsync.screen import JsonLines, Log, Text
-from asyncsync.settings import Options, Settings, parse_option
+from asyncsync.settings import Options, Settings
 
 if TYPE_CHECKING:
     from asyncsync.progress import Bars, Lines
@@ -42,39 +43,16 @@ COMMANDS: dict[str, api.Command] = {
 
 _HANGUP = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set[signal.Signals]()
 
-_HELP = """\
-commands:
-  sync      list, compare, download, validate, report (the default)
-  plan      the same without a download: what, how much, does it fit
-  verify    HEAD what is on disk: present, size, version; changes nothing
-  demo      a throw-away S3 server, a sample data set, a real sync
-
-exit codes:
-  0  everything selected is present and validated
-  1  some objects failed; all others were done
-  2  usage or configuration
-  3  keys were skipped (unsafe, colliding, gone); all others were done
-  4  the remote side ended the run: credentials, bucket, listing, TLS, network
-  5  the local side ended the run: disk full, not writable
-  6  another run holds the destination
-  130, 143  interrupted, terminated
-
-The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL and
-R2_BUCKET, in the environment or in the env file. The options up to --attempts, but for --env-file,
-can be set there as well: ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An option that takes a
-GLOB may be repeated; in a variable, globs are parted by spaces. `*` matches `/` as well.
-"""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say and return the exit code."""
     _open_streams()
-    arguments = _parser().parse_intermixed_args(argv)
+    arguments = parser().parse_intermixed_args(argv)
     command, *prefixes = arguments.words or ["sync"]
     if command not in {*COMMANDS, "demo"}:
         command, prefixes = "sync", arguments.words
     try:
-        given = _given(arguments)
+        given = given_options(arguments)
         if command == "demo":
             from asyncsync.demo import demo  # needs the extra of that name
 
@@ -172,21 +150,6 @@ def _progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | L
     return Bars(sys.stderr) if sys.stderr.isatty() and not dumb else Lines(sys.stderr)
 
 
-def _given(arguments: argparse.Namespace) -> dict[str, object]:
-    """Return the options that were given as arguments, by field name; None for the others."""
-    given: dict[str, object] = {
-        "include": tuple(arguments.include) if arguments.include else None,
-        "exclude": tuple(arguments.exclude) if arguments.exclude else None,
-    }
-    for name in ("dest", "workers", "max_workers", "validate", "attempts"):
-        text = getattr(arguments, name)
-        try:
-            given[name] = None if text is None else parse_option(name, text)
-        except ValueError as error:
-            raise ConfigError(f"--{name.replace('_', '-')}: {error}") from None
-    return given
-
-
 def _log(arguments: argparse.Namespace) -> None:
     """Write the log to the file that was asked for; retries and pauses are told there."""
     if not arguments.log_file:
@@ -199,32 +162,3 @@ def _log(arguments: argparse.Namespace) -> None:
     logger = logging.getLogger("asyncsync")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="asyncsync",
-        usage="asyncsync [sync|plan|verify|demo] [PREFIX ...] [options]",
-        description="Bring a local folder in step with an R2 (S3-compatible) bucket.",
-        epilog=_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("words", nargs="*", metavar="PREFIX", help="key prefixes; without one, the whole bucket")
-    add("--dest", metavar="DIR", help="the local folder (default: downloads)")
-    add("--env-file", metavar="FILE", type=Path, help="where settings are (default: ./.env)")
-    add("--include", metavar="GLOB", action="append", help="keys that count (default: *.parquet)")
-    add("--exclude", metavar="GLOB", action="append", help="keys that do not count")
-    add("--workers", metavar="N", help="requests for objects in flight, or auto (default)")
-    add("--max-workers", metavar="N", help="the most that auto may find (default: 256)")
-    add("--validate", metavar="HOW", help="head (default): HEAD beside GET; response: GET alone")
-    add("--attempts", metavar="N", help="tries of a request before its object fails (default: 8)")
-    add("--json", action="store_true", help="one JSON object a line on standard output")
-    add("--quiet", action="store_true", help="print failures only")
-    add("--verbose", action="store_true", help="name every object")
-    add("--no-progress", action="store_true", help="no bars and no progress lines")
-    add("--log-file", metavar="FILE", help="append a log of retries and outcomes to FILE")
-    add("--keep", action="store_true", help="demo: keep the server until Ctrl-C")
-    add("--version", action="version", version=f"asyncsync {__version__}")
-    return parser

@@ -16,7 +16,7 @@ import pytest
 
 from asyncsync import __version__, report
 from asyncsync.api import Given
-from asyncsync.cli import _parser
+from asyncsync.arguments import parser
 from asyncsync.errors import UnsafeKeyError
 from asyncsync.keys import local_path
 from asyncsync.model import Downloaded, Failed, Reason, RemoteObject, Transfer
@@ -64,12 +64,12 @@ def dotenv(bucket: Bucket, tmp_path: Path) -> Bucket:
 # options and settings
 
 
-def test_options_table_is_the_parser() -> None:
+def test_options_table_is_theparser() -> None:
     """Every option is in the README's table with its placeholder, and no other."""
     told = [row[0] for row in rows(README, "## Options")]
     known = [
         f"{action.option_strings[-1]} {action.metavar or ''}".strip()
-        for action in _parser()._actions
+        for action in parser()._actions
         if action.option_strings
     ]
     assert sorted(told) == sorted(known)
@@ -119,7 +119,7 @@ def test_keyword_arguments_are_the_api() -> None:
 
 def test_exit_codes_are_those_of_the_help() -> None:
     """The README's table and `--help` say the same."""
-    epilog = _parser().epilog or ""
+    epilog = parser().epilog or ""
     told = [(code, meaning) for code, meaning, *_ in rows(README, "## Cron")]
     assert told == re.findall(r"^  (\d[\d, ]*?)  (\S.*)$", epilog, re.MULTILINE)
 
@@ -130,7 +130,7 @@ def test_shown_command_line_is_understood(line: str) -> None:
     words = shlex.split(line, comments=True)
     for place, word in enumerate(words):
         if word.endswith("bin/asyncsync"):
-            _parser().parse_intermixed_args(words[place + 1 :])
+            parser().parse_intermixed_args(words[place + 1 :])
 
 
 def test_command_lines_are_shown() -> None:

@@ -1,0 +1,80 @@
+"""What may stand on the command line, and the help about it."""
+
+import argparse
+from pathlib import Path
+
+from asyncsync import __version__
+from asyncsync.errors import ConfigError
+from asyncsync.settings import parse_option
+
+_HELP = """\
+commands:
+  sync      list, compare, download, validate, report (the default)
+  plan      the same without a download: what, how much, does it fit
+  verify    HEAD what is on disk: present, size, version; changes nothing
+  demo      a throw-away S3 server, a sample data set, a real sync
+
+exit codes:
+  0  everything selected is present and validated
+  1  some objects failed; all others were done
+  2  usage or configuration
+  3  keys were skipped (unsafe, colliding, gone); all others were done
+  4  the remote side ended the run: credentials, bucket, listing, TLS, network
+  5  the local side ended the run: disk full, not writable
+  6  another run holds the destination
+  130, 143  interrupted, terminated
+
+The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL and
+R2_BUCKET, in the environment or in the env file. The options up to --attempts, but for --env-file,
+can be set there as well: ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An option that takes a
+GLOB may be repeated; in a variable, globs are parted by spaces. `*` matches `/` as well.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what takes a command line apart."""
+    made = argparse.ArgumentParser(
+        prog="asyncsync",
+        usage="asyncsync [sync|plan|verify|demo] [PREFIX ...] [options]",
+        description="Bring a local folder in step with an R2 (S3-compatible) bucket.",
+        epilog=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("words", nargs="*", metavar="PREFIX", help="key prefixes; without one, the whole bucket")
+    add("--dest", metavar="DIR", help="the local folder (default: downloads)")
+    add("--env-file", metavar="FILE", type=Path, help="where settings are (default: ./.env)")
+    add("--include", metavar="GLOB", action="append", help="keys that count (default: *.parquet)")
+    add("--exclude", metavar="GLOB", action="append", help="keys that do not count")
+    add("--workers", metavar="N", help="requests for objects in flight, or auto (default)")
+    add("--max-workers", metavar="N", help="the most that auto may find (default: 256)")
+    add("--validate", metavar="HOW", help="head (default): HEAD beside GET; response: GET alone")
+    add("--attempts", metavar="N", help="tries of a request before its object fails (default: 8)")
+    add("--json", action="store_true", help="one JSON object a line on standard output")
+    add("--quiet", action="store_true", help="print failures only")
+    add("--verbose", action="store_true", help="name every object")
+    add("--no-progress", action="store_true", help="no bars and no progress lines")
+    add("--log-file", metavar="FILE", help="append a log of retries and outcomes to FILE")
+    add("--keep", action="store_true", help="demo: keep the server until Ctrl-C")
+    add("--version", action="version", version=f"asyncsync {__version__}")
+    return made
+
+
+def given_options(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the options that were given as arguments, by field name; None for the others.
+
+    Raises:
+        ConfigError: the text of an argument is no value of its option.
+    """
+    given: dict[str, object] = {
+        "include": tuple(arguments.include) if arguments.include else None,
+        "exclude": tuple(arguments.exclude) if arguments.exclude else None,
+    }
+    for name in ("dest", "workers", "max_workers", "validate", "attempts"):
+        text = getattr(arguments, name)
+        try:
+            given[name] = None if text is None else parse_option(name, text)
+        except ValueError as error:
+            raise ConfigError(f"--{name.replace('_', '-')}: {error}") from None
+    return given
