@@ -1,29 +1,21 @@
 """Which rows of the table of faults have which tests: `python -m tests.rows`.
 
 A test says so itself with `@pytest.mark.row(n, ...)`. Those that test one module and meet a fault
-of the table on the way are named here.
+of the table on the way are named here. `python -m tests.rows --write` puts the names into the last
+column of the table in docs/reliability.md, where the faults are described.
 """
 
-import importlib
+import ast
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-
-import pytest
+from pathlib import Path
 
 ROWS = range(1, 128)
 
-SECTIONS = {
-    1: "A. Transport",
-    19: "B. HTTP and S3 answers",
-    42: "C. Object state",
-    61: "D. Listing",
-    76: "E. Keys",
-    91: "F. Local file system",
-    107: "G. Process, terminal, concurrency",
-    122: "H. Configuration",
-}
-"""By their first rows."""
+TESTS = Path(__file__).parent
+DOCUMENT = TESTS.parent / "docs" / "reliability.md"
 
 ELSEWHERE: Mapping[str, Mapping[str, Sequence[int]]] = {
     "test_http": {
@@ -85,45 +77,66 @@ ELSEWHERE: Mapping[str, Mapping[str, Sequence[int]]] = {
 """By module and test."""
 
 
-def misnamed() -> Iterator[str]:
-    """Yield the tests that are named here and do not exist."""
-    for module, tests in ELSEWHERE.items():
-        found = importlib.import_module(f"tests.{module}")
-        yield from (f"{module}::{test}" for test in tests if not hasattr(found, test))
-
-
-class _Collected:
-    """A plugin of pytest that takes note of the markers; a parametrized test counts once."""
-
-    def __init__(self) -> None:
-        self.tests: defaultdict[int, dict[str, None]] = defaultdict(dict)
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Read the markers of all tests."""
-        for item in session.items:
-            name = item.nodeid.partition("[")[0].removeprefix("tests/")
-            for marker in item.iter_markers("row"):
-                for row in marker.args:
-                    self.tests[row][name] = None
-
-
-def main() -> int:
-    """Print the rows with their tests, and those that have none."""
-    collected = _Collected()
-    code = pytest.main(["--collect-only", "-qq", "--no-summary", "tests"], [collected])
-    if code != pytest.ExitCode.OK:
-        return int(code)
-    for module, tests in ELSEWHERE.items():
-        for test, rows in tests.items():
+def tests_of_rows() -> dict[int, list[str]]:
+    """Return the names of each row's tests, read from the source of all tests."""
+    found = defaultdict(list)
+    for module in sorted(TESTS.glob("test_*.py")):
+        for test, rows in _marked(module):
             for row in rows:
-                collected.tests[row][f"{module}.py::{test}"] = None
-    print("\n| row | tests |\n|---|---|")
-    for row in ROWS:
-        if row in SECTIONS:
-            print(f"| | **{SECTIONS[row]}** |")
-        print(f"| {row} | {'<br>'.join(collected.tests[row]) or 'none'} |")
-    return 0
+                found[row].append(f"{module.stem}::{test}")
+    for name, tests in ELSEWHERE.items():
+        for test, numbers in tests.items():
+            for row in numbers:
+                found[row].append(f"{name}::{test}")
+    return {row: list(dict.fromkeys(found[row])) for row in ROWS}
+
+
+def misnamed() -> list[str]:
+    """Return the tests that are named here and do not exist."""
+    named = {module: {test for test, _ in _marked(TESTS / f"{module}.py")} for module in ELSEWHERE}
+    return [f"{m}::{t}" for m, tests in ELSEWHERE.items() for t in tests if t not in named[m]]
+
+
+def _marked(module: Path) -> Iterator[tuple[str, list[int]]]:
+    """Yield the tests of a module, and the rows that their decorators name."""
+    for test in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if not isinstance(test, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        marks = (mark for decorator in test.decorator_list for mark in ast.walk(decorator))
+        yield (
+            test.name,
+            [
+                int(ast.literal_eval(argument))
+                for mark in marks
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.row"
+                for argument in mark.args
+            ],
+        )
+
+
+def written(document: str) -> str:
+    """Return the document with the names of the tests in the last column of the table of faults.
+
+    A row without a test keeps what stands there, which is why it has none.
+    """
+    tests = tests_of_rows()
+
+    def with_names(line: re.Match[str]) -> str:
+        names = "<br>".join(f"`{name}`" for name in tests[int(line["row"])])
+        return f"{line['start']} {names or line['last']} |"
+
+    line = r"^(?P<start>\| (?P<row>\d+) \|[^|]*\|[^|]*\|) (?P<last>[^|]*) \|$"
+    return re.sub(line, with_names, document, flags=re.MULTILINE)
+
+
+def main() -> None:
+    """Print the rows with their tests, or put these into the document."""
+    if "--write" in sys.argv:
+        DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+        return
+    for row, names in tests_of_rows().items():
+        print(f"{row:3}  {', '.join(names) or 'none'}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -22,11 +22,13 @@ from asyncsync.keys import local_path
 from asyncsync.model import Downloaded, Failed, Reason, RemoteObject, Transfer
 from asyncsync.report import Report, Tally
 from asyncsync.settings import _VARIABLES, Options, load
+from tests import rows as fault_rows
 from tests.rigs.bucket import Bucket
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+RELIABILITY = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
 ENV_EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
@@ -217,6 +219,23 @@ def test_architecture_names_every_module() -> None:
     """And no module that is not there."""
     named = set(re.findall(r"`(\w+\.py)`", ARCHITECTURE))
     assert named == {module.name for module in (ROOT / "asyncsync").glob("*.py")}
+
+
+def test_table_of_faults_has_every_row() -> None:
+    """Once, and in order."""
+    numbers = [cells[0] for cells in rows(RELIABILITY, "## Faults") if cells[0]]
+    assert numbers == [str(row) for row in fault_rows.ROWS]
+
+
+def test_table_of_faults_names_tests_that_exist() -> None:
+    """Each makes the fault of its row, as its mark says; so do those of the security posture."""
+    tests = fault_rows.tests_of_rows()
+    for number, _, _, names in rows(RELIABILITY, "## Faults"):
+        for name in re.findall(r"test_\w+::test_\w+", names):
+            assert name in tests[int(number)], "python -m tests.rows --write"
+    for module, test in re.findall(r"`(test_\w+)::(test_\w+)`", RELIABILITY):
+        source = (ROOT / "tests" / f"{module}.py").read_text(encoding="utf-8")
+        assert f"def {test}(" in source, f"{module}::{test}"
 
 
 def test_picture_shows_what_the_program_draws() -> None:

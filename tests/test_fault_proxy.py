@@ -231,4 +231,4 @@ async def test_it_speaks_tls(rig: Rig, bucket: Bucket) -> None:
 
 def test_rows_name_tests_that_exist() -> None:
     """The table of rows does not promise what has been renamed."""
-    assert list(misnamed()) == []
+    assert misnamed() == []
