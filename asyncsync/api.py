@@ -55,7 +55,10 @@ class Given(TypedDict, total=False):
     env_file: Path | str
     """The file with the settings; `./.env` by default."""
     observer: Observer
-    """Whoever looks on; nobody by default. `asyncsync.progress.Bars` draws bars."""
+    """Whoever looks on; nobody by default. `asyncsync.Bars()` draws bars.
+
+    One that is a context manager is opened for the run, and closed with it.
+    """
 
 
 @dataclass
@@ -191,10 +194,10 @@ async def _perform(command: Command, report: Report, given: Given) -> Options:
         prefixes = [prefixes]
     env_file = Path(given["env_file"]) if "env_file" in given else None
     found, options = settings.load(env_file, given=given)
-    observer = Observers(report, given.get("observer", SilentObserver()))
     started = time.monotonic()
     try:
-        await perform(command, found, options, prefixes, observer)
+        with Observers(report, given.get("observer", SilentObserver())) as observer:
+            await perform(command, found, options, prefixes, observer)
     finally:
         report.seconds = time.monotonic() - started
     return options

@@ -15,6 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from asyncsync.errors import ConfigError
+from asyncsync.report import printed
 from asyncsync.seaweed import SeaweedServer, serve
 
 _BUCKET = "sensors"
@@ -143,4 +144,4 @@ def _sync(env_file: Path, dest: Path) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # in step with what the child processes print
+    printed(text, sys.stdout)  # at once, in step with what the child processes print

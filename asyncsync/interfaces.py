@@ -5,8 +5,9 @@ look on.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
+from types import TracebackType
+from typing import Protocol, Self
 
 from asyncsync.model import Compared, Head, Outcome, Page, RemoteObject, Transfer
 
@@ -95,10 +96,27 @@ class Observer(Protocol):
 
 
 class Observers:
-    """Several that look on as one."""
+    """Several that look on as one; opens those of them that are context managers, as bars are."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            for observer in self._observers:
+                if isinstance(observer, AbstractContextManager):
+                    opening.enter_context(observer)
+            self._opened = opening.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._opened.close()
 
     def counted(self, files: Mapping[str, int]) -> None:
         """Tell all of them."""

@@ -83,7 +83,10 @@ class Progress(SilentObserver):
 
 
 class Bars(Progress):
-    """Progress bars in a terminal or, without a stream, in whatever suits: also in a notebook."""
+    """Progress bars in a terminal or, without a stream, in whatever suits: also in a notebook.
+
+    May be opened again while they are open: by whoever made them, and by the run that they watch.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__()
@@ -92,8 +95,12 @@ class Bars(Progress):
         self._whole: Any = None
         self._files: dict[str, Any] = {}
         self._rows: list[int] = []
+        self._openings = 0
 
     def __enter__(self) -> Self:
+        self._openings += 1
+        if self._openings > 1:
+            return self
         rows = min(MOST_FILE_BARS, shutil.get_terminal_size().lines - 3)
         self._rows = list(range(rows, 0, -1))
         self._whole = self._bar(0, total=0, desc="listing")
@@ -105,8 +112,10 @@ class Bars(Progress):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for bar in (*self._files.values(), self._whole):
-            bar.close()
+        self._openings -= 1
+        if self._openings == 0:
+            for bar in (*self._files.values(), self._whole):
+                bar.close()
 
     def say(self, line: str, stream: TextIO) -> None:
         """Print a line above the bars."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
@@ -22,11 +22,13 @@ from asyncsync import (
     Failed,
     Outcome,
     Report,
+    SilentObserver,
     SourceError,
     UpToDate,
 )
 from asyncsync.errors import AuthError, ServerError, UnsafeKeyError
 from asyncsync.model import Head
+from asyncsync.progress import Bars
 from asyncsync.report import MOST_FAILURES
 from tests.rigs.memory_store import Act, MemoryStore, use_memory
 from tests.rigs.watch import Watcher, tree, unfinished
@@ -318,6 +320,41 @@ def test_public_names_are_there() -> None:
     """All of `__all__` can be imported, and the report is what `sync` returns."""
     assert all(hasattr(asyncsync, name) for name in asyncsync.__all__)
     assert asyncsync.Report is Report
+    assert asyncsync.Bars is Bars
+    assert not hasattr(asyncsync, "Barrels")
+
+
+async def test_run_opens_and_closes_who_looks_on(store: MemoryStore, tmp_path: Path) -> None:
+    """An observer that is a context manager is open while it is told something, then closed."""
+
+    class Opened(SilentObserver):
+        told: ClassVar[list[str]] = []
+
+        def __enter__(self) -> None:
+            self.told.append("opened")
+
+        def __exit__(self, *_: object) -> None:
+            self.told.append("closed")
+
+        def listed(self) -> None:
+            self.told.append("listed")
+
+    await asyncsync.plan(dest=tmp_path / "dest", observer=Opened())
+    assert Opened.told == ["opened", "listed", "closed"]
+    async for _ in asyncsync.stream(dest=tmp_path / "dest", observer=Opened()):
+        assert Opened.told[3:] in (["opened"], ["opened", "listed"], ["opened", "listed", "closed"])
+    assert Opened.told[3:] == ["opened", "listed", "closed"]
+
+
+async def test_observer_that_is_open_already_may_be_given(
+    store: MemoryStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bars that somebody opened stay open behind the run, and draw the next as well."""
+    with asyncsync.Bars() as bars:
+        for dest in (tmp_path / "1", tmp_path / "2"):
+            await asyncsync.sync(dest=dest, observer=bars)
+            bars.say("still drawing", sys.stderr)
+    assert capsys.readouterr().err.count("still drawing") == 2
 
 
 def test_import_is_cheap() -> None:

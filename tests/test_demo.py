@@ -1,6 +1,7 @@
 """The demo: what it makes, what it shows, what stays behind."""
 
 import filecmp
+import os
 import socket
 import subprocess
 import sys
@@ -109,6 +110,17 @@ def test_kept_server_runs_until_ctrl_c(
     printed = capsys.readouterr().out.splitlines()
     assert {f"{key}={value}" for key, value in quick.server.environment().items()} <= set(printed)
     assert "The server runs until Ctrl-C." in printed
+
+
+def test_demo_goes_on_when_its_output_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, quick: Bucket, tmp_path: Path
+) -> None:
+    """As by `| head`: no error is shown, and the rest is said to nobody."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as cut_off:
+        monkeypatch.setattr(sys, "stdout", cut_off)
+        assert demo.demo(tmp_path, keep=False) == 0
 
 
 def test_demo_leaves_the_data_and_nothing_else(sample: Path, tmp_path: Path) -> None:
