@@ -6,19 +6,25 @@
 | a file of another size                  | Transfer, size differs           |
 | a file older than the object            | Transfer, newer                  |
 | a file of the size, as old or younger   | UpToDate                          |
-| a folder                                | Failed, KeyCollisionError        |
-| a FIFO, a socket, a device              | Failed, LocalFileError           |
+| a folder that other keys need           | Failed, KeyCollisionError        |
+| another folder, FIFO, socket or device  | Failed, LocalFileError           |
 | no safe path for the key                | Failed, UnsafeKeyError           |
 """
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from fnmatch import translate
 
 from asyncsync.directory import LocalFile
 from asyncsync.disk import Folder
-from asyncsync.errors import KeyCollisionError, LocalFileError, UnsafeKeyError
+from asyncsync.errors import (
+    KeyCollisionError,
+    LocalFileError,
+    RetriesExhaustedError,
+    TransferError,
+    UnsafeKeyError,
+)
 from asyncsync.keys import local_path
 from asyncsync.model import Compared, Failed, Reason, RemoteObject, Transfer, UpToDate
 
@@ -51,8 +57,17 @@ def _any_of(globs: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(translate(glob) for glob in globs))
 
 
-async def compare(objects: Sequence[RemoteObject], folder: Folder) -> Compared:
-    """Compare the objects with what lies at their paths."""
+async def compare(
+    objects: Sequence[RemoteObject], folder: Folder, is_needed: Callable[[str], Awaitable[bool]]
+) -> Compared:
+    """Compare the objects with what lies at their paths.
+
+    Args:
+        objects: a page of the listing.
+        folder: the destination.
+        is_needed: tells whether the bucket has a key below a prefix; asked about a folder that
+            lies where a file should.
+    """
     compared = Compared([], [], [])
     paths: list[tuple[str, ...]] = []
     safe: list[RemoteObject] = []
@@ -65,7 +80,7 @@ async def compare(objects: Sequence[RemoteObject], folder: Folder) -> Compared:
     files = await folder.look_up(paths)
     for remote, path, file in zip(safe, paths, files, strict=True):
         if file is not None and file.kind != "file":
-            compared.refused.append(Failed(remote, _in_the_way(remote, file)))
+            compared.refused.append(Failed(remote, await _in_the_way(remote, file, is_needed)))
         elif reason := why(remote, file):
             compared.transfers.append(Transfer(remote, path, reason))
         else:
@@ -91,7 +106,14 @@ def _same_time(remote: RemoteObject, file: LocalFile) -> bool:
     return any(file.modified_ns == remote.modified_ns // grain * grain for grain in _GRAINS)
 
 
-def _in_the_way(remote: RemoteObject, file: LocalFile) -> KeyCollisionError | LocalFileError:
-    if file.kind == "folder":
-        return KeyCollisionError(remote.key, "a folder has its path")
-    return LocalFileError(remote.key, "its path holds something that is neither file nor folder")
+async def _in_the_way(
+    remote: RemoteObject, file: LocalFile, is_needed: Callable[[str], Awaitable[bool]]
+) -> TransferError:
+    if file.kind != "folder":
+        return LocalFileError(remote.key, "its path holds something that is no file; move it away")
+    try:
+        if await is_needed(remote.key + "/"):
+            return KeyCollisionError(remote.key, "a folder has its path, and other keys need that")
+    except RetriesExhaustedError as error:
+        return error
+    return LocalFileError(remote.key, "a folder has its path, and no key needs it; move it away")

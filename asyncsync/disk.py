@@ -126,8 +126,6 @@ class Folder:
         """
         with ExitStack() as holding:
             with self._ends_the_run():
-                if self.path.exists() and not self.path.is_dir():
-                    raise DestinationError(f"{self.path}: is not a folder; choose another --dest")
                 self.path.mkdir(parents=True, exist_ok=True)
                 for state in (self._parts.parent, self._parts):
                     if state.is_symlink():

@@ -159,6 +159,10 @@ async def _list_and_compare(job: Job, then: Callable[[Compared], Awaitable[None]
         job.observer.counted(await job.folder.count(job.covers))
         counted.set()
 
+    async def is_needed(prefix: str) -> bool:
+        page = await job.pace.tries(prefix).run(partial(job.store.list_page, prefix))
+        return any(not remote.key.endswith("/") for remote in page.objects)
+
     async def handle(objects: Sequence[RemoteObject]) -> None:
         selected = [remote for remote in objects if job.covers(remote.key)]
         if not selected:
@@ -166,7 +170,7 @@ async def _list_and_compare(job: Job, then: Callable[[Compared], Awaitable[None]
         unmatched.difference_update(
             [p for p in unmatched if any(remote.key.startswith(p) for remote in selected)]
         )
-        page = await compare(selected, job.folder)
+        page = await compare(selected, job.folder, is_needed)
         await counted.wait()
         job.observer.compared(page)
         await then(page)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from asyncsync.errors import ConfigError
+from asyncsync.keys import shown
 
 MAX_REQUESTS = 1024
 
@@ -75,6 +76,8 @@ class Options:
             raise ConfigError("include: without a glob no key counts; '*' stands for all")
         if self.dest == Path(self.dest.anchor or "/"):
             raise ConfigError("dest: the root of a file system is no folder to sync into")
+        if os.path.exists(self.dest) and not os.path.isdir(self.dest):
+            raise ConfigError(f"dest: {shown(str(self.dest))} is a file, and not a folder")
         for name, value in (("workers", self.workers), ("max-workers", self.max_workers)):
             if value is not None and not 1 <= value <= MAX_REQUESTS:
                 raise ConfigError(f"{name}: {value} is not between 1 and {MAX_REQUESTS}")

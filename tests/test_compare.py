@@ -20,6 +20,11 @@ def remote(key: str = "a", size: int = 4, modified_ns: int = NOW) -> RemoteObjec
     return RemoteObject(key, size, "etag", modified_ns)
 
 
+async def never(prefix: str) -> bool:
+    """Say that no key needs a folder."""
+    return False
+
+
 def make(path: Path, size: int = 4, modified_ns: int = NOW) -> None:
     path.write_bytes(bytes(size))
     os.utime(path, ns=(modified_ns, modified_ns))
@@ -60,7 +65,7 @@ async def test_object_is_fetched_or_in_step(
             make(path)
         case "a younger file":
             make(path, modified_ns=NOW + 1)
-    found = await compare([remote()], Folder(tmp_path))
+    found = await compare([remote()], Folder(tmp_path), never)
     if reason:
         assert found == Compared([Transfer(remote(), ("a",), reason)], [], [])
     else:
@@ -70,7 +75,7 @@ async def test_object_is_fetched_or_in_step(
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("key", "kind"),
-    [("folder", KeyCollisionError), ("fifo", LocalFileError), ("../x", UnsafeKeyError)],
+    [("folder", LocalFileError), ("fifo", LocalFileError), ("../x", UnsafeKeyError)],
 )
 async def test_object_without_a_path_is_refused(
     tmp_path: Path, key: str, kind: type[TransferError]
@@ -78,12 +83,25 @@ async def test_object_without_a_path_is_refused(
     """What lies at its path is no file and is not replaced, or there is no path at all."""
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")
-    found = await compare([remote(key, size=0)], Folder(tmp_path))
+    found = await compare([remote(key, size=0)], Folder(tmp_path), never)
     assert (found.transfers, found.up_to_date) == ([], [])
     (refused,) = found.refused
     assert refused.remote == remote(key, size=0)
     assert type(refused.error) is kind
     assert refused.error.key == key
+
+
+@pytest.mark.anyio
+async def test_folder_that_other_keys_need_is_a_collision(tmp_path: Path) -> None:
+    """One of both has to give way, and nobody can mend that on this machine."""
+
+    async def always(prefix: str) -> bool:
+        return prefix == "x/"
+
+    (tmp_path / "x").mkdir()
+    found = await compare([remote("x"), remote("x/y")], Folder(tmp_path), always)
+    assert [type(refused.error) for refused in found.refused] == [KeyCollisionError]
+    assert [transfer.path for transfer in found.transfers] == [("x", "y")]
 
 
 @pytest.mark.anyio
@@ -93,7 +111,7 @@ async def test_every_object_of_a_page_gets_its_own_answer(tmp_path: Path) -> Non
     make(tmp_path / "1hz" / "b")
     make(tmp_path / "1hz" / "c", size=9)
     keys = ["", "1hz/a", "1hz//a", "1hz/b", "/x", "1hz/c", "1hz/b/below", "root"]
-    found = await compare([remote(key) for key in keys], Folder(tmp_path))
+    found = await compare([remote(key) for key in keys], Folder(tmp_path), never)
     assert [failed.remote.key for failed in found.refused] == ["", "1hz//a", "/x"]
     assert [known.remote.key for known in found.up_to_date] == ["1hz/b"]
     assert [(transfer.path, transfer.reason) for transfer in found.transfers] == [

@@ -201,7 +201,7 @@ def test_second_writer_is_refused(root: Path) -> None:
 def test_destination_that_is_a_file_is_refused(root: Path) -> None:
     """It is not replaced by a folder."""
     root.write_bytes(b"a file")
-    with pytest.raises(DestinationError, match="not a folder"), Folder(root).writing():
+    with pytest.raises(DestinationError, match="File exists"), Folder(root).writing():
         pytest.fail("wrote into a file")
     assert root.read_bytes() == b"a file"
 

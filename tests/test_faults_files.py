@@ -5,7 +5,7 @@ import io
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from asyncsync.compare import Selection
 from asyncsync.disk import Folder
 from asyncsync.download import SMALL
 from asyncsync.errors import DestinationError, DiskFullError, KeyCollisionError, LocalFileError
-from tests.rigs.child import Done
+from tests.rigs.child import Done, asyncsync
 from tests.rigs.memory_store import MemoryStore
 from tests.rigs.scripted_s3 import Request, ScriptedS3, sync
 from tests.rigs.watch import Watcher, quick_pace, snapshot, tree, unfinished
@@ -308,6 +308,19 @@ async def test_destination_may_be_a_link(tmp_path: Path, dest: Path) -> None:
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.row(96)
+@pytest.mark.parametrize("command", ["sync", "plan", "verify"])
+async def test_destination_that_is_a_file_is_a_wrong_argument(tmp_path: Path, command: str) -> None:
+    """It is not replaced, and no request is sent."""
+    (tmp_path / "dest").write_bytes(b"mine")
+    async with ScriptedS3(OBJECTS) as s3:
+        done = await asyncsync(s3.environment, command, "--dest", str(tmp_path / "dest"))
+        assert s3.requests == []
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"asyncsync: dest: {tmp_path}/dest is a file, and not a folder\n"
+    assert (tmp_path / "dest").read_bytes() == b"mine"
+
+
 # what stands in the way -------------------------------------------------------------------------
 
 
@@ -356,6 +369,25 @@ async def test_what_is_no_file_is_not_replaced(dest: Path, kind: str) -> None:
         ran = await sync(s3, dest)
     assert (ran.code, ran.seen.failures) == (1, {"a/2.parquet": LocalFileError})
     assert path.lstat() == before
+    assert tree(dest)["b/3.parquet"] == b"three"
+
+
+@pytest.mark.row(59)
+@pytest.mark.row(99)
+@pytest.mark.parametrize("inside", [{}, {"mine": b"mine"}], ids=["empty", "full"])
+async def test_folder_at_the_final_path_is_not_replaced(
+    dest: Path, inside: Mapping[str, bytes]
+) -> None:
+    """No key asks for it, so it is no collision of keys but a fault of this machine."""
+    folder = dest / "a" / "2.parquet"
+    folder.mkdir()
+    for name, data in inside.items():
+        (folder / name).write_bytes(data)
+    async with ScriptedS3(OBJECTS) as s3:
+        ran = await sync(s3, dest)
+        assert s3.count("GET", "a/2.parquet") == 0
+    assert (ran.code, ran.seen.failures) == (1, {"a/2.parquet": LocalFileError})
+    assert tree(folder) == inside
     assert tree(dest)["b/3.parquet"] == b"three"
 
 
