@@ -1,13 +1,16 @@
 """Fixtures for every test."""
 
+import functools
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from asyncsync.seaweed import SeaweedServer, serve
-from tests.rigs.bucket import Bucket, new_bucket
+from tests.rigs.bucket import Bucket, client_of, new_bucket
 
 _HIDDEN = ("AWS_", "R2_", "ASYNCSYNC_")
 
@@ -29,10 +32,22 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _read_once() -> Iterator[None]:
+    """Read botocore's descriptions from disk but once: it takes longer than most runs here."""
+    read = functools.cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _loader, path: read(path))
+        yield
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:
     """One real S3 server for all tests; each test takes a `bucket` of its own."""
-    with serve(tmp_path_factory.mktemp("seaweed"), "shared") as running:
+    with (
+        serve(tmp_path_factory.mktemp("seaweed"), "shared") as running,
+        closing(client_of(running)),
+    ):
         yield running
 
 

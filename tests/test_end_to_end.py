@@ -70,13 +70,13 @@ def below(dest: Path) -> dict[str, bytes]:
 async def test_large_bucket_arrives_and_a_second_run_only_lists(
     server: SeaweedServer, tmp_path: Path
 ) -> None:
-    """1,500 prefixes, 2,500 objects in one, root objects, odd keys, an empty and a huge object."""
-    small = {f"prefix {number:04}/a.parquet": b"%d" % number for number in range(1500)}
-    small |= {f"1hz/2026/{number:04}.parquet": b"%d" % -number for number in range(2500)}
+    """1,001 prefixes, 2,001 objects in one, root objects, odd keys, an empty and a huge object."""
+    small = {f"prefix {number:04}/a.parquet": b"%d" % number for number in range(1001)}
+    small |= {f"1hz/2026/{number:04}.parquet": b"%d" % -number for number in range(2001)}
     small |= {key: key.encode() for key in ODD_KEYS}
     small |= {f"odd/{key}": key.encode() for key in ODD_KEYS}
     small |= {"empty.parquet": b"", "1hz/empty.parquet": b""}
-    huge = os.urandom(1_000_003) * 300
+    huge = os.urandom(1_000_003) * 130
     dest = tmp_path / "dest"
     with new_bucket(server) as bucket:
         with ThreadPoolExecutor() as threads:

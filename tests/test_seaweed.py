@@ -46,14 +46,14 @@ def test_server_keeps_its_data_and_nothing_else(
     monkeypatch.setattr(seaweed, "_free_ports", noted_ports)
 
     with serve(tmp_path / "server", "bucket") as first:
-        Bucket(first).put("1hz/a.parquet", b"data")
+        Bucket(first, first.client()).put("1hz/a.parquet", b"data")
         assert all(_accepts("127.0.0.1", port) for port in used)
         assert not any(_accepts("127.0.0.2", port) for port in used)
     assert not any(_accepts("127.0.0.1", port) for port in used)
     assert not [socket for port in used for socket in Path("/tmp").glob(f"*-{port}.sock")]  # noqa: S108 - where it leaves them
 
     with serve(tmp_path / "server", "bucket") as second:
-        assert Bucket(second).get("1hz/a.parquet") == b"data"
+        assert Bucket(second, second.client()).get("1hz/a.parquet") == b"data"
         assert second.secret_access_key != first.secret_access_key
 
 
@@ -66,7 +66,7 @@ def test_taken_port_costs_a_new_start_only(monkeypatch: pytest.MonkeyPatch, tmp_
             seaweed, "_free_ports", lambda: free_ports() | (taken.pop() if taken else {})
         )
         with serve(tmp_path, "bucket") as server:
-            assert Bucket(server).keys() == []
+            assert Bucket(server, server.client()).keys() == []
     assert taken == []
 
 

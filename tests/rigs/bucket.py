@@ -1,15 +1,17 @@
 """A bucket of a test's own on the real server, filled and looked at with boto3."""
 
+import functools
 import secrets
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import quote
 
 import urllib3
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.client import BaseClient
 from botocore.credentials import Credentials
 
 from asyncsync.seaweed import SeaweedServer
@@ -20,13 +22,9 @@ _THREADS = 8
 class Bucket:
     """An existing bucket; `server` says where it is and how to get in."""
 
-    def __init__(self, server: SeaweedServer) -> None:
+    def __init__(self, server: SeaweedServer, client: BaseClient) -> None:
         self.server = server
-        self._client = server.client()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        self._client = client
 
     def put(
         self,
@@ -89,14 +87,19 @@ class Bucket:
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
 
+@functools.cache
+def client_of(server: SeaweedServer) -> BaseClient:
+    """Return the one client for all buckets of a server: making one takes longer than a test."""
+    return server.client()
+
+
 @contextmanager
 def new_bucket(server: SeaweedServer) -> Iterator[Bucket]:
     """Make an empty bucket with a name of its own, and delete it with all it holds afterwards."""
     name = f"test-{secrets.token_hex(6)}"
-    with closing(server.client()) as client:
-        client.create_bucket(Bucket=name)
-        try:
-            with closing(Bucket(replace(server, bucket=name))) as bucket:
-                yield bucket
-        finally:
-            client.delete_bucket(Bucket=name)  # this server deletes full buckets as well
+    client = client_of(server)
+    client.create_bucket(Bucket=name)
+    try:
+        yield Bucket(replace(server, bucket=name), client)
+    finally:
+        client.delete_bucket(Bucket=name)  # this server deletes full buckets as well

@@ -16,8 +16,6 @@ from typing import Any
 
 import anyio
 import pytest
-from aiobotocore.session import AioSession
-from botocore.loaders import create_loader
 
 from asyncsync import api, pipeline, s3
 from asyncsync.errors import AsyncSyncError, RetriesExhaustedError
@@ -32,20 +30,6 @@ from tests.rigs.watch import Clock, Watcher, tree, unfinished
 
 SECONDS = 20
 """After so long a run counts as hung."""
-
-
-_isolated_session = s3._isolated_session
-_loader = create_loader()
-
-
-def _session() -> AioSession:
-    """Return a session like the product's; the client's description is read from disk but once.
-
-    That takes longer than all the rest of most runs here.
-    """
-    session = _isolated_session()
-    session.register_component("data_loader", _loader)
-    return session
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +133,6 @@ async def synced(
         )
         with pytest.MonkeyPatch.context() as patch, anyio.fail_after(SECONDS):
             patch.setattr(api, "Pace", partial(Pace, sleep=sleep, clock=run.clock))
-            patch.setattr(s3, "_isolated_session", _session)
             patch.setattr(s3, "HttpClient", partial(HttpClient, **(transport or {})))
             try:
                 await api.perform(
