@@ -24,7 +24,7 @@ from asyncsync import pipeline, settings
 from asyncsync.compare import Selection
 from asyncsync.disk import Folder
 from asyncsync.interfaces import Observer, Observers, SilentObserver
-from asyncsync.model import Compared, Outcome, Transfer
+from asyncsync.model import Compared, Outcome, Route, Transfer
 from asyncsync.pace import Pace
 from asyncsync.report import Report
 from asyncsync.settings import Options, Settings, Validate
@@ -201,6 +201,11 @@ async def _perform(command: Command, report: Report, given: Given) -> Options:
     finally:
         report.seconds = time.monotonic() - started
     return options
+
+
+def route(found: Settings, options: Options) -> Route:
+    """Return from where to where a run with these settings goes."""
+    return Route(found.endpoint_url, found.bucket, str(Folder(options.dest).path))
 
 
 async def perform(

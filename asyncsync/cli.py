@@ -102,8 +102,7 @@ async def _run(
                 quiet=arguments.quiet,
             )
         )
-        if not (arguments.json or arguments.quiet):
-            say(f"{command}: {found.bucket} at {found.endpoint_url} -> {options.dest}", sys.stdout)
+        teller.opening(found, options)
         log = Log(command, figures, Folder(options.dest))
         observer = Observers(figures, *([progress] if progress else []), teller, log)
         async with task_group() as group:

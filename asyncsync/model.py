@@ -116,6 +116,16 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """From where to where a run goes."""
+
+    endpoint_url: str
+    bucket: str
+    dest: str
+    """The destination's absolute path, without symbolic links."""
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """Who signs a request."""
 

@@ -5,15 +5,13 @@ straight from the XML to the model. What the endpoint sends is not trusted: a do
 refused (with it go entities), and sizes are numbers or the page is not believed.
 """
 
-from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote_to_bytes
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 from asyncsync.errors import ListingError, ProtocolError
 from asyncsync.model import Page, RemoteObject
+from asyncsync.times import nanoseconds
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _LARGEST = 1 << 50  # bytes; more than any S3 stores as one object
 
 
@@ -36,7 +34,7 @@ def parse_page(body: bytes) -> Page:
             key=_decoded(entry.findtext(tag["Key"], ""), encoded),
             size=_size(entry.findtext(tag["Size"], "")),
             etag=entry.findtext(tag["ETag"], "").strip('"'),
-            modified_ns=_nanoseconds(entry.findtext(tag["LastModified"], "")),
+            modified_ns=nanoseconds(entry.findtext(tag["LastModified"], "")),
         )
         for entry in root.iterfind(namespace + "Contents")
     ]
@@ -89,10 +87,3 @@ def _size(text: str) -> int:
     if len(text) > len(str(_LARGEST)) or int(text) > _LARGEST:  # many digits take long to convert
         raise ProtocolError("the listing shows a size that no object can have")
     return int(text)
-
-
-def _nanoseconds(text: str) -> int:
-    try:
-        return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND * 1000
-    except (TypeError, ValueError, OverflowError):
-        return 0  # a time that cannot be read decides nothing

@@ -1,4 +1,4 @@
-"""Outcomes become counts, failures, text, JSON and an exit code."""
+"""Outcomes become counts, failures, text and an exit code."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import TextIO
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import shown
-from asyncsync.model import Compared, Downloaded, Failed, Outcome, Transfer, UpToDate
+from asyncsync.model import Compared, Downloaded, Failed, Outcome, UpToDate
 
 MOST_FAILURES = 1000
 """Failures kept with their reasons; all of them are counted."""
@@ -218,58 +218,3 @@ def printed(line: str, stream: TextIO) -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return False
     return True
-
-
-# JSON -------------------------------------------------------------------------------------------
-
-Json = dict[str, object]
-
-
-def transfer_json(transfer: Transfer, event: str = "transfer") -> Json:
-    """Return what is going to be fetched, or what was."""
-    return {
-        "event": event,
-        "key": transfer.remote.key,
-        "size": transfer.remote.size,
-        "etag": transfer.remote.etag,
-        "reason": transfer.reason.value,
-    }
-
-
-def outcome_json(outcome: Outcome) -> Json:
-    """Return one object's end."""
-    match outcome:
-        case Downloaded(transfer, attempts, seconds):
-            done = transfer_json(transfer, "downloaded")
-            return {**done, "attempts": attempts, "seconds": round(seconds, 3)}
-        case UpToDate(remote):
-            return {"event": "up-to-date", "key": remote.key, "size": remote.size}
-        case Failed(remote, error):
-            return {
-                "event": "skipped" if isinstance(error, SkippedError) else "failed",
-                "key": remote.key,
-                "error": type(error).__name__,
-                "message": str(error),
-            }
-
-
-def summary_json(report: Report, command: str, exit_code: int, error: str = "") -> Json:
-    """Return a whole run's figures; `error` says what ended it early."""
-    return {
-        "event": "summary",
-        "command": command,
-        "exit_code": exit_code,
-        "error": error,
-        "downloaded": report.downloaded,
-        "downloaded_bytes": report.downloaded_bytes,
-        "kept_bytes": report.kept_bytes,
-        "up_to_date": report.up_to_date,
-        "failed": report.failed,
-        "skipped": report.skipped,
-        "retried": report.retried,
-        "unmatched": report.unmatched_prefixes,
-        "verified": report.verified,
-        "seconds": round(report.seconds, 3),
-        "prefixes": {prefix: asdict(tally) for prefix, tally in sorted(report.tallies.items())},
-        "total": asdict(report.total),
-    }

@@ -6,13 +6,15 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from asyncsync import report
+from asyncsync import events, report
+from asyncsync.api import route
 from asyncsync.disk import Folder
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome
 from asyncsync.report import Report, printed
+from asyncsync.settings import Options, Settings
 
 MOST_ROWS = 20
 """Prefixes that a table shows unless all are to be named."""
@@ -44,6 +46,11 @@ class Text(SilentObserver):
         self._say = say
         self._verbose = verbose
         self._quiet = quiet
+
+    def opening(self, found: Settings, options: Options) -> None:
+        """Print from where to where the run goes."""
+        place = f"{found.bucket} at {found.endpoint_url}"
+        self._tell(f"{self._command}: {place} -> {options.dest}")
 
     def compared(self, page: Compared) -> None:
         """Name what cannot be fetched, and what is going to be if all is to be named."""
@@ -85,33 +92,40 @@ class Text(SilentObserver):
 
 
 class JsonLines(SilentObserver):
-    """Tells a program about a run: one JSON object a line on standard output, a summary last."""
+    """Tells a program about a run: one JSON object a line on standard output.
+
+    `docs/json.md` describes them.
+    """
 
     def __init__(self, command: str, figures: Report) -> None:
         self._command = command
         self._figures = figures
         self._is_whole = True
 
+    def opening(self, found: Settings, options: Options) -> None:
+        """Write from where to where the run goes."""
+        self._write(events.start_json(self._command, route(found, options)))
+
     def compared(self, page: Compared) -> None:
         """Write what is refused, and in a plan what would be fetched."""
         for refused in page.refused:
-            self._write(report.outcome_json(refused))
+            self._write(events.outcome_json(refused))
         if self._command == "plan":
             for transfer in page.transfers:
-                self._write(report.transfer_json(transfer))
+                self._write(events.transfer_json(transfer))
 
     def ended(self, outcome: Outcome) -> None:
         """Write what became of an object."""
-        self._write(report.outcome_json(outcome))
+        self._write(events.outcome_json(outcome))
 
     def closing(self, exit_code: int, error: str) -> int:
         """Write the summary; a run whose report could not be written has not gone well."""
-        self._write(report.summary_json(self._figures, self._command, exit_code, error))
+        self._write(events.summary_json(self._figures, self._command, exit_code, error))
         if not self._is_whole and exit_code in {0, SkippedError.exit_code}:
             return 1
         return exit_code
 
-    def _write(self, value: report.Json) -> None:
+    def _write(self, value: events.Json) -> None:
         self._is_whole &= printed(json.dumps(value), sys.stdout)
 
 

@@ -178,7 +178,7 @@ def test_verbose_run_names_every_object(store: MemoryStore, run: Run) -> None:
         assert f"downloaded: {key}" in out
 
 
-def test_every_line_of_json_parses_and_the_last_is_the_summary(
+def test_every_line_of_json_parses_a_start_first_and_a_summary_last(
     store: MemoryStore, run: Run
 ) -> None:
     """Whatever the keys; nothing else is on standard output."""
@@ -188,7 +188,15 @@ def test_every_line_of_json_parses_and_the_last_is_the_summary(
     store.always("get", "root.parquet", Act(error=VanishedError("root.parquet", "gone")))
     ran = run("--json")
     assert (ran.code, ran.err) == (3, "")
-    *events, summary = ran.events
+    start, *events, summary = ran.events
+    assert start == {
+        "event": "start",
+        "format": 1,
+        "command": "sync",
+        "endpoint": "https://memory.example",
+        "bucket": "sensors",
+        "dest": str(DEST.absolute()),
+    }
     by_kind: dict[str, list[str]] = {}
     for event in events:
         by_kind.setdefault(event["event"], []).append(event["key"])
@@ -209,7 +217,7 @@ def test_every_line_of_json_parses_and_the_last_is_the_summary(
 
 def test_json_of_a_plan_names_the_transfers(store: MemoryStore, run: Run) -> None:
     """With size, version and reason."""
-    *events, summary = run("plan", "--json").events
+    _, *events, summary = run("plan", "--json").events
     assert sorted(event["key"] for event in events) == sorted(OBJECTS)
     assert {(event["event"], event["reason"]) for event in events} == {("transfer", "missing")}
     assert summary["total"]["to_download"] == 3

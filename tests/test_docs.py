@@ -14,7 +14,7 @@ from types import FunctionType
 
 import pytest
 
-from asyncsync import __version__, report
+from asyncsync import __version__, events, report
 from asyncsync.api import Given
 from asyncsync.arguments import parser
 from asyncsync.errors import UnsafeKeyError
@@ -22,6 +22,7 @@ from asyncsync.keys import local_path
 from asyncsync.model import Downloaded, Failed, Reason, RemoteObject, Transfer
 from asyncsync.report import Report, Tally
 from asyncsync.settings import _VARIABLES, Options, load
+from asyncsync.times import nanoseconds
 from tests import rows as fault_rows
 from tests.rigs.bucket import Bucket
 
@@ -173,9 +174,11 @@ def test_shown_refusal_is_what_the_program_prints() -> None:
 def test_shown_json_is_what_the_program_prints() -> None:
     """The fields and their order."""
     (shown,) = [json.loads(block) for block in blocks("json")]
-    remote = RemoteObject(shown["key"], shown["size"], shown["etag"], 0)
+    remote = RemoteObject(
+        shown["key"], shown["size"], shown["etag"], nanoseconds(shown["modified"])
+    )
     done = Downloaded(Transfer(remote, (), Reason.MISSING), 1, shown["seconds"])
-    assert list(report.outcome_json(done).items()) == list(shown.items())
+    assert list(events.outcome_json(done).items()) == list(shown.items())
 
 
 # snippets

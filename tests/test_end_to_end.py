@@ -181,7 +181,8 @@ async def test_output_suits_pipes(settings: dict[str, str], tmp_path: Path) -> N
     assert (plain.code, quiet.code, as_json.code) == (0, 0, 0)
     assert (quiet.out, quiet.err) == ("", "")
     assert all(line.isprintable() for line in (plain.out + plain.err + as_json.err).splitlines())
-    assert [event["event"] for event in as_json.events] == ["downloaded"] * len(GOOD) + ["summary"]
+    kinds = [event["event"] for event in as_json.events]
+    assert kinds == ["start", *["downloaded"] * len(GOOD), "summary"]
     assert as_json.summary["downloaded_bytes"] == sum(map(len, GOOD.values()))
 
 

@@ -1,7 +1,6 @@
 """The report: what is counted, the exit code, and how it all is told in text and JSON."""
 
 import io
-import json
 import os
 import subprocess
 import sys
@@ -262,80 +261,3 @@ def test_full_disk_behind_the_output_does_not_end_the_run() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run([sys.executable, "-c", code], stdout=full, timeout=30)
     assert done.returncode == 0
-
-
-# JSON
-
-
-def test_json_of_outcomes() -> None:
-    """Each kind has its event, its key and what there is to know about it."""
-    assert telling.transfer_json(transfer("1hz/a", 7, Reason.NEWER)) == {
-        "event": "transfer",
-        "key": "1hz/a",
-        "size": 7,
-        "etag": "etag",
-        "reason": "newer",
-    }
-    assert telling.outcome_json(Downloaded(transfer("a", 7), 2, 1.23456)) == {
-        "event": "downloaded",
-        "key": "a",
-        "size": 7,
-        "etag": "etag",
-        "reason": "missing",
-        "attempts": 2,
-        "seconds": 1.235,
-    }
-    assert telling.outcome_json(UpToDate(remote("a", 7))) == {
-        "event": "up-to-date",
-        "key": "a",
-        "size": 7,
-    }
-    assert telling.outcome_json(failed("a")) == {
-        "event": "failed",
-        "key": "a",
-        "error": "IntegrityError",
-        "message": "why",
-    }
-    assert telling.outcome_json(failed("a", VanishedError))["event"] == "skipped"
-
-
-def test_json_of_the_summary(report: Report) -> None:
-    """All figures, by prefix and in total, and what ended the run early."""
-    summary = telling.summary_json(report, "sync", 4, "no network")
-    assert json.loads(json.dumps(summary)) == {
-        "event": "summary",
-        "command": "sync",
-        "exit_code": 4,
-        "error": "no network",
-        "downloaded": 2,
-        "downloaded_bytes": 2_001_000,
-        "kept_bytes": 0,
-        "up_to_date": 2,
-        "failed": 1,
-        "skipped": 1,
-        "retried": 1,
-        "unmatched": ["typo/"],
-        "verified": 0,
-        "seconds": 2.0,
-        "prefixes": {
-            "": tally(1, 1, 0, 0, 0),
-            "1hz/": tally(3, 4, 1, 2, 1500),
-            "fft/": tally(0, 1, 0, 1, 2_000_000),
-            "old/": tally(7, 0, 0, 0, 0),
-        },
-        "total": tally(11, 6, 1, 3, 2_001_500),
-    }
-
-
-def tally(*figures: int) -> dict[str, int]:
-    names = ("local", "in_bucket", "missing", "to_download", "bytes_to_download")
-    return dict(zip(names, figures, strict=True))
-
-
-@given(st.text(st.characters(exclude_categories=()), min_size=1))
-def test_json_holds_any_key_exactly(key: str) -> None:
-    """Control characters and raw bytes come out as they went in, on one line of ASCII."""
-    line = json.dumps(telling.outcome_json(UpToDate(remote(key))))
-    assert line.isascii()
-    assert line.isprintable()
-    assert json.loads(line)["key"] == key

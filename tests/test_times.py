@@ -1,0 +1,40 @@
+"""Times: as S3 and JSON write them, and as nanoseconds."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncsync.times import as_text, nanoseconds
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("1970-01-01T00:00:01Z", 1_000_000_000),
+        ("2026-01-31T23:59:59.123Z", 1_769_903_999_123_000_000),
+        ("2026-02-01T01:59:59.123+02:00", 1_769_903_999_123_000_000),
+        ("1969-12-31T23:59:59.999999Z", -1000),
+        ("", 0),
+        ("yesterday", 0),
+        ("2026-01-31T23:59:59", 0),
+        ("2026-02-30T00:00:00Z", 0),
+    ],
+)
+def test_time_is_read_or_nothing(text: str, time: int) -> None:
+    """What is no time, or no time for certain, is 0."""
+    assert nanoseconds(text) == time
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_time_comes_back_as_it_was(time: datetime) -> None:
+    """Whatever a listing can show is kept to the microsecond."""
+    found = nanoseconds(str(time))
+    assert nanoseconds(as_text(found)) == found
+
+
+def test_no_time_is_empty_text() -> None:
+    """And a time has the form that S3 gives it."""
+    assert as_text(0) == ""
+    assert as_text(1_769_903_999_123_000_000) == "2026-01-31T23:59:59.123000Z"
