@@ -342,11 +342,11 @@ def test_remote_side_that_ends_the_run_is_4(
 def test_local_side_that_ends_the_run_is_5(
     store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a full disk does, or a destination that is no folder."""
+    """As a full disk does, or a destination that cannot be made."""
     DEST.touch()
-    ran = run()
+    ran = run("--dest", str(DEST / "below"))
     assert ran.code == 5
-    assert "not a folder" in ran.err
+    assert "Not a directory" in ran.err
     assert store.requests == []
 
     def utime(*args: object, **kwargs: object) -> None:

@@ -304,7 +304,8 @@ async def test_each_exit_code_has_its_cause(settings: dict[str, str], tmp_path: 
         "wrong secret": (4, settings | {"R2_SECRET_ACCESS_KEY": "wrong"}),
         "no such bucket": (4, settings | {"R2_BUCKET": "no-such-bucket"}),
         "nobody there": (4, nobody, "--attempts", "2"),
-        "dest is a file": (5, settings, "--dest", str(file)),
+        "dest is a file": (2, settings, "--dest", str(file)),
+        "dest is below a file": (5, settings, "--dest", str(file / "below")),
         "dest is held": (6, settings, "--dest", str(held)),
     }
     with Folder(held).writing():
