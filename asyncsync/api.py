@@ -52,6 +52,8 @@ class Given(TypedDict, total=False):
     max_workers: int
     validate: Literal["head", "response"]
     attempts: int
+    strict: bool
+    """Whether an env file that others can read is an error; only a warning by default."""
     env_file: Path | str
     """The file with the settings; `./.env` by default."""
     observer: Observer

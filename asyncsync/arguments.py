@@ -25,7 +25,7 @@ exit codes:
   130, 143  interrupted, terminated
 
 The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL and
-R2_BUCKET, in the environment or in the env file. The options up to --attempts, but for --env-file,
+R2_BUCKET, in the environment or in the env file. The options up to --strict, but for --env-file,
 can be set there as well: ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An option that takes a
 GLOB may be repeated; in a variable, globs are parted by spaces. `*` matches `/` as well.
 """
@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add("--max-workers", metavar="N", help="the most that auto may find (default: 256)")
     add("--validate", metavar="HOW", help="head (default): HEAD beside GET; response: GET alone")
     add("--attempts", metavar="N", help="tries of a request before its object fails (default: 8)")
+    add("--strict", action="store_const", const=True, help="refuse an env file others can read")
     add("--json", action="store_true", help="one JSON object a line on standard output")
     add("--quiet", action="store_true", help="print failures only")
     add("--verbose", action="store_true", help="name every object")
@@ -70,6 +71,7 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
     given: dict[str, object] = {
         "include": tuple(arguments.include) if arguments.include else None,
         "exclude": tuple(arguments.exclude) if arguments.exclude else None,
+        "strict": arguments.strict,
     }
     for name in ("dest", "workers", "max_workers", "validate", "attempts"):
         text = getattr(arguments, name)

@@ -6,6 +6,7 @@ copied into the environment of the process.
 """
 
 import ipaddress
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,8 @@ from dotenv import dotenv_values
 
 from asyncsync.errors import ConfigError
 from asyncsync.keys import shown
+
+logger = logging.getLogger(__name__)
 
 MAX_REQUESTS = 1024
 
@@ -61,6 +64,8 @@ class Options:
     validate: Validate = Validate.HEAD
     attempts: int = 8
     """How often one request is tried before its object counts as failed."""
+    strict: bool = False
+    """An env file that others can read is an error, and not only a warning."""
 
     def __post_init__(self) -> None:
         """Take what callers of the API may give as well: a str for a path, a list of globs."""
@@ -74,7 +79,7 @@ class Options:
         object.__setattr__(self, "validate", Validate(self.validate))
         if not self.include:
             raise ConfigError("include: without a glob no key counts; '*' stands for all")
-        if self.dest == Path(self.dest.anchor or "/"):
+        if (there := Path(os.path.realpath(self.dest))) == Path(there.anchor):
             raise ConfigError("dest: the root of a file system is no folder to sync into")
         if os.path.exists(self.dest) and not os.path.isdir(self.dest):
             raise ConfigError(f"dest: {shown(str(self.dest))} is a file, and not a folder")
@@ -102,6 +107,7 @@ _OPTIONAL = {"session_token", "region"}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?")  # a host's label
 _VISIBLE = re.compile(r"[!-~]+")
+_YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
 def load(
@@ -119,16 +125,34 @@ def load(
     Raises:
         ConfigError: something is missing, malformed or contradictory. Names it, never shows it.
     """
-    values = {**_read(env_file), **(os.environ if environ is None else environ)}
-    return _settings(values), _options(values, given or {})
-
-
-def _read(env_file: Path | None) -> dict[str, str]:
     path = Path(".env") if env_file is None else env_file
-    if not path.is_file():
-        if env_file is None:
-            return {}
+    is_there = path.is_file()
+    if env_file is not None and not is_there:
         raise ConfigError(f"{path}: no such file; copy .env.example and fill it in")
+    in_file = _read(path) if is_there else {}
+    values = {**in_file, **(os.environ if environ is None else environ)}
+    hint = "" if is_there else "; there is none here: copy .env.example and fill it in"
+    found, options = _settings(values, f"{path}{hint}"), _options(values, given or {})
+    if is_there and (exposure := _exposure(path)):
+        if options.strict:
+            raise ConfigError(f"{path}: {exposure}")
+        logger.warning("%s: %s", path, exposure)
+    return found, options
+
+
+def _exposure(path: Path) -> str:
+    """Return what lets others than the caller at the file, and how to end it; empty for nothing."""
+    if not hasattr(os, "geteuid"):
+        return ""  # modes say nothing on Windows
+    found = path.stat()
+    if found.st_uid not in {os.geteuid(), 0}:
+        return "belongs to another user, who can change it; make a copy of your own"
+    if found.st_mode & 0o077:
+        return f"others can read it, and the secret in it; chmod 600 {path}"
+    return ""
+
+
+def _read(path: Path) -> dict[str, str]:
     try:
         found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -136,7 +160,7 @@ def _read(env_file: Path | None) -> dict[str, str]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _settings(values: Mapping[str, str]) -> Settings:
+def _settings(values: Mapping[str, str], file: str) -> Settings:
     found = {
         name: values[variable].strip()
         for name, variable in _VARIABLES.items()
@@ -148,10 +172,7 @@ def _settings(values: Mapping[str, str]) -> Settings:
         if name not in found and name not in _OPTIONAL
     ]
     if missing:
-        raise ConfigError(
-            f"{', '.join(missing)}: not set; set it in the environment or in the env file "
-            "(.env.example shows all of them)"
-        )
+        raise ConfigError(f"{', '.join(missing)}: not set; set it in the environment or in {file}")
     for name, value in found.items():
         if not _VISIBLE.fullmatch(value):
             raise ConfigError(f"{_VARIABLES[name]}: holds more than visible ASCII characters")
@@ -238,6 +259,10 @@ def parse_option(name: str, text: str) -> object:
             return Validate(text)
         case "workers" if text == "auto":
             return None
+        case "strict" if text.lower() not in _YES_OR_NO:
+            raise ValueError(f"{text!r} is neither yes nor no")
+        case "strict":
+            return _YES_OR_NO[text.lower()]
         case _:
             try:
                 return int(text)

@@ -67,6 +67,23 @@ ELSEWHERE: Mapping[str, Mapping[str, Sequence[int]]] = {
         "test_time_that_cannot_be_read_is_unknown": (60,),
         "test_size_that_is_no_size_is_not_believed": (56,),
     },
+    "test_settings": {
+        "test_missing_variable_is_named": (122,),
+        "test_missing_env_file_is_told_when_something_is_not_set": (122,),
+        "test_env_file_is_read_literally": (123,),
+        "test_stray_character_is_reported_without_the_value": (123,),
+        "test_env_file_that_others_reach_is_warned_of_or_refused": (124,),
+        "test_env_file_of_a_parent_folder_is_not_read": (125,),
+        "test_odd_endpoint_is_refused": (126,),
+        "test_user_and_password_in_the_endpoint_are_never_shown": (126,),
+        "test_bad_bucket_name_is_refused": (127,),
+        "test_bad_option_is_refused": (127,),
+        "test_empty_destination_is_refused": (127,),
+    },
+    "test_cli": {
+        "test_missing_setting_is_2": (122,),
+        "test_bad_argument_is_2": (127,),
+    },
     "test_download": {
         "test_object_arrives_byte_for_byte": (53,),
         "test_parts_of_wrong_lengths_that_add_up_never_publish": (4, 38),

@@ -267,6 +267,8 @@ def test_failed_object_is_1(store: MemoryStore, run: Run) -> None:
         (("--dest", "/"), "dest"),
         (("--env-file", "nowhere.env"), "nowhere.env"),
         (("--log-file", "nowhere/run.log"), "--log-file"),
+        (("--keep",), "--keep"),
+        (("plan", "--keep"), "--keep"),
         (("--colour",), "--colour"),
         (("--dest",), "--dest"),
     ],

@@ -137,6 +137,52 @@ def test_env_file_is_read_literally(line: bytes, expected: str) -> None:
     assert load(environ=environ)[0].secret_access_key == expected
 
 
+@pytest.mark.parametrize(
+    ("mode", "uid", "hint"),
+    [
+        (0o600, None, ""),
+        (0o400, None, ""),
+        (0o600, 0, ""),
+        (0o640, None, "chmod 600 .env"),
+        (0o604, None, "chmod 600 .env"),
+        (0o620, None, "chmod 600 .env"),
+        (0o600, 54321, "another user"),
+    ],
+)
+def test_env_file_that_others_reach_is_warned_of_or_refused(
+    mode: int,
+    uid: int | None,
+    hint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A warning with a hint, an error if it is to be strict; never with a value of the file."""
+    env_file(f"R2_SECRET_ACCESS_KEY={SECRET}\n").chmod(mode)
+    found = os.stat(".env")
+    if uid is not None:
+        changed = os.stat_result((*found[:4], uid, *found[5:]))
+        monkeypatch.setattr(Path, "stat", lambda path, **options: changed)
+    load(environ=REQUIRED)
+    told = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert bool(told) == bool(hint)
+    assert hint in caplog.text
+    if hint:
+        with pytest.raises(ConfigError, match=hint):
+            load(environ=REQUIRED, given={"strict": True})
+    else:
+        load(environ={**REQUIRED, "ASYNCSYNC_STRICT": "yes"})
+    assert SECRET not in caplog.text
+
+
+def test_env_file_that_is_not_read_is_not_judged(caplog: pytest.LogCaptureFixture) -> None:
+    """Another file is named, or there is none."""
+    env_file("", "other.env").chmod(0o600)
+    load(environ=REQUIRED, given={"strict": True})
+    env_file("").chmod(0o644)
+    load(Path("other.env"), REQUIRED, {"strict": True})
+    assert not caplog.records
+
+
 def test_env_file_that_is_no_text_is_refused() -> None:
     """A file in another encoding is named, its bytes are not shown."""
     env_file(b"R2_SECRET_ACCESS_KEY=\xff\xfe\n")
@@ -153,6 +199,16 @@ def test_line_that_is_no_setting_is_not_shown(caplog: pytest.LogCaptureFixture) 
 
 
 # what is refused
+
+
+@pytest.mark.parametrize("has_file", [False, True])
+def test_missing_env_file_is_told_when_something_is_not_set(has_file: bool) -> None:
+    """Whoever stands in the wrong folder learns it."""
+    if has_file:
+        env_file("R2_BUCKET=sensor-data\n")
+    with pytest.raises(ConfigError, match=r"or in \.env") as caught:
+        load(environ={})
+    assert ("there is none here" in str(caught.value)) != has_file
 
 
 @pytest.mark.parametrize("value", [None, "", "  "])
@@ -304,6 +360,7 @@ def test_options_of_the_environment_are_parsed() -> None:
         "ASYNCSYNC_MAX_WORKERS": " 64 ",
         "ASYNCSYNC_VALIDATE": "response",
         "ASYNCSYNC_ATTEMPTS": "3",
+        "ASYNCSYNC_STRICT": "yes",
     }
     assert options(environ) == Options(
         dest=Path.home() / "data",
@@ -313,6 +370,7 @@ def test_options_of_the_environment_are_parsed() -> None:
         max_workers=64,
         validate=Validate.RESPONSE,
         attempts=3,
+        strict=True,
     )
 
 
@@ -333,8 +391,10 @@ def test_auto_workers_are_none() -> None:
         ("MAX_WORKERS", "1.5", "not a whole number"),
         ("ATTEMPTS", "0", "less than 1"),
         ("VALIDATE", "etag", "neither head nor response"),
+        ("STRICT", "perhaps", "neither yes nor no"),
         ("DEST", "/", "root"),
         ("DEST", "//", "root"),
+        ("DEST", "/tmp/..", "root"),
         ("DEST", "~nobody-of-that-name/data", "home folder"),
     ],
 )
