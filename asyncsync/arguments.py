@@ -66,8 +66,10 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the options that were given as arguments, by field name; None for the others.
 
     Raises:
-        ConfigError: the text of an argument is no value of its option.
+        ConfigError: the text of an argument is no value of its option, or it goes elsewhere.
     """
+    if arguments.keep and arguments.words[:1] != ["demo"]:
+        raise ConfigError("--keep: goes with demo only")
     given: dict[str, object] = {
         "include": tuple(arguments.include) if arguments.include else None,
         "exclude": tuple(arguments.exclude) if arguments.exclude else None,

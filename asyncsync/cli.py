@@ -53,8 +53,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         command, prefixes = "sync", arguments.words
     try:
         given = given_options(arguments)
-        if arguments.keep and command != "demo":
-            raise ConfigError("--keep: goes with demo only")
         if command == "demo":
             from asyncsync.demo import demo  # needs the extra of that name
 

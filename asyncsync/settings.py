@@ -235,6 +235,12 @@ def _options(values: Mapping[str, str], given: Mapping[str, object]) -> Options:
     return Options(**found)  # type: ignore[arg-type]  # each value belongs to its own field
 
 
+def _yes_or_no(text: str) -> bool:
+    if text.lower() not in _YES_OR_NO:
+        raise ValueError(f"{text!r} is neither yes nor no")
+    return _YES_OR_NO[text.lower()]
+
+
 def parse_option(name: str, text: str) -> object:
     """Return the value of the `Options` field `name` that the text stands for.
 
@@ -259,10 +265,8 @@ def parse_option(name: str, text: str) -> object:
             return Validate(text)
         case "workers" if text == "auto":
             return None
-        case "strict" if text.lower() not in _YES_OR_NO:
-            raise ValueError(f"{text!r} is neither yes nor no")
         case "strict":
-            return _YES_OR_NO[text.lower()]
+            return _yes_or_no(text)
         case _:
             try:
                 return int(text)

@@ -394,7 +394,7 @@ def test_auto_workers_are_none() -> None:
         ("STRICT", "perhaps", "neither yes nor no"),
         ("DEST", "/", "root"),
         ("DEST", "//", "root"),
-        ("DEST", "/tmp/..", "root"),
+        ("DEST", "/usr/..", "root"),
         ("DEST", "~nobody-of-that-name/data", "home folder"),
     ],
 )
