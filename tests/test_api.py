@@ -136,7 +136,7 @@ async def test_what_ends_the_run_is_raised(store: MemoryStore, tmp_path: Path) -
         await asyncsync.sync(dest=tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(DestinationError, match="file"):
-        await asyncsync.sync(dest=tmp_path / "file")
+        await asyncsync.sync(dest=tmp_path / "file" / "below")
 
 
 async def test_observer_sees_the_run(store: MemoryStore, tmp_path: Path) -> None:
