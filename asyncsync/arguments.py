@@ -22,7 +22,7 @@ exit codes:
   4  the remote side ended the run: credentials, bucket, listing, TLS, network
   5  the local side ended the run: disk full, not writable
   6  another run holds the destination
-  130, 143  interrupted, terminated
+  129, 130, 143  stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM
 
 The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL and
 R2_BUCKET, in the environment or in the env file. The options up to --strict, but for --env-file,

@@ -9,6 +9,7 @@
 | a folder that other keys need           | Failed, KeyCollisionError        |
 | another folder, FIFO, socket or device  | Failed, LocalFileError           |
 | no safe path for the key                | Failed, UnsafeKeyError           |
+| whatever, and no size is listed         | Failed, IntegrityError           |
 """
 
 import re
@@ -19,6 +20,7 @@ from fnmatch import translate
 from asyncsync.directory import LocalFile
 from asyncsync.disk import Folder
 from asyncsync.errors import (
+    IntegrityError,
     KeyCollisionError,
     LocalFileError,
     RetriesExhaustedError,
@@ -26,7 +28,15 @@ from asyncsync.errors import (
     UnsafeKeyError,
 )
 from asyncsync.keys import local_path
-from asyncsync.model import Compared, Failed, Reason, RemoteObject, Transfer, UpToDate
+from asyncsync.model import (
+    UNKNOWN_SIZE,
+    Compared,
+    Failed,
+    Reason,
+    RemoteObject,
+    Transfer,
+    UpToDate,
+)
 
 _GRAINS = (10_000_000, 1_000_000_000, 2_000_000_000)
 """Nanoseconds to which exFAT, HFS+ and FAT round a time down."""
@@ -73,10 +83,16 @@ async def compare(
     safe: list[RemoteObject] = []
     for remote in objects:
         try:
-            paths.append(local_path(remote.key))
-            safe.append(remote)
+            path = local_path(remote.key)
         except UnsafeKeyError as error:
             compared.refused.append(Failed(remote, error))
+            continue
+        if remote.size == UNKNOWN_SIZE:
+            unsized = IntegrityError(remote.key, "listed without a size that an object can have")
+            compared.refused.append(Failed(remote, unsized))
+            continue
+        paths.append(path)
+        safe.append(remote)
     files = await folder.look_up(paths)
     for remote, path, file in zip(safe, paths, files, strict=True):
         if file is not None and file.kind != "file":

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from asyncsync.errors import TransferError
 
+UNKNOWN_SIZE = -1
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteObject:
@@ -16,7 +18,7 @@ class RemoteObject:
 
     key: str
     size: int
-    """Bytes."""
+    """Bytes; `UNKNOWN_SIZE` where the listing shows none that an object can have."""
     etag: str
     """The version's tag without its quotes; empty where the server sends none."""
     modified_ns: int

@@ -2,14 +2,14 @@
 
 A page of 1,000 keys is the one piece of work of the listing that is done for every key, so it goes
 straight from the XML to the model. What the endpoint sends is not trusted: a document type is
-refused (with it go entities), and sizes are numbers or the page is not believed.
+refused (with it go entities), and a size is a number or unknown.
 """
 
 from urllib.parse import unquote_to_bytes
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 from asyncsync.errors import ListingError, ProtocolError
-from asyncsync.model import Page, RemoteObject
+from asyncsync.model import UNKNOWN_SIZE, Page, RemoteObject
 from asyncsync.times import nanoseconds
 
 _LARGEST = 1 << 50  # bytes; more than any S3 stores as one object
@@ -83,7 +83,7 @@ def _decoded(text: str, encoded: bool) -> str:
 
 def _size(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise ProtocolError("the listing shows a size that is not a number")
+        return UNKNOWN_SIZE
     if len(text) > len(str(_LARGEST)) or int(text) > _LARGEST:  # many digits take long to convert
-        raise ProtocolError("the listing shows a size that no object can have")
+        return UNKNOWN_SIZE
     return int(text)

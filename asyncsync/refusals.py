@@ -27,6 +27,8 @@ _BUSY = {429, 503}
 _BUSY_CODES = {"SlowDown", "TooManyRequests"}
 _PASSING = {408, 500, 502, 504, *range(520, 531)}
 _PASSING_CODES = {"RequestTimeout", "ClientDisconnect", "IncompleteBody", "InternalError"}
+_CODES_OF_ONE_KEY = {"InvalidObjectName", "InvalidRequest", "InvalidURI", "KeyTooLongError"}
+"""Of a 400; InvalidRequest is what an object gets that is stored under a key of the customer's."""
 _AUTH_CODES = {
     "AuthorizationHeaderMalformed",
     "ExpiredRequest",
@@ -53,10 +55,10 @@ def refusal(
     said = shown(" ".join(f"{status} {code} {message}".split())[:300])
     return (
         _about_the_way(status, headers)
-        or _about_this_moment(status, code, said, headers)
+        or _about_this_moment(status, code, said, headers, body)
         or _about_the_credentials(status, code, said, headers)
         or _about_the_bucket(status, code, said, key)
-        or (_about_the_key(status, said, key) if key is not None else _not_s3(said))
+        or (_about_the_key(status, code, said, key) if key is not None else _not_s3(said))
     )
 
 
@@ -75,11 +77,12 @@ def _about_the_way(status: int, headers: Mapping[str, str]) -> AsyncSyncError | 
 
 
 def _about_this_moment(
-    status: int, code: str, said: str, headers: Mapping[str, str]
+    status: int, code: str, said: str, headers: Mapping[str, str], body: bytes
 ) -> AsyncSyncError | None:
     if status in _BUSY or code in _BUSY_CODES:
         return ThrottledError(f"the server is busy: {said}", _retry_after(headers))
-    if status in _PASSING or code in _PASSING_CODES:
+    # R2 says 400 when it gave up waiting, and to HEAD it cannot say why.
+    if status in _PASSING or code in _PASSING_CODES or (status == 400 and not body):
         return ServerError(f"the server failed: {said}")
     if status < 300:  # a success, but not the one that was asked for
         return ProtocolError(f"status {status} is not the answer to what was asked")
@@ -112,7 +115,7 @@ def _about_the_bucket(status: int, code: str, said: str, key: str | None) -> Asy
     return None
 
 
-def _about_the_key(status: int, said: str, key: str) -> TransferError:
+def _about_the_key(status: int, code: str, said: str, key: str) -> TransferError | SourceError:
     match status:
         case 403:
             return AccessDeniedError(key, f"access denied: {said}")
@@ -120,6 +123,10 @@ def _about_the_key(status: int, said: str, key: str) -> TransferError:
             return VanishedError(key, "deleted since it was listed")
         case 412 | 416:
             return RemoteChangedError(key, f"replaced since it was listed: {said}")
+        case 501:
+            return _not_s3(said)
+        case 400 if code not in _CODES_OF_ONE_KEY:  # it takes no request that is made like this one
+            return _not_s3(said)
         case _:
             return TransferError(key, f"the endpoint refuses: {said}")
 

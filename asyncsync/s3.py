@@ -138,9 +138,18 @@ class S3Store:
         headers = await self._signed("HEAD", path)
         async with self._http.request("HEAD", path, headers) as response:
             if response.status != HTTPStatus.OK:
-                raise await _refused(response, key)
+                raise await self._refused_head(response, path, key)
         length = response.headers.get("content-length")
         return _head(response, length or await self._length_by_range(path, key))
+
+    async def _refused_head(self, response: Response, path: str, key: str) -> AsyncSyncError:
+        """Return what a GET is refused with where HEAD, which has no body, cannot say why."""
+        if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
+            headers = {**await self._signed("GET", path), "Range": "bytes=0-0"}
+            async with self._http.request("GET", path, headers) as told:
+                if told.status >= HTTPStatus.BAD_REQUEST:
+                    return await _refused(told, key)
+        return await _refused(response, key)
 
     async def _length_by_range(self, path: str, key: str) -> str:
         """Return the length that the first byte's range shows: R2 may leave it out of HEAD."""

@@ -66,6 +66,7 @@ ELSEWHERE: Mapping[str, Mapping[str, Sequence[int]]] = {
         "test_document_type_is_refused": (41,),
         "test_time_that_cannot_be_read_is_unknown": (60,),
         "test_size_that_is_no_size_is_not_believed": (56,),
+        "test_missing_size_is_unknown": (56,),
     },
     "test_settings": {
         "test_missing_variable_is_named": (122,),

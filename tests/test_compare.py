@@ -9,8 +9,14 @@ import pytest
 from asyncsync.compare import Selection, compare, why
 from asyncsync.directory import LocalFile
 from asyncsync.disk import Folder
-from asyncsync.errors import KeyCollisionError, LocalFileError, TransferError, UnsafeKeyError
-from asyncsync.model import Compared, Reason, RemoteObject, Transfer, UpToDate
+from asyncsync.errors import (
+    IntegrityError,
+    KeyCollisionError,
+    LocalFileError,
+    TransferError,
+    UnsafeKeyError,
+)
+from asyncsync.model import UNKNOWN_SIZE, Compared, Reason, RemoteObject, Transfer, UpToDate
 
 SECOND = 1_000_000_000
 NOW = 1_767_225_601 * SECOND + 123_000_000  # an odd second, and milliseconds as S3 has them
@@ -178,3 +184,13 @@ def test_time_that_has_not_come_yet_decides_nothing() -> None:
     """No file system could give it to the file, so it would be fetched on every run."""
     future = RemoteObject("a", 1, "etag", time.time_ns() + 10 * 86_400 * 10**9)
     assert why(future, LocalFile(1, 1)) is None
+
+
+@pytest.mark.anyio
+async def test_object_without_a_size_is_refused(tmp_path: Path) -> None:
+    """Whatever lies at its path; an unsafe key is refused for being unsafe."""
+    make(tmp_path / "a")
+    objects = [remote("a", UNKNOWN_SIZE), remote("b"), remote("../c", UNKNOWN_SIZE)]
+    page = await compare(objects, Folder(tmp_path), never)
+    assert [transfer.remote.key for transfer in page.transfers] == ["b"]
+    assert [type(refused.error) for refused in page.refused] == [IntegrityError, UnsafeKeyError]

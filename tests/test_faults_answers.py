@@ -22,6 +22,7 @@ from asyncsync.errors import (
     RemoteChangedError,
     RetriesExhaustedError,
     SourceError,
+    TransferError,
     VanishedError,
 )
 from asyncsync.parts import PART
@@ -114,19 +115,33 @@ async def test_failures_now_and_then_are_retried(bucket: Bucket, dest: Path, sta
         ("408 Request Timeout", ""),
         ("400 Bad Request", "RequestTimeout"),
         ("400 Bad Request", "ClientDisconnect"),
+        ("400 Bad Request", None),
     ],
 )
 async def test_time_outs_of_the_server_are_retried(
-    bucket: Bucket, dest: Path, status: str, code: str
+    bucket: Bucket, dest: Path, status: str, code: str | None
 ) -> None:
-    """Also where they come as a bad request."""
-    late = s3_error(status, code)
+    """Also where they come as a bad request, or without a word."""
+    late = Act(instead=response(status=status)) if code is None else s3_error(status, code)
     run = await synced(
         bucket, dest, Rule("LIST", "*", late, nth=FIRST), Rule("GET", "*", late, nth=FIRST)
     )
     assert run.tree == BOTH
     assert run.ended_by == (None, 0)
     assert (run.proxy.count("LIST"), run.proxy.count("GET")) == (4, 4)
+
+
+@pytest.mark.row(23)
+@pytest.mark.parametrize("code", ["ClientDisconnect", "RequestTimeout"])
+async def test_head_that_times_out_as_a_bad_request_is_retried(
+    bucket: Bucket, dest: Path, code: str
+) -> None:
+    """An answer to HEAD has no body, so the code does not arrive."""
+    late = Rule("HEAD", "*", s3_error("400 Bad Request", code), nth=FIRST)
+    run = await synced(bucket, dest, late)
+    assert run.tree == BOTH
+    assert run.ended_by == (None, 0)
+    assert run.proxy.count("HEAD") == 4
 
 
 @pytest.mark.row(20, 21)
@@ -246,6 +261,31 @@ async def test_refusal_of_the_request_ends_the_run(
     run = await synced(bucket, dest, Rule("LIST", "*", s3_error(status, code)))
     ended(run, SourceError, code, status[:3])
     assert len(run.proxy.requests) == 1
+
+
+@pytest.mark.row(27)
+@pytest.mark.parametrize("verb", ["HEAD", "GET"])
+@pytest.mark.parametrize("status", ["400 Bad Request", "501 Not Implemented"])
+async def test_refusal_of_every_such_request_ends_the_run(
+    bucket: Bucket, dest: Path, verb: Verb, status: str
+) -> None:
+    """A request that the server cannot take is none of the object's faults."""
+    run = await synced(
+        bucket,
+        dest,
+        Rule("GET", "*", s3_error(status, "NotImplemented")),
+        *[Rule("HEAD", "*", Act(instead=response(status=status)))] * (verb == "HEAD"),
+    )
+    ended(run, SourceError, status[:3])
+    assert run.tree == {}
+    assert run.waited == 0
+
+
+@pytest.mark.row(27)
+async def test_refusal_for_the_sake_of_one_object_fails_alone(bucket: Bucket, dest: Path) -> None:
+    """As that of one that is stored under a key of the customer's own."""
+    sealed = Rule("GET", KEY, s3_error("400 Bad Request", "InvalidRequest"))
+    only_fails(await synced(bucket, dest, sealed), TransferError)
 
 
 @pytest.mark.row(28)

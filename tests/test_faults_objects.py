@@ -165,6 +165,20 @@ SHORTER = Act(headers={"content-length": "4999"}, body=lambda body: body[:4999])
 LONGER = Act(headers={"content-length": "5001"}, body=lambda body: body + b"x")
 
 
+@pytest.mark.row(56)
+@pytest.mark.parametrize("size", ["-5", "", "many", "1e9", "9" * 30, None])
+async def test_size_that_is_none_fails_its_key_alone(
+    bucket: Bucket, dest: Path, size: str | None
+) -> None:
+    """All others are done, and the old file stays."""
+    bucket.put(KEY, SMALL[:100])
+    odd = in_listing("<Size>100</Size>", "" if size is None else f"<Size>{size}</Size>")
+    run = await synced(bucket, dest, Rule("LIST", "*", odd))
+    only_fails(run, IntegrityError)
+    assert run.proxy.count("GET", KEY) == 0
+    assert run.waited == 0
+
+
 @pytest.mark.row(46)
 @pytest.mark.parametrize(
     ("verb", "act"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncsync.errors import ListingError, ProtocolError
-from asyncsync.model import Page, RemoteObject
+from asyncsync.model import UNKNOWN_SIZE, Page, RemoteObject
 from asyncsync.pages import parse_error, parse_page
 
 S3 = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -135,15 +135,15 @@ def test_any_key_comes_back(raw: bytes, plus: bool) -> None:
     ],
 )
 def test_size_that_is_no_size_is_not_believed(size: str) -> None:
-    """Not a number, or more than any object can have: the page is refused."""
-    with pytest.raises(ProtocolError, match="size"):
-        parse_page(listing(contents("a", size)))
+    """Not a number, or more than any object can have: it counts as unknown."""
+    page = parse_page(listing(contents("a", size), contents("b", "5")))
+    assert [(found.key, found.size) for found in page.objects] == [("a", UNKNOWN_SIZE), ("b", 5)]
 
 
-def test_missing_size_is_not_believed() -> None:
-    """An object has a size."""
-    with pytest.raises(ProtocolError, match="size"):
-        parse_page(listing("<Contents><Key>a</Key></Contents>"))
+def test_missing_size_is_unknown() -> None:
+    """The key is listed all the same."""
+    page = parse_page(listing("<Contents><Key>a</Key></Contents>"))
+    assert page.objects == [RemoteObject("a", UNKNOWN_SIZE, "", 0)]
 
 
 def test_large_sizes_are_sizes() -> None:

@@ -225,7 +225,6 @@ async def test_get_without_a_strong_version_names_none(stage: Stage, etag: str) 
         (response(b"<Error><Code>InternalError</Code></Error>"), ProtocolError, "Error"),
         (response(b"<!DOCTYPE x><ListBucketResult/>"), ProtocolError, "document type"),
         (response(PAGE.replace(b"false", b"true")), ListingError, "where"),
-        (response(PAGE.replace(b">10<", b">-1<")), ProtocolError, "size"),
     ],
 )
 async def test_bad_answer_to_a_listing_says_what_it_means(
@@ -287,7 +286,8 @@ async def test_redirect_is_not_followed(stage: Stage, status: str) -> None:
         (error("InvalidRequest", "400 Bad Request"), TransferError),
         (error("SlowDown", "503 Busy"), ThrottledError),
         (error("InternalError", "500 Oops"), ServerError),
-        (response(bytes(200_000), status="400 Bad Request"), TransferError),
+        (error("NotImplemented", "501 No"), SourceError),
+        (response(bytes(200_000), status="400 Bad Request"), ServerError),
     ],
 )
 async def test_bad_answer_to_a_get_says_what_it_means(
@@ -307,6 +307,7 @@ async def test_bad_answer_to_a_get_says_what_it_means(
         ("403 Forbidden", AccessDeniedError),
         ("404 Not Found", VanishedError),
         ("401 Unauthorized", AuthError),
+        ("400 Bad Request", ServerError),
         ("429 Too Many", ThrottledError),
         ("500 Oops", ServerError),
     ],
@@ -318,6 +319,26 @@ async def test_head_without_a_body_is_judged_by_its_status(
     stage.says(response(status=status, headers={"Content-Length": "300"}))
     with pytest.raises(kind):
         await stage.store.head(REMOTE.key)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        ("403 Forbidden", "ExpiredToken", AuthError),
+        ("400 Bad Request", "ExpiredRequest", AuthError),
+        ("400 Bad Request", "ClientDisconnect", ServerError),
+        ("403 Forbidden", "AccessDenied", AccessDeniedError),
+    ],
+)
+async def test_refused_head_learns_the_reason_from_a_get(
+    stage: Stage, status: str, code: str, kind: type[Exception]
+) -> None:
+    """An expired token is no fault of the object's, and HEAD has no body to say so."""
+    told = error(code, status)
+    stage.answer = lambda head: told.partition(b"<")[0] if head.startswith("HEAD") else told
+    with pytest.raises(kind):
+        await stage.store.head(REMOTE.key)
+    assert fields(stage.requests[-1])["range"] == "bytes=0-0"
 
 
 @pytest.mark.parametrize("size", [10, 0])
