@@ -14,13 +14,12 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio import CancelScope
 
 from asyncsync import api, pipeline, settings
 from asyncsync.arguments import given_options, parser
@@ -31,6 +30,7 @@ from asyncsync.interfaces import Observers
 from asyncsync.report import Report, printed
 from asyncsync.screen import JsonLines, Log, Text
 from asyncsync.settings import Options, Settings
+from asyncsync.signals import stopping
 
 if TYPE_CHECKING:
     from asyncsync.progress import Bars, Lines
@@ -40,8 +40,6 @@ COMMANDS: dict[str, api.Command] = {
     "plan": pipeline.plan,
     "verify": pipeline.verify,
 }
-
-_HANGUP = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set[signal.Signals]()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,38 +103,25 @@ async def _run(
         teller.opening(found, options)
         log = Log(command, figures, Folder(options.dest))
         observer = Observers(figures, *([progress] if progress else []), teller, log)
+
+        def closing(exit_code: int, error: str) -> int:
+            figures.seconds = time.monotonic() - started
+            log.closing(exit_code, error)
+            return teller.closing(exit_code, error)
+
+        def stopped(number: signal.Signals) -> int:
+            return closing(128 + number, f"stopped by {number.name}")
+
         async with task_group() as group:
-            caught = _cancel_on_signals(group.cancel_scope)
-            try:
-                await api.perform(COMMANDS[command], found, options, prefixes, observer)
-            except AsyncSyncError as ended_by:
-                error, exit_code = str(ended_by), ended_by.exit_code
-    figures.seconds = time.monotonic() - started
+            loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
+            with stopping(partial(loop.call_soon_threadsafe, cancel), stopped) as caught:
+                try:
+                    await api.perform(COMMANDS[command], found, options, prefixes, observer)
+                except AsyncSyncError as ended_by:
+                    error, exit_code = str(ended_by), ended_by.exit_code
     if caught:
-        error, exit_code = f"stopped by {caught[0].name}", 128 + caught[0]
-    elif exit_code is None:
-        exit_code = figures.exit_code
-    log.closing(exit_code, error)
-    return teller.closing(exit_code, error)
-
-
-def _cancel_on_signals(scope: CancelScope) -> list[signal.Signals]:
-    """Cancel the scope on the first signal, end the process on the second.
-
-    Returns the signals that were caught, a list that fills when one comes.
-    """
-    caught: list[signal.Signals] = []
-
-    def on_signal(number: signal.Signals) -> None:
-        if caught:
-            os._exit(128 + number)  # somebody is in a hurry; unfinished files are found next time
-        caught.append(number)
-        scope.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM, *_HANGUP):
-        with suppress(NotImplementedError):  # Windows: an interrupt ends the process there
-            asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
-    return caught
+        return stopped(caught[0])
+    return closing(figures.exit_code if exit_code is None else exit_code, error)
 
 
 def _progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | Lines | None]":

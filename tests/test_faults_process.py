@@ -18,6 +18,7 @@ import pytest
 
 from asyncsync.disk import Folder
 from asyncsync.download import SMALL
+from asyncsync.signals import GRACE
 from tests.rigs.child import asyncsync, ended, started
 from tests.rigs.scripted_s3 import Request, ScriptedS3, sync
 from tests.rigs.watch import Watcher, tree, unfinished
@@ -133,6 +134,28 @@ async def test_run_that_is_killed_while_it_publishes_is_made_good(dest: Path, se
         await check_next_run(s3, dest)
 
 
+@pytest.mark.row(107)
+@pytest.mark.row(108)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+async def test_whole_parts_of_an_unfinished_file_are_not_fetched_again(
+    dest: Path, number: signal.Signals
+) -> None:
+    """The next run asks for the rest of it, and nothing is left over then."""
+    data = LARGE * 4  # 72 MB, 9 parts
+    async with ScriptedS3({"large.parquet": data}) as s3:
+        arguments = ("--quiet", "--workers", "1")
+        async with stopped_half_way(s3, dest, len(data) // 2, *arguments) as child:
+            child.send_signal(number)
+            await child.communicate()
+        assert unfinished(dest)
+        s3.requests.clear()
+        done = await asyncsync(s3.environment, *arguments, "--dest", str(dest))
+        assert (done.code, done.err) == (0, "")
+        assert s3.count("GET") <= 5
+    assert tree(dest)["large.parquet"] == data
+    assert unfinished(dest) == []
+
+
 # signals ----------------------------------------------------------------------------------------
 
 
@@ -153,45 +176,99 @@ async def test_signal_stops_the_run_within_two_seconds(dest: Path, number: signa
 
 
 HANGING_DISK = """
-import os, sys, threading
+import os, sys, time
 from asyncsync.cli import main
 
-def replace(*arguments, **options):
+def hang(*arguments, **options):
     print("hangs", flush=True)
-    threading.Event().wait()
+    time.sleep(60)
 
-os.replace = replace
+os.{call} = hang
 sys.exit(main(sys.argv[1:]))
 """
 
 
+@contextlib.asynccontextmanager
+async def on_a_hanging_disk(
+    s3: ScriptedS3, dest: Path, call: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start a run and wait until a system call, which never returns, holds it up."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HANGING_DISK.format(call=call), "--quiet", "--dest", str(dest)),
+        env={**os.environ, **s3.environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert child.stdout
+        assert await child.stdout.readline() == b"hangs\n"
+        yield child
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.communicate()
+
+
+CALLS = pytest.mark.parametrize(
+    "call", ["replace", "write"], ids=["in a thread", "in the event loop"]
+)
+
+
+@pytest.mark.row(108)
+@CALLS
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_signal_stops_a_run_whose_disk_hangs(
+    dest: Path, number: signal.Signals, call: str
+) -> None:
+    """Nobody waits for what may never end; the line, the code and the kept parts are as ever."""
+    objects = {"0.parquet": b"x"} if call == "replace" else {"0.parquet": LARGE}
+    async with ScriptedS3(objects) as s3:
+        async with on_a_hanging_disk(s3, dest, call) as child:
+            sent = time.monotonic()
+            child.send_signal(number)
+            done = await ended(child)
+            assert time.monotonic() - sent < 2
+        assert done.code == 128 + number
+        assert done.err == f"asyncsync: stopped by {number.name} (exit code {128 + number})\n"
+        assert "0.parquet" not in tree(dest)
+
+
 @pytest.mark.row(109)
+@CALLS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_second_signal_ends_a_run_whose_disk_hangs(
-    dest: Path, number: signal.Signals
+    dest: Path, number: signal.Signals, call: str
 ) -> None:
-    """A thread that waits for the disk for ever does not keep the process alive."""
-    async with ScriptedS3({"00.parquet": b"x"}) as s3:
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", HANGING_DISK, "--quiet", "--dest", str(dest)),
-            env={**os.environ, **s3.environment},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+    """At once, without a word."""
+    async with (
+        ScriptedS3({"0.parquet": LARGE}) as s3,
+        on_a_hanging_disk(s3, dest, call) as child,
+    ):
+        child.send_signal(number)
+        await until(lambda: not _pending(child.pid, number))
+        sent = time.monotonic()
+        child.send_signal(number)
+        done = await ended(child)
+        assert time.monotonic() - sent < GRACE
+    assert (done.code, done.err) == (128 + number, "")
+    assert "0.parquet" not in tree(dest)
+
+
+@pytest.mark.row(108)
+async def test_run_that_is_to_outlive_its_terminal_does(dest: Path) -> None:
+    """As under nohup, which has SIGHUP ignored."""
+    async with ScriptedS3(OBJECTS) as s3:
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
-            assert child.stdout
-            assert await child.stdout.readline() == b"hangs\n"
-            child.send_signal(number)
-            await until(lambda: not _pending(child.pid, number))
-            child.send_signal(number)
-            async with asyncio.timeout(2):
+            async with stopped_half_way(s3, dest, TOTAL // 2, "--quiet") as child:
+                child.send_signal(signal.SIGHUP)
+                s3.allowance = None
+                s3.hang_up()
                 done = await ended(child)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.communicate()
-    assert (done.code, done.err) == (128 + number, "")
-    assert "00.parquet" not in tree(dest)
+            signal.signal(signal.SIGHUP, before)
+    assert (done.code, done.err) == (0, "")
+    assert tree(dest) == OBJECTS
 
 
 def _pending(pid: int, number: int) -> bool:

@@ -1,0 +1,90 @@
+"""Signals that end a run: the first one stops it, the second one ends the process at once.
+
+A disk that hangs can hold up any thread, that of the event loop as well. So a thread of its own
+waits for signals, and when a stopped run has not ended after some time, it ends the process.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+GRACE = 1.2
+"""Seconds that a stopped run gets to end by itself."""
+LAST_WORDS = 0.3
+"""Seconds that the summary of one that does not gets: the screen may hang as well."""
+
+
+@contextmanager
+def stopping(
+    stop: Callable[[], object], last_words: Callable[[signal.Signals], object]
+) -> Iterator[list[signal.Signals]]:
+    """Call `stop` on the first signal, end the process on the second.
+
+    Yields the signals that were caught, a list that fills when one comes. On Windows none is: an
+    interrupt ends the process there.
+
+    Args:
+        stop: ends the run; called from another thread.
+        last_words: tells that the run was stopped; called from another thread when it has not
+            ended in time, just before the process is ended.
+    """
+    watch = _Watch(stop, last_words)
+    if not hasattr(signal, "sigwait"):
+        yield watch.caught
+        return
+    numbers = {signal.SIGINT, signal.SIGTERM}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else a run under nohup goes on
+        numbers.add(signal.SIGHUP)
+    # A signal may still reach a thread that was here before; its handler then does the same.
+    handlers = {number: signal.signal(number, watch.take) for number in numbers}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    watcher = threading.Thread(target=watch.wait, args=(numbers,), daemon=True)
+    watcher.start()
+    try:
+        yield watch.caught
+    finally:
+        watch.over.set()
+        with suppress(ProcessLookupError):  # it has just ended, by a signal that came now
+            signal.pthread_kill(watcher.ident or 0, signal.SIGINT)
+        watcher.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+class _Watch:
+    """What is done about the signals."""
+
+    def __init__(
+        self, stop: Callable[[], object], last_words: Callable[[signal.Signals], object]
+    ) -> None:
+        self.caught: list[signal.Signals] = []
+        self.over = threading.Event()
+        """Set when the run has ended."""
+        self._stop = stop
+        self._last_words = last_words
+
+    def wait(self, numbers: Iterable[signal.Signals]) -> None:
+        """Take one signal after the other until the run is over."""
+        while not self.over.is_set():
+            number = signal.sigwait(numbers)
+            if not self.over.is_set():
+                self.take(number)
+
+    def take(self, number: int, _: object = None) -> None:
+        """Stop the run; end the process if that was done before."""
+        if self.caught:
+            os._exit(128 + number)  # somebody is in a hurry; unfinished files are found next time
+        self.caught.append(signal.Signals(number))
+        threading.Thread(target=self._leave, daemon=True).start()
+        self._stop()
+
+    def _leave(self) -> None:
+        """End the process if the run does not end by itself."""
+        if not self.over.wait(GRACE):
+            telling = threading.Thread(target=self._last_words, args=self.caught, daemon=True)
+            telling.start()
+            telling.join(LAST_WORDS)
+            os._exit(128 + self.caught[0])
