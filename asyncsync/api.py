@@ -231,7 +231,12 @@ async def perform(
                 folder=Folder(options.dest),
                 prefixes=prefixes,
                 selection=Selection(options.include, options.exclude),
-                pace=Pace(options.workers, options.max_workers, options.attempts),
+                pace=Pace(
+                    options.workers,
+                    options.max_workers,
+                    options.attempts,
+                    notice=observer.noticed,
+                ),
                 observer=observer,
                 with_head=options.validate is Validate.HEAD,
             )

@@ -15,9 +15,9 @@ from aiohappyeyeballs import start_connection
 from asyncsync.errors import (
     AsyncSyncError,
     ConfigError,
-    ConnectionLostError,
     NetworkError,
     TLSError,
+    UnreachableError,
 )
 from asyncsync.wire import Connection, encode_head
 
@@ -100,7 +100,7 @@ class Dialer:
         Raises:
             NetworkError: the host is not known, or the proxy refuses.
             TLSError: the certificate or the TLS version is not acceptable.
-            ConnectionLostError: any other failure.
+            UnreachableError: any other failure.
         """
         proxy, context = self._proxy, self._context
         peer = f"{self._peer} through the proxy {proxy.peer}" if proxy else self._peer
@@ -117,7 +117,7 @@ class Dialer:
                 connection.abort()
             if isinstance(error, TimeoutError):
                 message = f"no connection to {peer} within {self._timeout:g} s"
-                raise ConnectionLostError(message) from error
+                raise UnreachableError(message) from error
             if isinstance(error, OSError):
                 raise _translated(error, peer) from error
             raise
@@ -210,7 +210,7 @@ def _translated(error: OSError, peer: str) -> AsyncSyncError:
     if isinstance(error, socket.gaierror) and error.errno in _UNKNOWN_NAME:
         return NetworkError(f"the host of {peer} is not known: {error.strerror}")
     reason = error.strerror or str(error) or type(error).__name__
-    return ConnectionLostError(f"no connection to {peer}: {reason}")
+    return UnreachableError(f"no connection to {peer}: {reason}")
 
 
 def _is_refusal(reason: str) -> bool:

@@ -25,6 +25,7 @@
     │       └── VanishedError       deleted since it was listed
     └── TransientError              worth another attempt; never leaves the retry loop
         ├── ConnectionLostError     cut, refused or not answered in time
+        │   └── UnreachableError    no connection came about
         ├── ProtocolError           the answer is not the HTTP or the S3 that was asked for
         ├── ServerError             the server says it failed
         └── ThrottledError          the server asks for fewer requests
@@ -150,6 +151,10 @@ class TransientError(AsyncSyncError):
 
 class ConnectionLostError(TransientError):
     """The connection was refused, cut, or silent for too long."""
+
+
+class UnreachableError(ConnectionLostError):
+    """No connection came about. That says nothing about the object, so no attempt is counted."""
 
 
 class ProtocolError(TransientError):

@@ -142,7 +142,8 @@ class HttpClient:
             ValueError: the target or a header holds a line break or is not ASCII.
             NetworkError: the host is not known, or the proxy refuses.
             TLSError: the certificate is not acceptable; nothing of the request was sent.
-            ConnectionLostError: refused, cut, or not answered in time.
+            UnreachableError: no connection came about.
+            ConnectionLostError: cut, or not answered in time.
             ProtocolError: the answer is not HTTP.
         """
         lines = [f"{method} {target} HTTP/1.1"]

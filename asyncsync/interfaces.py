@@ -94,6 +94,9 @@ class Observer(Protocol):
     def ended(self, outcome: Outcome) -> None:
         """A transfer has ended; in a verification, the check of a file."""
 
+    def noticed(self, message: str) -> None:
+        """Something that a person should know and that ends nothing, such as a long wait."""
+
 
 class Observers:
     """Several that look on as one; opens those of them that are context managers, as bars are."""
@@ -153,6 +156,11 @@ class Observers:
         for observer in self._observers:
             observer.ended(outcome)
 
+    def noticed(self, message: str) -> None:
+        """Tell all of them."""
+        for observer in self._observers:
+            observer.noticed(message)
+
 
 class SilentObserver:
     """Looks on and says nothing; the base of observers that say little."""
@@ -176,4 +184,7 @@ class SilentObserver:
         """Say nothing."""
 
     def ended(self, outcome: Outcome) -> None:
+        """Say nothing."""
+
+    def noticed(self, message: str) -> None:
         """Say nothing."""

@@ -8,6 +8,8 @@ One `Pace` serves a whole run, so that what one request learns about the server 
   when one did not.
 - `Tries` repeats what fails for a passing reason, after a pause that grows and is never the same
   for two. When the server asks for fewer requests, the slots are halved and everybody pauses.
+- That no connection comes about is the matter of the run and not of one object: all count the time
+  since the last answer, and when it is too long, the run ends.
 """
 
 import logging
@@ -19,7 +21,14 @@ from typing import TypeVar
 import anyio
 from anyio import CapacityLimiter
 
-from asyncsync.errors import RetriesExhaustedError, ThrottledError, TransientError
+from asyncsync.errors import (
+    NetworkError,
+    RetriesExhaustedError,
+    ThrottledError,
+    TransferError,
+    TransientError,
+    UnreachableError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +43,12 @@ STREAMS_AT_ONCE = 64
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 LONGEST_RETRY_AFTER = 60.0
+FIRST_ANSWER = 20.0
+"""Seconds that an endpoint has for its first answer while no connection comes about."""
+LONGEST_OUTAGE = 300.0
+"""Seconds that one which has answered before may be away."""
+NOTICE_AFTER = 3.0
+"""Seconds of an outage after which somebody may wonder why nothing happens."""
 INTERVAL = 0.2
 """Seconds between two looks at the throughput."""
 WORTH_IT = 1.1
@@ -58,6 +73,7 @@ class Pace:
         attempts: int,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        notice: Callable[[str], object] = logger.info,
     ) -> None:
         self.most = workers or max_workers
         self.attempts = attempts
@@ -67,7 +83,11 @@ class Pace:
         self._adapts = workers is None
         self._sleep = sleep
         self._clock = clock
+        self._notice = notice
         self._paused_until = 0.0
+        self._has_answered = False
+        self._away_since: float | None = None
+        self._away_is_told = False
         self._throttled_at = float("-inf")
         self._received = 0
 
@@ -78,11 +98,44 @@ class Pace:
     def received(self, size: int) -> None:
         """Count bytes of objects that have arrived."""
         self._received += size
+        if self._away_since is not None:
+            self.answered()
 
-    async def ready(self) -> None:
-        """Wait while everybody pauses."""
-        while (wait := self._paused_until - self._clock()) > 0:
+    def answered(self) -> None:
+        """Take note that the endpoint is there, whatever it says."""
+        self._has_answered = True
+        if self._away_is_told and self._away_since is not None:
+            self._notice(f"it goes on after {self._clock() - self._away_since:.0f} s")
+        self._away_since, self._away_is_told = None, False
+
+    async def away(self, error: UnreachableError, asked: float) -> None:
+        """Wait before the next connection is tried: half as long as there has been no answer.
+
+        Args:
+            error: what became of the last one.
+            asked: when that was tried.
+
+        Raises:
+            NetworkError: the endpoint has been away for too long.
+        """
+        if self._away_since is None:
+            self._away_since = asked
+        away = self._clock() - self._away_since
+        left = (LONGEST_OUTAGE if self._has_answered else FIRST_ANSWER) - away
+        if left <= 0:
+            raise NetworkError(f"{error}; tried for {away:.0f} s") from error
+        if away >= NOTICE_AFTER and not self._away_is_told:
+            self._away_is_told = True
+            self._notice(f"{error}; trying again for {left:.0f} s")
+        wait = min(max(away / 2, FIRST_PAUSE), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
+        logger.info("%s; the next attempt in %.1f s", error, wait)
+        await self._sleep(min(wait, left))
+
+    async def ready(self) -> float:
+        """Wait while everybody pauses; return the time."""
+        while (wait := self._paused_until - (now := self._clock())) > 0:
             await self._sleep(wait)
+        return now
 
     async def pause(self, error: TransientError, attempt: int) -> None:
         """Wait before the attempt after the failed one; everybody does when the server is busy."""
@@ -159,18 +212,29 @@ class Tries:
         """Call until it succeeds.
 
         Raises:
+            NetworkError: no connection comes about, for nobody.
             RetriesExhaustedError: the attempts have run out; the last error is the cause.
         """
-        attempt = 1
+        attempt = failed = 0
         while True:
-            await self._pace.ready()
-            try:
-                return await call()
-            except TransientError as error:
-                if attempt >= self._pace.attempts:
-                    raise RetriesExhaustedError(
-                        self._key, f"given up after {attempt} attempts: {error}"
-                    ) from error
-                await self._pace.pause(error, attempt)
+            asked = await self._pace.ready()
             attempt += 1
             self.most = max(self.most, attempt)
+            try:
+                answer = await call()
+            except UnreachableError as error:
+                await self._pace.away(error, asked)
+            except TransientError as error:
+                self._pace.answered()
+                failed += 1
+                if failed >= self._pace.attempts:
+                    raise RetriesExhaustedError(
+                        self._key, f"given up after {failed} attempts: {error}"
+                    ) from error
+                await self._pace.pause(error, failed)
+            except TransferError:
+                self._pace.answered()
+                raise
+            else:
+                self._pace.answered()
+                return answer

@@ -78,6 +78,11 @@ class Text(SilentObserver):
             case Downloaded(transfer) if self._verbose:
                 self._tell(f"downloaded: {shown(transfer.remote.key)}")
 
+    def noticed(self, message: str) -> None:
+        """Print it, unless only failures are wanted."""
+        if not self._quiet:
+            self._say(f"asyncsync: {shown(message)}", sys.stderr)
+
     def closing(self, exit_code: int, error: str) -> int:
         """Print the summary, if there is anything to sum up, and return the exit code."""
         if not error or self._figures.total.in_bucket:
@@ -118,6 +123,10 @@ class JsonLines(SilentObserver):
         """Write what became of an object."""
         self._write(events.outcome_json(outcome))
 
+    def noticed(self, message: str) -> None:
+        """Print it for people, beside the JSON."""
+        printed(f"asyncsync: {shown(message)}", sys.stderr)
+
     def closing(self, exit_code: int, error: str) -> int:
         """Write the summary; a run whose report could not be written has not gone well."""
         self._write(events.summary_json(self._figures, self._command, exit_code, error))
@@ -152,6 +161,10 @@ class Log(SilentObserver):
                 logger.info("%s", report.failure(outcome))
             case Downloaded(transfer):
                 logger.info("downloaded: %s", shown(transfer.remote.key))
+
+    def noticed(self, message: str) -> None:
+        """Log it."""
+        logger.info("%s", shown(message))
 
     def closing(self, exit_code: int, error: str) -> None:
         """Log the summary."""

@@ -2,25 +2,30 @@
 
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import anyio
 import pytest
 from anyio import create_task_group, wait_all_tasks_blocked
 
 from asyncsync.errors import (
+    AsyncSyncError,
     ConnectionLostError,
+    NetworkError,
     RetriesExhaustedError,
     ServerError,
     ThrottledError,
     TransferError,
-    TransientError,
+    UnreachableError,
 )
 from asyncsync.pace import (
     FEWEST,
+    FIRST_ANSWER,
     FIRST_PAUSE,
     HOLD,
     LARGE_AT_ONCE,
     LATE,
+    LONGEST_OUTAGE,
     LONGEST_PAUSE,
     SAMPLES,
     START,
@@ -85,7 +90,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def failing(*errors: TransientError) -> Callable[[], Awaitable[str]]:
+def failing(*errors: AsyncSyncError) -> Callable[[], Awaitable[str]]:
     """Return a call that fails so often, and then answers."""
     left = list(errors)
 
@@ -169,6 +174,75 @@ async def test_error_of_one_request_delays_no_other(clock: Clock) -> None:
     clock.slept.clear()
     await pace.ready()
     assert clock.slept == []
+
+
+# an endpoint that is away
+
+
+def unreachable(times: int) -> list[AsyncSyncError]:
+    return [UnreachableError("no connection to h:1: refused") for _ in range(times)]
+
+
+async def test_connections_that_do_not_come_about_cost_no_attempt(clock: Clock) -> None:
+    """They are nobody's fault; other failures are counted as ever."""
+    tries = clock.pace(attempts=2).tries("k")
+    await tries.run(failing())
+    assert await tries.run(failing(*unreachable(20), ServerError("1"), *unreachable(5))) == "answer"
+    assert tries.most == 27
+    with pytest.raises(RetriesExhaustedError, match="after 2 attempts"):
+        await tries.run(
+            failing(*unreachable(3), ServerError("1"), *unreachable(3), ServerError("2"))
+        )
+
+
+@pytest.mark.parametrize(
+    ("answers", "limit"), [(0, FIRST_ANSWER), (1, LONGEST_OUTAGE)], ids=["never", "once"]
+)
+async def test_endpoint_that_stays_away_ends_the_run(
+    clock: Clock, answers: int, limit: float
+) -> None:
+    """At its limit and not behind it; one that has answered before is waited for longer."""
+    tries = clock.pace(attempts=1).tries("k")
+    for _ in range(answers):
+        await tries.run(failing())
+    started = clock.now
+    with pytest.raises(NetworkError, match=f"h:1: refused; tried for {limit:.0f} s"):
+        await tries.run(failing(*unreachable(1000)))
+    assert clock.now - started == pytest.approx(limit)
+    assert len(clock.slept) < 60
+
+
+async def test_answer_to_anybody_ends_an_outage(clock: Clock) -> None:
+    """Even a refusal is one, and so are bytes that arrive."""
+    pace = clock.pace()
+    error = UnreachableError("refused")
+    signs: list[Callable[[], Awaitable[object]]] = [
+        failing(),
+        failing(ServerError("busy")),
+        failing(TransferError("k", "denied")),
+    ]
+    for sign in signs:
+        await pace.away(error, clock.now)
+        clock.now += LONGEST_OUTAGE
+        with suppress(TransferError):
+            await pace.tries("k").run(sign)
+        await pace.away(error, clock.now)
+        pace.received(1)
+    clock.now += LONGEST_OUTAGE
+    await pace.away(error, clock.now)
+
+
+async def test_long_outage_is_told_once_and_so_is_its_end(clock: Clock) -> None:
+    """A short one is not worth a word."""
+    told: list[str] = []
+    pace = Pace(None, MOST, 8, clock.sleep, lambda: clock.now, told.append)
+    tries = pace.tries("k")
+    await tries.run(failing(*unreachable(3)))
+    assert told == []
+    await tries.run(failing(*unreachable(20)))
+    away, again = told
+    assert away.startswith("no connection to h:1: refused; trying again")
+    assert again.startswith("it goes on after ")
 
 
 # a busy server

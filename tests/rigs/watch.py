@@ -60,6 +60,7 @@ class Watcher(SilentObserver):
         self.bytes: dict[str, list[int]] = {}
         """The advances of each begun transfer, by key."""
         self.outcomes: list[Outcome] = []
+        self.notices: list[str] = []
 
     def counted(self, files: Mapping[str, int]) -> None:
         """Remember."""
@@ -93,6 +94,10 @@ class Watcher(SilentObserver):
         """Remember."""
         self.outcomes.append(outcome)
         self._on_ended(outcome)
+
+    def noticed(self, message: str) -> None:
+        """Remember."""
+        self.notices.append(message)
 
     @property
     def downloaded(self) -> list[str]:
