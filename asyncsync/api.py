@@ -52,6 +52,8 @@ class Given(TypedDict, total=False):
     max_workers: int
     validate: Literal["head", "response"]
     attempts: int
+    space_check: bool
+    """Whether the run ends at once when what it finds does not fit on the disk; it does."""
     strict: bool
     """Whether an env file that others can read is an error; only a warning by default."""
     env_file: Path | str
@@ -74,7 +76,7 @@ class Plan(Report):
     @property
     def fits(self) -> bool:
         """Whether there is space for all that would be downloaded."""
-        return self.total.bytes_to_download <= self.free_bytes
+        return self.growth <= self.free_bytes
 
     def compared(self, page: Compared) -> None:
         """Take in a page of the listing."""
@@ -239,5 +241,6 @@ async def perform(
                 ),
                 observer=observer,
                 with_head=options.validate is Validate.HEAD,
+                checks_space=options.space_check,
             )
         )

@@ -51,6 +51,13 @@ def parser() -> argparse.ArgumentParser:
     add("--max-workers", metavar="N", help="the most that auto may find (default: 256)")
     add("--validate", metavar="HOW", help="head (default): HEAD beside GET; response: GET alone")
     add("--attempts", metavar="N", help="tries of a request before its object fails (default: 8)")
+    add(
+        "--no-space-check",
+        action="store_const",
+        const=False,
+        dest="space_check",
+        help="begin, whether all fits on the disk or not",
+    )
     add("--strict", action="store_const", const=True, help="refuse an env file others can read")
     add("--json", action="store_true", help="one JSON object a line on standard output")
     add("--quiet", action="store_true", help="print failures only")
@@ -73,6 +80,7 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
     given: dict[str, object] = {
         "include": tuple(arguments.include) if arguments.include else None,
         "exclude": tuple(arguments.exclude) if arguments.exclude else None,
+        "space_check": arguments.space_check,
         "strict": arguments.strict,
     }
     for name in ("dest", "workers", "max_workers", "validate", "attempts"):

@@ -98,7 +98,7 @@ async def compare(
         if file is not None and file.kind != "file":
             compared.refused.append(Failed(remote, await _in_the_way(remote, file, is_needed)))
         elif reason := why(remote, file):
-            compared.transfers.append(Transfer(remote, path, reason))
+            compared.transfers.append(Transfer(remote, path, reason, file.size if file else 0))
         else:
             compared.up_to_date.append(UpToDate(remote))
     return compared

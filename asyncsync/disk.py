@@ -33,7 +33,7 @@ from asyncsync.errors import (
 )
 from asyncsync.keys import STATE_DIR, shown
 from asyncsync.model import Transfer
-from asyncsync.parts import PartFile, clear, clear_stale, open_part_file
+from asyncsync.parts import PartFile, clear, clear_stale, open_part_file, taken
 
 WRITERS = 2
 """Threads that write small files."""
@@ -113,6 +113,14 @@ class Folder:
         while not os.path.exists(nearest):  # also false where nobody may look
             nearest = nearest.parent
         return shutil.disk_usage(nearest).free
+
+    def room(self) -> int | None:
+        """Return how many bytes files may grow by, those of unfinished files included.
+
+        None where the disk does not say how large it is, so that nobody knows.
+        """
+        disk = shutil.disk_usage(self.path)
+        return disk.free + taken(self._parts) if disk.total else None
 
     # writing ------------------------------------------------------------------------------------
 

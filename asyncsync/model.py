@@ -75,6 +75,8 @@ class Transfer:
     path: tuple[str, ...]
     """The components of the local path below the destination."""
     reason: Reason
+    replaces: int = 0
+    """Bytes of the file that lies at the path and is going to be replaced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,6 +183,13 @@ def clear_stale(folder: Path, run: str, covers: Callable[[str], bool]) -> None:
                 part.unlink()
 
 
+def taken(folder: Path) -> int:
+    """Return how many bytes of the disk the unfinished files take; they have holes."""
+    with os.scandir(folder) as entries:
+        found = [entry.stat(follow_symlinks=False) for entry in entries]
+    return sum(512 * file.st_blocks for file in found if hasattr(file, "st_blocks"))
+
+
 async def _crc(file: "aiofiles.threadpool.binary.AsyncBufferedReader", span: range) -> int:
     crc = 0
     await file.seek(span.start)

@@ -7,7 +7,7 @@ The listing is cheap and the downloads are slow, so one queue stands between the
 It is bounded: a listing that is far ahead waits, and memory does not grow with the bucket.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -24,6 +24,7 @@ from asyncsync.interfaces import Observer, Store
 from asyncsync.listing import list_objects
 from asyncsync.model import Compared, Failed, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Pace
+from asyncsync.space import Space
 from asyncsync.validate import verified
 
 QUEUE = 2000
@@ -44,6 +45,8 @@ class Job:
     observer: Observer
     with_head: bool
     """Whether HEAD confirms what arrived."""
+    checks_space: bool = True
+    """Whether the run ends at once when what is found does not fit on the disk."""
 
     def covers(self, key: str) -> bool:
         """Return whether the key is one of those to work on."""
@@ -68,7 +71,8 @@ async def sync(job: Job) -> None:
             job.observer.ended(Failed(transfer.remote, error))
 
     with job.folder.writing():
-        await _work_through(job, _transfers, work)
+        claim = Space(job.folder).claim if job.checks_space else None
+        await _work_through(job, _transfers, work, claim)
         job.folder.clear_stale(job.covers)
 
 
@@ -115,14 +119,20 @@ async def _work_through(
     job: Job,
     pick: Callable[[Compared], Sequence[Item]],
     work: Callable[[Item], Awaitable[None]],
+    claim: Callable[[Iterable[Item]], None] | None = None,
 ) -> None:
-    """List and compare, and work on what is picked from each page while the listing goes on."""
+    """List and compare, and work on what is picked from each page while the listing goes on.
+
+    What is picked is claimed before any of it is worked on.
+    """
     queue, items = create_memory_object_stream[Item](QUEUE)
     underway: set[str] = set()
 
     async def enqueue(page: Compared) -> None:
         # Some servers list a key twice. What is under way now may have ended before its turn comes.
         fresh = {item.remote.key: item for item in pick(page) if item.remote.key not in underway}
+        if claim:
+            claim(fresh.values())
         underway.update(fresh)
         for item in fresh.values():
             await queue.send(item)

@@ -46,6 +46,8 @@ class Report(SilentObserver):
     """Files that HEAD confirmed in a verification."""
     retried: int = 0
     """Downloaded ones that needed more than one attempt."""
+    growth: int = 0
+    """Bytes by which the files grow: what is to be downloaded less what it replaces."""
     failed: int = 0
     skipped: int = 0
     """Keys that nothing could be done about: unsafe, colliding, gone since they were listed."""
@@ -83,6 +85,7 @@ class Report(SilentObserver):
             tally.missing += transfer.reason is transfer.reason.MISSING
             tally.to_download += 1
             tally.bytes_to_download += transfer.remote.size
+            self.growth += transfer.remote.size - transfer.replaces
         for refused in page.refused:
             self._tally(refused.remote.prefix).in_bucket += 1
             self._fail(refused)
@@ -190,7 +193,7 @@ def sync_summary(report: Report) -> str:
 def plan_summary(report: Report, free_bytes: int) -> str:
     """Return one line about a plan."""
     needed = report.total.bytes_to_download
-    fits = "fits" if needed <= free_bytes else "DOES NOT FIT"
+    fits = "fits" if report.growth <= free_bytes else "DOES NOT FIT"
     return (
         f"{report.total.to_download:,} to download ({in_bytes(needed)}), "
         f"{report.up_to_date:,} up to date; {fits}: {in_bytes(free_bytes)} free"

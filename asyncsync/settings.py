@@ -64,6 +64,8 @@ class Options:
     validate: Validate = Validate.HEAD
     attempts: int = 8
     """How often one request is tried before its object counts as failed."""
+    space_check: bool = True
+    """End the run, before it begins to fetch, when what it finds does not fit on the disk."""
     strict: bool = False
     """An env file that others can read is an error, and not only a warning."""
 
@@ -265,7 +267,7 @@ def parse_option(name: str, text: str) -> object:
             return Validate(text)
         case "workers" if text == "auto":
             return None
-        case "strict":
+        case "space_check" | "strict":
             return _yes_or_no(text)
         case _:
             try:

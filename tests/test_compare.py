@@ -73,7 +73,8 @@ async def test_object_is_fetched_or_in_step(
             make(path, modified_ns=NOW + 1)
     found = await compare([remote()], Folder(tmp_path), never)
     if reason:
-        assert found == Compared([Transfer(remote(), ("a",), reason)], [], [])
+        size = {"a larger file": 5, "an older file": 4}.get(there, 0)
+        assert found == Compared([Transfer(remote(), ("a",), reason, size)], [], [])
     else:
         assert found == Compared([], [UpToDate(remote())], [])
 

@@ -12,6 +12,7 @@ import pytest
 from asyncsync.download import STARTS
 from asyncsync.errors import (
     AsyncSyncError,
+    DiskFullError,
     EncodedObjectError,
     IntegrityError,
     RemoteChangedError,
@@ -23,6 +24,7 @@ from asyncsync.seaweed import SeaweedServer
 from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.fault_proxy import Act, Rule, Verb
 from tests.rigs.fault_run import Run, emptied, synced
+from tests.rigs.watch import unfinished
 
 pytestmark = pytest.mark.anyio
 
@@ -337,6 +339,19 @@ async def test_sizes_around_the_borders_arrive(bucket: Bucket, dest: Path) -> No
     run = await synced(bucket, dest, prefixes=list(objects))
     assert run.tree == objects
     assert run.ended_by == (None, 0)
+
+
+@pytest.mark.row(55)
+async def test_object_that_cannot_fit_ends_the_run_before_any_get(
+    bucket: Bucket, dest: Path
+) -> None:
+    """The error gives need and free."""
+    huge = in_listing("<Size>5000<", f"<Size>{int(4.99 * 2**40)}<")
+    run = await synced(bucket, dest, Rule("LIST", "*", huge), prefixes=[KEY])
+    assert run.ended_by == (DiskFullError, 5)
+    assert re.search(r"5\.5 TB or more needed, \S+ .?B free", run.message)
+    assert run.proxy.count("GET") == 0
+    assert unfinished(dest) == []
 
 
 @pytest.mark.row(59)

@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -487,3 +488,22 @@ async def test_verify_names_what_is_not_in_step(dest: Path) -> None:
     }
     assert rig.watcher.confirmed == ["fft_hub1/empty.parquet"]
     assert snapshot(dest) == before
+
+
+async def test_run_ends_when_what_is_found_no_longer_fits(tmp_path: Path) -> None:
+    """What had begun before is kept; of what comes after, nothing is asked for."""
+    objects = {f"{number:02}.parquet": bytes([number]) * 1000 for number in range(30)}
+    rig = Rig(tmp_path / "dest", objects, page_size=10)
+    first = anyio.Event()
+    rig.watcher = Watcher(on_ended=lambda outcome: first.set())
+    rig.store.on("list", "", Act(), Act(until=first))
+    found = SimpleNamespace(total=10**6, free=10_500)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda path: found)
+        with pytest.raises(DiskFullError, match=r"20 kB or more needed, 10\.5 kB free"):
+            await rig.sync()
+    assert 1 <= len(rig.watcher.downloaded) <= 10
+    assert {r.key for r in rig.store.requests if r.verb != "list"} <= {*list(objects)[:10]}
+    assert unfinished(rig.dest) == []
+    await rig.sync()
+    assert tree(rig.dest) == objects

@@ -360,6 +360,7 @@ def test_options_of_the_environment_are_parsed() -> None:
         "ASYNCSYNC_MAX_WORKERS": " 64 ",
         "ASYNCSYNC_VALIDATE": "response",
         "ASYNCSYNC_ATTEMPTS": "3",
+        "ASYNCSYNC_SPACE_CHECK": "NO",
         "ASYNCSYNC_STRICT": "yes",
     }
     assert options(environ) == Options(
@@ -370,6 +371,7 @@ def test_options_of_the_environment_are_parsed() -> None:
         max_workers=64,
         validate=Validate.RESPONSE,
         attempts=3,
+        space_check=False,
         strict=True,
     )
 

@@ -1,0 +1,40 @@
+"""Whether the destination's disk can hold what is going to be fetched, told before it is fetched.
+
+Downloads begin while the listing goes on, so at first nobody knows the whole sum. The transfers of
+each page are added to it before any of them begins, and the run ends once the sum known by then
+cannot fit. Nothing that could be done is refused: what counts is by how much the files grow, since
+those that are replaced make room, against the disk's free bytes as the run began, and those that
+unfinished files take, which go on to be files or are removed. There is no reserve; a disk that
+somebody else fills meanwhile still ends the run when it is full.
+"""
+
+from collections.abc import Iterable
+
+from asyncsync.disk import Folder
+from asyncsync.errors import DiskFullError
+from asyncsync.keys import shown
+from asyncsync.model import Transfer
+from asyncsync.report import in_bytes
+
+
+class Space:
+    """The space for one run's files, measured when this is made."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._room = folder.room()
+        self._needed = 0
+
+    def claim(self, transfers: Iterable[Transfer]) -> None:
+        """Add transfers that are about to begin.
+
+        Raises:
+            DiskFullError: not all that was added so far fits.
+        """
+        self._needed += sum(transfer.remote.size - transfer.replaces for transfer in transfers)
+        if self._room is not None and self._needed > self._room:
+            needed, free = in_bytes(self._needed), in_bytes(self._room)
+            raise DiskFullError(
+                f"{shown(str(self._folder.path))}: too little space: {needed} or more needed, "
+                f"{free} free; make room, or ask for fewer prefixes"
+            )
