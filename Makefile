@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-long check format bench bench-quick build lock clean
+.PHONY: help venv demo test test-long soak check format bench bench-quick build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: $(INSTALLED) ## run the tests, less those that take minutes
 
 test-long: $(INSTALLED) ## run the tests that take minutes
 	$(PY) -m pytest -m long
+
+soak: $(INSTALLED) ## make faults at random, and rewrite the figures of docs/reliability.md
+	$(PY) -m tests.soak --write $(ARGS)
 
 check: $(INSTALLED) ## lint, formatting and types
 	$(PY) -m ruff check

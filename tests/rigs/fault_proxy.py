@@ -214,16 +214,18 @@ class FaultProxy:
         self._counts[request.verb, request.key] += 1
         nth = self._counts[request.verb, request.key]
         for number, rule in enumerate(self._rules):
-            dice = random.Random(f"{self._seed} {number} {request.verb} {request.key} {nth}")
             if (
                 rule.verb in {"*", request.verb}
                 and fnmatchcase(request.key, rule.key)
                 and (rule.nth is None or nth in rule.nth)
                 and fnmatchcase(request.span, rule.span)
-                and dice.random() < rule.chance
+                and (rule.chance == 1.0 or self._dice(number, request, nth) < rule.chance)
             ):
                 return rule.act
         return Act()
+
+    def _dice(self, number: int, request: Request, nth: int) -> float:
+        return random.Random(f"{self._seed} {number} {request.verb} {request.key} {nth}").random()
 
     async def _ask(self, request: bytes) -> tuple[bytes, bytes]:
         """Return the head and the body of the server's answer."""

@@ -1,0 +1,48 @@
+"""The results of all figures, kept in docs/reliability.json and shown in docs/reliability.md."""
+
+import json
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from asyncsync import __version__
+
+DOCS = Path(__file__).parents[2] / "docs"
+DATA = DOCS / "reliability.json"
+DOCUMENT = DOCS / "reliability.md"
+BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
+
+
+def update(results: Sequence[dict[str, Any]], seed: int) -> None:
+    """Put results in the place of older ones, and write the table anew."""
+    stamp = {
+        "seed": seed,
+        "date": datetime.now(UTC).date().isoformat(),
+        "version": __version__,
+        "python": platform.python_version(),
+    }
+    known = json.loads(DATA.read_text(encoding="utf-8")) if DATA.exists() else {}
+    known |= {result["name"]: result | stamp for result in results}
+    ordered = {name: known[name] for name in sorted(known, key=lambda name: int(name[1:]))}
+    DATA.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
+    text = f"{before}{BEGIN}\n{table(ordered)}\n{END}{rest.partition(END)[2]}"
+    DOCUMENT.write_text(text, encoding="utf-8")
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """Return the table of the figures; a goal that was missed is in bold."""
+    lines = [
+        "| | what is counted | goal | trials | result | seed, date |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, found in results.items():
+        result = found["result"] if found["reached"] else f"**{found['result']}**"
+        trials = f"{found['trials']:,} of {found['target']:,}"
+        lines.append(
+            f"| {name} | {found['counts']} | {found['goal']} | {trials} | {result} "
+            f"| {found['seed']}, {found['date']} |"
+        )
+    return "\n".join(lines)

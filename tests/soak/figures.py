@@ -1,0 +1,15 @@
+"""All figures, the cheap ones first: what they leave of their share goes to the others."""
+
+from collections.abc import Mapping
+
+from tests.soak.faults import G3
+from tests.soak.figure import Figure
+from tests.soak.keys import G6, G15
+from tests.soak.listings import G7, G8, G13
+from tests.soak.sequences import G16
+from tests.soak.versions import G4, G5
+from tests.soak.waits import G11, G12
+
+FIGURES: Mapping[str, Figure] = {
+    figure.name: figure for figure in (G7, G6, G13, G12, G15, G11, G8, G5, G4, G16, G3)
+}
