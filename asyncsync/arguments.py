@@ -12,6 +12,7 @@ commands:
   sync      list, compare, download, validate, report (the default)
   plan      the same without a download: what, how much, does it fit
   verify    HEAD what is on disk: present, size, version; changes nothing
+  doctor    endpoint, credentials, clock, bucket, disk, speed: what is wrong, and what to do
   demo      a throw-away S3 server, a sample data set, a real sync
 
 exit codes:
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     """Return what takes a command line apart."""
     made = argparse.ArgumentParser(
         prog="asyncsync",
-        usage="asyncsync [sync|plan|verify|demo] [PREFIX ...] [options]",
+        usage="asyncsync [sync|plan|verify|doctor|demo] [PREFIX ...] [options]",
         description="Bring a local folder in step with an R2 (S3-compatible) bucket.",
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -8,12 +8,13 @@
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from asyncsync.arguments import given_options, parser
 from asyncsync.concurrently import task_group
 from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError, ConfigError
+from asyncsync.findings import Finding, Verdict
 from asyncsync.interfaces import Observers
 from asyncsync.report import Report, printed
 from asyncsync.screen import JsonLines, Log, Text
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_streams()
     arguments = parser().parse_intermixed_args(argv)
     command, *prefixes = arguments.words or ["sync"]
-    if command not in {*COMMANDS, "demo"}:
+    if command not in {*COMMANDS, "doctor", "demo"}:
         command, prefixes = "sync", arguments.words
     try:
         given = given_options(arguments)
@@ -55,12 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             from asyncsync.demo import demo  # needs the extra of that name
 
             return demo(Path(arguments.dest or "downloads/demo"), keep=arguments.keep)
+        if command == "doctor":
+            return _run_async(partial(_examine, prefixes, given, arguments))
         found, options = settings.load(arguments.env_file, given=given)
         _log(arguments)
     except ConfigError as error:
         printed(f"asyncsync: {error}", sys.stderr)
         return error.exit_code
-    run = partial(_run, command, prefixes, found, options, arguments)
+    return _run_async(partial(_run, command, prefixes, found, options, arguments))
+
+
+def _run_async(run: Callable[[], Coroutine[object, object, int]]) -> int:
     return anyio.run(run, backend_options={"use_uvloop": api.HAS_UVLOOP})
 
 
@@ -122,6 +129,27 @@ async def _run(
     if caught:
         return stopped(caught[0])
     return closing(figures.exit_code if exit_code is None else exit_code, error)
+
+
+async def _examine(
+    prefixes: Sequence[str], given: Mapping[str, object], arguments: argparse.Namespace
+) -> int:
+    """Let the doctor look at everything, and return the exit code."""
+    from asyncsync import doctor, events
+
+    def tell(finding: Finding) -> None:
+        if arguments.json:
+            printed(json.dumps(events.check_json(finding)), sys.stdout)
+        elif not arguments.quiet or finding.verdict in {Verdict.WARNING, Verdict.WRONG}:
+            printed(doctor.as_text(finding), sys.stdout)
+
+    exit_code = 0
+    async with task_group() as group:
+        loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
+        with stopping(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught:
+            prefix = prefixes[0] if prefixes else ""
+            exit_code = await doctor.examine(arguments.env_file, given, prefix, tell)
+    return 128 + caught[0] if caught else exit_code
 
 
 def _progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | Lines | None]":

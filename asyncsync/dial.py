@@ -93,6 +93,23 @@ class Dialer:
         default = self._port == _DEFAULT_PORTS[parts.scheme]
         self.host = self._peer.removesuffix(f":{self._port}") if default else self._peer
         """The value of the Host header."""
+        self.via = self._proxy.host if self._proxy else self._hostname
+        """The host that connections are opened to."""
+
+    async def look_up(self) -> list[str]:
+        """Return the addresses of the host that connections are opened to.
+
+        Raises:
+            NetworkError: it is not known.
+            ConnectionLostError: nobody could be asked.
+        """
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                self.via, None, type=socket.SOCK_STREAM
+            )
+        except OSError as error:
+            raise _translated(error, self._proxy.peer if self._proxy else self._peer) from error
+        return [str(address[0]) for *_, address in found]
 
     async def dial(self, on_lost: Callable[[Connection], None]) -> Connection:
         """Open a connection; `on_lost` is called when it is gone.

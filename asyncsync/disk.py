@@ -14,6 +14,7 @@ import itertools
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -109,10 +110,49 @@ class Folder:
 
     def free_bytes(self) -> int:
         """Return how many bytes the destination's disk has left."""
+        return shutil.disk_usage(self._nearest()).free
+
+    def lacks_inodes(self) -> bool:
+        """Return whether the destination's disk takes no more files; some disks count none."""
+        if not hasattr(os, "statvfs"):
+            return False
+        found = os.statvfs(self._nearest())
+        return found.f_files > 0 and found.f_favail == 0
+
+    def _nearest(self) -> Path:
+        """Return the destination or, where it is missing, the folder in which it would be made."""
         nearest = self.path
         while not os.path.exists(nearest):  # also false where nobody may look
             nearest = nearest.parent
-        return shutil.disk_usage(nearest).free
+        return nearest
+
+    # trying out ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def trial(self) -> Iterator[str]:
+        """Make a folder to try things out in, where `writing` would write; afterwards it is gone.
+
+        Raises:
+            DestinationError: it cannot be made, or what is tried out fails.
+        """
+        state = self._parts.parent
+        with self._ends_the_run():
+            if state.exists() and not os.access(state, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, f"{STATE_DIR} cannot be written", state)
+            with tempfile.TemporaryDirectory(
+                prefix=f"{STATE_DIR}-trial-", dir=self._nearest()
+            ) as place:
+                yield place
+
+    def check_free(self) -> None:
+        """Look whether another run is at work; changes nothing.
+
+        Raises:
+            LockHeldError: there is one.
+            DestinationError: the lock cannot be opened.
+        """
+        with self._ends_the_run():
+            lock.check_free(self._parts.parent / "lock")
 
     def room(self) -> int | None:
         """Return how many bytes files may grow by, those of unfinished files included.

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from asyncsync.errors import SkippedError
+from asyncsync.findings import Finding
 from asyncsync.model import Downloaded, Failed, Outcome, Route, Transfer, UpToDate
 from asyncsync.report import Report
 from asyncsync.times import as_text
@@ -73,4 +74,15 @@ def summary_json(report: Report, command: str, exit_code: int, error: str = "") 
         "seconds": round(report.seconds, 3),
         "prefixes": {prefix: asdict(tally) for prefix, tally in sorted(report.tallies.items())},
         "total": asdict(report.total),
+    }
+
+
+def check_json(finding: Finding) -> Json:
+    """Return what the doctor says about one thing."""
+    return {
+        "event": "check",
+        "check": finding.check,
+        "verdict": finding.verdict.value,
+        "message": finding.text,
+        "exit_code": finding.exit_code,
     }

@@ -21,15 +21,31 @@ def held(path: Path) -> Iterator[None]:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        if not _lock(file):
-            holder = file.read(200).decode(errors="replace").strip()
-            raise LockHeldError(
-                f"{path.parent.parent}: another run works on this folder"
-                + (f" ({holder})" if holder.isprintable() and holder else "")
-            )
+        _take(file, path)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
+
+
+def check_free(path: Path) -> None:
+    """Look whether the lock file at `path` could be held; it stays as it is, or missing.
+
+    Raises:
+        LockHeldError: another process holds it.
+        OSError: the file cannot be opened.
+    """
+    if path.exists():
+        with open(path, "r+b", buffering=0) as file:
+            _take(file, path)
+
+
+def _take(file: BinaryIO, path: Path) -> None:
+    if not _lock(file):
+        holder = file.read(200).decode(errors="replace").strip()
+        raise LockHeldError(
+            f"{path.parent.parent}: another run works on this folder"
+            + (f" ({holder})" if holder.isprintable() and holder else "")
+        )
 
 
 if sys.platform == "win32":

@@ -111,7 +111,11 @@ def _about_the_bucket(status: int, code: str, said: str, key: str | None) -> Asy
             "jurisdiction has an endpoint of its own, such as <account>.eu.r2...)"
         )
     if status == 403 and key is None:
-        return AuthError(f"the credentials may not list the bucket: {said}")
+        return AuthError(
+            f"the credentials may not list the bucket: {said}; give the token the permission "
+            "Object Read for it, and check R2_BUCKET and R2_ENDPOINT_URL (a bucket with a "
+            "jurisdiction has an endpoint of its own, such as <account>.eu.r2...)"
+        )
     return None
 
 

@@ -127,34 +127,91 @@ def load(
     Raises:
         ConfigError: something is missing, malformed or contradictory. Names it, never shows it.
     """
+    found, options = parse(env_file, environ, given)
+    if exposed := exposure(env_file):
+        if options.strict:
+            raise ConfigError(exposed)
+        logger.warning("%s", exposed)
+    return found, options
+
+
+def parse(
+    env_file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    given: Mapping[str, object] | None = None,
+) -> tuple[Settings, Options]:
+    """Return what `load` does, whoever can read the env file.
+
+    Raises:
+        ConfigError: as for `load`.
+    """
     path = Path(".env") if env_file is None else env_file
     is_there = path.is_file()
     if env_file is not None and not is_there:
         raise ConfigError(f"{path}: no such file; copy .env.example and fill it in")
-    in_file = _read(path) if is_there else {}
-    values = {**in_file, **(os.environ if environ is None else environ)}
+    values = {**_read(path), **(os.environ if environ is None else environ)}
     hint = "" if is_there else "; there is none here: copy .env.example and fill it in"
-    found, options = _settings(values, f"{path}{hint}"), _options(values, given or {})
-    if is_there and (exposure := _exposure(path)):
-        if options.strict:
-            raise ConfigError(f"{path}: {exposure}")
-        logger.warning("%s: %s", path, exposure)
-    return found, options
+    return _settings(values, f"{path}{hint}"), _options(values, given or {})
 
 
-def _exposure(path: Path) -> str:
-    """Return what lets others than the caller at the file, and how to end it; empty for nothing."""
-    if not hasattr(os, "geteuid"):
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where settings come from, by the names of their variables; values are not told."""
+
+    places: dict[str, str]
+    """An option, `the environment`, or the env file."""
+    hidden: list[str]
+    """Set in the env file, but to nothing in the environment, which wins."""
+    unknown: list[str]
+    """Named like settings, but none."""
+
+
+def origins(
+    env_file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    given: Mapping[str, object] | None = None,
+) -> Origins:
+    """Return where the settings come from that `load` finds.
+
+    Raises:
+        ConfigError: the env file cannot be read.
+    """
+    path = Path(".env") if env_file is None else env_file
+    in_file, around = _read(path), os.environ if environ is None else environ
+    options = {f"ASYNCSYNC_{option.name.upper()}": option.name for option in fields(Options)}
+    places: dict[str, str] = {}
+    hidden: list[str] = []
+    for name in (*_VARIABLES.values(), *options):
+        if (given or {}).get(options.get(name, "")) is not None:
+            places[name] = f"--{options[name].replace('_', '-')}"
+        elif around.get(name, "").strip():
+            places[name] = "the environment"
+        elif in_file.get(name, "").strip():
+            if name in around:
+                hidden.append(name)
+            else:
+                places[name] = str(path)
+    known = {*_VARIABLES.values(), *options}
+    alike = {name for name in (*around, *in_file) if name.startswith(("R2_", "ASYNCSYNC_"))}
+    return Origins(places, hidden, sorted(alike - known))
+
+
+def exposure(env_file: Path | None = None) -> str:
+    """Return what lets others at the env file, and how to end it; empty for nothing."""
+    path = Path(".env") if env_file is None else env_file
+    if not hasattr(os, "geteuid") or not path.is_file():
         return ""  # modes say nothing on Windows
     found = path.stat()
     if found.st_uid not in {os.geteuid(), 0}:
-        return "belongs to another user, who can change it; make a copy of your own"
+        return f"{path}: belongs to another user, who can change it; make a copy of your own"
     if found.st_mode & 0o077:
-        return f"others can read it, and the secret in it; chmod 600 {path}"
+        return f"{path}: others can read it, and the secret in it; chmod 600 {path}"
     return ""
 
 
 def _read(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
     try:
         found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -185,6 +185,9 @@ async def test_every_event_of_real_runs_is_of_the_schema(bucket: Bucket, tmp_pat
         assert (run.events[0]["event"], run.summary["event"]) == ("start", "summary")
         for event in run.events:
             VALIDATOR.validate(event)
+    done.append(await asyncsync(settings | {"R2_BUCKET": "nowhere"}, "doctor", "--json"))
+    for event in done[-1].events:
+        VALIDATOR.validate(event)
     assert {event["event"] for run in done for event in run.events} == {*KINDS}
 
 

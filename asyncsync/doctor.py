@@ -1,0 +1,116 @@
+"""The doctor: what a run needs, looked at one by one, and what to do about what is wrong.
+
+Nothing is changed, but for a folder of a temporary name in the destination. What depends on
+something that is wrong is not looked at.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from anyio import to_thread
+
+from asyncsync import bucket_checks as bucket
+from asyncsync import folder_checks
+from asyncsync.bucket_checks import Visit
+from asyncsync.errors import (
+    AccessDeniedError,
+    AsyncSyncError,
+    ConnectionLostError,
+    DestinationError,
+    NetworkError,
+    SourceError,
+    TransientError,
+)
+from asyncsync.findings import Finding, Look, Verdict
+from asyncsync.keys import shown
+from asyncsync.settings import Options
+
+_BY_WEIGHT = (6, 2, 4, 5, 1, 3)
+"""Exit codes: of several, the first is the run's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something to look at."""
+
+    name: str
+    look: Callable[[Visit], Awaitable[Look]]
+    needs: str = ""
+    """The check without which this one makes no sense."""
+
+
+_HINTS: dict[type[AsyncSyncError], str] = {
+    AccessDeniedError: "the token may list, but not read: give it the permission Object Read",
+    ConnectionLostError: "check R2_ENDPOINT_URL; a firewall may want a proxy (HTTPS_PROXY)",
+    DestinationError: "choose another --dest, or let this user write there",
+    NetworkError: "check R2_ENDPOINT_URL, HTTPS_PROXY and the network",
+}
+"""What to do about errors that do not say it."""
+
+
+def _local(look: Callable[[Options], Look]) -> Callable[[Visit], Awaitable[Look]]:
+    """Return a check of the local side, which may wait for a slow disk, as one of the others."""
+    return lambda visit: to_thread.run_sync(look, visit.options)
+
+
+CHECKS = (
+    Check("settings", bucket.variables),
+    Check("endpoint", bucket.endpoint, needs="settings"),
+    Check("name", bucket.name, needs="endpoint"),
+    Check("connection", bucket.connection, needs="name"),
+    Check("clock", bucket.clock, needs="connection"),
+    Check("listing", bucket.listing, needs="connection"),
+    Check("head", bucket.head, needs="listing"),
+    Check("read", bucket.read, needs="listing"),
+    Check("latency", bucket.latency, needs="head"),
+    Check("throughput", bucket.throughput, needs="read"),
+    Check("folder", _local(folder_checks.folder), needs="settings"),
+    Check("space", _local(folder_checks.space), needs="settings"),
+    Check("names", _local(folder_checks.names), needs="folder"),
+    Check("lock", _local(folder_checks.locking), needs="folder"),
+    Check("open files", _local(folder_checks.open_files), needs="settings"),
+)
+
+
+async def examine(
+    env_file: Path | None,
+    given: Mapping[str, object],
+    prefix: str,
+    tell: Callable[[Finding], object],
+) -> int:
+    """Do all checks, tell each finding at once, and return the exit code of a sync.
+
+    Args:
+        env_file: as `settings.load` takes it.
+        given: likewise.
+        prefix: the part of the bucket that is listed.
+        tell: called with each finding.
+    """
+    found: dict[str, Finding] = {}
+    async with AsyncExitStack() as stack:
+        visit = Visit(env_file, given, prefix, stack)
+        for check in CHECKS:
+            found[check.name] = await _made(check, visit, found.get(check.needs))
+            tell(found[check.name])
+    codes = {finding.exit_code for finding in found.values()}
+    return next((code for code in _BY_WEIGHT if code in codes), 0)
+
+
+async def _made(check: Check, visit: Visit, needed: Finding | None) -> Finding:
+    if needed and needed.verdict in {Verdict.WRONG, Verdict.SKIPPED}:
+        return Finding(check.name, Verdict.SKIPPED, f"needs {needed.check}")
+    try:
+        return Finding(check.name, *await check.look(visit))
+    except AsyncSyncError as error:
+        hint = _HINTS.get(type(error))
+        text = f"{error}; {hint}" if hint else str(error)
+        # What may pass is tried again in a run, which then ends because of the remote side.
+        kind = SourceError if isinstance(error, TransientError) else type(error)
+        return Finding(check.name, Verdict.WRONG, text, kind.exit_code)
+
+
+def as_text(finding: Finding) -> str:
+    """Return a line for people."""
+    return f"{finding.verdict:<7}  {finding.check:<10}  {shown(finding.text)}"
