@@ -14,10 +14,11 @@ from types import FunctionType
 
 import pytest
 
-from asyncsync import __version__, events, report
+from asyncsync import __version__, doctor, events, report
 from asyncsync.api import Given
 from asyncsync.arguments import parser
 from asyncsync.errors import UnsafeKeyError
+from asyncsync.findings import Finding, Verdict
 from asyncsync.keys import local_path
 from asyncsync.model import Downloaded, Failed, Reason, RemoteObject, Transfer
 from asyncsync.report import Report, Tally
@@ -161,6 +162,16 @@ def test_shown_run_is_what_the_program_prints() -> None:
     assert shown.splitlines()[2:] == [*report.table(figures), report.sync_summary(figures)]
     again = Report(up_to_date=195, seconds=0.5)
     assert f"`{report.sync_summary(again)}`" in README
+
+
+def test_shown_examination_is_what_the_doctor_prints() -> None:
+    """The checks and their order, and lines as they are printed."""
+    block = next(block for block in blocks("") if block.startswith("$ asyncsync doctor\n"))
+    lines = block.splitlines()[1:]
+    assert [line[9:19].rstrip() for line in lines] == [check.name for check in doctor.CHECKS]
+    for line in lines:
+        finding = Finding(line[9:19].rstrip(), Verdict(line[:7].rstrip()), line[21:])
+        assert doctor.as_text(finding) == line
 
 
 def test_shown_refusal_is_what_the_program_prints() -> None:
