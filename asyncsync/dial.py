@@ -101,7 +101,7 @@ class Dialer:
 
         Raises:
             NetworkError: it is not known.
-            ConnectionLostError: nobody could be asked.
+            UnreachableError: nobody could be asked.
         """
         try:
             found = await asyncio.get_running_loop().getaddrinfo(

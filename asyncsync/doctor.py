@@ -17,11 +17,11 @@ from asyncsync.bucket_checks import Visit
 from asyncsync.errors import (
     AccessDeniedError,
     AsyncSyncError,
-    ConnectionLostError,
     DestinationError,
     NetworkError,
     SourceError,
     TransientError,
+    UnreachableError,
 )
 from asyncsync.findings import Finding, Look, Verdict
 from asyncsync.keys import shown
@@ -43,7 +43,7 @@ class Check:
 
 _HINTS: dict[type[AsyncSyncError], str] = {
     AccessDeniedError: "the token may list, but not read: give it the permission Object Read",
-    ConnectionLostError: "check R2_ENDPOINT_URL; a firewall may want a proxy (HTTPS_PROXY)",
+    UnreachableError: "check R2_ENDPOINT_URL; a firewall may want a proxy (HTTPS_PROXY)",
     DestinationError: "choose another --dest, or let this user write there",
     NetworkError: "check R2_ENDPOINT_URL, HTTPS_PROXY and the network",
 }
