@@ -27,7 +27,7 @@ from asyncsync.interfaces import Observer, Observers, SilentObserver
 from asyncsync.model import Compared, Outcome, Route, Transfer
 from asyncsync.pace import Pace
 from asyncsync.report import Report
-from asyncsync.settings import Options, Settings, Validate
+from asyncsync.settings import Options, Settings
 
 Command = Callable[[pipeline.Job], Awaitable[None]]
 
@@ -50,7 +50,9 @@ class Given(TypedDict, total=False):
     workers: int
     """Requests for objects in flight; found while running by default."""
     max_workers: int
-    validate: Literal["head", "response"]
+    validate: Literal["content", "head", "response"]
+    parquet_check: bool
+    """Whether `*.parquet` must be Parquet; true by default."""
     attempts: int
     space_check: bool
     """Whether the run ends at once when what it finds does not fit on the disk; it does."""
@@ -240,7 +242,7 @@ async def perform(
                     notice=observer.noticed,
                 ),
                 observer=observer,
-                with_head=options.validate is Validate.HEAD,
+                checks=options.checks,
                 checks_space=options.space_check,
             )
         )

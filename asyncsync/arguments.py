@@ -50,7 +50,14 @@ def parser() -> argparse.ArgumentParser:
     add("--exclude", metavar="GLOB", action="append", help="keys that do not count")
     add("--workers", metavar="N", help="requests for objects in flight, or auto (default)")
     add("--max-workers", metavar="N", help="the most that auto may find (default: 256)")
-    add("--validate", metavar="HOW", help="head (default): HEAD beside GET; response: GET alone")
+    add("--validate", metavar="HOW", help="content (default): HEAD and hash; head; response")
+    add(
+        "--no-parquet-check",
+        dest="parquet_check",
+        action="store_false",
+        default=None,
+        help="take what is called *.parquet and is none",
+    )
     add("--attempts", metavar="N", help="tries of a request before its object fails (default: 8)")
     add(
         "--no-space-check",
@@ -83,6 +90,7 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
         "exclude": tuple(arguments.exclude) if arguments.exclude else None,
         "space_check": arguments.space_check,
         "strict": arguments.strict,
+        "parquet_check": arguments.parquet_check,
     }
     for name in ("dest", "workers", "max_workers", "validate", "attempts"):
         text = getattr(arguments, name)

@@ -33,14 +33,14 @@ from asyncsync.errors import (
     SourceError,
 )
 from asyncsync.keys import STATE_DIR, shown
-from asyncsync.model import Transfer
+from asyncsync.model import Proof, Transfer
 from asyncsync.parts import PartFile, clear, clear_stale, open_part_file, taken
 
 WRITERS = 2
 """Threads that write small files."""
 
-Unwritten = tuple[Transfer, bytes, "asyncio.Future[AsyncSyncError | None]"]
-"""A file, its content, and who waits for it."""
+Unwritten = tuple[Transfer, bytes, Callable[[], Proof], "asyncio.Future[Proof | AsyncSyncError]"]
+"""A file, its content, what proves it, and who waits for it."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _GONE = {errno.EROFS, errno.ESTALE, errno.ENODEV}
@@ -183,43 +183,53 @@ class Folder:
                 clear(self._parts)
             yield
 
-    async def publish(self, transfer: Transfer, content: bytes) -> None:
-        """Write a validated file as a whole and give it its name.
+    async def publish(
+        self, transfer: Transfer, content: bytes, prove: Callable[[], Proof]
+    ) -> Proof:
+        """Prove the content of a small file, write it as a whole and give it its name.
 
         A thread hop costs as much as a small file, so one hop takes all files that wait for one.
 
+        Args:
+            transfer: where it goes.
+            content: its bytes.
+            prove: called in the thread before anything is written; what it returns is returned.
+
         Raises:
-            TransferError: this path cannot be written.
+            TransferError: this path cannot be written, or `prove` raised it.
             DestinationError: no path can.
         """
-        written = asyncio.get_running_loop().create_future()
-        self._unwritten.append((transfer, content, written))
+        written: asyncio.Future[Proof | AsyncSyncError] = asyncio.get_running_loop().create_future()
+        self._unwritten.append((transfer, content, prove, written))
         if self._writers < WRITERS:
             self._writers += 1
             try:
                 await self._write_batches()
             finally:
                 self._writers -= 1
-        if error := await written:
-            raise error
+        proven = await written
+        if isinstance(proven, AsyncSyncError):
+            raise proven
+        return proven
 
     async def _write_batches(self) -> None:
         while self._unwritten:
             batch, self._unwritten = self._unwritten, []
-            errors = await to_thread.run_sync(self._publish_batch, batch)
-            for (_, _, written), error in zip(batch, errors, strict=True):
+            results = await to_thread.run_sync(self._publish_batch, batch)
+            for (*_, written), result in zip(batch, results, strict=True):
                 if not written.done():
-                    written.set_result(error)
+                    written.set_result(result)
 
-    def _publish_batch(self, batch: Sequence[Unwritten]) -> list[AsyncSyncError | None]:
-        errors: list[AsyncSyncError | None] = []
-        for transfer, content, _ in batch:
+    def _publish_batch(self, batch: Sequence[Unwritten]) -> list[Proof | AsyncSyncError]:
+        results: list[Proof | AsyncSyncError] = []
+        for transfer, content, prove, _ in batch:
             try:
+                proven = prove()
                 self._publish_whole(transfer, content)
-                errors.append(None)
+                results.append(proven)
             except AsyncSyncError as error:
-                errors.append(error)
-        return errors
+                results.append(error)
+        return results
 
     def _publish_whole(self, transfer: Transfer, content: bytes) -> None:
         part = self._parts / f"{next(self._numbers)}.{self._run}"

@@ -2,7 +2,8 @@
 
     small     one request, and the file is written as a whole
     large     parts, fetched side by side into an unfinished file
-    both      HEAD beside the GET; only when all agree does the file get its name
+    both      HEAD beside the GET; only when all agree, and the bytes have the hash that the ETag
+              holds, does the file get its name
 
 What fails for a passing reason is tried again, a part from where it broke off. Every request names
 the listed version; when the bucket holds another one by now, the transfer starts again with that.
@@ -15,12 +16,18 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 
-from asyncsync import validate
+from asyncsync import proof, validate
 from asyncsync.concurrently import beside, together
 from asyncsync.disk import Folder
-from asyncsync.errors import IntegrityError, ProtocolError, RemoteChangedError, VanishedError
+from asyncsync.errors import (
+    IntegrityError,
+    NotParquetError,
+    ProtocolError,
+    RemoteChangedError,
+    VanishedError,
+)
 from asyncsync.interfaces import Observer, Store
-from asyncsync.model import Downloaded, RemoteObject, Transfer
+from asyncsync.model import Checks, Downloaded, Proof, RemoteObject, Transfer
 from asyncsync.pace import Pace, Tries
 from asyncsync.parts import PART, PartFile, spans
 
@@ -34,13 +41,14 @@ class Downloader:
     """Downloads transfers for one run; any number of them side by side."""
 
     def __init__(
-        self, store: Store, folder: Folder, pace: Pace, observer: Observer, *, with_head: bool
+        self, store: Store, folder: Folder, pace: Pace, observer: Observer, checks: Checks
     ) -> None:
         self._store = store
         self._folder = folder
         self._pace = pace
         self._observer = observer
-        self._with_head = with_head
+        self._checks = checks
+        self._hashers = proof.hashers()
 
     async def download(self, transfer: Transfer) -> Downloaded:
         """Fetch, validate and publish one object.
@@ -54,7 +62,9 @@ class Downloader:
         for _ in range(STARTS - 1):
             try:
                 return await self._start(transfer, tries, started)
-            except (IntegrityError, RemoteChangedError):
+            except (IntegrityError, NotParquetError, RemoteChangedError) as error:
+                if isinstance(error, NotParquetError) and error.is_original:
+                    raise
                 remote = await self._listed_again(transfer.remote, tries)
                 transfer = replace(transfer, remote=remote)
         return await self._start(transfer, tries, started)
@@ -62,10 +72,10 @@ class Downloader:
     async def _start(self, transfer: Transfer, tries: Tries, started: float) -> Downloaded:
         kept = 0
         if transfer.remote.size <= SMALL:
-            await self._fetch_small(transfer, tries)
+            proven = await self._fetch_small(transfer, tries)
         else:
-            kept = await self._fetch_large(transfer, tries)
-        return Downloaded(transfer, tries.most, time.monotonic() - started, kept)
+            kept, proven = await self._fetch_large(transfer, tries)
+        return Downloaded(transfer, tries.most, time.monotonic() - started, kept, proven)
 
     async def _listed_again(self, remote: RemoteObject, tries: Tries) -> RemoteObject:
         page = await tries.run(partial(self._store.list_page, remote.key))
@@ -76,17 +86,18 @@ class Downloader:
 
     # small --------------------------------------------------------------------------------------
 
-    async def _fetch_small(self, transfer: Transfer, tries: Tries) -> None:
+    async def _fetch_small(self, transfer: Transfer, tries: Tries) -> Proof:
         remote = transfer.remote
         async with self._pace.slot:
             get = tries.run(partial(self._read, remote))
-            if self._with_head:
+            if self._checks.head:
                 content = await beside(validate.head_agrees(remote, self._store, tries), get)
             else:
                 content = await get
             validate.arrived(remote, len(content))
             self._pace.received(len(content))
-            await self._folder.publish(transfer, content)
+            prove = partial(proof.prove, remote, self._checks, content)
+            return await self._folder.publish(transfer, content, prove)
 
     async def _read(self, remote: RemoteObject) -> bytes:
         async with self._store.get(remote) as body:
@@ -95,9 +106,10 @@ class Downloader:
 
     # large --------------------------------------------------------------------------------------
 
-    async def _fetch_large(self, transfer: Transfer, tries: Tries) -> int:
-        """Fetch the parts that are not here yet; return how many bytes were."""
+    async def _fetch_large(self, transfer: Transfer, tries: Tries) -> tuple[int, Proof]:
+        """Fetch the parts that are not here yet; return how many bytes were, and what is proven."""
         remote = transfer.remote
+        parts = [*spans(remote.size)] if remote.is_pinned else [range(remote.size)]
         arrived = 0
 
         def count(size: int) -> None:
@@ -109,24 +121,27 @@ class Downloader:
             for span in waiting:  # shared by all: each takes the next that nobody has
                 async with self._pace.streams, self._pace.slot:
                     await self._fetch_part(remote, span, part, count, tries)
+                prover.arrived()
 
         async with self._pace.large, self._folder.part_file(transfer) as part:
-            todo = spans(remote.size) if remote.is_pinned else iter([range(remote.size)])
-            waiting = (span for span in todo if span not in part.whole)
+            prover = proof.Prover(remote, self._checks, part.open, self._hashers)
+            waiting = (span for span in parts if span not in part.whole)
             many = min(-(-remote.size // PART), self._pace.most)
             calls: list[Callable[[], Coroutine[object, object, None]]] = [fetch_parts] * many
-            if self._with_head:
+            if self._checks.head:
                 calls.append(partial(validate.head_agrees, remote, self._store, tries))
+            if prover.hashes:
+                calls.append(partial(prover.follow, parts, part.whole))
             self._observer.started(transfer)
             try:
                 if kept := sum(map(len, part.whole)):
                     count(kept)
                 await together(*calls)
                 validate.arrived(remote, arrived)
+                return kept, await prover.verdict()
             except BaseException:
                 self._observer.advanced(transfer, -arrived)
                 raise
-            return kept
 
     async def _fetch_part(
         self,

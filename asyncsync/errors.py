@@ -17,6 +17,7 @@
     │   ├── EncodedObjectError      stored compressed, so its bytes differ from its size
     │   ├── IntegrityError          what arrived is not what was promised
     │   ├── LocalFileError          this one path cannot be written
+    │   ├── NotParquetError         named *.parquet and is none
     │   ├── RemoteChangedError      replaced since it was listed
     │   ├── RetriesExhaustedError   transient errors until the attempts ran out
     │   └── SkippedError            nothing can be done about it here                        exit 3
@@ -117,6 +118,19 @@ class IntegrityError(TransferError):
 
 class LocalFileError(TransferError):
     """The path of this one object cannot be read or written."""
+
+
+class NotParquetError(TransferError):
+    """The object is named `*.parquet`, but has not the beginning and the end of such a file."""
+
+    def __init__(self, key: str, *, is_original: bool) -> None:
+        super().__init__(
+            key,
+            "is not Parquet: no PAR1 at both ends, or no footer between them; "
+            "`--no-parquet-check` takes it as it is",
+        )
+        self.is_original = is_original
+        """Whether a hash shows that the bucket's object is so, and nothing happened on the way."""
 
 
 class RemoteChangedError(TransferError):

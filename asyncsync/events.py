@@ -41,9 +41,10 @@ def transfer_json(transfer: Transfer, event: str = "transfer") -> Json:
 def outcome_json(outcome: Outcome) -> Json:
     """Return one object's end."""
     match outcome:
-        case Downloaded(transfer, attempts, seconds):
+        case Downloaded(transfer, attempts, seconds, _, proven):
             done = transfer_json(transfer, "downloaded")
-            return {**done, "attempts": attempts, "seconds": round(seconds, 3)}
+            ended = {"attempts": attempts, "seconds": round(seconds, 3), "proven": proven.names}
+            return {**done, **ended}
         case UpToDate(remote):
             return {"event": "up-to-date", "key": remote.key, "size": remote.size}
         case Failed(remote, error):
@@ -69,6 +70,7 @@ def summary_json(report: Report, command: str, exit_code: int, error: str = "") 
         "failed": report.failed,
         "skipped": report.skipped,
         "retried": report.retried,
+        "proven": report.proven,
         "unmatched": report.unmatched_prefixes,
         "verified": report.verified,
         "seconds": round(report.seconds, 3),

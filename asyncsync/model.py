@@ -5,7 +5,7 @@ one object on its way to a file.
 """
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Flag, StrEnum, auto
 
 from asyncsync.errors import TransferError
 
@@ -59,6 +59,38 @@ class Head:
     """The stored Content-Encoding; empty for plain bytes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What has to hold before a file is published, besides the size and version of each answer."""
+
+    head: bool = True
+    """HEAD says the same as the listing and GET."""
+    content: bool = True
+    """The bytes have the hash that the ETag holds, where it holds one."""
+    parquet: bool = True
+    """What is called `*.parquet` has the beginning and the end of such a file."""
+
+
+class Proof(Flag):
+    """What was proven of a file."""
+
+    SIZE = auto()
+    VERSION = auto()
+    """Every answer named the listed ETag, or none."""
+    MD5 = auto()
+    """The bytes have the MD5 that is the ETag."""
+    MD5_OF_PARTS = auto()
+    """The MD5s of the uploaded parts make up the ETag."""
+    PARQUET = auto()
+    SIZE_AND_VERSION = SIZE | VERSION
+    CONTENT = MD5 | MD5_OF_PARTS
+
+    @property
+    def names(self) -> list[str]:
+        """What was proven, each in a word: `size`, `version`, `md5`, `md5-of-parts`, `parquet`."""
+        return [(proof.name or "").lower().replace("_", "-") for proof in self]
+
+
 class Reason(StrEnum):
     """Why an object is fetched."""
 
@@ -96,6 +128,7 @@ class Downloaded:
     seconds: float
     kept: int = 0
     """Bytes that an earlier, unfinished run had brought."""
+    proven: Proof = Proof.SIZE
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 import aiofiles
@@ -50,7 +51,7 @@ class PartFile:
     def __init__(self, path: Path, remote: RemoteObject) -> None:
         self.path = path
         self.whole: set[range] = set()
-        """The parts that an earlier run has brought."""
+        """The parts that are here: those of an earlier run, and what was finished since."""
         self._journal = path.with_name(path.name + JOURNAL)
         self._remote = remote
 
@@ -117,10 +118,15 @@ class PartFile:
             with CancelScope(shield=True):
                 await file.close()
 
+    def open(self) -> FileIO:
+        """Open the file to read back what has arrived. Blocks."""
+        return FileIO(self.path)
+
     def finished(self, span: range, crc: int) -> None:
         """Note that a part is whole."""
         with open(self._journal, "ab", buffering=0) as file:
             file.write(f"{span.start} {span.stop} {crc}\n".encode())
+        self.whole.add(span)
 
     def remove(self) -> None:
         """Remove what is left of it. Blocks."""

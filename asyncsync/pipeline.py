@@ -22,7 +22,7 @@ from asyncsync.download import Downloader
 from asyncsync.errors import SourceError, TransferError
 from asyncsync.interfaces import Observer, Store
 from asyncsync.listing import list_objects
-from asyncsync.model import Compared, Failed, RemoteObject, Transfer, UpToDate
+from asyncsync.model import Checks, Compared, Failed, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Pace
 from asyncsync.space import Space
 from asyncsync.validate import verified
@@ -43,8 +43,7 @@ class Job:
     selection: Selection
     pace: Pace
     observer: Observer
-    with_head: bool
-    """Whether HEAD confirms what arrived."""
+    checks: Checks
     checks_space: bool = True
     """Whether the run ends at once when what is found does not fit on the disk."""
 
@@ -62,7 +61,7 @@ async def sync(job: Job) -> None:
         SourceError: the remote side ended the run.
         DestinationError: the local side did.
     """
-    downloader = Downloader(job.store, job.folder, job.pace, job.observer, with_head=job.with_head)
+    downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks)
 
     async def work(transfer: Transfer) -> None:
         try:

@@ -1,6 +1,7 @@
 """Outcomes become counts, failures, text and an exit code."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TextIO
@@ -8,7 +9,7 @@ from typing import TextIO
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import shown
-from asyncsync.model import Compared, Downloaded, Failed, Outcome, UpToDate
+from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, UpToDate
 
 MOST_FAILURES = 1000
 """Failures kept with their reasons; all of them are counted."""
@@ -44,6 +45,8 @@ class Report(SilentObserver):
     """Of these, what an earlier, unfinished run had brought."""
     verified: int = 0
     """Files that HEAD confirmed in a verification."""
+    proofs: Counter[Proof] = field(default_factory=Counter)
+    """How many of the downloaded have been proven how."""
     retried: int = 0
     """Downloaded ones that needed more than one attempt."""
     growth: int = 0
@@ -62,6 +65,20 @@ class Report(SilentObserver):
         """The sum over all prefixes."""
         columns = zip(*(asdict(tally).values() for tally in self.tallies.values()), strict=True)
         return Tally(*map(sum, columns))
+
+    @property
+    def proven(self) -> dict[str, int]:
+        """How many files each single thing was proven of, by its name."""
+        counts = dict.fromkeys((~Proof(0)).names, 0)
+        for proof, number in self.proofs.items():
+            for name in proof.names:
+                counts[name] += number
+        return counts
+
+    @property
+    def without_hash(self) -> int:
+        """Files of whose content no hash is known."""
+        return sum(number for proof, number in self.proofs.items() if not proof & Proof.CONTENT)
 
     @property
     def exit_code(self) -> int:
@@ -98,8 +115,9 @@ class Report(SilentObserver):
     def ended(self, outcome: Outcome) -> None:
         """Take in the end of a transfer or of a check."""
         match outcome:
-            case Downloaded(transfer, attempts, _, kept):
+            case Downloaded(transfer, attempts, _, kept, proven):
                 self.downloaded += 1
+                self.proofs[proven] += 1
                 self.downloaded_bytes += transfer.remote.size
                 self.kept_bytes += kept
                 self.retried += attempts > 1
@@ -185,6 +203,8 @@ def sync_summary(report: Report) -> str:
         parts.append(f"{report.skipped:,} skipped")
     if report.retried:
         parts.append(f"{report.retried:,} after a retry")
+    if report.without_hash:
+        parts.append(f"{report.without_hash:,} without a content hash")
     if report.kept_bytes:
         parts.append(f"{in_bytes(report.kept_bytes)} kept from an earlier run")
     return f"{', '.join(parts)}, in {report.seconds:.1f} s"

@@ -19,6 +19,7 @@ from dotenv import dotenv_values
 
 from asyncsync.errors import ConfigError
 from asyncsync.keys import shown
+from asyncsync.model import Checks
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ MAX_REQUESTS = 1024
 class Validate(StrEnum):
     """How an arrived object is validated before its file is published."""
 
+    CONTENT = "content"
+    """As HEAD, and the bytes must have the hash that the ETag holds, where it holds one."""
     HEAD = "head"
     """A HEAD request beside the GET must report the same size and version."""
     RESPONSE = "response"
@@ -61,7 +64,9 @@ class Options:
     """Requests for objects in flight; None finds the best number while running."""
     max_workers: int = 256
     """The most that None may find."""
-    validate: Validate = Validate.HEAD
+    validate: Validate = Validate.CONTENT
+    parquet_check: bool = True
+    """Whether what is called `*.parquet` must have the beginning and the end of such a file."""
     attempts: int = 8
     """How often one request is tried before its object counts as failed."""
     space_check: bool = True
@@ -74,7 +79,7 @@ class Options:
         if not str(self.dest).strip():
             raise ConfigError("dest: an empty name is not a folder")
         if self.validate not in set(Validate):
-            raise ConfigError(f"validate: {self.validate!r} is neither {' nor '.join(Validate)}")
+            raise ConfigError(f"validate: {self.validate!r} is not {' or '.join(Validate)}")
         object.__setattr__(self, "dest", Path(self.dest))
         object.__setattr__(self, "include", _globs(self.include))
         object.__setattr__(self, "exclude", _globs(self.exclude))
@@ -90,6 +95,15 @@ class Options:
                 raise ConfigError(f"{name}: {value} is not between 1 and {MAX_REQUESTS}")
         if self.attempts < 1:
             raise ConfigError(f"attempts: {self.attempts} is less than 1")
+
+    @property
+    def checks(self) -> Checks:
+        """What has to hold before a file is published."""
+        return Checks(
+            head=self.validate is not Validate.RESPONSE,
+            content=self.validate is Validate.CONTENT,
+            parquet=self.parquet_check,
+        )
 
 
 def _globs(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -319,12 +333,12 @@ def parse_option(name: str, text: str) -> object:
         case "include" | "exclude":
             return tuple(text.split())
         case "validate" if text not in set(Validate):
-            raise ValueError(f"{text!r} is neither {' nor '.join(Validate)}")
+            raise ValueError(f"{text!r} is not {' or '.join(Validate)}")
         case "validate":
             return Validate(text)
         case "workers" if text == "auto":
             return None
-        case "space_check" | "strict":
+        case "parquet_check" | "space_check" | "strict":
             return _yes_or_no(text)
         case _:
             try:

@@ -27,15 +27,20 @@ from asyncsync.errors import (
     LocalFileError,
     LockHeldError,
 )
-from asyncsync.model import Reason, RemoteObject, Transfer
+from asyncsync.model import Proof, Reason, RemoteObject, Transfer
 
 MODIFIED = 1_767_225_600_123_456_000
 
 Publish = Callable[[Folder, Transfer, bytes], Awaitable[None]]
 
 
+def proven() -> Proof:
+    """Prove nothing."""
+    return Proof(0)
+
+
 async def as_whole(folder: Folder, transfer: Transfer, content: bytes) -> None:
-    await folder.publish(transfer, content)
+    await folder.publish(transfer, content, proven)
 
 
 async def in_parts(folder: Folder, transfer: Transfer, content: bytes) -> None:
@@ -460,7 +465,7 @@ async def test_short_writes_are_completed(
 
     monkeypatch.setattr(disk, "open", reluctant, raising=False)
     content = os.urandom(4001)
-    await folder.publish(transfer_of("a", len(content)), content)
+    await folder.publish(transfer_of("a", len(content)), content, proven)
     assert files(root) == {"a": content}
 
 
@@ -532,7 +537,7 @@ async def test_many_at_once_each_have_their_own_result(folder: Folder, root: Pat
 
     async def publish(key: str) -> None:
         try:
-            await folder.publish(transfer_of(key, len(key)), key.encode())
+            await folder.publish(transfer_of(key, len(key)), key.encode(), proven)
         except AsyncSyncError as error:
             errors[key] = error
 

@@ -20,7 +20,7 @@ from asyncsync.arguments import parser
 from asyncsync.errors import UnsafeKeyError
 from asyncsync.findings import Finding, Verdict
 from asyncsync.keys import local_path
-from asyncsync.model import Downloaded, Failed, Reason, RemoteObject, Transfer
+from asyncsync.model import Downloaded, Failed, Proof, Reason, RemoteObject, Transfer
 from asyncsync.report import Report, Tally
 from asyncsync.settings import _VARIABLES, Options, load
 from asyncsync.times import nanoseconds
@@ -188,7 +188,9 @@ def test_shown_json_is_what_the_program_prints() -> None:
     remote = RemoteObject(
         shown["key"], shown["size"], shown["etag"], nanoseconds(shown["modified"])
     )
-    done = Downloaded(Transfer(remote, (), Reason.MISSING), 1, shown["seconds"])
+    transfer = Transfer(remote, (), Reason.MISSING)
+    proven = Proof.SIZE_AND_VERSION | Proof.MD5 | Proof.PARQUET
+    done = Downloaded(transfer, 1, shown["seconds"], proven=proven)
     assert list(events.outcome_json(done).items()) == list(shown.items())
 
 

@@ -30,7 +30,7 @@ from asyncsync.errors import (
     VanishedError,
 )
 from asyncsync.keys import local_path
-from asyncsync.model import Downloaded, Head, Reason, Transfer
+from asyncsync.model import Checks, Downloaded, Head, Reason, Transfer
 from asyncsync.pace import Pace
 from asyncsync.parts import PART
 from tests.rigs.memory_store import Act, MemoryStore
@@ -48,13 +48,13 @@ CUT = Act(cut=300_000)
 class Rig:
     """A downloader between a store and a folder."""
 
-    def __init__(self, dest: Path, data: bytes = b"", *, with_head: bool = True) -> None:
+    def __init__(self, dest: Path, data: bytes = b"", *, head: bool = True) -> None:
         self.dest = dest
         self.store = MemoryStore({KEY: data})
         self.pace: Pace = quick_pace()
         self.watcher = Watcher()
         self.folder = Folder(dest)
-        self.with_head = with_head
+        self.checks = Checks(head=head, parquet=False)
 
     async def download(self, key: str = KEY, *, etag: str | None = None) -> Downloaded:
         """Download the object as it is listed now, or as if it were listed with another tag."""
@@ -62,9 +62,7 @@ class Rig:
         if etag is not None:
             remote = replace(remote, etag=etag)
         transfer = Transfer(remote, local_path(key), Reason.MISSING)
-        downloader = Downloader(
-            self.store, self.folder, self.pace, self.watcher, with_head=self.with_head
-        )
+        downloader = Downloader(self.store, self.folder, self.pace, self.watcher, self.checks)
         with anyio.fail_after(5):
             return await downloader.download(transfer)
 
@@ -133,7 +131,7 @@ async def test_large_object_takes_a_get_for_each_part_and_one_head(dest: Path) -
 @KINDS
 async def test_without_head_there_is_none(dest: Path, data: bytes) -> None:
     """The headers of the answers to GET are enough then."""
-    rig = Rig(dest, data, with_head=False)
+    rig = Rig(dest, data, head=False)
     await rig.download()
     assert rig.store.count("head") == 0
     assert tree(dest) == {KEY: data}
@@ -160,7 +158,7 @@ async def test_parts_are_fetched_side_by_side(dest: Path) -> None:
 
 async def test_parts_keep_to_the_slots(dest: Path) -> None:
     """With one slot there is one request for parts at a time."""
-    rig = Rig(dest, LARGE, with_head=False)
+    rig = Rig(dest, LARGE, head=False)
     rig.pace = quick_pace(workers=1)
     busiest = 0
 
@@ -292,7 +290,7 @@ async def test_other_size_in_head_once_costs_another_start(dest: Path, data: byt
 @KINDS
 async def test_other_size_in_the_answer_to_get_never_publishes(dest: Path, data: bytes) -> None:
     """Also without HEAD."""
-    rig = Rig(dest, data, with_head=False)
+    rig = Rig(dest, data, head=False)
     rig.store.always("get", KEY, Act(head=Head(3, rig.store.remote(KEY).etag)))
     with rig.fails(IntegrityError, "GET says 3"):
         await rig.download()
@@ -373,7 +371,7 @@ async def test_replaced_object_arrives_in_its_new_version(
 
 async def test_object_replaced_between_two_parts_is_not_mixed(dest: Path) -> None:
     """The first part of the old version has arrived when the new one comes."""
-    rig = Rig(dest, LARGE, with_head=False)
+    rig = Rig(dest, LARGE, head=False)
     rig.pace = quick_pace(workers=1)
     rig.store.on("get", KEY, Act(), Act(before=partial(rig.store.put, KEY, OTHER)))
     await rig.download()

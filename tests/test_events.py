@@ -16,6 +16,7 @@ from asyncsync.model import (
     Compared,
     Downloaded,
     Failed,
+    Proof,
     Reason,
     RemoteObject,
     Route,
@@ -30,6 +31,8 @@ ROOT = Path(__file__).parent.parent
 DESCRIPTION = (ROOT / "docs/json.md").read_text(encoding="utf-8")
 SCHEMA: dict[str, Any] = json.loads((ROOT / "docs/events.schema.json").read_text(encoding="utf-8"))
 KINDS = [reference["$ref"].rpartition("/")[2] for reference in SCHEMA["oneOf"]]
+
+HASHED = Proof.SIZE_AND_VERSION | Proof.MD5_OF_PARTS
 
 
 def remote(key: str, size: int = 10, modified_ns: int = 0) -> RemoteObject:
@@ -69,7 +72,7 @@ def test_each_outcome_has_its_event() -> None:
         "modified": "2001-09-09T01:46:40.000001Z",
         "reason": "newer",
     }
-    assert events.outcome_json(Downloaded(transfer("a", 7), 2, 1.23456)) == {
+    assert events.outcome_json(Downloaded(transfer("a", 7), 2, 1.23456, 0, HASHED)) == {
         "event": "downloaded",
         "key": "a",
         "size": 7,
@@ -78,6 +81,7 @@ def test_each_outcome_has_its_event() -> None:
         "reason": "missing",
         "attempts": 2,
         "seconds": 1.235,
+        "proven": ["size", "version", "md5-of-parts"],
     }
     assert events.outcome_json(UpToDate(remote("a", 7))) == {
         "event": "up-to-date",
@@ -100,7 +104,7 @@ def test_summary_has_all_figures() -> None:
     report.compared(
         Compared([transfer("1hz/a", 7)], [UpToDate(remote("b"))], [failed("a//c", VanishedError)])
     )
-    report.ended(Downloaded(transfer("1hz/a", 7), 2, 0.5, 3))
+    report.ended(Downloaded(transfer("1hz/a", 7), 2, 0.5, 3, HASHED))
     report.unmatched("typo/")
     summary = events.summary_json(report, "sync", AuthError.exit_code, "no network")
     assert json.loads(json.dumps(summary)) == {
@@ -115,6 +119,7 @@ def test_summary_has_all_figures() -> None:
         "failed": 0,
         "skipped": 1,
         "retried": 1,
+        "proven": {"size": 1, "version": 1, "md5": 0, "md5-of-parts": 1, "parquet": 0},
         "unmatched": ["typo/"],
         "verified": 0,
         "seconds": 2.0,

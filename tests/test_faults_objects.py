@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from asyncsync.errors import (
     DiskFullError,
     EncodedObjectError,
     IntegrityError,
+    NotParquetError,
     RemoteChangedError,
     RetriesExhaustedError,
     VanishedError,
@@ -22,8 +24,9 @@ from asyncsync.errors import (
 from asyncsync.parts import PART
 from asyncsync.seaweed import SeaweedServer
 from tests.rigs.bucket import Bucket, new_bucket
-from tests.rigs.fault_proxy import Act, Rule, Verb
+from tests.rigs.fault_proxy import Act, Rule, Verb, flipped, padded
 from tests.rigs.fault_run import Run, emptied, synced
+from tests.rigs.objects import parquet
 from tests.rigs.watch import unfinished
 
 pytestmark = pytest.mark.anyio
@@ -236,6 +239,77 @@ async def test_unknown_length_is_a_failure(bucket: Bucket, dest: Path) -> None:
     assert "how long" in run.message
 
 
+# content ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.row(24, 52)
+@KINDS
+async def test_error_document_of_the_right_length_is_not_written(
+    bucket: Bucket, dest: Path, data: bytes
+) -> None:
+    """Status, size and ETag are right; only the MD5 tells."""
+    bucket.put(KEY, data)
+    act = Act(body=padded(b"<?xml version='1.0'?><Error><Code>InternalError</Code></Error>"))
+    run = await synced(bucket, dest, Rule("GET", KEY, act), attempts=2)
+    only_fails(run, IntegrityError)
+
+
+@pytest.mark.row(24)
+async def test_error_document_is_not_taken_for_parquet(bucket: Bucket, dest: Path) -> None:
+    """Where the ETag is no hash, the missing magic tells; the object itself arrives."""
+    data = parquet(SMALL)
+    bucket.put(KEY, data)
+    tagged = Act(headers={"etag": '"opaque"'}, request={"if-match": None})
+    run = await synced(
+        bucket,
+        dest,
+        Rule("LIST", "*", in_listing("<ETag>[^<]*<", "<ETag>opaque<")),
+        Rule("GET", KEY, replace(tagged, body=padded(b"<Error/>")), nth=FIRST),
+        Rule("*", "*", tagged),
+        prefixes=[KEY],
+        parquet_check=True,
+    )
+    assert run.tree == {KEY: data}
+    assert (run.exit_code, run.report.without_hash) == (0, 1)
+    assert run.proxy.count("GET", KEY) == 2
+
+
+@pytest.mark.row(52)
+@KINDS
+@pytest.mark.parametrize("at", [0, 2500, -1])
+async def test_flipped_byte_is_found(bucket: Bucket, dest: Path, data: bytes, at: int) -> None:
+    """The object is fetched anew twice; if it stays so, it fails alone and is dropped."""
+    bucket.put(KEY, data)
+    span = SECOND_PART if data is PARTS else "*"
+    run = await synced(bucket, dest, Rule("GET", KEY, Act(body=flipped(at)), span=span))
+    only_fails(run, IntegrityError)
+    assert run.proxy.count("GET", KEY) == STARTS * (2 if data is PARTS else 1)
+    run = await synced(bucket, dest, Rule("GET", KEY, Act(body=flipped(at)), span=span, nth={1, 2}))
+    is_done(run, data)
+    assert run.report.without_hash == 0
+
+
+@pytest.mark.row(57)
+@pytest.mark.parametrize("data", [SMALL, WHOLE], ids=["small", "large"])
+@pytest.mark.parametrize("hashed", [True, False])
+async def test_object_that_is_not_parquet_fails_alone(
+    bucket: Bucket, dest: Path, data: bytes, hashed: bool
+) -> None:
+    """With a hash it is fetched once; without one, the bytes may have been damaged on the way."""
+    bucket.put(KEY, data)
+    bucket.put(OTHER, parquet(SMALL))
+    tag = {"etag": f'"{"0" * 32}-2"'}
+    rules = [
+        Rule("LIST", "*", in_listing("<ETag>[^<]*<", f"<ETag>{'0' * 32}-2<")),
+        Rule("*", "1hz/*", Act(headers=tag, request={"if-match": None})),
+    ]
+    run = await synced(bucket, dest, *([] if hashed else rules), parquet_check=True)
+    assert run.failures == {KEY: NotParquetError}
+    assert run.ended_by == (None, 1)
+    assert run.tree == {OTHER: parquet(SMALL)}
+    assert run.proxy.count("GET", KEY) == (1 if hashed else STARTS)
+
+
 # encodings --------------------------------------------------------------------------------------
 
 
@@ -305,11 +379,12 @@ async def test_weak_etag_is_not_named(bucket: Bucket, dest: Path) -> None:
 
 @pytest.mark.row(51)
 async def test_etag_of_parts_is_a_version_like_any_other(bucket: Bucket, dest: Path) -> None:
-    """It is no MD5, and nobody takes it for one."""
+    """It is no MD5, and nobody takes it for one; its parts are of a size that tools use."""
     etag = bucket.multipart(KEY, PARTS, 5 * 1024 * 1024)
     assert etag.endswith("-2")
     run = await synced(bucket, dest)
     is_done(run, PARTS)
+    assert (run.report.proven["md5"], run.report.proven["md5-of-parts"]) == (1, 1)
     asked = {r.headers["if-match"] for r in run.proxy.requests if (r.verb, r.key) == ("GET", KEY)}
     assert asked == {f'"{etag}"'}
 

@@ -30,7 +30,7 @@ from asyncsync.errors import (
     UnsafeKeyError,
     VanishedError,
 )
-from asyncsync.model import Head, Outcome, Page, Reason
+from asyncsync.model import Checks, Head, Outcome, Page, Reason
 from tests.rigs.memory_store import Act, MemoryStore
 from tests.rigs.watch import Watcher, quick_pace, snapshot, tree, unfinished
 
@@ -68,7 +68,7 @@ class Rig:
             selection=Selection(self.include, self.exclude),
             pace=quick_pace(workers=self.workers),
             observer=self.watcher,
-            with_head=True,
+            checks=Checks(parquet=False),
         )
 
     async def sync(self) -> Watcher:

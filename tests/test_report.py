@@ -17,12 +17,15 @@ from asyncsync.model import (
     Downloaded,
     Failed,
     Outcome,
+    Proof,
     Reason,
     RemoteObject,
     Transfer,
     UpToDate,
 )
 from asyncsync.report import MOST_FAILURES, Report, Tally, in_bytes, printed, table
+
+HASHED = Proof.SIZE_AND_VERSION | Proof.MD5_OF_PARTS
 
 
 def remote(key: str, size: int = 10) -> RemoteObject:
@@ -60,7 +63,7 @@ def report() -> Report:
             refused=[failed("1hz//e", UnsafeKeyError, "unsafe")],
         )
     )
-    report.ended(Downloaded(transfer("1hz/a", 1000), 1, 0.5))
+    report.ended(Downloaded(transfer("1hz/a", 1000), 1, 0.5, proven=HASHED))
     report.ended(Downloaded(transfer("fft/c", 2_000_000), 2, 1.23456))
     report.ended(failed("1hz/b"))
     report.unmatched("typo/")
@@ -206,7 +209,7 @@ def test_summaries_tell_the_figures(report: Report) -> None:
     """One line each; what did not happen is left out, apart from failures."""
     assert telling.sync_summary(report) == (
         "2 downloaded (2 MB at 1 MB/s), 2 up to date, 1 failed, 1 skipped, 1 after a retry, "
-        "in 2.0 s"
+        "1 without a content hash, in 2.0 s"
     )
     assert telling.sync_summary(Report()) == "0 downloaded, 0 up to date, 0 failed, in 0.0 s"
     assert telling.plan_summary(report, 3_000_000) == (

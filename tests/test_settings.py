@@ -4,6 +4,7 @@ import logging
 import os
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncsync.errors import ConfigError
+from asyncsync.model import Checks
 from asyncsync.settings import Options, Settings, Validate, load, parse_option
 
 ENDPOINT = "https://account.r2.cloudflarestorage.com"
@@ -54,7 +56,7 @@ def test_environment_is_enough() -> None:
     assert found == Settings("AKID", SECRET, ENDPOINT, "sensor-data", "", "auto")
     assert defaults == Options()
     assert defaults == Options(
-        Path("downloads"), ("*.parquet",), (), None, 256, Validate.HEAD, attempts=8
+        Path("downloads"), ("*.parquet",), (), None, 256, Validate.CONTENT, True, attempts=8
     )
 
 
@@ -359,6 +361,7 @@ def test_options_of_the_environment_are_parsed() -> None:
         "ASYNCSYNC_WORKERS": "16",
         "ASYNCSYNC_MAX_WORKERS": " 64 ",
         "ASYNCSYNC_VALIDATE": "response",
+        "ASYNCSYNC_PARQUET_CHECK": "No",
         "ASYNCSYNC_ATTEMPTS": "3",
         "ASYNCSYNC_SPACE_CHECK": "NO",
         "ASYNCSYNC_STRICT": "yes",
@@ -370,10 +373,25 @@ def test_options_of_the_environment_are_parsed() -> None:
         workers=16,
         max_workers=64,
         validate=Validate.RESPONSE,
+        parquet_check=False,
         attempts=3,
         space_check=False,
         strict=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("how", "checks"),
+    [
+        ("content", Checks(head=True, content=True)),
+        ("head", Checks(head=True, content=False)),
+        ("response", Checks(head=False, content=False)),
+    ],
+)
+def test_validation_is_a_set_of_checks(how: str, checks: Checks) -> None:
+    """Each way proves less than the one before; the Parquet check does not depend on it."""
+    assert options(validate=how).checks == checks
+    assert options(validate=how, parquet_check=False).checks == replace(checks, parquet=False)
 
 
 def test_auto_workers_are_none() -> None:
@@ -392,8 +410,9 @@ def test_auto_workers_are_none() -> None:
         ("MAX_WORKERS", "auto", "not a whole number"),
         ("MAX_WORKERS", "1.5", "not a whole number"),
         ("ATTEMPTS", "0", "less than 1"),
-        ("VALIDATE", "etag", "neither head nor response"),
         ("STRICT", "perhaps", "neither yes nor no"),
+        ("VALIDATE", "etag", "not content or head or response"),
+        ("PARQUET_CHECK", "maybe", "neither yes nor no"),
         ("DEST", "/", "root"),
         ("DEST", "//", "root"),
         ("DEST", "/usr/..", "root"),
@@ -418,7 +437,7 @@ def test_empty_destination_is_refused(text: str) -> None:
 
 def test_bad_validation_given_by_a_caller_is_a_config_error() -> None:
     """The Python API refuses what the command line would."""
-    with pytest.raises(ConfigError, match="neither head nor response"):
+    with pytest.raises(ConfigError, match="not content or head or response"):
         options(validate="etag")
 
 

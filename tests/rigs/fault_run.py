@@ -95,6 +95,7 @@ async def synced(
     dest: Path,
     *rules: Rule,
     attempts: int = 8,
+    parquet_check: bool = False,
     seed: int = 0,
     tls: ssl.SSLContext | None = None,
     settings: Mapping[str, str] | None = None,
@@ -112,6 +113,7 @@ async def synced(
         dest: the local folder.
         rules: of the proxy.
         attempts: of one request.
+        parquet_check: whether `*.parquet` must be Parquet; most tests' data is not.
         seed: of the proxy.
         tls: what the proxy speaks.
         settings: fields of `Settings` that differ from what leads to the bucket.
@@ -138,7 +140,7 @@ async def synced(
                 await api.perform(
                     pipeline.sync,
                     replace(found, **(settings or {})),
-                    Options(dest=dest, workers=8, attempts=attempts),
+                    Options(dest=dest, workers=8, attempts=attempts, parquet_check=parquet_check),
                     prefixes,
                     Observers(run.report, run.watcher),
                 )

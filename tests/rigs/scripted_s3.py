@@ -28,6 +28,7 @@ from asyncsync.compare import Selection
 from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError
 from asyncsync.interfaces import Observers
+from asyncsync.model import Checks
 from asyncsync.report import Report
 from asyncsync.s3 import open_store
 from asyncsync.settings import Settings
@@ -340,7 +341,7 @@ async def sync(
             selection=Selection(tuple(include), ()),
             pace=quick_pace(workers=workers),
             observer=Observers(report, seen),
-            with_head=True,
+            checks=Checks(parquet=False),
         )
         try:
             with anyio.fail_after(10):
