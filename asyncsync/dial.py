@@ -19,7 +19,7 @@ from asyncsync.errors import (
     TLSError,
     UnreachableError,
 )
-from asyncsync.wire import Connection, encode_head
+from asyncsync.wire import Buffers, Connection, encode_head
 
 _CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "SSL_CERT_FILE")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -85,6 +85,7 @@ class Dialer:
         parts = _split(endpoint, "the endpoint")
         self._hostname, self._port, self._peer = _address(parts)
         self._timeout = timeout
+        self._buffers = Buffers()
         self._context: ssl.SSLContext | None = None
         self._proxy: _Proxy | None = None
         if parts.scheme == "https":
@@ -121,7 +122,7 @@ class Dialer:
         """
         proxy, context = self._proxy, self._context
         peer = f"{self._peer} through the proxy {proxy.peer}" if proxy else self._peer
-        connection = Connection(peer, on_lost)
+        connection = Connection(peer, self._buffers, on_lost)
         try:
             async with asyncio.timeout(self._timeout):
                 if proxy is None or context is None:

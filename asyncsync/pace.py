@@ -49,16 +49,14 @@ LONGEST_OUTAGE = 300.0
 """Seconds that one which has answered before may be away."""
 NOTICE_AFTER = 3.0
 """Seconds of an outage after which somebody may wonder why nothing happens."""
-INTERVAL = 0.2
+INTERVAL = 0.1
 """Seconds between two looks at the throughput."""
+SETTLE = 2
+"""Looks after a doubling that only see its connections being opened."""
 WORTH_IT = 1.1
 """How much more throughput a doubling must bring to be kept."""
-SAMPLES = 10
-"""Moments in an interval at which the event loop is looked at."""
-LATE = 0.003
-"""Seconds after which a timer counts as late."""
 BUSY = 0.8
-"""Share of moments at which the event loop may be at work before more requests cannot help."""
+"""Share of the time that the event loop may be at work before more requests cannot help."""
 HOLD = 10
 """Looks before another doubling is tried after one that did not help."""
 
@@ -74,6 +72,7 @@ class Pace:
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         clock: Callable[[], float] = time.monotonic,
         notice: Callable[[str], object] = logger.info,
+        worked: Callable[[], float] = time.thread_time,
     ) -> None:
         self.most = workers or max_workers
         self.attempts = attempts
@@ -84,6 +83,7 @@ class Pace:
         self._sleep = sleep
         self._clock = clock
         self._notice = notice
+        self._worked = worked
         self._paused_until = 0.0
         self._has_answered = False
         self._away_since: float | None = None
@@ -168,35 +168,28 @@ class Pace:
         trial: tuple[float, int] | None = None  # the rate and the slots before the last doubling
         hold = 0
         while self._adapts:
-            throttled_at, received, start = self._throttled_at, self._received, self._clock()
-            busy = await self._busy()
-            rate = (self._received - received) / (self._clock() - start)
+            throttled_at = self._throttled_at
+            rate, busy = await self._look()
             if throttled_at != self._throttled_at:
-                trial, hold = None, HOLD
-            elif trial and rate < trial[0] * WORTH_IT:
-                self._set_slots(trial[1])
                 trial, hold = None, HOLD
             elif hold:
                 hold -= 1
+            elif trial and rate < trial[0] * WORTH_IT:
+                self._set_slots(trial[1])
+                trial, hold = None, HOLD
             else:
                 trial = None
                 full = self.slot.statistics().tasks_waiting > 0
                 if full and busy < BUSY and self._slots < self.most:
-                    trial = rate, self._slots
+                    trial, hold = (rate, self._slots), SETTLE
                     self._set_slots(self._slots * 2)
 
-    async def _busy(self) -> float:
-        """Return the share of moments in an interval at which the event loop had work to do.
-
-        A timer that fires late found the loop at work. So this also sees a processor that other
-        programs have taken, where the processor time of this one would show nothing.
-        """
-        late = 0
-        for _ in range(SAMPLES):
-            start = self._clock()
-            await self._sleep(INTERVAL / SAMPLES)
-            late += self._clock() - start > INTERVAL / SAMPLES + LATE
-        return late / SAMPLES
+    async def _look(self) -> tuple[float, float]:
+        """Return the bytes a second of an interval, and the share of it this thread was at work."""
+        received, start, worked = self._received, self._clock(), self._worked()
+        await self._sleep(INTERVAL)
+        seconds = self._clock() - start
+        return (self._received - received) / seconds, (self._worked() - worked) / seconds
 
 
 class Tries:

@@ -19,6 +19,8 @@ CAPACITY: Final = 192 * 1024
 """Bytes that a connection buffers at most."""
 HEAD_ROOM: Final = 16 * 1024
 """Bytes that it buffers until it knows that a body needs more; most connections are idle."""
+SPARE: Final = 64
+"""Buffers for bodies that are kept for the next ones."""
 MAX_HEAD: Final = 64 * 1024
 """Bytes of all heads of one answer, interim ones included."""
 
@@ -30,6 +32,26 @@ class StaleConnectionError(ConnectionLostError):
     """The connection was closed before a byte of the answer came."""
 
 
+class Buffers:
+    """The memory for bodies: lent while one arrives, the last one back first, as it is still warm.
+
+    A buffer of this size comes fresh from the system otherwise, page by page and set to zero, which
+    costs as much as filling it.
+    """
+
+    def __init__(self) -> None:
+        self._spare: list[memoryview] = []
+
+    def lend(self) -> memoryview:
+        """Return a buffer of `CAPACITY` bytes."""
+        return self._spare.pop() if self._spare else memoryview(bytearray(CAPACITY))
+
+    def give_back(self, buffer: memoryview) -> None:
+        """Take back a buffer that nobody reads any more."""
+        if len(self._spare) < SPARE:
+            self._spare.append(buffer)
+
+
 class Connection(asyncio.BufferedProtocol):
     """One connection and the answer that arrives on it.
 
@@ -39,11 +61,12 @@ class Connection(asyncio.BufferedProtocol):
     __slots__ = (
         "_begin",
         "_bodiless",
-        "_buffer",
+        "_buffers",
         "_end",
         "_left",
         "_loop",
         "_on_lost",
+        "_own",
         "_parser",
         "_paused",
         "_peer",
@@ -68,12 +91,15 @@ class Connection(asyncio.BufferedProtocol):
     transport: asyncio.Transport
     _parser: HttpResponseParser
 
-    def __init__(self, peer: str, on_lost: Callable[["Connection"], None]) -> None:
+    def __init__(
+        self, peer: str, buffers: Buffers, on_lost: Callable[["Connection"], None]
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._peer = peer
         self._on_lost = on_lost
-        self._buffer = bytearray(HEAD_ROOM)
-        self._view = memoryview(self._buffer)
+        self._buffers = buffers
+        self._own = memoryview(bytearray(HEAD_ROOM))
+        self._view = self._own  # or a lent buffer, while a body needs more
         self._begin = 0  # the first byte not parsed yet (head) or not taken yet (body)
         self._end = 0  # behind the last byte received
         self._phase = _IDLE
@@ -129,7 +155,7 @@ class Connection(asyncio.BufferedProtocol):
             self._begin = self._end = 0
             if self._paused:
                 self._resume()
-        await self._wait(min(size, len(self._buffer) - self._begin))
+        await self._wait(min(size, len(self._view) - self._begin))
         begin, end = self._begin, self._end
         if begin == end and self.error is not None:
             raise self.error
@@ -149,9 +175,9 @@ class Connection(asyncio.BufferedProtocol):
     def rest(self) -> None:
         """Drop what is buffered and watch for the server closing the connection."""
         self._begin = self._end = 0
-        if len(self._buffer) > HEAD_ROOM:
-            self._buffer = bytearray(HEAD_ROOM)
-            self._view = memoryview(self._buffer)
+        if self._view is not self._own:
+            self._buffers.give_back(self._view)
+            self._view = self._own
         if self._paused:
             self._resume()
 
@@ -198,7 +224,7 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._end -= nbytes
             self._fail(self._overrun())
-        if self._end == len(self._buffer):
+        if self._end == len(self._view):
             self._fill_up()
         waiter = self._waiter
         if waiter is not None and (
@@ -212,7 +238,7 @@ class Connection(asyncio.BufferedProtocol):
         The transport never finds the buffer without room: it would take that for an error.
         """
         if self._phase == _HEAD:
-            self._make_room(MAX_HEAD + HEAD_ROOM, 0)
+            self._make_room(0)
         elif not self._paused:
             self._paused = True
             if not self.closed:
@@ -269,7 +295,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _parse_heads(self) -> None:
         while self._phase == _HEAD and self._begin < self._end:
-            found = self._buffer.find(b"\r\n\r\n", max(self._begin - 3, 0), self._end)
+            buffer = cast("bytearray", self._view.obj)
+            found = buffer.find(b"\r\n\r\n", max(self._begin - 3, 0), self._end)
             stop = self._end if found < 0 else found + 4
             try:
                 self._parser.feed_data(self._view[self._begin : stop])
@@ -306,30 +333,29 @@ class Connection(asyncio.BufferedProtocol):
                 self._fail(self._malformed(f"the transfer coding is {coding!r}"))
                 return
             self._phase = _CHUNKED
-            self._make_room(CAPACITY, self._begin)
+            self._make_room(self._begin)
             self._parse_chunks(self._begin)
         elif length:
             self._phase = _LENGTH
             self.length = int(length)
             self._left = self.length - received
-            room = min(self.length + 1, CAPACITY)  # one more, to notice an overrun
-            self._make_room(room, self._begin)
+            if self._begin + self.length >= len(self._view):  # one more, to notice an overrun
+                self._make_room(self._begin)
             if self._left <= 0:
                 self._finish()
         else:
             self._phase = _UNTIL_CLOSE
-            self._make_room(CAPACITY, self._begin)
+            self._make_room(self._begin)
             self.keep_alive = False
         waiter = self._waiter
         if waiter is not None:
             self._wake(waiter)
 
-    def _make_room(self, size: int, start: int) -> None:
-        """See to it that `size` bytes fit from the one at `start` on."""
-        if size > len(self._buffer) - start:
+    def _make_room(self, start: int) -> None:
+        """Go on in a lent buffer, with the byte at `start` as its first, unless that is done."""
+        if self._view is self._own:
             kept = self._view[start : self._end]
-            self._buffer = bytearray(size)
-            self._view = memoryview(self._buffer)
+            self._view = self._buffers.lend()
             self._view[: len(kept)] = kept
             self._begin -= start
             self._end -= start
@@ -392,7 +418,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         tls = self._tls
         while self._phase != _IDLE and self.error is None:
-            room = len(self._buffer) - self._end
+            room = len(self._view) - self._end
             if not room:
                 return
             try:

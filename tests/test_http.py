@@ -23,7 +23,7 @@ from asyncsync.errors import (
 )
 from asyncsync.http import HttpClient, tls_context
 from asyncsync.patience import Patience, Watch
-from asyncsync.wire import CAPACITY, Connection
+from asyncsync.wire import CAPACITY, SPARE, Buffers, Connection
 from tests.rigs.scripted import Authority, Peer, Script, ScriptedServer, answers, response, silent
 
 pytestmark = pytest.mark.anyio
@@ -260,7 +260,7 @@ def test_any_segmentation_gives_the_same_answer(chunked: bool, cuts: set[int]) -
     raw = INTERIM + raw
 
     async def play() -> bytes:
-        connection = Connection("peer", lambda _: None)
+        connection = Connection("peer", Buffers(), lambda _: None)
         connection.connection_made(NoTransport())
         task = asyncio.ensure_future(connection.exchange(b"", bodiless=False))
         await asyncio.sleep(0)
@@ -276,12 +276,25 @@ def test_any_segmentation_gives_the_same_answer(chunked: bool, cuts: set[int]) -
     assert asyncio.run(play()) == b"hello, world"
 
 
+def test_buffer_that_came_back_is_lent_again() -> None:
+    """The last one first, and so many are kept that a burst leaves no memory behind."""
+    buffers = Buffers()
+    lent = [buffers.lend() for _ in range(2 * SPARE)]
+    assert len({id(buffer.obj) for buffer in lent}) == 2 * SPARE
+    for buffer in lent:
+        assert len(buffer) == CAPACITY
+        buffers.give_back(buffer)
+    again = [buffers.lend() for _ in range(2 * SPARE)]
+    assert again[0] is lent[SPARE - 1]
+    assert len({id(buffer) for buffer in again} & {id(buffer) for buffer in lent}) == SPARE
+
+
 @pytest.mark.parametrize("size", [0, 1, CAPACITY - 1, CAPACITY, CAPACITY + 1, 2 * CAPACITY + 7])
 async def test_transport_always_finds_room_or_is_paused(size: int) -> None:
     """Also when the last byte of a body fills the buffer: no room at all would be an error."""
     body = LARGE[:size]
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + body
-    connection = Connection("peer", lambda _: None)
+    connection = Connection("peer", Buffers(), lambda _: None)
     transport = PausingTransport()
     connection.connection_made(transport)
     got = b""
@@ -618,7 +631,7 @@ async def test_slow_reader_gets_all_of_a_closed_connection(
 
 async def test_connection_that_dies_before_its_first_request_is_lost() -> None:
     """A request is never sent, nor waited for, on a connection that is closed already."""
-    lost = Connection("peer", lambda _: None)
+    lost = Connection("peer", Buffers(), lambda _: None)
     lost.connection_made(NoTransport())
     lost.connection_lost(None)
     with pytest.raises(ConnectionLostError, match="without an answer"):

@@ -24,10 +24,9 @@ from asyncsync.pace import (
     FIRST_PAUSE,
     HOLD,
     LARGE_AT_ONCE,
-    LATE,
     LONGEST_OUTAGE,
     LONGEST_PAUSE,
-    SAMPLES,
+    SETTLE,
     START,
     Pace,
 )
@@ -347,37 +346,35 @@ class Over(Exception):  # noqa: N818  # it is no error
 
 
 class Looks(Clock):
-    """Plays what `tune` sees: before each look so many bytes a second arrived.
+    """Plays what `tune` sees: so many bytes a second in each look.
 
-    If `throttled`, the server is busy before the first one; if `late`, the event loop always is.
+    If `throttled`, the server is busy in the first one; the event loop is at work for the share
+    `busy` of the time.
     """
 
     def __init__(
-        self, *rates: int, most: int = MOST, throttled: bool = False, late: bool = False
+        self, *rates: int, most: int = MOST, throttled: bool = False, busy: float = 0.1
     ) -> None:
         super().__init__()
-        self.under = self.pace(most=most)
+        self.under = Pace(
+            None, most, 8, self.sleep, lambda: self.now, worked=lambda: self.now * busy
+        )
         self.tokens: list[int] = []
-        """The slots at each look."""
+        """The slots during each look."""
         self._rates = list(rates)
         self._throttled = throttled
-        self._late = late
-        self._samples = 0
 
     async def sleep(self, seconds: float) -> None:
-        """Let a sample's time pass, of which `SAMPLES` make a look."""
-        await super().sleep(seconds + (2 * LATE if self._late else 0))
+        """Let a look's time pass."""
+        await super().sleep(seconds)
         if self._throttled:
             self.under._throttle(seconds)
             self._throttled = False
-        self._samples += 1
-        if self._samples % SAMPLES != 1:
-            return
         await wait_all_tasks_blocked()
         self.tokens.append(int(self.under.slot.total_tokens))
         if not self._rates:
             raise Over
-        self.under.received(round(self._rates.pop(0) * seconds * SAMPLES))
+        self.under.received(round(self._rates.pop(0) * seconds))
 
     async def run(self, waiting: int = 2 * MOST) -> list[int]:
         """Tune while so many requests want a slot for ever; return the slots at each look."""
@@ -396,17 +393,30 @@ class Looks(Clock):
         return self.tokens
 
 
+def looks(*rates: int) -> list[int]:
+    """Return the rates of looks in which a doubling settles before each that counts."""
+    return [rate for rate in rates for _ in range(SETTLE + 1)][SETTLE:]
+
+
 async def test_slots_double_while_it_pays() -> None:
     """Each doubling that brought more bytes a second is followed by another, up to the most."""
-    assert await Looks(1000, 2000, 4000, 8000).run() == [32, 64, 128, 256, 256]
+    expected = looks(32, 64, 128, 256)
+    assert await Looks(*looks(1000, 2000, 4000, 8000)).run() == [*expected, 256]
 
 
 async def test_doubling_that_does_not_pay_is_taken_back() -> None:
     """One step back, a while of rest, and another trial: the network may have changed."""
-    rates = [1000, 2000, 2000, *[2000] * HOLD, 2000, 2000]
+    rates = [*looks(1000, 2000, 2000), *[2000] * HOLD, *looks(2000, 2000)]
     tokens = await Looks(*rates).run()
-    assert tokens[:4] == [32, 64, 128, 64]
-    assert tokens[4:] == [64] * HOLD + [128, 64]
+    settled = 1 + 2 * (SETTLE + 1)
+    assert tokens[:settled] == looks(32, 64, 128)
+    assert tokens[settled:] == [64] * (HOLD + 1) + [128] * (SETTLE + 1) + [64]
+
+
+async def test_doubling_is_judged_when_its_connections_are_open() -> None:
+    """What arrives while they are being opened says nothing about it."""
+    rates = [1000, *[0] * SETTLE, 2000, *[0] * SETTLE, 4000]
+    assert await Looks(*rates).run() == [*looks(32, 64, 128), 256]
 
 
 async def test_nobody_waits_nothing_changes() -> None:
@@ -415,22 +425,27 @@ async def test_nobody_waits_nothing_changes() -> None:
 
 
 async def test_busy_event_loop_gets_no_more_to_do() -> None:
-    """When the processor is the bottleneck, timers fire late and more requests cannot help."""
-    assert await Looks(1000, 2000, 4000, late=True).run() == [START] * 4
+    """When the processor is the bottleneck, more requests cannot help."""
+    assert await Looks(1000, 2000, 4000, busy=0.9).run() == [START] * 4
 
 
 async def test_throttled_run_rests_before_it_doubles_again() -> None:
     """What the server has just taken away is not taken back at once."""
-    looks = Looks(*[1000] * (HOLD + 3), throttled=True)
-    assert await looks.run() == [START // 2] * (HOLD + 2) + [START, START // 2]
+    looks = Looks(*[1000] * (HOLD + SETTLE + 3), throttled=True)
+    assert await looks.run() == [
+        *[START // 2] * (HOLD + 2),
+        *[START] * (SETTLE + 1),
+        START // 2,
+    ]
 
 
 async def test_most_slots_are_kept_once_they_are_reached() -> None:
     """Where no doubling is possible, none is on trial and none is taken back."""
     assert await Looks(*[1000] * 5, most=START).run() == [START] * 6
-    assert await Looks(1000, 2000, *[2000] * 3, most=2 * START).run() == [START] + [2 * START] * 5
+    rates = looks(1000, 2000, 2000, 2000)
+    assert await Looks(*rates, most=2 * START).run() == [START] + [2 * START] * len(rates)
 
 
 async def test_step_back_leads_to_where_it_came_from() -> None:
     """Also where the last doubling was cut short by the most."""
-    assert await Looks(1000, 2000, 2000, most=100).run() == [32, 64, 100, 64]
+    assert await Looks(*looks(1000, 2000, 2000), most=100).run() == [*looks(32, 64, 100), 64]
