@@ -8,6 +8,7 @@
 | a file of the size, as old or younger   | UpToDate                          |
 | a folder that other keys need           | Failed, KeyCollisionError        |
 | another folder, FIFO, socket or device  | Failed, LocalFileError           |
+| nothing, since a folder of it is a file | Failed, KeyCollisionError        |
 | no safe path for the key                | Failed, UnsafeKeyError           |
 | whatever, and no size is listed         | Failed, IntegrityError           |
 """
@@ -125,6 +126,8 @@ def _same_time(remote: RemoteObject, file: LocalFile) -> bool:
 async def _in_the_way(
     remote: RemoteObject, file: LocalFile, is_needed: Callable[[str], Awaitable[bool]]
 ) -> TransferError:
+    if file.kind == "blocked":
+        return KeyCollisionError(remote.key, "a file stands where one of its folders is needed")
     if file.kind != "folder":
         return LocalFileError(remote.key, "its path holds something that is no file; move it away")
     try:

@@ -27,7 +27,7 @@ class LocalFile:
     modified_ns: int
     """Nanoseconds since the epoch."""
     kind: str = "file"
-    """`file`, `folder` or `special`: a FIFO, a socket or a device."""
+    """`file`; `folder`; `special`: a FIFO, socket or device; `blocked`: below what is no folder."""
 
 
 class Directory:

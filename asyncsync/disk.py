@@ -68,24 +68,28 @@ class Folder:
         found: list[LocalFile | None] = []
         parents: tuple[str, ...] | None = None
         directory: Directory | None = None
+        instead: LocalFile | None = None
         try:
             for path in paths:
                 if path[:-1] != parents:  # neighbours in a listing mostly share their folder
                     if directory:
                         directory.close()
                     parents = path[:-1]
-                    directory = self._open(parents)
-                found.append(directory.look_up(path[-1]) if directory else None)
+                    directory, instead = self._open(parents)
+                found.append(directory.look_up(path[-1]) if directory else instead)
         finally:
             if directory:
                 directory.close()
         return found
 
-    def _open(self, parents: tuple[str, ...]) -> Directory | None:
+    def _open(self, parents: tuple[str, ...]) -> tuple[Directory | None, LocalFile | None]:
+        """Return the folder, or what is to be said of every path in it."""
         try:
-            return Directory.walk(self._root, parents)
+            return Directory.walk(self._root, parents), None
+        except NotADirectoryError:
+            return None, LocalFile(0, 0, "blocked")
         except OSError:
-            return None  # nothing can lie there; publishing will say if it cannot be made either
+            return None, None  # nothing can lie there; publishing says if it cannot be made either
 
     async def count(self, matches: Callable[[str], bool]) -> dict[str, int]:
         """Return how many files with a matching key each top-level prefix has here."""

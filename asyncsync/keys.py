@@ -25,6 +25,8 @@ def local_path(key: str, *, windows: bool = os.name == "nt") -> tuple[str, ...]:
     Raises:
         UnsafeKeyError: the key has no path that is safely inside the destination.
     """
+    if key.endswith("/"):
+        raise UnsafeKeyError(key, "a key that ends in '/' is a folder's, which holds no bytes")
     components = tuple(key.split("/"))
     for component in components:
         if component in {"", ".", ".."}:
@@ -42,6 +44,15 @@ def local_path(key: str, *, windows: bool = os.name == "nt") -> tuple[str, ...]:
     if components[0].casefold() == STATE_DIR:
         raise UnsafeKeyError(key, f"{STATE_DIR} is where asyncsync keeps its own files")
     return components
+
+
+def has_path(key: str) -> bool:
+    """Return whether the key has a safe local path."""
+    try:
+        local_path(key)
+    except UnsafeKeyError:
+        return False
+    return True
 
 
 def shown(text: str) -> str:

@@ -4,7 +4,7 @@ Without a prefix, the top-level ones are discovered with a delimiter, and each i
 it is known; the objects in the root come with the discovery. A long prefix is cut into ranges.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from anyio import CapacityLimiter
 
@@ -17,11 +17,18 @@ from asyncsync.ranges import Handler, Ranges
 LISTS_AT_ONCE = 16
 
 
-async def list_objects(store: Store, prefixes: Sequence[str], pace: Pace, handle: Handler) -> None:
+async def list_objects(
+    store: Store,
+    prefixes: Sequence[str],
+    pace: Pace,
+    handle: Handler,
+    discovered: Callable[[Iterable[str]], object] = iter,
+) -> None:
     """List all objects whose keys start with one of the prefixes; of the bucket if there are none.
 
     Each page goes to `handle` as it arrives, several side by side, and is followed by the next of
-    its prefix when `handle` has returned.
+    its prefix when `handle` has returned. `discovered` is told a page's top-level prefixes before
+    `handle` gets its objects.
 
     Raises:
         SourceError: a prefix could not be listed to its end.
@@ -48,6 +55,7 @@ async def list_objects(store: Store, prefixes: Sequence[str], pace: Pace, handle
             await start(prefix)
         if not prefixes:
             async for page in paging.pages("", delimiter="/"):
+                discovered(page.prefixes)
                 await handle(page.objects)
                 for prefix in page.prefixes:
                     await start(prefix)

@@ -15,12 +15,14 @@ from typing import TypeVar
 from anyio import Event, create_memory_object_stream
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from asyncsync.collisions import parted, settled
 from asyncsync.compare import Selection, compare
 from asyncsync.concurrently import task_group, together
 from asyncsync.disk import Folder
 from asyncsync.download import Downloader
 from asyncsync.errors import SourceError, TransferError
 from asyncsync.interfaces import Observer, Store
+from asyncsync.keys import has_path
 from asyncsync.listing import list_objects
 from asyncsync.model import Checks, Compared, Failed, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Pace
@@ -50,6 +52,24 @@ class Job:
     def covers(self, key: str) -> bool:
         """Return whether the key is one of those to work on."""
         return key.startswith(tuple(self.prefixes) or "") and self.selection(key)
+
+    def takes(self, remote: RemoteObject) -> bool:
+        """Return whether the object is to be told of: it counts, or is a marker with content.
+
+        A marker is judged by its folder's name. Its bytes have no file that could hold them.
+        """
+        key = remote.key
+        if not key.endswith("/"):
+            return self.covers(key)
+        return (
+            bool(remote.size)
+            and key.startswith(tuple(self.prefixes) or "")
+            and (self.selection(key.rstrip("/")))
+        )
+
+    def needs_folder(self, key: str) -> bool:
+        """Return whether the key's file is going to be there, in its folder."""
+        return self.covers(key) and has_path(key)
 
 
 async def sync(job: Job) -> None:
@@ -163,6 +183,7 @@ async def _list_and_compare(job: Job, then: Callable[[Compared], Awaitable[None]
     """Pass on every page that was compared with the disk, as the disk was before the run."""
     unmatched = set(job.prefixes)
     counted = Event()
+    folders: set[str] = set()
 
     async def count() -> None:
         job.observer.counted(await job.folder.count(job.covers))
@@ -170,21 +191,29 @@ async def _list_and_compare(job: Job, then: Callable[[Compared], Awaitable[None]
 
     async def is_needed(prefix: str) -> bool:
         page = await job.pace.tries(prefix).run(partial(job.store.list_page, prefix))
-        return any(not remote.key.endswith("/") for remote in page.objects)
+        return any(job.needs_folder(remote.key) for remote in page.objects)
+
+    async def pass_on(page: Compared) -> None:
+        await counted.wait()
+        job.observer.compared(page)
+        await then(page)
 
     async def handle(objects: Sequence[RemoteObject]) -> None:
-        selected = [remote for remote in objects if job.covers(remote.key)]
+        selected = [remote for remote in objects if job.takes(remote)]
         if not selected:
             return
         unmatched.difference_update(
             [p for p in unmatched if any(remote.key.startswith(p) for remote in selected)]
         )
-        page = await compare(selected, job.folder, is_needed)
-        await counted.wait()
-        job.observer.compared(page)
-        await then(page)
+        compared = await compare(selected, job.folder, is_needed)
+        page, doubtful = parted(objects, compared, job.needs_folder, folders)
+        await pass_on(page)
+        if doubtful:
+            await pass_on(await settled(doubtful, is_needed))
 
-    await together(count, partial(list_objects, job.store, job.prefixes, job.pace, handle))
+    await together(
+        count, partial(list_objects, job.store, job.prefixes, job.pace, handle, folders.update)
+    )
     for prefix in sorted(unmatched):
         job.observer.unmatched(prefix)
     job.observer.listed()

@@ -109,7 +109,7 @@ def failing(number: int) -> Callable[..., None]:
 
 @pytest.mark.anyio
 async def test_look_up_answers_for_each_path_in_turn(root: Path) -> None:
-    """Nothing, files, folders; the same folder again, another, and one behind a link."""
+    """Nothing, files, folders; the same folder again, another, one behind a link, one below a file."""
     (root / "a" / "b").mkdir(parents=True)
     (root / "a" / "x").write_bytes(b"1")
     (root / "a" / "b" / "y").write_bytes(b"22")
@@ -118,7 +118,7 @@ async def test_look_up_answers_for_each_path_in_turn(root: Path) -> None:
     found = await Folder(root).look_up([*paths, ("a", "x", "below"), ("z",)])
     sizes = [(file.kind, file.size) if file else None for file in found]
     in_a = [("file", 1), ("folder", 0), ("file", 2)]
-    assert sizes == [*in_a, None, None, ("folder", 0), None, None]
+    assert sizes == [*in_a, None, None, ("folder", 0), ("blocked", 0), None]
     assert await Folder(root).look_up([]) == []
 
 

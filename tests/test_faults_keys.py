@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from asyncsync.directory import Directory
-from asyncsync.errors import UnsafeKeyError
+from asyncsync.errors import KeyCollisionError, UnsafeKeyError
 from asyncsync.keys import local_path
 from tests.rigs.child import Done, asyncsync
-from tests.rigs.scripted_s3 import ScriptedS3, sync
+from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, sync
 from tests.rigs.watch import snapshot, tree
 from tests.rigs.wrapped import on_a_terminal, wrapped
 
@@ -158,6 +158,46 @@ async def test_case_is_kept(dest: Path) -> None:
     await kept(dest, "Case/a", "case/a", "case/A")
 
 
+@pytest.mark.row(84)
+@pytest.mark.parametrize("order", [["x", "x/y"], ["x/y", "x"]], ids=["file first", "folder first"])
+@pytest.mark.parametrize("page_size", [1, 2])
+@pytest.mark.parametrize("workers", [1, 8])
+async def test_folder_wins(dest: Path, order: list[str], page_size: int, workers: int) -> None:
+    """In whatever order the two are listed, on one page or on two, and on the next run as well."""
+    async with ScriptedS3({"p/x": b"file", "p/x/y": b"deep"}) as s3:
+        keys = [f"p/{key}" for key in order]
+
+        def listed(request: Request) -> Answer | None:
+            if request.key != "p/":
+                return None
+            start = int(request.token or 0)
+            end = start + page_size
+            return Answer(s3.page(*keys[start:end], token=str(end) if end < 2 else ""))
+
+        s3.on_list = listed
+        for _ in range(2):
+            ran = await sync(s3, dest, "p/", workers=workers)
+            assert (ran.code, ran.seen.failures) == (3, {"p/x": KeyCollisionError})
+            assert tree(dest) == {"p/x/y": b"deep"}
+
+
+@pytest.mark.row(85)
+@pytest.mark.parametrize("keys", [["dir/"], ["a/dir/"], ["/"], ["//"]])
+async def test_folder_marker_with_bytes_is_refused(dest: Path, keys: list[str]) -> None:
+    """It has content, and no file to put it into."""
+    await refused(dest, *keys)
+
+
+@pytest.mark.row(85)
+async def test_folder_marker_with_bytes_counts_by_its_name(dest: Path) -> None:
+    """Where the globs leave out its folder's name, or it lies elsewhere, nobody asked for it."""
+    markers = dict.fromkeys(["a/", "a/dir/", "b/dir.parquet/", "a/dir.parquet/"], b"content")
+    async with ScriptedS3({**GOOD, **markers}) as s3:
+        ran = await sync(s3, dest, "a/", include=["*.parquet"])
+    assert (ran.code, ran.seen.failures) == (3, {"a/dir.parquet/": UnsafeKeyError})
+    assert tree(dest) == {"a/b.parquet": b"good"}
+
+
 @pytest.mark.row(85)
 async def test_folder_marker_is_no_object(dest: Path) -> None:
     """It is not fetched, and makes no folder."""
@@ -224,7 +264,9 @@ async def test_names_that_a_shell_would_read_are_stored_as_they_are(dest: Path) 
 
 
 async def verbose(s3: ScriptedS3, *arguments: str) -> Done:
-    return await asyncsync(s3.environment, "--verbose", "--include", "*", *arguments)
+    return await asyncsync(
+        s3.environment, "--verbose", "--no-progress", "--include", "*", *arguments
+    )
 
 
 @pytest.mark.row(86)
