@@ -109,7 +109,7 @@ def failing(number: int) -> Callable[..., None]:
 
 @pytest.mark.anyio
 async def test_look_up_answers_for_each_path_in_turn(root: Path) -> None:
-    """Nothing, files, folders; the same folder again, another, one behind a link, one below a file."""
+    """Nothing, files, folders; the same folder again; one behind a link, one below a file."""
     (root / "a" / "b").mkdir(parents=True)
     (root / "a" / "x").write_bytes(b"1")
     (root / "a" / "b" / "y").write_bytes(b"22")
