@@ -3,6 +3,7 @@
 report = await asyncsync.sync(dest="downloads")          # in async code and in a notebook
 report = asyncsync.run(dest="downloads")                 # in a script; in a notebook as well
 plan = await asyncsync.plan(prefixes=["1hz/"])
+report = await asyncsync.sync(plan=plan)                 # just that
 async for outcome in asyncsync.stream(dest="downloads"):
     ...                                                  # each file as it arrives
 """
@@ -10,21 +11,23 @@ async for outcome in asyncsync.stream(dest="downloads"):
 import asyncio
 import importlib.util
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 from anyio.from_thread import start_blocking_portal
 
-from asyncsync import pipeline, settings
+from asyncsync import pipeline, planfile, settings
 from asyncsync.compare import Selection
 from asyncsync.disk import Folder
+from asyncsync.errors import ConfigError
 from asyncsync.interfaces import Observer, Observers, SilentObserver
-from asyncsync.model import Compared, Outcome, Route, Transfer
+from asyncsync.keys import shown
+from asyncsync.model import Compared, Outcome, RemoteObject, Route, Transfer
 from asyncsync.pace import Pace
 from asyncsync.report import Report
 from asyncsync.settings import Options, Settings
@@ -67,11 +70,29 @@ class Given(TypedDict, total=False):
     """
 
 
+_NOWHERE = Route("", "", "")
+
+
+class GivenToSync(Given, total=False):
+    """The keyword arguments of what downloads."""
+
+    plan: "Plan | Path | str"
+    """What `plan` returned, or a file that `asyncsync plan --json` wrote: nothing is listed, and
+    just the planned objects are fetched, in the planned versions. Prefixes and globs don't go with
+    it. A `Plan` leads to its own destination unless another is given; a file has to be for the one
+    that is set."""
+
+
 @dataclass
 class Plan(Report):
-    """What a sync would do. Holds every transfer, so it grows with what is missing."""
+    """What a sync would do: `for transfer in plan`, `len(plan)`, `plan.total`, `plan.fits`.
+
+    Holds every transfer, so it grows with what is missing.
+    """
 
     transfers: list[Transfer] = field(default_factory=list)
+    route: Route = _NOWHERE
+    """What it was made for."""
     free_bytes: int = 0
     """What the destination's disk has left."""
 
@@ -85,8 +106,22 @@ class Plan(Report):
         super().compared(page)
         self.transfers += page.transfers
 
+    def __iter__(self) -> Iterator[Transfer]:
+        """Yield what would be fetched."""
+        return iter(self.transfers)
 
-async def sync(**given: Unpack[Given]) -> Report:
+    def __len__(self) -> int:
+        """Return how many objects would be fetched."""
+        return len(self.transfers)
+
+    def pages(self) -> Iterator[Sequence[RemoteObject]]:
+        """Yield what would be fetched, as a listing does."""
+        for start in range(0, len(self.transfers), planfile.PAGE):
+            some = self.transfers[start : start + planfile.PAGE]
+            yield [transfer.remote for transfer in some]
+
+
+async def sync(**given: Unpack[GivenToSync]) -> Report:
     """Bring the local folder in step with the bucket.
 
     What went wrong with single objects is in the report: see its `exit_code` and `failures`.
@@ -97,7 +132,8 @@ async def sync(**given: Unpack[Given]) -> Report:
         DestinationError: the local side did.
     """
     report = Report()
-    await _perform(pipeline.sync, report, given)
+    planned = given.pop("plan", None)
+    await _perform(pipeline.sync, report, given, planned)
     return report
 
 
@@ -108,7 +144,7 @@ async def plan(**given: Unpack[Given]) -> Plan:
         ConfigError, SourceError: as for `sync`.
     """
     found = Plan()
-    options = await _perform(pipeline.plan, found, given)
+    found.route, options = await _perform(pipeline.plan, found, given)
     found.free_bytes = Folder(options.dest).free_bytes()
     return found
 
@@ -126,7 +162,7 @@ async def verify(**given: Unpack[Given]) -> Report:
     return report
 
 
-def run(**given: Unpack[Given]) -> Report:
+def run(**given: Unpack[GivenToSync]) -> Report:
     """Do `sync` and wait for it, in a script or in a notebook's cell.
 
     Raises:
@@ -144,7 +180,7 @@ def run(**given: Unpack[Given]) -> Report:
             raise
 
 
-async def stream(**given: Unpack[Given]) -> AsyncGenerator[Outcome, None]:
+async def stream(**given: Unpack[GivenToSync]) -> AsyncGenerator[Outcome, None]:
     """Yield what becomes of each object while `sync` goes on, so that work on the files can begin.
 
     Files that were in step already come as `UpToDate`, new ones as `Downloaded` once they have
@@ -191,27 +227,65 @@ class _Passing(SilentObserver):
         self._outcomes.put_nowait(outcome)
 
 
-async def _perform(command: Command, report: Report, given: Given) -> Options:
+async def _perform(
+    command: Command, report: Report, given: Given, planned: Plan | Path | str | None = None
+) -> tuple[Route, Options]:
     """Do what the keyword arguments say; the report is kept up to the end, whatever that is."""
     if unknown := given.keys() - Given.__annotations__.keys():
         raise TypeError(f"no such argument: {', '.join(sorted(unknown))}")
+    if isinstance(planned, Plan):
+        given.setdefault("dest", planned.route.dest)
     prefixes = given.get("prefixes", ())
     if isinstance(prefixes, str):
         prefixes = [prefixes]
     env_file = Path(given["env_file"]) if "env_file" in given else None
     found, options = settings.load(env_file, given=given)
+    way = route(found, options)
+    pages = None if planned is None else planned_pages(planned, way, given)
     started = time.monotonic()
     try:
         with Observers(report, given.get("observer", SilentObserver())) as observer:
-            await perform(command, found, options, prefixes, observer)
+            await perform(command, found, options, prefixes, observer, pages)
     finally:
         report.seconds = time.monotonic() - started
-    return options
+    return way, options
 
 
 def route(found: Settings, options: Options) -> Route:
     """Return from where to where a run with these settings goes."""
     return Route(found.endpoint_url, found.bucket, str(Folder(options.dest).path))
+
+
+def planned_pages(
+    plan: Plan | Path | str, own: Route, given: Mapping[str, object]
+) -> pipeline.Pages:
+    """Return the objects of a plan, once it is sure that they are what is wanted.
+
+    Args:
+        plan: one that was made in this process, or the file of one.
+        own: from where to where the run goes.
+        given: what was said in so many words, and not by the environment. A destination that was
+            is right for every plan.
+
+    Raises:
+        ConfigError: the plan is damaged, or for another route, or something else was given that
+            would choose the objects.
+    """
+    for name in ("prefixes", "include", "exclude"):
+        if given.get(name):
+            raise ConfigError(
+                f"{name}: a plan says itself what to fetch; give the one or the other"
+            )
+    found = plan if isinstance(plan, Plan) else planfile.read(Path(plan))
+    wanted = own if given.get("dest") is None else replace(own, dest=found.route.dest)
+    for part in fields(Route):
+        made_for, here = getattr(found.route, part.name), getattr(wanted, part.name)
+        if made_for != here:
+            hint = "; name the destination that you want" if part.name == "dest" else ""
+            raise ConfigError(
+                f"the plan was made for {part.name} {shown(made_for)}, not {shown(here)}{hint}"
+            )
+    return found.pages()
 
 
 async def perform(
@@ -220,8 +294,11 @@ async def perform(
     options: Options,
     prefixes: Sequence[str],
     observer: Observer,
+    planned: pipeline.Pages | None = None,
 ) -> None:
     """Wire the real store and the real disk to a command of the pipeline, and do it.
+
+    With `planned` pages, a sync fetches these and lists nothing.
 
     Raises:
         SourceError, DestinationError: what ended the run.
@@ -244,5 +321,6 @@ async def perform(
                 observer=observer,
                 checks=options.checks,
                 checks_space=options.space_check,
+                planned=planned,
             )
         )

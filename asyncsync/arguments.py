@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
         help="begin, whether all fits on the disk or not",
     )
     add("--strict", action="store_const", const=True, help="refuse an env file others can read")
+    add("--plan", metavar="FILE", help="sync: fetch what `plan --json` wrote to FILE; list nothing")
     add("--json", action="store_true", help="one JSON object a line on standard output")
     add("--quiet", action="store_true", help="print failures only")
     add("--verbose", action="store_true", help="name every object")

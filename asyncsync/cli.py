@@ -60,15 +60,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         if command == "doctor":
             return _run_async(partial(_examine, prefixes, given, arguments))
         found, options = settings.load(arguments.env_file, given=given)
+        planned = _planned(command, prefixes, found, options, arguments)
         _log(arguments)
     except ConfigError as error:
         printed(f"asyncsync: {error}", sys.stderr)
         return error.exit_code
-    return _run_async(partial(_run, command, prefixes, found, options, arguments))
+    return _run_async(partial(_run, command, prefixes, found, options, arguments, planned))
 
 
 def _run_async(run: Callable[[], Coroutine[object, object, int]]) -> int:
     return anyio.run(run, backend_options={"use_uvloop": api.HAS_UVLOOP})
+
+
+def _planned(
+    command: str,
+    prefixes: Sequence[str],
+    found: Settings,
+    options: Options,
+    arguments: argparse.Namespace,
+) -> pipeline.Pages | None:
+    """Return the objects of the plan that is to be done, None if a listing is to find them."""
+    if arguments.plan is None:
+        return None
+    if command != "sync":
+        raise ConfigError(f"--plan: goes with sync, not with {command}")
+    said = {**given_options(arguments), "prefixes": prefixes}
+    return api.planned_pages(arguments.plan, api.route(found, options), said)
 
 
 def _open_streams() -> None:
@@ -87,6 +104,7 @@ async def _run(
     found: Settings,
     options: Options,
     arguments: argparse.Namespace,
+    planned: pipeline.Pages | None,
 ) -> int:
     """Do the command, tell about it, and return the exit code."""
     figures = Report()
@@ -123,7 +141,9 @@ async def _run(
             loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
             with stopping(partial(loop.call_soon_threadsafe, cancel), stopped) as caught:
                 try:
-                    await api.perform(COMMANDS[command], found, options, prefixes, observer)
+                    await api.perform(
+                        COMMANDS[command], found, options, prefixes, observer, planned
+                    )
                 except AsyncSyncError as ended_by:
                     error, exit_code = str(ended_by), ended_by.exit_code
     if caught:

@@ -38,10 +38,25 @@ STARTS = 3
 
 
 class Downloader:
-    """Downloads transfers for one run; any number of them side by side."""
+    """Downloads transfers for one run; any number of them side by side.
+
+    Args:
+        store, folder: from where to where.
+        pace: how many at once.
+        observer: whoever looks on.
+        checks: what is checked of what arrived.
+        exact: whether an object that has changed fails, and is not fetched in its new version.
+    """
 
     def __init__(
-        self, store: Store, folder: Folder, pace: Pace, observer: Observer, checks: Checks
+        self,
+        store: Store,
+        folder: Folder,
+        pace: Pace,
+        observer: Observer,
+        checks: Checks,
+        *,
+        exact: bool = False,
     ) -> None:
         self._store = store
         self._folder = folder
@@ -49,6 +64,7 @@ class Downloader:
         self._observer = observer
         self._checks = checks
         self._hashers = proof.hashers()
+        self._exact = exact
 
     async def download(self, transfer: Transfer) -> Downloaded:
         """Fetch, validate and publish one object.
@@ -65,8 +81,11 @@ class Downloader:
             except (IntegrityError, NotParquetError, RemoteChangedError) as error:
                 if isinstance(error, NotParquetError) and error.is_original:
                     raise
-                remote = await self._listed_again(transfer.remote, tries)
-                transfer = replace(transfer, remote=remote)
+                if isinstance(error, RemoteChangedError) and self._exact:
+                    raise
+                if not self._exact:
+                    remote = await self._listed_again(transfer.remote, tries)
+                    transfer = replace(transfer, remote=remote)
         return await self._start(transfer, tries, started)
 
     async def _start(self, transfer: Transfer, tries: Tries, started: float) -> Downloaded:

@@ -20,7 +20,7 @@ def start_json(command: str, route: Route) -> Json:
         "event": "start",
         "format": FORMAT,
         "command": command,
-        "endpoint": route.endpoint_url,
+        "endpoint": route.endpoint,
         "bucket": route.bucket,
         "dest": route.dest,
     }

@@ -156,7 +156,7 @@ class Compared:
 class Route:
     """From where to where a run goes."""
 
-    endpoint_url: str
+    endpoint: str
     bucket: str
     dest: str
     """The destination's absolute path, without symbolic links."""

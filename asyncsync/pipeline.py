@@ -5,14 +5,17 @@
 
 The listing is cheap and the downloads are slow, so one queue stands between them, and no other.
 It is bounded: a listing that is far ahead waits, and memory does not grow with the bucket.
+
+A plan that was made before can take the listing's place: it is pages of objects as well.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from anyio import Event, create_memory_object_stream
+from anyio import Event, create_memory_object_stream, to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from asyncsync.collisions import parted, settled
@@ -24,7 +27,7 @@ from asyncsync.errors import SourceError, TransferError
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import has_path
 from asyncsync.listing import list_objects
-from asyncsync.model import Checks, Compared, Failed, RemoteObject, Transfer, UpToDate
+from asyncsync.model import Checks, Compared, Failed, Reason, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Pace
 from asyncsync.space import Space
 from asyncsync.validate import verified
@@ -33,6 +36,8 @@ QUEUE = 2000
 """Objects that may wait: two pages of a listing."""
 
 Item = TypeVar("Item", bound=Transfer | UpToDate)
+Then = Callable[[Compared], Awaitable[None]]
+Pages = Iterator[Sequence[RemoteObject]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,11 @@ class Job:
     checks: Checks
     checks_space: bool = True
     """Whether the run ends at once when what is found does not fit on the disk."""
+    planned: Pages | None = None
+    """What to sync instead of listing the bucket: these objects, in these versions or not at all.
+
+    The next page may take a while, and is asked for in a thread.
+    """
 
     def covers(self, key: str) -> bool:
         """Return whether the key is one of those to work on."""
@@ -81,7 +91,8 @@ async def sync(job: Job) -> None:
         SourceError: the remote side ended the run.
         DestinationError: the local side did.
     """
-    downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks)
+    exact = job.planned is not None
+    downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks, exact=exact)
 
     async def work(transfer: Transfer) -> None:
         try:
@@ -92,7 +103,8 @@ async def sync(job: Job) -> None:
     with job.folder.writing():
         claim = Space(job.folder).claim if job.checks_space else None
         await _work_through(job, _transfers, work, claim)
-        job.folder.clear_stale(job.covers)
+        if job.planned is None:  # only a listing knows what no object needs
+            job.folder.clear_stale(job.covers)
 
 
 async def plan(job: Job) -> None:
@@ -140,7 +152,7 @@ async def _work_through(
     work: Callable[[Item], Awaitable[None]],
     claim: Callable[[Iterable[Item]], None] | None = None,
 ) -> None:
-    """List and compare, and work on what is picked from each page while the listing goes on.
+    """Work on what is picked from each page that is found, while the finding goes on.
 
     What is picked is claimed before any of it is worked on.
     """
@@ -171,7 +183,10 @@ async def _work_through(
                     workers.start_soon(worker, items.clone())
             with queue:
                 try:
-                    await _list_and_compare(job, enqueue)
+                    if job.planned is None:
+                        await _list_and_compare(job, enqueue)
+                    else:
+                        await _compare_planned(job, job.planned, enqueue)
                 except SourceError as error:
                     listing_error = error
         run.cancel_scope.cancel()
@@ -179,7 +194,7 @@ async def _work_through(
         raise listing_error
 
 
-async def _list_and_compare(job: Job, then: Callable[[Compared], Awaitable[None]]) -> None:
+async def _list_and_compare(job: Job, then: Then) -> None:
     """Pass on every page that was compared with the disk, as the disk was before the run."""
     unmatched = set(job.prefixes)
     counted = Event()
@@ -216,4 +231,25 @@ async def _list_and_compare(job: Job, then: Callable[[Compared], Awaitable[None]
     )
     for prefix in sorted(unmatched):
         job.observer.unmatched(prefix)
+    job.observer.listed()
+
+
+async def _compare_planned(job: Job, planned: Pages, then: Then) -> None:
+    """Pass on the planned objects as a listing's; of the files, only theirs are counted."""
+    local = Counter[str]()
+
+    async def is_needed(prefix: str) -> bool:  # noqa: ARG001
+        return False  # not known without a listing, and no planned object needs to be
+
+    while objects := await to_thread.run_sync(next, planned, None):
+        page = await compare(objects, job.folder, is_needed)
+        local.update(known.remote.prefix for known in page.up_to_date)
+        local.update(
+            transfer.remote.prefix
+            for transfer in page.transfers
+            if transfer.reason is not Reason.MISSING
+        )
+        job.observer.counted(local)
+        job.observer.compared(page)
+        await then(page)
     job.observer.listed()

@@ -158,6 +158,57 @@ async def test_plan_holds_what_would_be_fetched(store: MemoryStore, tmp_path: Pa
     assert os.listdir(tmp_path) == []
 
 
+async def test_plan_can_be_looked_at(store: MemoryStore, tmp_path: Path) -> None:
+    """Its length is that of its transfers, and it is made for one route."""
+    plan = await asyncsync.plan(dest=tmp_path / "dest", prefixes="1hz/")
+    assert [transfer.remote.key for transfer in plan] == ["1hz/a.parquet", "1hz/b.parquet"]
+    assert len(plan) == plan.total.to_download == 2
+    assert (plan.route.bucket, plan.route.dest) == ("sensors", str(tmp_path / "dest"))
+
+
+async def test_plan_can_be_done(store: MemoryStore, tmp_path: Path) -> None:
+    """Without listing again, in its own destination unless another is given."""
+    plan = await asyncsync.plan(dest=tmp_path / "dest", prefixes="1hz/")
+    store.requests.clear()
+    assert (await asyncsync.sync(plan=plan)).downloaded == 2
+    assert sorted(tree(tmp_path / "dest")) == ["1hz/a.parquet", "1hz/b.parquet"]
+    again = await anyio.to_thread.run_sync(lambda: asyncsync.run(plan=plan, dest=tmp_path / "x"))
+    assert again.downloaded == 2
+    outcomes = [outcome async for outcome in asyncsync.stream(plan=plan)]
+    assert {type(outcome) for outcome in outcomes} == {UpToDate}
+    assert store.count("list") == 0
+
+
+async def test_plan_of_many_objects_comes_in_pages(store: MemoryStore, tmp_path: Path) -> None:
+    """As a listing does."""
+    store.put_many(dict.fromkeys((f"many/{number}.parquet" for number in range(1100)), b"x"))
+    plan = await asyncsync.plan(dest=tmp_path, prefixes="many/")
+    assert [len(page) for page in plan.pages()] == [1000, 100]
+
+
+async def test_plan_for_another_bucket_is_refused(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As is one that was never made, and one together with prefixes."""
+    plan = await asyncsync.plan(dest=tmp_path)
+    with pytest.raises(ConfigError, match="endpoint"):
+        await asyncsync.sync(plan=asyncsync.Plan(), dest=tmp_path)
+    with pytest.raises(ConfigError, match="prefixes"):
+        await asyncsync.sync(plan=plan, prefixes=["1hz/"])
+    monkeypatch.setenv("R2_BUCKET", "another")
+    with pytest.raises(ConfigError, match="bucket sensors, not another"):
+        await asyncsync.sync(plan=plan)
+    assert tree(tmp_path) == {}
+
+
+async def test_only_what_downloads_takes_a_plan(store: MemoryStore) -> None:
+    """It is no argument of the others."""
+    misplaced: dict[str, Any] = {"plan": "plan.json"}
+    for command in (asyncsync.plan, asyncsync.verify):
+        with pytest.raises(TypeError, match="plan"):
+            await command(**misplaced)
+
+
 async def test_verify_counts_what_is_in_step(store: MemoryStore, tmp_path: Path) -> None:
     """All others are failures."""
     await asyncsync.sync(dest=tmp_path)

@@ -243,6 +243,91 @@ def test_log_file_tells_of_retries(store: MemoryStore, run: Run, tmp_path: Path)
     assert "the-secret" not in log.read_text()
 
 
+# a plan, done later -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plan(store: MemoryStore, run: Run) -> Path:
+    """The file of a plan to fetch all objects."""
+    path = Path("plan.json")
+    path.write_text(run("plan", "--json").out)
+    store.requests.clear()
+    return path
+
+
+def test_sync_of_a_plan_lists_nothing(store: MemoryStore, run: Run, plan: Path) -> None:
+    """It fetches what was planned, and no more."""
+    store.put("later.parquet", b"later")
+    assert run("sync", "--plan", str(plan)).code == 0
+    assert tree(DEST) == OBJECTS
+    assert store.count("list") == 0
+    again = run("--plan", str(plan))
+    assert again.out.splitlines()[-1].startswith("0 downloaded, 3 up to date, 0 failed")
+
+
+def test_sync_of_a_plan_takes_no_other_version(store: MemoryStore, run: Run, plan: Path) -> None:
+    """Replaced objects are 1, deleted ones 3, and the worse of both counts."""
+    store.delete("root.parquet")
+    ran = run("--plan", str(plan))
+    assert (ran.code, ran.err.count("skipped: root.parquet")) == (3, 1)
+    store.put("1hz/a.parquet", b"new")
+    (DEST / "1hz/a.parquet").unlink()
+    ran = run("--plan", str(plan))
+    assert (ran.code, ran.err.count("failed: 1hz/a.parquet: replaced")) == (1, 1)
+    assert sorted(tree(DEST)) == ["1hz/b.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("1hz/",), "prefixes: a plan says itself what to fetch"),
+        (("--include", "*"), "include: "),
+        (("--exclude", "*"), "exclude: "),
+        (("plan",), "--plan: goes with sync"),
+        (("verify",), "--plan: goes with sync"),
+    ],
+    ids=lambda value: value[0],
+)
+def test_plan_goes_with_no_other_choice(
+    store: MemoryStore, run: Run, plan: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    """Nobody could say which of the two counts."""
+    ran = run(*arguments, "--plan", str(plan))
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"asyncsync: {said}")
+    assert store.requests == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("memory.example", "other.example", "endpoint https://other.example"),
+        ('"sensors"', '"others"', "bucket others"),
+        ("/downloads", "/elsewhere", "dest /"),
+        ('"size": 7', '"size": -7', "line "),
+    ],
+    ids=["endpoint", "bucket", "dest", "damage"],
+)
+def test_plan_that_is_not_for_this_run_is_2(
+    store: MemoryStore, run: Run, plan: Path, old: str, new: str, said: str
+) -> None:
+    """Another endpoint, bucket or destination, or a damaged line."""
+    text = plan.read_text().replace('"size": 4', '"size": 7')
+    plan.write_text(text.replace(old, new))
+    ran = run("--plan", str(plan))
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert store.requests == []
+
+
+def test_destination_on_the_command_line_is_right_for_every_plan(
+    store: MemoryStore, run: Run, plan: Path
+) -> None:
+    """Who says it means it."""
+    assert run("--plan", str(plan), "--dest", "other").code == 0
+    assert tree(Path("other")) == OBJECTS
+
+
 # exit codes -------------------------------------------------------------------------------------
 
 
@@ -269,6 +354,8 @@ def test_failed_object_is_1(store: MemoryStore, run: Run) -> None:
         (("--log-file", "nowhere/run.log"), "--log-file"),
         (("--keep",), "--keep"),
         (("plan", "--keep"), "--keep"),
+        (("--plan", "nowhere.json"), "nowhere.json"),
+        (("--plan", ""), "is not a file"),
         (("--colour",), "--colour"),
         (("--dest",), "--dest"),
     ],

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import json
 import os
 import pty
 import shutil
@@ -17,7 +18,9 @@ from pathlib import Path
 import pytest
 
 from asyncsync.disk import Folder
+from asyncsync.download import SMALL
 from asyncsync.seaweed import SeaweedServer
+from asyncsync.times import nanoseconds
 from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.child import asyncsync, ended, started
 from tests.rigs.relay import Relay
@@ -321,6 +324,40 @@ async def test_each_exit_code_has_its_cause(settings: dict[str, str], tmp_path: 
         assert run.err.count("\n") == (codes[name] != 0), run.err
     for name in ("encoded object", "own name"):
         assert len(tree(tmp_path / name)) == 10
+
+
+async def test_plan_is_done_in_just_its_versions(bucket: Bucket, tmp_path: Path) -> None:
+    """On a real server: no listing, and what has changed since is told and left alone."""
+    large = bytes(SMALL + 1)
+    keys = ["a.parquet", "changed.parquet", "gone.parquet", "large/é +%25.parquet"]
+    bucket.put_many({**dict.fromkeys(keys, b"first"), "large/changed.parquet": large})
+    dest = ("--dest", str(tmp_path / "dest"))
+    async with Relay(bucket.server.endpoint_url) as relay:
+        settings = bucket.server.environment() | {"R2_ENDPOINT_URL": relay.endpoint}
+        plan = tmp_path / "plan.json"
+        plan.write_text((await asyncsync(settings, "plan", "--json", *dest)).out)
+        bucket.put("changed.parquet", b"other")
+        bucket.put("large/changed.parquet", b"x" + large[1:])
+        bucket.delete("gone.parquet")
+        bucket.put("new.parquet", b"new")
+        relay.requests.clear()
+        ran = await asyncsync(settings, "--plan", str(plan), "--json", *dest)
+        assert relay.verbs() == {"GET", "HEAD"}
+    kinds = {event["key"]: event for event in ran.events if "key" in event}
+    assert {key: event.get("error", "") for key, event in kinds.items()} == {
+        "a.parquet": "",
+        "changed.parquet": "RemoteChangedError",
+        "gone.parquet": "VanishedError",
+        "large/changed.parquet": "RemoteChangedError",
+        "large/é +%25.parquet": "",
+    }
+    assert (ran.code, ran.summary["skipped"], ran.summary["failed"]) == (1, 1, 2)
+    found = tree(tmp_path / "dest")
+    assert found == {"a.parquet": b"first", "large/é +%25.parquet": b"first"}
+    planned = map(json.loads, plan.read_text().splitlines())
+    (listed,) = [event for event in planned if event.get("key") == "a.parquet"]
+    modified = nanoseconds(listed["modified"])
+    assert (tmp_path / "dest/a.parquet").stat().st_mtime_ns == modified
 
 
 async def test_verify_asks_for_every_file(settings: dict[str, str], tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from asyncsync.download import SMALL
 from asyncsync.errors import (
     AccessDeniedError,
     AuthError,
+    ConfigError,
     DestinationError,
     DiskFullError,
     IntegrityError,
@@ -30,7 +32,8 @@ from asyncsync.errors import (
     UnsafeKeyError,
     VanishedError,
 )
-from asyncsync.model import Checks, Head, Outcome, Page, Reason
+from asyncsync.model import Checks, Head, Outcome, Page, Reason, RemoteObject
+from asyncsync.parts import PART
 from tests.rigs.memory_store import Act, MemoryStore
 from tests.rigs.watch import Watcher, quick_pace, snapshot, tree, unfinished
 
@@ -533,3 +536,102 @@ async def test_run_ends_when_what_is_found_no_longer_fits(tmp_path: Path) -> Non
     assert unfinished(rig.dest) == []
     await rig.sync()
     assert tree(rig.dest) == objects
+
+
+# a plan -----------------------------------------------------------------------------------------
+
+
+async def planned(rig: Rig, *keys: str) -> Watcher:
+    """Sync these objects as they are listed now, without a listing."""
+    pages = iter([[rig.store.remote(key)] for key in keys])
+    rig.store.requests.clear()
+    rig.watcher = Watcher()
+    with anyio.fail_after(10):
+        await pipeline.sync(replace(rig.job(), planned=pages))
+    assert rig.store.count("list") == 0
+    return rig.watcher
+
+
+async def test_plan_is_done_without_a_listing(dest: Path) -> None:
+    """Just what it names; the selection was its own."""
+    rig = Rig(dest, {**OBJECTS, "notes.txt": b"-"})
+    seen = await planned(rig, "1hz/b.parquet", "fft_hub1/c.parquet", "notes.txt")
+    assert seen.downloaded == ["1hz/b.parquet", "fft_hub1/c.parquet", "notes.txt"]
+    assert (seen.files, seen.listings_ended) == ({}, 1)
+    again = await planned(rig, "1hz/b.parquet", "root.parquet")
+    assert again.downloaded == ["root.parquet"]
+    assert again.files == {"1hz/": 1}
+    assert "1hz/2026/01/a.parquet" not in tree(dest)
+
+
+async def test_plan_takes_no_other_version(dest: Path) -> None:
+    """What was replaced fails, what was deleted is skipped, and old files stay."""
+    rig = Rig(dest)
+    await rig.sync()
+    before = tree(dest)
+    rig.store.put_many(dict.fromkeys(OBJECTS, b"second"))
+    listed = [rig.store.remote(key) for key in OBJECTS]
+    rig.store.put("1hz/b.parquet", b"third")
+    rig.store.put("fft_hub1/c.parquet", bytes(SMALL + 2))
+    rig.store.delete("root.parquet")
+    rig.store.requests.clear()
+    rig.watcher = Watcher()
+    await pipeline.sync(replace(rig.job(), planned=iter([listed])))
+    assert rig.watcher.failures == {
+        "1hz/b.parquet": RemoteChangedError,
+        "fft_hub1/c.parquet": RemoteChangedError,
+        "root.parquet": VanishedError,
+    }
+    assert rig.store.count("list") == 0
+    assert rig.store.count("get", "1hz/b.parquet") == 1
+    changed = dict.fromkeys(("1hz/2026/01/a.parquet", "fft_hub1/empty.parquet"), b"second")
+    assert tree(dest) == {**before, **changed}
+    assert unfinished(dest) == []
+
+
+async def test_planned_object_that_arrives_wrong_is_fetched_again(dest: Path) -> None:
+    """In the same version."""
+    rig = Rig(dest)
+    rig.store.on("get", "root.parquet", Act(body=b"too long"))
+    assert (await planned(rig, "root.parquet")).downloaded == ["root.parquet"]
+    assert rig.store.count("get", "root.parquet") == 2
+
+
+async def test_hostile_keys_of_a_plan_are_refused(dest: Path) -> None:
+    """By the same guard as those of a listing; a folder marker is no file."""
+    hostile = ["../x.parquet", "/x.parquet", "a//b", "folder/", "", ".asyncsync/lock", "\ud800"]
+    rig = Rig(dest, dict.fromkeys(hostile, b"x"))
+    seen = await planned(rig, *hostile)
+    assert seen.failures == dict.fromkeys(hostile, UnsafeKeyError)
+    assert rig.store.requests == []
+    assert (tree(dest), os.listdir(dest.parent)) == ({}, [dest.name])
+
+
+async def test_plan_leaves_what_others_left_unfinished(dest: Path) -> None:
+    """It knows nothing of the objects that it does not name."""
+    rig = Rig(dest, {"large.parquet": bytes(3 * PART), "small.parquet": b"x"})
+    rig.workers = 1
+    cut = [Act(error=ServerError("500"))] * 9
+    rig.store.on("get", "large.parquet", Act(), *cut)
+    await pipeline.sync(rig.job())
+    left = unfinished(dest)
+    assert left
+    rig.store.behave()
+    await planned(rig, "small.parquet")
+    assert unfinished(dest) == left
+    assert (await planned(rig, "large.parquet")).downloaded == ["large.parquet"]
+    assert rig.store.count("get", "large.parquet") == 2
+    assert unfinished(dest) == []
+
+
+async def test_plan_that_breaks_off_ends_the_run(dest: Path) -> None:
+    """What it named before may have arrived."""
+
+    def pages() -> Iterator[list[RemoteObject]]:
+        yield [rig.store.remote("root.parquet")]
+        raise ConfigError("line 2")
+
+    rig = Rig(dest)
+    with pytest.raises(ConfigError, match="line 2"):
+        await pipeline.sync(replace(rig.job(), planned=pages()))
+    assert unfinished(dest) == []

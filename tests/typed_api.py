@@ -9,6 +9,7 @@ from asyncsync import (
     Failed,
     Outcome,
     Plan,
+    Reason,
     Report,
     SilentObserver,
     Tally,
@@ -41,6 +42,9 @@ async def commands() -> None:
     plan = assert_type(await asyncsync.plan(dest=Path("downloads"), prefixes=("1hz/",)), Plan)
     assert_type(plan.fits, bool)
     assert_type(plan.total, Tally)
+    assert_type([transfer.reason for transfer in plan], list[Reason])
+    assert_type(await asyncsync.sync(plan=plan), Report)
+    assert_type(asyncsync.run(plan="plan.json", dest="downloads"), Report)
     async for outcome in asyncsync.stream(observer=Printing(), env_file="my.env"):
         assert_type(outcome, Outcome)
     report = asyncsync.run(
@@ -60,4 +64,5 @@ async def mistakes() -> None:
     """What mypy must refuse; an ignore that is not needed is an error."""
     await asyncsync.sync(destination="downloads")  # type: ignore[call-arg]  # no such argument
     await asyncsync.sync(validate="md5")  # type: ignore[arg-type]  # no such way
+    await asyncsync.verify(plan="plan.json")  # type: ignore[call-arg]  # only downloads take one
     await asyncsync.plan(workers="auto")  # type: ignore[arg-type]  # leave it out instead
