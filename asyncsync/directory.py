@@ -11,10 +11,13 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 _RELATIVE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP}
+"""What a file system answers that syncs no folders; there is nothing better to be had from it."""
 _OPEN_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -101,6 +104,28 @@ class Directory:
     def receive(self, path: str, name: str) -> None:
         """Rename the file at `path` to the name in this folder, in place of what has that name."""
         os.replace(path, os.path.join(self._base, name), dst_dir_fd=self._fd)
+
+    @property
+    def device(self) -> int:
+        """The number of the disk that it is on."""
+        return (os.stat(self._base) if self._fd is None else os.fstat(self._fd)).st_dev
+
+    def path(self, otherwise: str) -> Path:
+        """Return a path that leads here while it is open, whatever becomes of its name.
+
+        Systems that have no such path get the one that is given.
+        """
+        own = f"/proc/self/fd/{self._fd}"
+        return Path(own if os.path.isdir(own) else otherwise)
+
+    def sync(self) -> None:
+        """Return when the names in this folder are on the disk."""
+        if self._fd is not None:
+            try:
+                os.fsync(self._fd)
+            except OSError as error:
+                if error.errno not in _NO_SYNC:
+                    raise
 
     def close(self) -> None:
         """Close the folder."""

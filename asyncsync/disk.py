@@ -10,7 +10,6 @@ A path changes only by the rename of a finished part file.
 
 import asyncio
 import errno
-import itertools
 import os
 import secrets
 import shutil
@@ -23,10 +22,12 @@ from anyio import CancelScope, to_thread
 
 from asyncsync import lock
 from asyncsync.directory import Directory, LocalFile
+from asyncsync.durable import SyncedFolders
 from asyncsync.errors import (
     AsyncSyncError,
     DestinationError,
     DiskFullError,
+    IntegrityError,
     KeyCollisionError,
     LocalFileError,
     RetriesExhaustedError,
@@ -34,10 +35,15 @@ from asyncsync.errors import (
 )
 from asyncsync.keys import STATE_DIR, shown
 from asyncsync.model import Proof, Transfer
+from asyncsync.mounts import PartFolders
 from asyncsync.parts import PartFile, clear, clear_stale, open_part_file, taken
+from asyncsync.publish import Publisher
 
 WRITERS = 2
 """Threads that write small files."""
+
+UNLOCKED = 600 * 10**9
+"""Nanoseconds after which an unfinished file is left over where no lock tells."""
 
 Unwritten = tuple[Transfer, bytes, Callable[[], Proof], "asyncio.Future[Proof | AsyncSyncError]"]
 """A file, its content, what proves it, and who waits for it."""
@@ -47,14 +53,22 @@ _GONE = {errno.EROFS, errno.ESTALE, errno.ENODEV}
 
 
 class Folder:
-    """The destination. Reading needs nothing; writing needs `writing()`, which takes the lock."""
+    """The destination. Reading needs nothing; writing needs `writing()`, which takes the lock.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the folder.
+        durable: whether a file counts only when it would survive a power cut.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = False) -> None:
         self.path = Path(os.path.realpath(path))
         self._root = str(self.path)
         self._parts = self.path / STATE_DIR / "parts"
+        self._part_folders = PartFolders(self.path)
         self._run = secrets.token_hex(8)
-        self._numbers = itertools.count()
+        self._run_began_ns = 0
+        synced = SyncedFolders(self._root) if durable else None
+        self._publisher = Publisher(self._root, self._part_folders, self._run, synced)
         self._unwritten: list[Unwritten] = []
         self._writers = 0
 
@@ -105,7 +119,7 @@ class Folder:
                 for entry in entries:
                     key = base + entry.name
                     if entry.is_dir(follow_symlinks=False):
-                        if key != STATE_DIR:
+                        if entry.name != STATE_DIR:
                             pending.append((key + "/", entry.path))
                     elif matches(key) and entry.is_file(follow_symlinks=False):
                         top = key[: key.find("/") + 1]
@@ -178,14 +192,26 @@ class Folder:
         """
         with ExitStack() as holding:
             with self._ends_the_run():
+                missing = self._missing()
                 self.path.mkdir(parents=True, exist_ok=True)
+                if self._publisher.synced:
+                    for folder in missing:
+                        with Directory(str(folder.parent)) as parent:
+                            parent.sync()
                 for state in (self._parts.parent, self._parts):
                     if state.is_symlink():
                         raise DestinationError(f"{state}: is a symbolic link; remove it")
                     state.mkdir(mode=0o700, exist_ok=True)
-                holding.enter_context(lock.held(self._parts.parent / "lock"))
-                clear(self._parts)
+                path = self._parts.parent / "lock"
+                works = holding.enter_context(lock.held(path))
+                self._run_began_ns = path.stat().st_ctime_ns - (0 if works else UNLOCKED)
+                holding.enter_context(self._part_folders.opened())
+                for parts in self._part_folders.each():
+                    clear(parts, self._run_began_ns)
             yield
+
+    def _missing(self) -> list[Path]:
+        return [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
 
     async def publish(
         self, transfer: Transfer, content: bytes, prove: Callable[[], Proof]
@@ -225,28 +251,43 @@ class Folder:
                     written.set_result(result)
 
     def _publish_batch(self, batch: Sequence[Unwritten]) -> list[Proof | AsyncSyncError]:
+        if self._publisher.synced:
+            return self._publish_durably(batch, self._publisher.synced)
         results: list[Proof | AsyncSyncError] = []
         for transfer, content, prove, _ in batch:
             try:
                 proven = prove()
-                self._publish_whole(transfer, content)
+                with self._translated(transfer):
+                    self._publisher.whole(transfer, content)
                 results.append(proven)
             except AsyncSyncError as error:
                 results.append(error)
         return results
 
-    def _publish_whole(self, transfer: Transfer, content: bytes) -> None:
-        part = self._parts / f"{next(self._numbers)}.{self._run}"
+    def _publish_durably(
+        self, batch: Sequence[Unwritten], synced: SyncedFolders
+    ) -> list[Proof | AsyncSyncError]:
+        results: list[Proof | AsyncSyncError] = []
+        for _, _, prove, _ in batch:
+            try:
+                results.append(prove())
+            except AsyncSyncError as error:
+                results.append(error)
+        sound = [n for n, result in enumerate(results) if not isinstance(result, AsyncSyncError)]
+        errors = self._publisher.durably([batch[number][:2] for number in sound], synced)
+        for number, error in zip(sound, errors, strict=True):
+            results[number] = self._told(batch[number][0], error) or results[number]
+        return results
+
+    def _told(self, transfer: Transfer, error: OSError | None) -> AsyncSyncError | None:
+        """Return what an error of the system is called here."""
         try:
             with self._translated(transfer):
-                with open(part, "xb", buffering=0) as file:
-                    rest = memoryview(content)
-                    while rest:
-                        rest = rest[file.write(rest) :]
-                self._give_name(transfer, part)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+                if error:
+                    raise error
+        except AsyncSyncError as translated:
+            return translated
+        return None
 
     @asynccontextmanager
     async def part_file(self, transfer: Transfer) -> AsyncIterator[PartFile]:
@@ -260,10 +301,18 @@ class Folder:
         """
         with self._translated(transfer):
             with CancelScope(shield=True):
-                part = await open_part_file(self._parts, self._run, transfer.remote)
+                parts = await to_thread.run_sync(self._part_folders.look, transfer.path)
+                part = await open_part_file(parts, self._run, transfer.remote, self._run_began_ns)
             try:
-                yield part
-                await to_thread.run_sync(self._give_name, transfer, part.path)
+                try:
+                    yield part
+                    await to_thread.run_sync(self._publisher.parts, transfer, part.path)
+                except OSError as error:
+                    if not self._publisher.is_worth_another_try(transfer, error):
+                        raise
+                    raise IntegrityError(
+                        transfer.remote.key, f"its unfinished file is lost: {error.strerror}"
+                    ) from error
             except BaseException as error:
                 passing = isinstance(error, RetriesExhaustedError | SourceError)
                 if not (part.has_parts and (passing or not isinstance(error, Exception))):
@@ -273,14 +322,8 @@ class Folder:
 
     def clear_stale(self, covers: Callable[[str], bool]) -> None:
         """Remove what earlier runs left unfinished of keys that this run covers."""
-        clear_stale(self._parts, self._run, covers)
-
-    def _give_name(self, transfer: Transfer, part: Path) -> None:
-        if modified_ns := transfer.remote.modified_ns:
-            os.utime(part, ns=(modified_ns, modified_ns))
-        *parents, name = transfer.path
-        with Directory.walk(self._root, parents, create=True) as directory:
-            directory.receive(str(part), name)
+        for parts in self._part_folders.each():
+            clear_stale(parts, self._run, covers, self._run_began_ns)
 
     @contextmanager
     def _ends_the_run(self) -> Iterator[None]:

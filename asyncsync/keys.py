@@ -9,7 +9,8 @@ import re
 from asyncsync.errors import UnsafeKeyError
 
 STATE_DIR = ".asyncsync"
-"""The folder below the destination that holds the lock and unfinished files."""
+"""The folder that holds the lock and unfinished files: below the destination, and below a folder of
+it where another disk is mounted. No key may lead into one."""
 
 MAX_COMPONENT_BYTES = 255
 
@@ -41,7 +42,7 @@ def local_path(key: str, *, windows: bool = os.name == "nt") -> tuple[str, ...]:
             raise UnsafeKeyError(key, f"a name is longer than {MAX_COMPONENT_BYTES} bytes")
         if windows and (_WINDOWS_UNSAFE.search(component) or _WINDOWS_DEVICE.fullmatch(component)):
             raise UnsafeKeyError(key, f"{shown(component)} is not a name that Windows can hold")
-    if components[0].casefold() == STATE_DIR:
+    if any(component.casefold() == STATE_DIR for component in components):
         raise UnsafeKeyError(key, f"{STATE_DIR} is where asyncsync keeps its own files")
     return components
 

@@ -5,7 +5,8 @@
 
 `<object>` stands for one version of one object, so parts of two versions never meet. `<run>` is
 different in every run, and a later run makes an unfinished file its own by renaming it: two runs
-never write under one name, even where the lock does not work.
+never write under one name, even where the lock does not work. Nor does a run touch what was written
+after it began, or shortly before where the lock does not work: that is another run's.
 
 The journal's first line says what the object is, each other line is one whole part with its CRC. It
 is written behind the bytes but not synced, so it may be cut, or claim bytes that a power failure
@@ -16,7 +17,6 @@ import hashlib
 import json
 import logging
 import os
-import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 PART = 8 * 1024 * 1024
 """Bytes of one ranged request. Journals of another part size are not used."""
 READ = 1024 * 1024
-MOST_AGE = 7 * 24 * 3600.0
-"""Seconds after which an unfinished file that nobody has gone on with is removed."""
+MOST_AGE = 7 * 24 * 3600 * 10**9
+"""Nanoseconds after which an unfinished file that nobody has gone on with is removed."""
 JOURNAL = ".journal"
 
 
@@ -134,23 +134,25 @@ class PartFile:
             path.unlink(missing_ok=True)
 
 
-async def open_part_file(folder: Path, run: str, remote: RemoteObject) -> PartFile:
+async def open_part_file(folder: Path, run: str, remote: RemoteObject, before_ns: int) -> PartFile:
     """Open the unfinished file of an object: that of an earlier run, or a new one.
 
     Args:
         folder: where unfinished files are.
         run: what this run's files are named by.
         remote: the version of the object.
+        before_ns: files that were changed later are another run's.
 
     Raises:
         OSError: no file can be made.
     """
     name = _name(remote)
     part = PartFile(folder / f"{name}.{run}", remote)
-    old = await to_thread.run_sync(lambda: [*folder.glob(f"{name}.*{JOURNAL}")])
-    for journal in old if remote.is_pinned else []:
+    pattern = f"{name}.*{JOURNAL}"
+    old = await to_thread.run_sync(lambda: [*_left_over(folder, pattern, before_ns)])
+    for data, _ in old if remote.is_pinned else []:
         try:
-            await part.take_over(journal.with_name(journal.name.removesuffix(JOURNAL)))
+            await part.take_over(data)
         except (OSError, ValueError) as error:
             logger.info("%s: what an earlier run left is of no use: %s", shown(remote.key), error)
             await to_thread.run_sync(part.remove)
@@ -160,33 +162,51 @@ async def open_part_file(folder: Path, run: str, remote: RemoteObject) -> PartFi
     return part
 
 
-def clear(folder: Path, *, now: Callable[[], float] = time.time) -> None:
-    """Remove what no run can go on with: files without a journal, and those that are too old."""
-    oldest = now() - MOST_AGE
+def clear(folder: Path, before_ns: int) -> None:
+    """Remove what no run can go on with: files without a journal, and those that are too old.
+
+    Args:
+        folder: where unfinished files are.
+        before_ns: files that were changed later are another run's, and stay.
+    """
     with os.scandir(folder) as entries:
-        names = {entry.name: entry.stat(follow_symlinks=False).st_mtime for entry in entries}
-    for name, modified in names.items():
+        names = {entry.name: entry.stat(follow_symlinks=False).st_ctime_ns for entry in entries}
+    for name, changed in names.items():
         other = name.removesuffix(JOURNAL) if name.endswith(JOURNAL) else name + JOURNAL
-        if other not in names or modified < oldest:
+        oldest = before_ns - MOST_AGE if other in names else before_ns
+        if changed <= oldest:
             with suppress(OSError):
                 os.unlink(folder / name)
 
 
-def clear_stale(folder: Path, run: str, covers: Callable[[str], bool]) -> None:
+def clear_stale(folder: Path, run: str, covers: Callable[[str], bool], before_ns: int) -> None:
     """Remove what earlier runs left of objects that this run covers: it has had no use for them.
 
     Args:
         folder: where unfinished files are.
         run: what this run's own files are named by; these are kept.
         covers: tells whether a key was listed by this run, if it is in the bucket.
+        before_ns: files that were changed later are another run's, and stay.
     """
-    for journal in folder.glob(f"*{JOURNAL}"):
-        part = journal.with_name(journal.name.removesuffix(JOURNAL))
+    for data, journal in _left_over(folder, f"*{JOURNAL}", before_ns):
         with suppress(OSError, ValueError, KeyError, TypeError):
             header = json.loads(journal.read_bytes().splitlines()[0])
-            if part.suffix != f".{run}" and covers(header["key"]):
+            if data.suffix != f".{run}" and covers(header["key"]):
                 journal.unlink()
-                part.unlink()
+                data.unlink()
+
+
+def _left_over(folder: Path, pattern: str, before_ns: int) -> Iterator[tuple[Path, Path]]:
+    """Yield the unfinished files, with their journals, that no other run is at work on.
+
+    What counts is when the system saw a change, which a take-over is as well; the time that a file
+    says of itself is the object's.
+    """
+    for journal in folder.glob(pattern):
+        data = journal.with_name(journal.name.removesuffix(JOURNAL))
+        with suppress(OSError):
+            if max(data.stat().st_ctime_ns, journal.stat().st_ctime_ns) <= before_ns:
+                yield data, journal
 
 
 def taken(folder: Path) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asyncsync import disk
+from asyncsync import publish as publishing
 from asyncsync.directory import LocalFile
 from asyncsync.disk import Folder
 from asyncsync.errors import (
@@ -142,7 +142,7 @@ async def test_count_is_of_files_that_match_by_top_level_prefix(root: Path) -> N
     (root / "link.parquet").symlink_to("x.parquet")
     (root / "1hz" / "round").symlink_to("..")
     found = await Folder(root).count(lambda key: key.endswith(".parquet"))
-    assert found == {"": 1, "1hz/": 3, "fft/": 1}
+    assert found == {"": 1, "1hz/": 2, "fft/": 1}
 
 
 @pytest.mark.anyio
@@ -463,7 +463,7 @@ async def test_short_writes_are_completed(
     def reluctant(path: str, mode: str, buffering: int) -> Reluctant:
         return Reluctant(path, mode)
 
-    monkeypatch.setattr(disk, "open", reluctant, raising=False)
+    monkeypatch.setattr(publishing, "open", reluctant, raising=False)
     content = os.urandom(4001)
     await folder.publish(transfer_of("a", len(content)), content, proven)
     assert files(root) == {"a": content}

@@ -1,6 +1,7 @@
 """Unfinished files: what a killed run leaves, the next one goes on with, if it is sound."""
 
 import os
+import time
 import zlib
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,8 @@ from asyncsync.parts import (
 pytestmark = pytest.mark.anyio
 
 SIZE = 2 * PART + 5
+NOW = time.time_ns() + 10**15
+"""All that is left over was written before."""
 CONTENT = bytes(range(251)) * (SIZE // 251 + 1)
 REMOTE = RemoteObject("1hz/ä\n.parquet", SIZE, "etag", 1)
 
@@ -36,7 +39,7 @@ async def bring(part: PartFile, span: range, crc: int | None = None) -> None:
 
 async def left_by_a_killed_run(folder: Path) -> PartFile:
     """Return the file of a run that brought the first and the last part."""
-    part = await open_part_file(folder, "killed", REMOTE)
+    part = await open_part_file(folder, "killed", REMOTE, NOW)
     first, _, last = spans(SIZE)
     await bring(part, first)
     await bring(part, last)
@@ -60,7 +63,7 @@ def test_spans_cover_the_object_without_gap_or_overlap(size: int) -> None:
 async def test_whole_parts_are_kept_across_runs(tmp_path: Path) -> None:
     """Those that were noted, and no others; the file is the new run's own."""
     await left_by_a_killed_run(tmp_path)
-    part = await open_part_file(tmp_path, "new", REMOTE)
+    part = await open_part_file(tmp_path, "new", REMOTE, NOW)
     first, _, last = spans(SIZE)
     assert part.whole == {first, last}
     assert part.has_parts
@@ -80,7 +83,7 @@ async def test_whole_parts_are_kept_across_runs(tmp_path: Path) -> None:
 async def test_parts_of_another_version_are_not_used(tmp_path: Path, other: RemoteObject) -> None:
     """Not even if only the version, or only the size, is another."""
     await left_by_a_killed_run(tmp_path)
-    part = await open_part_file(tmp_path, "new", other)
+    part = await open_part_file(tmp_path, "new", other, NOW)
     assert part.whole == set()
     assert not part.has_parts
 
@@ -88,8 +91,8 @@ async def test_parts_of_another_version_are_not_used(tmp_path: Path, other: Remo
 async def test_object_without_a_version_is_not_resumed(tmp_path: Path) -> None:
     """Nothing would tell whether its parts belong together."""
     nameless = RemoteObject("a", SIZE, "", 1)
-    await bring(await open_part_file(tmp_path, "killed", nameless), range(PART))
-    assert (await open_part_file(tmp_path, "new", nameless)).whole == set()
+    await bring(await open_part_file(tmp_path, "killed", nameless, NOW), range(PART))
+    assert (await open_part_file(tmp_path, "new", nameless, NOW)).whole == set()
 
 
 async def test_changed_bytes_are_fetched_again(tmp_path: Path) -> None:
@@ -97,7 +100,7 @@ async def test_changed_bytes_are_fetched_again(tmp_path: Path) -> None:
     part = await left_by_a_killed_run(tmp_path)
     async with part.at(PART - 1) as write:
         write(b"?")
-    again = await open_part_file(tmp_path, "new", REMOTE)
+    again = await open_part_file(tmp_path, "new", REMOTE, NOW)
     assert again.whole == {range(2 * PART, SIZE)}
 
 
@@ -106,7 +109,7 @@ async def test_cut_journal_keeps_what_is_whole(tmp_path: Path) -> None:
     part = await left_by_a_killed_run(tmp_path)
     journal = part.path.with_name(part.path.name + JOURNAL)
     journal.write_bytes(journal.read_bytes()[:-1])
-    assert (await open_part_file(tmp_path, "new", REMOTE)).whole == {range(PART)}
+    assert (await open_part_file(tmp_path, "new", REMOTE, NOW)).whole == {range(PART)}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ async def test_corrupt_journal_does_no_harm(tmp_path: Path, content: bytes) -> N
     """All is fetched again, into a new file, and nothing of the old one is left."""
     part = await left_by_a_killed_run(tmp_path)
     part.path.with_name(part.path.name + JOURNAL).write_bytes(content)
-    again = await open_part_file(tmp_path, "new", REMOTE)
+    again = await open_part_file(tmp_path, "new", REMOTE, NOW)
     assert again.whole == set()
     assert names(tmp_path) == {"new", "new" + JOURNAL}
     assert again.path.read_bytes() == bytes(SIZE)
@@ -131,20 +134,20 @@ async def test_senseless_lines_are_passed_over(tmp_path: Path, line: bytes) -> N
     part = await left_by_a_killed_run(tmp_path)
     journal = part.path.with_name(part.path.name + JOURNAL)
     journal.write_bytes(journal.read_bytes() + line)
-    assert len((await open_part_file(tmp_path, "new", REMOTE)).whole) == 2
+    assert len((await open_part_file(tmp_path, "new", REMOTE, NOW)).whole) == 2
 
 
 async def test_file_of_another_size_is_of_no_use(tmp_path: Path) -> None:
     """Somebody has cut it, so nothing about it is believed."""
     part = await left_by_a_killed_run(tmp_path)
     os.truncate(part.path, SIZE - 1)
-    assert (await open_part_file(tmp_path, "new", REMOTE)).whole == set()
+    assert (await open_part_file(tmp_path, "new", REMOTE, NOW)).whole == set()
 
 
 async def test_second_run_never_writes_under_the_name_of_the_first(tmp_path: Path) -> None:
     """Where the lock does not work, the first one's file is taken over and both go on."""
     part = await left_by_a_killed_run(tmp_path)
-    again = await open_part_file(tmp_path, "new", REMOTE)
+    again = await open_part_file(tmp_path, "new", REMOTE, NOW)
     assert again.path != part.path
     with pytest.raises(FileNotFoundError):
         async with part.at(0):
@@ -157,7 +160,7 @@ async def test_file_that_cannot_be_made_is_gone(
     """An empty name is not left for the next run to wonder about."""
     monkeypatch.setattr(Path, "write_bytes", _fails)
     with pytest.raises(OSError, match="no space"):
-        await open_part_file(tmp_path, "new", REMOTE)
+        await open_part_file(tmp_path, "new", REMOTE, NOW)
     assert names(tmp_path) == set()
 
 
@@ -167,22 +170,21 @@ def _fails(*_: object) -> int:
 
 async def test_clearing_keeps_what_a_run_can_go_on_with(tmp_path: Path) -> None:
     """A file and its journal stay together for a week; all else goes at once."""
-    part = await left_by_a_killed_run(tmp_path)
+    await left_by_a_killed_run(tmp_path)
     (tmp_path / "0.killed").write_bytes(b"half a small file")
     (tmp_path / f"lonely{JOURNAL}").write_bytes(b"{}")
-    clear(tmp_path)
+    clear(tmp_path, NOW - MOST_AGE)
     assert names(tmp_path) == {"killed", "killed" + JOURNAL}
-    written = part.path.stat().st_mtime
-    clear(tmp_path, now=lambda: written + MOST_AGE + 60)
+    clear(tmp_path, NOW)
     assert names(tmp_path) == set()
 
 
 async def test_stale_files_of_covered_keys_go(tmp_path: Path) -> None:
     """What this run has listed and had no use for; its own and other keys' files stay."""
     await left_by_a_killed_run(tmp_path)
-    clear_stale(tmp_path, "killed", lambda _: True)
+    clear_stale(tmp_path, "killed", lambda _: True, NOW)
     assert names(tmp_path) == {"killed", "killed" + JOURNAL}
-    clear_stale(tmp_path, "new", lambda key: key != REMOTE.key)
+    clear_stale(tmp_path, "new", lambda key: key != REMOTE.key, NOW)
     assert names(tmp_path) == {"killed", "killed" + JOURNAL}
-    clear_stale(tmp_path, "new", lambda key: key == REMOTE.key)
+    clear_stale(tmp_path, "new", lambda key: key == REMOTE.key, NOW)
     assert names(tmp_path) == set()

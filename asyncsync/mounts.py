@@ -1,0 +1,104 @@
+"""Where unfinished files are: one folder on each disk, since no rename leads from disk to disk.
+
+destination/.asyncsync/parts/       the usual one
+destination/b/.asyncsync/parts/     for all below `b`, if another disk is mounted there
+destination/.asyncsync/mounts       the folders that have one, for the runs to come
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from asyncsync.directory import Directory
+from asyncsync.errors import UnsafeKeyError
+from asyncsync.keys import STATE_DIR, local_path
+
+Folder = tuple[str, ...]
+"""The names that lead there from the destination."""
+
+
+class PartFolders:
+    """The folders for unfinished files of one run; a context in which those elsewhere are open."""
+
+    def __init__(self, root: Path) -> None:
+        self.usual = root / STATE_DIR / "parts"
+        self._root = str(root)
+        self._list = root / STATE_DIR / "mounts"
+        self._elsewhere: dict[Folder, Path] = {}
+        self._looked_at: set[Folder] = set()
+        self._holding = ExitStack()
+        self._adding = threading.Lock()
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Open those of earlier runs that are still there. Blocks."""
+        with self._holding:
+            for folder in self._listed():
+                with suppress(OSError):
+                    self._open(folder, create=False)
+            yield
+            self._elsewhere.clear()
+
+    def each(self) -> list[Path]:
+        """Return all of them."""
+        return [self.usual, *self._elsewhere.values()]
+
+    def of(self, path: Sequence[str]) -> Path:
+        """Return the one for the file with this path."""
+        for depth in range(len(path) - 1, 0, -1) if self._elsewhere else ():
+            if found := self._elsewhere.get(tuple(path[:depth])):
+                return found
+        return self.usual
+
+    def look(self, path: Sequence[str]) -> Path:
+        """Return the one for the file with this path, after a look at the disks. Blocks."""
+        parents = tuple(path[:-1])
+        if parents not in self._looked_at:
+            self._looked_at.add(parents)
+            if mount := mounted(self._root, parents):
+                self._add(mount)
+        return self.of(path)
+
+    def found_elsewhere(self, path: Sequence[str]) -> bool:
+        """Make one for a file that cannot be renamed to its path, as that is on another disk.
+
+        Returns whether it helps to write the file again. Blocks.
+        """
+        parents = tuple(path[:-1])
+        return self._add(mounted(self._root, parents) or parents)
+
+    def _add(self, folder: Folder) -> bool:
+        with self._adding:
+            if not folder:
+                return False
+            if folder not in self._elsewhere:
+                with open(self._list, "ab", buffering=0) as file:
+                    file.write(json.dumps(folder).encode() + b"\n")
+                self._open(folder, create=True)
+        return True
+
+    def _open(self, folder: Folder, *, create: bool) -> None:
+        names = [*folder, STATE_DIR, "parts"]
+        directory = self._holding.enter_context(Directory.walk(self._root, names, create=create))
+        self._elsewhere[folder] = directory.path(os.path.join(self._root, *names))
+
+    def _listed(self) -> Iterator[Folder]:
+        with suppress(OSError):
+            for line in set(self._list.read_bytes().splitlines()):
+                with suppress(ValueError, TypeError, UnsafeKeyError):
+                    yield local_path("/".join(json.loads(line)))
+
+
+def mounted(root: str, parents: Folder) -> Folder | None:
+    """Return the folder on the way to `parents` at which another disk begins, if there is one."""
+    found: Folder | None = None
+    with suppress(OSError), Directory.walk(root, ()) as directory:
+        device = directory.device
+        for depth in range(1, len(parents) + 1):
+            with Directory.walk(root, parents[:depth]) as directory:
+                if directory.device != device:
+                    device, found = directory.device, parents[:depth]
+    return found
