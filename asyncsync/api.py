@@ -59,6 +59,8 @@ class Given(TypedDict, total=False):
     attempts: int
     space_check: bool
     """Whether the run ends at once when what it finds does not fit on the disk; it does."""
+    durable: bool
+    """Whether a file counts only when it would survive a power cut; it need not by default."""
     strict: bool
     """Whether an env file that others can read is an error; only a warning by default."""
     env_file: Path | str
@@ -309,7 +311,7 @@ async def perform(
         await command(
             pipeline.Job(
                 store=store,
-                folder=Folder(options.dest),
+                folder=Folder(options.dest, durable=options.durable),
                 prefixes=prefixes,
                 selection=Selection(options.include, options.exclude),
                 pace=Pace(

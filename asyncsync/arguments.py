@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
         dest="space_check",
         help="begin, whether all fits on the disk or not",
     )
+    add("--durable", action="store_const", const=True, help="wait until files are on the disk")
     add("--strict", action="store_const", const=True, help="refuse an env file others can read")
     add("--plan", metavar="FILE", help="sync: fetch what `plan --json` wrote to FILE; list nothing")
     add("--json", action="store_true", help="one JSON object a line on standard output")
@@ -90,6 +91,7 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
         "include": tuple(arguments.include) if arguments.include else None,
         "exclude": tuple(arguments.exclude) if arguments.exclude else None,
         "space_check": arguments.space_check,
+        "durable": arguments.durable,
         "strict": arguments.strict,
         "parquet_check": arguments.parquet_check,
     }

@@ -275,8 +275,8 @@ class Folder:
                 results.append(error)
         sound = [n for n, result in enumerate(results) if not isinstance(result, AsyncSyncError)]
         errors = self._publisher.durably([batch[number][:2] for number in sound], synced)
-        for number, error in zip(sound, errors, strict=True):
-            results[number] = self._told(batch[number][0], error) or results[number]
+        for number, failure in zip(sound, errors, strict=True):
+            results[number] = self._told(batch[number][0], failure) or results[number]
         return results
 
     def _told(self, transfer: Transfer, error: OSError | None) -> AsyncSyncError | None:

@@ -71,6 +71,8 @@ class Options:
     """How often one request is tried before its object counts as failed."""
     space_check: bool = True
     """End the run, before it begins to fetch, when what it finds does not fit on the disk."""
+    durable: bool = False
+    """A file counts only when it would survive a power cut."""
     strict: bool = False
     """An env file that others can read is an error, and not only a warning."""
 
@@ -338,7 +340,7 @@ def parse_option(name: str, text: str) -> object:
             return Validate(text)
         case "workers" if text == "auto":
             return None
-        case "parquet_check" | "space_check" | "strict":
+        case "parquet_check" | "space_check" | "durable" | "strict":
             return _yes_or_no(text)
         case _:
             try:

@@ -1,5 +1,6 @@
 """Rows 91 to 106 of the table of faults: disks and folders that do not take what arrives."""
 
+import asyncio
 import errno
 import io
 import os
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import anyio
 import pytest
 
 from asyncsync import pipeline
@@ -19,7 +21,7 @@ from asyncsync.errors import DestinationError, DiskFullError, KeyCollisionError,
 from asyncsync.model import Checks
 from tests.rigs.child import Done, asyncsync
 from tests.rigs.memory_store import MemoryStore
-from tests.rigs.scripted_s3 import Request, ScriptedS3, sync
+from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, sync
 from tests.rigs.watch import Watcher, quick_pace, snapshot, tree, unfinished
 from tests.rigs.wrapped import injected, limited, on_a_disk, wrapped
 
@@ -520,6 +522,75 @@ async def test_interrupted_writes_are_made_again(
         ran = await sync(s3, dest)
         assert ran.code == 0
         assert tree(dest) == {**s3.objects, "a/1.parquet": b"old one"}
+
+
+INNER = "mkdir b b/deep; mount -t tmpfs -o size=2m tmpfs b"
+"""Mounts another disk inside the destination."""
+
+
+@pytest.mark.row(103)
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+@pytest.mark.parametrize("prepare", [INNER, f"{INNER}; mount --bind b b"], ids=["disk", "twice"])
+async def test_disk_mounted_inside_the_destination_gets_its_files(
+    tmp_path: Path, size: int, prepare: str
+) -> None:
+    """By a rename on that disk: no file is ever copied to its path."""
+    dest = tmp_path / "disk"
+    objects = {"a/1.parquet": bytes(size), "b/2.parquet": bytes(size), "b/c/3.parquet": b"3"}
+    async with ScriptedS3(objects) as s3:
+        done = await run(on_a_disk(dest, "size=4m", prepare), s3, dest)
+    assert (done.code, done.err) == (0, "")
+    copy = tmp_path / "disk.copy"
+    found = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
+    assert found == {*objects, ".asyncsync/lock", ".asyncsync/mounts"}
+
+
+@pytest.mark.row(103)
+async def test_what_is_left_on_another_disk_is_cleared_away(tmp_path: Path) -> None:
+    """By the next run; nothing is followed that has come to lie in its place."""
+    dest = tmp_path / "disk"
+    left = "mkdir -p b/.asyncsync/parts c/.asyncsync outside; touch b/.asyncsync/parts/0.killed"
+    listed = """for name in b c d; do echo "[\\"$name\\"]"; done > .asyncsync/mounts"""
+    link = "touch outside/precious; ln -s ../../outside c/.asyncsync/parts"
+    prepare = f"{INNER}; {left}; {link}; mkdir .asyncsync; {listed}"
+    async with ScriptedS3({"b/2.parquet": b"2"}) as s3:
+        done = await run(on_a_disk(dest, "size=4m", prepare), s3, dest)
+    assert (done.code, done.err) == (0, "")
+    copy = tmp_path / "disk.copy"
+    assert not (copy / "b" / ".asyncsync" / "parts" / "0.killed").exists()
+    assert (copy / "outside" / "precious").exists()
+
+
+@pytest.mark.row(104)
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+async def test_destination_that_is_unmounted_ends_the_run(tmp_path: Path, size: int) -> None:
+    """The empty folder that it leaves gets nothing."""
+    dest, unmounted = tmp_path / "disk", tmp_path / "unmounted"
+    unmounts = (
+        'mount -t tmpfs tmpfs "$0"; "$@" & child=$!; '
+        'while ! [ -e "$0/a/1.parquet" ]; do sleep 0.01; done; '
+        'umount -l "$0"; touch "$0/../unmounted"; wait $child'
+    )
+    wrapper = [*on_a_disk(dest, "")[:-2], unmounts, str(dest)]
+    gone = asyncio.Event()
+
+    def waits(request: Request) -> Answer | None:
+        return Answer(bytes(size), until=gone) if request.key == "b/2.parquet" else None
+
+    async with ScriptedS3({"a/1.parquet": b"1", "b/2.parquet": bytes(size)}) as s3:
+        s3.on_object = waits
+        async with anyio.create_task_group() as group:
+            group.start_soon(_set_when_there, gone, unmounted)
+            done = await run(wrapper, s3, dest, "--validate", "response", "--attempts", "1")
+    assert done.code == 5, done.err
+    assert os.listdir(dest) == []
+    assert sorted(os.listdir(tmp_path)) == ["disk", "unmounted"]
+
+
+async def _set_when_there(event: asyncio.Event, path: Path) -> None:
+    while not os.path.exists(path):  # noqa: ASYNC110, ASYNC240  # another process has no event
+        await anyio.sleep(0.01)
+    event.set()
 
 
 @pytest.mark.row(104)

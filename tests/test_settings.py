@@ -364,6 +364,7 @@ def test_options_of_the_environment_are_parsed() -> None:
         "ASYNCSYNC_PARQUET_CHECK": "No",
         "ASYNCSYNC_ATTEMPTS": "3",
         "ASYNCSYNC_SPACE_CHECK": "NO",
+        "ASYNCSYNC_DURABLE": "yes",
         "ASYNCSYNC_STRICT": "yes",
     }
     assert options(environ) == Options(
@@ -376,6 +377,7 @@ def test_options_of_the_environment_are_parsed() -> None:
         parquet_check=False,
         attempts=3,
         space_check=False,
+        durable=True,
         strict=True,
     )
 
