@@ -32,9 +32,10 @@ def main() -> int:
     arguments = _parser().parse_args()
     if arguments.one:
         return _one(FIGURES[arguments.one], arguments)
-    names = arguments.only.split(",") if arguments.only else list(FIGURES)
-    print(f"{len(names)} figures, {arguments.seconds:.0f} s, seed {arguments.seed}", flush=True)
-    results = asyncio.run(_all([FIGURES[name] for name in names], arguments))
+    names = arguments.only.split(",") if arguments.only else FIGURES
+    figures = [figure for name, figure in FIGURES.items() if name in names]
+    print(f"{len(figures)} figures, {arguments.seconds:.0f} s, seed {arguments.seed}", flush=True)
+    results = asyncio.run(_all(figures, arguments))
     results.sort(key=lambda result: int(result["name"][1:]))
     if arguments.write:
         update(results, arguments.seed)
@@ -144,6 +145,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    if hasattr(os, "nice"):
-        os.nice(5)
     sys.exit(main())
