@@ -26,6 +26,7 @@ from asyncsync.http import HttpClient, Response
 from asyncsync.keys import shown
 from asyncsync.model import Credentials, Head, Page, RemoteObject
 from asyncsync.pages import parse_page
+from asyncsync.redaction import redact_libraries
 from asyncsync.refusals import refusal
 from asyncsync.settings import Settings
 from asyncsync.sigv4 import Signer, path_of
@@ -62,6 +63,7 @@ async def open_store(settings: Settings) -> AsyncIterator["S3Store"]:
         async with session.client(
             "s3", endpoint_url=settings.endpoint_url, config=config
         ) as client:
+            redact_libraries()
             yield S3Store(settings.bucket, http, client, await session.get_credentials())
 
 
