@@ -5,12 +5,12 @@ import base64
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from aiohappyeyeballs import start_connection
+from aiohappyeyeballs import AddrInfoType, start_connection
 
 from asyncsync.errors import (
     AsyncSyncError,
@@ -26,6 +26,8 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _UNKNOWN_NAME: Final = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 _HAPPY_EYEBALLS_DELAY: Final = 0.25
 """Seconds that one address family gets before the other is tried beside it."""
+_KEEP_ADDRESSES: Final = 10.0
+"""Seconds for which a host is not looked up again, unless it cannot be connected to."""
 
 
 def tls_context() -> ssl.SSLContext:
@@ -67,6 +69,30 @@ class _Proxy:
     authorization: str = field(repr=False)
 
 
+class _Addresses:
+    """Where a host is: looked up once for the many connections that are opened at one moment."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._found: Sequence[AddrInfoType] = ()
+        self._good_until = float("-inf")
+        self._asking = asyncio.Lock()
+
+    async def get(self) -> Sequence[AddrInfoType]:
+        loop = asyncio.get_running_loop()
+        async with self._asking:
+            if loop.time() >= self._good_until:
+                kind = socket.SOCK_STREAM
+                self._found = await loop.getaddrinfo(self._host, self._port, type=kind)
+                self._good_until = loop.time() + _KEEP_ADDRESSES
+        return self._found
+
+    def forget(self) -> None:
+        """Look the host up again next time: it may have moved."""
+        self._good_until = float("-inf")
+
+
 class Dialer:
     """Opens connections to one origin, through a proxy where the environment asks for one.
 
@@ -96,6 +122,7 @@ class Dialer:
         """The value of the Host header."""
         self.via = self._proxy.host if self._proxy else self._hostname
         """The host that connections are opened to."""
+        self._addresses = _Addresses(self.via, self._proxy.port if self._proxy else self._port)
 
     async def look_up(self) -> list[str]:
         """Return the addresses of the host that connections are opened to.
@@ -126,13 +153,15 @@ class Dialer:
         try:
             async with asyncio.timeout(self._timeout):
                 if proxy is None or context is None:
-                    await _open(connection, self._hostname, self._port, context)
+                    await _open(connection, self._addresses, context, self._hostname)
                 else:
-                    await _open(connection, proxy.host, proxy.port, None)
+                    await _open(connection, self._addresses, None, proxy.host)
                     await self._pass(connection, proxy, context)
         except BaseException as error:
             if connection.opened:
                 connection.abort()
+            if isinstance(error, Exception):
+                self._addresses.forget()
             if isinstance(error, TimeoutError):
                 message = f"no connection to {peer} within {self._timeout:g} s"
                 raise UnreachableError(message) from error
@@ -162,13 +191,13 @@ class Dialer:
 
 
 async def _open(
-    connection: Connection, host: str, port: int, context: ssl.SSLContext | None
+    connection: Connection, addresses: _Addresses, context: ssl.SSLContext | None, host: str
 ) -> None:
     loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = await addresses.get()
     # uvloop's create_connection knows no happy eyeballs.
     try:
-        sock = await start_connection(addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY)
+        sock = await start_connection(found, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY)
     except RuntimeError as error:  # what uvloop raises for some failures
         raise ConnectionError(str(error)) from error
     try:

@@ -20,6 +20,7 @@ from asyncsync.errors import (
     NetworkError,
     ProtocolError,
     TLSError,
+    TransientError,
 )
 from asyncsync.http import HttpClient, tls_context
 from asyncsync.patience import Patience, Watch
@@ -101,6 +102,30 @@ def only_connection(client: HttpClient) -> Connection:
 
 
 # Requests and their answers.
+
+
+async def test_many_connections_look_the_host_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver is not flooded; one that had no good answer is asked again."""
+    if not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+        pytest.skip("this event loop does not ask through the socket module")
+    asked: list[str] = []
+    real = socket.getaddrinfo
+
+    def look_up(host: str, port: int, *more: int) -> object:
+        asked.append(host)
+        return real(host, 1 if len(asked) == 1 else port, *more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    async with (
+        ScriptedServer(answers(response(b"ok"))) as server,
+        HttpClient(server.endpoint.replace("127.0.0.1", "localhost")) as client,
+    ):
+        with pytest.raises(TransientError):
+            await fetch(client)
+        bodies = await asyncio.gather(*[fetch(client) for _ in range(8)])
+        assert bodies == [b"ok"] * 8
+        assert len(server.peers) == 8
+    assert asked == ["localhost"] * 2
 
 
 async def test_request_goes_out_as_given(tls: ssl.SSLContext | None) -> None:
