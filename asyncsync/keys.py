@@ -5,6 +5,7 @@ A key becomes a path only through `local_path`, and reaches a screen or a log on
 
 import os
 import re
+import unicodedata
 
 from asyncsync.errors import UnsafeKeyError
 
@@ -54,6 +55,14 @@ def has_path(key: str) -> bool:
     except UnsafeKeyError:
         return False
     return True
+
+
+def cells(text: str) -> int:
+    """Return how many cells of a terminal a shown text takes."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(char) in "FW" for char in text)
+    return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
 
 
 def shown(text: str) -> str:

@@ -5,7 +5,6 @@ prints a line now and then, for logs and pipes. Both are context managers, and b
 without a bar being torn.
 """
 
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Transfer, UpToDate
 from asyncsync.report import in_bytes, printed
+from asyncsync.terminal import SECONDS_BETWEEN_DRAWS, Terminal
 
 MOST_FILE_BARS = 8
 SECONDS_BETWEEN_LINES = 5.0
@@ -32,6 +32,8 @@ class Progress(SilentObserver):
     def __init__(self) -> None:
         self.objects = 0
         self.size = 0
+        self.lost = 0
+        """What failed will never arrive."""
         self.ended_objects = 0
         self.arrived = 0
         self.listing = True
@@ -60,7 +62,7 @@ class Progress(SilentObserver):
         self.draw()
 
     def ended(self, outcome: Outcome) -> None:
-        """Count an object; what failed is no longer expected."""
+        """Count an object; the bytes of what failed are lost."""
         self.ended_objects += 1
         match outcome:
             case Downloaded(transfer):
@@ -68,7 +70,7 @@ class Progress(SilentObserver):
                 self.arrived += size - self.underway.pop(transfer.remote.key, 0)
             case Failed(remote):
                 self.arrived -= self.underway.pop(remote.key, 0)
-                self.size -= remote.size
+                self.lost += remote.size
             case UpToDate():
                 self.objects += 1  # only a verification gets here, and no page announced it
         self.draw()
@@ -90,8 +92,8 @@ class Bars(Progress):
 
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__()
-        self._tqdm: Callable[..., Any] = tqdm if stream else fitting_tqdm
         self._stream = stream or sys.stderr
+        self._terminal = Terminal(stream) if stream else None
         self._whole: Any = None
         self._files: dict[str, Any] = {}
         self._rows: list[int] = []
@@ -99,11 +101,11 @@ class Bars(Progress):
 
     def __enter__(self) -> Self:
         self._openings += 1
-        if self._openings > 1:
-            return self
-        rows = min(MOST_FILE_BARS, shutil.get_terminal_size().lines - 3)
-        self._rows = list(range(rows, 0, -1))
-        self._whole = self._bar(0, total=0, desc="listing")
+        if self._openings == 1:
+            self._rows = list(range(MOST_FILE_BARS, 0, -1))
+            self._whole = self._bar(0, total=0, desc="listing")
+        if self._terminal:
+            self._terminal.tick()
         return self
 
     def __exit__(
@@ -113,21 +115,38 @@ class Bars(Progress):
         trace: TracebackType | None,
     ) -> None:
         self._openings -= 1
+        if self._terminal:
+            self._terminal.stop()
         if self._openings == 0:
             for bar in (*self._files.values(), self._whole):
                 bar.close()
 
     def say(self, line: str, stream: TextIO) -> None:
         """Print a line above the bars."""
+        if self._terminal:
+            self._terminal.say(line, stream)
+            return
         with self._whole.external_write_mode(stream):
             printed(line, stream)
 
+    def listed(self) -> None:
+        """Show the share that has arrived, now that the whole is known."""
+        if self._terminal:
+            self._whole.restart(self.arrived, self.size)
+        super().listed()
+
     def draw(self) -> None:
-        """Move the bar of the whole; tqdm draws it often enough and no oftener."""
+        """Move the bar of the whole; it is drawn often enough and no oftener."""
         whole = self._whole
         more = "+" if self.listing else ""
-        whole.desc = f"{self.ended_objects:,}/{self.objects:,}{more} files: "
-        whole.total = self.size
+        whole.desc = f"{self.ended_objects:,}/{self.objects:,}{more} files"
+        if self._terminal:
+            whole.lost = self.lost
+            whole.note = "listing" if self.listing else ""
+            self._terminal.mend()
+        else:
+            whole.desc += ": "
+            whole.total = self.size - self.lost
         whole.update(self.arrived - whole.n)
 
     def advanced(self, transfer: Transfer, size: int) -> None:
@@ -135,8 +154,8 @@ class Bars(Progress):
         super().advanced(transfer, size)
         key = transfer.remote.key
         bar = self._files.get(key)
-        if bar is None and self._rows and size > 0:
-            bar = self._bar(self._rows.pop(), total=transfer.remote.size, desc=shortened(key))
+        if bar is None and size > 0 and self._rows and self._has_room(self._rows[-1]):
+            bar = self._bar(self._rows.pop(), total=transfer.remote.size, desc=shown(key))
             self._files[key] = bar
         if bar is not None:
             bar.update(self.underway[key] - bar.n)
@@ -148,19 +167,26 @@ class Bars(Progress):
         bar = self._files.pop(remote.key, None)
         if bar is not None:
             self._rows.append(-bar.pos)
+            self._rows.sort(reverse=True)  # the uppermost first
             bar.close()
 
+    def _has_room(self, row: int) -> bool:
+        return self._terminal is None or self._terminal.fits(row)
+
     def _bar(self, row: int, *, total: int, desc: str) -> Any:
-        return self._tqdm(
+        if self._terminal:
+            return self._terminal.row(row, desc, total)
+        return fitting_tqdm(
             total=total,
-            desc=desc,
+            desc=shortened(desc),
             unit="B",
             unit_scale=True,
             file=self._stream,
             position=row,
             leave=False,
             dynamic_ncols=True,
-            smoothing=0.1,
+            mininterval=SECONDS_BETWEEN_DRAWS,
+            miniters=0,  # or a bar that was fast is hardly drawn once it is slow
         )
 
 
@@ -201,7 +227,6 @@ class Lines(Progress):
         printed(line, self._stream)
 
 
-def shortened(key: str, width: int = 32) -> str:
-    """Return the key on one line, its beginning cut where it is long: names differ at the end."""
-    name = shown(key)
+def shortened(name: str, width: int = 32) -> str:
+    """Return the name, its beginning cut where it is long: names differ at the end."""
     return name if len(name) <= width else "…" + name[1 - width :]

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver
-from asyncsync.keys import shown
+from asyncsync.keys import cells, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, UpToDate
 
 MOST_FAILURES = 1000
@@ -167,10 +167,10 @@ def table(report: Report, most_rows: int | None = None) -> Iterator[str]:
     if left_out:
         rows.append((f"({left_out:,} more prefixes)", "", "", "", "", ""))
     rows.append(_row("total", report.total))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
     for first, *rest in rows:
-        cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-        yield "  ".join([first.ljust(widths[0]), *cells])
+        figures = [figure.rjust(width) for figure, width in zip(rest, widths[1:], strict=True)]
+        yield "  ".join([first + " " * (widths[0] - cells(first)), *figures])
 
 
 def _row(name: str, tally: Tally) -> tuple[str, str, str, str, str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import TextIO
@@ -18,6 +19,8 @@ from asyncsync.settings import Options, Settings
 
 MOST_ROWS = 20
 """Prefixes that a table shows unless all are to be named."""
+
+_RED, _GREEN = 31, 32
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ class Text(SilentObserver):
     def compared(self, page: Compared) -> None:
         """Name what cannot be fetched, and what is going to be if all is to be named."""
         for refused in page.refused:
-            self._say(report.failure(refused), sys.stderr)
+            self._warn(report.failure(refused))
         if self._verbose:
             for transfer in page.transfers:
                 size = report.in_bytes(transfer.remote.size)
@@ -74,7 +77,7 @@ class Text(SilentObserver):
         """Name what failed, and what arrived if all is to be named."""
         match outcome:
             case Failed():
-                self._say(report.failure(outcome), sys.stderr)
+                self._warn(report.failure(outcome))
             case Downloaded(transfer) if self._verbose:
                 self._tell(f"downloaded: {shown(transfer.remote.key)}")
 
@@ -86,10 +89,14 @@ class Text(SilentObserver):
     def closing(self, exit_code: int, error: str) -> int:
         """Print the summary, if there is anything to sum up, and return the exit code."""
         if not error or self._figures.total.in_bucket:
-            self._tell(_summary(self._command, self._figures, self._folder))
+            summary = _summary(self._command, self._figures, self._folder)
+            self._tell(_coloured(summary, _RED if exit_code else _GREEN, sys.stdout))
         if error:
-            self._say(f"asyncsync: {shown(error)} (exit code {exit_code})", sys.stderr)
+            self._warn(f"asyncsync: {shown(error)} (exit code {exit_code})")
         return exit_code
+
+    def _warn(self, line: str) -> None:
+        self._say(_coloured(line, _RED, sys.stderr), sys.stderr)
 
     def _tell(self, line: str) -> None:
         if not self._quiet:
@@ -171,6 +178,13 @@ class Log(SilentObserver):
         logger.info("%s", _summary(self._command, self._figures, self._folder))
         if error:
             logger.info("%s (exit code %d)", shown(error), exit_code)
+
+
+def _coloured(line: str, colour: int, stream: TextIO) -> str:
+    """Return the line in colour where a person sees it who has not asked for none (`NO_COLOR`)."""
+    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return line
+    return f"\x1b[{colour}m{line}\x1b[0m"
 
 
 def _summary(command: str, figures: Report, folder: Folder) -> str:

@@ -259,8 +259,8 @@ def test_picture_shows_what_the_program_draws() -> None:
     picture = (ROOT / "docs/pictures/bars.svg").read_text(encoding="utf-8")
     lines = re.findall(r"<text [^>]*>([^<]*)</text>", picture)
     assert next(report.table(Report())).split() in [line.split() for line in lines]
-    assert any(re.fullmatch(r"\d+/\d+ files: +\d+%\|", line) for line in lines)
-    assert any(re.fullmatch(r"\S+\.parquet: +\d+%\|", line) for line in lines)
+    assert any(re.fullmatch(r"\d+/\d+ files", line) for line in lines)
+    assert any(re.fullmatch(r"\S+\.parquet", line) for line in lines)
 
 
 def test_changelog_tells_of_this_version() -> None:

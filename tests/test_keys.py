@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncsync.errors import UnsafeKeyError
-from asyncsync.keys import STATE_DIR, local_path, shown
+from asyncsync.keys import STATE_DIR, cells, local_path, shown
 
 ANYTHING = st.text(st.characters(exclude_categories=()))
 HOSTILE = st.one_of(
@@ -178,3 +178,12 @@ def test_shown_text_is_harmless(text: str) -> None:
 def test_printable_text_is_shown_as_it_is(text: str) -> None:
     """Letters, marks, digits, signs and spaces are kept."""
     assert shown(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [("", 0), ("a/b", 3), ("日本", 4), ("e\u0301", 1), ("ü", 1), ("\U0001f600", 2)],
+)
+def test_cells_are_those_of_a_terminal(text: str, taken: int) -> None:
+    """A wide character takes two, one that combines with the last takes none."""
+    assert cells(text) == taken

@@ -2,14 +2,14 @@
 
 import io
 import re
-from functools import partial
 
 import pytest
-from tqdm import tqdm
 
 from asyncsync.errors import IntegrityError
+from asyncsync.keys import cells
 from asyncsync.model import Compared, Downloaded, Failed, Reason, RemoteObject, Transfer, UpToDate
 from asyncsync.progress import SECONDS_BETWEEN_LINES, Bars, Lines, Progress, shortened
+from tests.rigs.terminal import Terminal
 
 MB = 1_000_000
 WIDTH, HEIGHT = 100, 7
@@ -17,61 +17,19 @@ ROWS = HEIGHT - 3
 """File bars that fit: above them the whole, below them the cursor's line."""
 
 
-class Terminal(io.StringIO):
-    """A terminal that knows what is on its screen."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._cells: list[list[str]] = [[]]
-        self._row = self._column = 0
-
-    def isatty(self) -> bool:
-        """Be one."""
-        return True
-
-    def write(self, text: str) -> int:
-        """Obey line feed, carriage return and cursor up; show the rest."""
-        for token in re.findall(r"\x1b\[A|[^\x1b]|\x1b", text):
-            match token:
-                case "\n":
-                    self._row, self._column = self._row + 1, 0
-                    self._cells.extend([] for _ in range(self._row + 1 - len(self._cells)))
-                case "\r":
-                    self._column = 0
-                case "\x1b[A":
-                    self._row -= 1
-                case _:
-                    assert token.isprintable(), f"{token!r} reached the terminal"
-                    self._put(token)
-        return len(text)
-
-    def _put(self, char: str) -> None:
-        cells = self._cells[self._row]
-        cells.extend(" " * (self._column + 1 - len(cells)))
-        cells[self._column] = char
-        self._column += 1
-        assert self._column <= WIDTH
-
-    @property
-    def lines(self) -> list[str]:
-        """What is on the screen, without the empty lines at its end."""
-        return "\n".join("".join(cells).rstrip() for cells in self._cells).rstrip().splitlines()
-
-
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """An empty screen."""
     monkeypatch.setenv("COLUMNS", str(WIDTH))
     monkeypatch.setenv("LINES", str(HEIGHT))
-    return Terminal()
+    return Terminal(WIDTH)
 
 
 @pytest.fixture
-def bars(terminal: Terminal) -> Bars:
+def bars(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Bars:
     """Bars on the screen that are drawn at every event, and not a few times a second."""
-    bars = Bars(terminal)
-    bars._tqdm = partial(tqdm, mininterval=0, miniters=0)
-    return bars
+    monkeypatch.setattr("asyncsync.terminal.SECONDS_BETWEEN_DRAWS", 0)
+    return Bars(terminal)
 
 
 def transfer(key: str, size: int = 10 * MB) -> Transfer:
@@ -143,7 +101,7 @@ def test_rewound_bytes_are_discounted(counting: Counting) -> None:
 
 @pytest.mark.parametrize("rewound", [True, False], ids=["while arriving", "when all had arrived"])
 def test_failed_object_is_no_longer_expected(counting: Counting, *, rewound: bool) -> None:
-    """Neither its size nor the bytes that came of it, whenever it failed."""
+    """Its bytes are lost, and the bytes that came of it do not count, whenever it failed."""
     large = transfer("large")
     counting.started(large)
     counting.advanced(large, 10 * MB)
@@ -151,7 +109,8 @@ def test_failed_object_is_no_longer_expected(counting: Counting, *, rewound: boo
         counting.advanced(large, -10 * MB)
     counting.ended(failed(large))
     counting.ended(downloaded(transfer("small", 1000)))
-    assert figures(counting) == (2, 2, 1000, 1000)
+    assert figures(counting) == (2, 2, 1000, 10 * MB + 1000)
+    assert counting.lost == 10 * MB
 
 
 def test_verified_files_count_as_objects() -> None:
@@ -166,21 +125,28 @@ def test_verified_files_count_as_objects() -> None:
 # bars
 
 
+def shares(terminal: Terminal) -> list[tuple[str, str]]:
+    """Return name and share of the bars that show one."""
+    found = (re.match(r"(.+?)  +.* (\d+%)", line) for line in terminal.lines)
+    return [(match[1], match[2]) for match in found if match]
+
+
 def test_whole_and_large_objects_have_bars(terminal: Terminal, bars: Bars) -> None:
     """The first line is the whole; each large object has its own line with its name."""
     with bars:
         assert terminal.lines[0].startswith("listing")
         bars.compared(found(transfer("a"), transfer("b"), transfer("small", 1000)))
-        assert terminal.lines[0].startswith("0/3+ files:")
+        assert terminal.lines[0].split() == ["0/3+", "files", "listing"]
         bars.listed()
         for key in "ab":
             bars.started(transfer(key))
         bars.advanced(transfer("a"), 5 * MB)
         bars.advanced(transfer("b"), 2 * MB)
         whole, first, second = terminal.lines
-        assert re.match(r"0/3 files:  35%\|.*7\.00M/20\.0M", whole)
-        assert re.match(r"a:  50%\|.*5\.00M/10\.0M", first)
-        assert re.match(r"b:  20%\|.*2\.00M/10\.0M", second)
+        assert re.match(r"0/3 files +#+\d? + 34% +7 MB of 20 MB", whole)
+        assert re.match(r"a +#+\d? + 50% +5 MB of 10 MB", first)
+        assert re.match(r"b +#+\d? + 20% +2 MB of 10 MB", second)
+        assert len({line.index("%") for line in terminal.lines}) == 1
 
 
 def test_small_objects_move_the_whole_only(terminal: Terminal, bars: Bars) -> None:
@@ -191,21 +157,22 @@ def test_small_objects_move_the_whole_only(terminal: Terminal, bars: Bars) -> No
         for each in small:
             bars.ended(downloaded(each))
         assert len(terminal.lines) == 1
-        assert terminal.lines[0].startswith("100/100+ files: 100%|")
+        assert terminal.lines[0].startswith("100/100+ files")
 
 
 def test_rewound_object_moves_its_bar_back(terminal: Terminal, bars: Bars) -> None:
     """And that of the whole."""
     with bars:
         bars.compared(found(transfer("a")))
+        bars.listed()
         bars.started(transfer("a"))
         bars.advanced(transfer("a"), 8 * MB)
+        assert shares(terminal) == [("0/1 files", "80%"), ("a", "80%")]
         bars.advanced(transfer("a"), -8 * MB)
-        assert re.match(r"0/1\+ files:   0%\|", terminal.lines[0])
-        assert re.match(r"a:   0%\|", terminal.lines[1])
+        assert shares(terminal) == [("0/1 files", "0%"), ("a", "0%")]
         bars.started(transfer("a"))
         bars.advanced(transfer("a"), 1 * MB)
-        assert re.match(r"a:  10%\|", terminal.lines[1])
+        assert shares(terminal) == [("0/1 files", "10%"), ("a", "10%")]
 
 
 def test_bars_never_leave_the_screen(terminal: Terminal, bars: Bars) -> None:
@@ -220,7 +187,7 @@ def test_bars_never_leave_the_screen(terminal: Terminal, bars: Bars) -> None:
         bars.ended(downloaded(large[1]))
         assert terminal.lines[2] == ""
         bars.advanced(large[-1], MB)
-        assert terminal.lines[2].startswith("object-6:  20%|")
+        assert shares(terminal)[1] == ("object-6", "20%")
         bars.ended(failed(large[0]))
         bars.advanced(large[-2], -MB)
         assert terminal.lines[1] == ""  # a rewind alone is no reason to get a row
@@ -228,7 +195,7 @@ def test_bars_never_leave_the_screen(terminal: Terminal, bars: Bars) -> None:
             bars.ended(downloaded(each))
             assert len(terminal.lines) <= 1 + ROWS
         assert len(terminal.lines) == 1
-        assert terminal.lines[0].startswith(f"{ROWS + 3}/{ROWS + 3}+ files: 100%|")
+        assert terminal.lines[0].startswith(f"{ROWS + 3}/{ROWS + 3}+ files")
 
 
 @pytest.mark.parametrize("lines", ["1", "3", "4"])
@@ -280,8 +247,8 @@ def test_said_lines_stand_above_the_bars(terminal: Terminal, bars: Bars) -> None
         bars.say("failed: y: why", terminal)
         first, second, whole, one = terminal.lines
         assert [first, second] == ["failed: x: why", "failed: y: why"]
-        assert whole.startswith("0/1+ files:")
-        assert one.startswith("a:  10%|")
+        assert whole.startswith("0/1+ files")
+        assert one.startswith("a ")
     assert terminal.lines == ["failed: x: why", "failed: y: why"]
 
 
@@ -293,8 +260,102 @@ def test_hostile_key_draws_nothing_but_its_name(terminal: Terminal, bars: Bars) 
         for key in keys:
             bars.started(transfer(key))
             bars.advanced(transfer(key), MB)
-        names = [line.partition(": ")[0] for line in terminal.lines[1:]]
+        names = [name for name, _ in shares(terminal)]
         assert names == [r"\x1b[2J\x9b31m", "%s{desc}{}", r"\u202egpj", r"line\nbreak"]
+
+
+@pytest.mark.parametrize("width", [200, 100, 80, 60, 40, 20, 8])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_bars_fit_every_width(
+    monkeypatch: pytest.MonkeyPatch, terminal: Terminal, bars: Bars, width: int, encoding: str
+) -> None:
+    """No row reaches the last column, whatever the names are made of; columns are aligned."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(Terminal, "encoding", encoding)
+    terminal.width = width
+    names = ["a", "1hz/2026/01/" + "x" * 200, "日本語/" * 20, "e\u0301" * 30, "\x1b[31m" * 9]
+    bars = Bars(terminal)
+    with bars:
+        bars.compared(found(*map(transfer, names)))
+        bars.listed()
+        for name in names:
+            bars.started(transfer(name))
+            bars.advanced(transfer(name), MB)
+        lines = terminal.lines
+        assert len(lines) == 1 + ROWS
+        assert all(cells(line) < width for line in lines)
+        assert encoding == "utf-8" or "".join(lines).isascii()
+        if width >= 40:
+            assert len({cells(line.partition("%")[0]) for line in lines}) == 1
+
+
+def test_resized_terminal_is_drawn_anew(
+    monkeypatch: pytest.MonkeyPatch, terminal: Terminal, bars: Bars
+) -> None:
+    """What a narrower terminal made of the rows is cleared; those that no longer fit wait."""
+    large = [transfer(f"object-{number}") for number in range(ROWS)]
+    with bars:
+        bars.compared(found(*large))
+        for each in large:
+            bars.started(each)
+            bars.advanced(each, MB)
+        assert len(terminal.lines) == 1 + ROWS
+        monkeypatch.setenv("COLUMNS", "60")
+        monkeypatch.setenv("LINES", "5")
+        bars.advanced(large[0], MB)
+        assert len(terminal.lines) == 3
+        assert all(cells(line) < 60 for line in terminal.lines)
+        monkeypatch.setenv("LINES", str(HEIGHT))
+        bars.advanced(large[0], MB)
+        assert len(terminal.lines) == 1 + ROWS
+    assert terminal.lines == []
+
+
+def test_failure_lessens_what_is_left_and_not_the_total(terminal: Terminal, bars: Bars) -> None:
+    """A total that runs backwards would be no total; the bar ends when the work does."""
+    with bars:
+        bars.compared(found(transfer("a"), transfer("b")))
+        bars.listed()
+        bars.ended(failed(transfer("a")))
+        assert re.search(r" 50% +0 B of 20 MB", terminal.lines[0])
+        bars.ended(downloaded(transfer("b")))
+        assert re.search(r" 100% +10 MB of 20 MB", terminal.lines[0])
+
+
+def test_rate_is_that_of_late(
+    monkeypatch: pytest.MonkeyPatch, terminal: Terminal, bars: Bars
+) -> None:
+    """It is known after half a second, and falls to nothing when nothing comes."""
+    now = 100.0
+    monkeypatch.setattr("asyncsync.terminal.monotonic", lambda: now)
+    bars = Bars(terminal)
+    with bars:
+        bars.compared(found(transfer("a", 100 * MB)))
+        bars.listed()
+        bars.started(transfer("a", 100 * MB))
+        seen = []
+        for seconds, size in ((0.1, MB), (0.9, MB), (1, 2 * MB), (3, 0), (4, 0), (4, 0)):
+            now += seconds
+            bars.advanced(transfer("a", 100 * MB), size)
+            seen.append(" ".join(terminal.lines[0].partition("MB ")[2].partition("MB")[2].split()))
+    assert seen == ["", "2 MB/s ETA 00:49", "2 MB/s ETA 00:48", "800 kB/s ETA 02:00", "", ""]
+
+
+@pytest.mark.anyio
+async def test_bars_come_back_after_many_lines(
+    monkeypatch: pytest.MonkeyPatch, terminal: Terminal
+) -> None:
+    """Even if nothing else happens, since they are drawn now and then."""
+    monkeypatch.setattr("asyncsync.terminal.SECONDS_BETWEEN_DRAWS", 1000)
+    with Bars(terminal) as bars:
+        bars.say("one", terminal)
+        bars.say("two", terminal)
+        assert terminal.lines == ["one", "two"]
+        monkeypatch.setattr("asyncsync.terminal.SECONDS_BETWEEN_DRAWS", 0)
+        assert bars._terminal is not None
+        bars._terminal._draw_at = 0
+        bars._terminal.tick()
+        assert terminal.lines == ["one", "two", "listing"]
 
 
 def test_bars_fit_wherever_they_are_drawn(capsys: pytest.CaptureFixture[str]) -> None:
@@ -365,4 +426,3 @@ def test_long_name_loses_its_beginning() -> None:
     assert shortened("x" * 32) == "x" * 32
     assert shortened("1hz/2026/01/" + "a" * 22 + ".parquet") == "…/" + "a" * 22 + ".parquet"
     assert shortened("abcdef", width=4) == "…def"
-    assert shortened("\n" * 40) == "…n" + r"\n" * 15

@@ -18,6 +18,10 @@ OBJECT = RemoteObject("1hz/\x1b[2J", 1500, "etag", 0)
 TRANSFER = Transfer(OBJECT, ("1hz", "\x1b[2J"), Reason.NEWER)
 REFUSED = Failed(RemoteObject("../x", 1, "", 0), UnsafeKeyError("../x", "unsafe"))
 BROKEN = Failed(OBJECT, IntegrityError(OBJECT.key, "other\nsize"))
+SUM = (
+    "1 downloaded (1.5 kB at 1.5 kB/s), 1 up to date, 1 failed, 1 skipped, "
+    "1 without a content hash, in 1.0 s"
+)
 PAGE = Compared([TRANSFER], [UpToDate(OBJECT)], [REFUSED])
 
 
@@ -66,9 +70,7 @@ def test_person_is_told_the_check_what_failed_and_the_sum(told: Told, tmp_path: 
     """Warnings and failures go to standard error, the rest to standard output."""
     story(told, tmp_path)
     assert [line.split()[0] for line in told.out] == ["prefix", "../", "1hz/", "total", "1"]
-    assert told.out[-1] == (
-        "1 downloaded (1.5 kB at 1.5 kB/s), 1 up to date, 1 failed, 1 skipped, in 1.0 s"
-    )
+    assert told.out[-1] == SUM
     assert told.error == [
         "skipped: ../x: unsafe",
         r"nothing to sync under prefix typo\n/",
@@ -119,7 +121,7 @@ def test_log_holds_every_outcome_and_the_end(
         "skipped: ../x: unsafe",
         r"downloaded: 1hz/\x1b[2J",
         r"failed: 1hz/\x1b[2J: other\nsize",
-        "1 downloaded (1.5 kB at 1.5 kB/s), 1 up to date, 1 failed, 1 skipped, in 1.0 s",
+        SUM,
         r"no\nnetwork (exit code 4)",
     ]
     assert {record.levelno for record in caplog.records} == {logging.INFO}
@@ -150,6 +152,31 @@ def test_long_check_is_cut_unless_all_is_to_be_named(told: Told, tmp_path: Path)
         text = Text("sync", figures, Folder(tmp_path), told.say, verbose=verbose, quiet=False)
         text.listed()
         assert len(told.out) == rows
+
+
+@pytest.mark.parametrize(
+    ("environment", "colours"),
+    [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False)],
+)
+def test_failures_and_the_sum_have_colours(
+    monkeypatch: pytest.MonkeyPatch,
+    told: Told,
+    tmp_path: Path,
+    environment: dict[str, str],
+    *,
+    colours: bool,
+) -> None:
+    """Red, or green if all is well; only in a terminal, and not if no colours are wanted."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    story(told, tmp_path)
+    assert told.error[-1].startswith("\x1b[31mfailed: ") is colours
+    assert told.error[-1].endswith("\x1b[0m") is colours
+    assert told.out[-1].startswith("\x1b[31m1 downloaded") is colours
+    Text("sync", Report(), Folder(tmp_path), told.say, verbose=False, quiet=False).closing(0, "")
+    assert told.out[-1].startswith("\x1b[32m0 downloaded") is colours
 
 
 def test_printed_line_is_a_whole_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
