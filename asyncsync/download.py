@@ -7,12 +7,14 @@
 
 What fails for a passing reason is tried again, a part from where it broke off. Every request names
 the listed version; when the bucket holds another one by now, the transfer starts again with that.
-An object whose version has no name comes in one piece or not at all.
+An object whose version has no name, or whose server knows no ranges, comes in one piece or not at
+all.
 """
 
 import time
 import zlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -23,6 +25,7 @@ from asyncsync.errors import (
     IntegrityError,
     NotParquetError,
     ProtocolError,
+    RangeIgnoredError,
     RemoteChangedError,
     VanishedError,
 )
@@ -126,9 +129,18 @@ class Downloader:
     # large --------------------------------------------------------------------------------------
 
     async def _fetch_large(self, transfer: Transfer, tries: Tries) -> tuple[int, Proof]:
+        """Fetch in parts where the server can, and otherwise in one piece."""
+        remote = transfer.remote
+        if remote.is_pinned:
+            with suppress(RangeIgnoredError):
+                return await self._fetch_parts(transfer, [*spans(remote.size)], tries)
+        return await self._fetch_parts(transfer, [range(remote.size)], tries)
+
+    async def _fetch_parts(
+        self, transfer: Transfer, parts: Sequence[range], tries: Tries
+    ) -> tuple[int, Proof]:
         """Fetch the parts that are not here yet; return how many bytes were, and what is proven."""
         remote = transfer.remote
-        parts = [*spans(remote.size)] if remote.is_pinned else [range(remote.size)]
         arrived = 0
 
         def count(size: int) -> None:
@@ -175,8 +187,7 @@ class Downloader:
         async def fetch_rest() -> None:
             nonlocal position, crc
             if not remote.is_pinned:  # what came before may be of another version
-                count(span.start - position)
-                position, crc = span.start, 0
+                rewind()
             rest = range(position, span.stop)
             async with self._store.get(remote, rest) as body, part.at(position) as write:
                 validate.agree(remote, body.head, "GET")
@@ -191,5 +202,19 @@ class Downloader:
             if position < span.stop:
                 raise ProtocolError("fewer bytes came than were asked for")
 
-        await tries.run(fetch_rest)
+        def rewind() -> None:
+            nonlocal position, crc
+            count(span.start - position)
+            position, crc = span.start, 0
+
+        async def fetch() -> None:
+            try:
+                await fetch_rest()
+            except RangeIgnoredError as error:
+                if len(span) < remote.size:
+                    raise
+                rewind()
+                raise ProtocolError("the rest is not to be had without the beginning") from error
+
+        await tries.run(fetch)
         part.finished(span, crc)

@@ -18,6 +18,7 @@
     │   ├── IntegrityError          what arrived is not what was promised
     │   ├── LocalFileError          this one path cannot be written
     │   ├── NotParquetError         named *.parquet and is none
+    │   ├── RangeIgnoredError       the server sends whole objects only, which is then done
     │   ├── RemoteChangedError      replaced since it was listed
     │   ├── RetriesExhaustedError   transient errors until the attempts ran out
     │   └── SkippedError            nothing can be done about it here                        exit 3
@@ -131,6 +132,10 @@ class NotParquetError(TransferError):
         )
         self.is_original = is_original
         """Whether a hash shows that the bucket's object is so, and nothing happened on the way."""
+
+
+class RangeIgnoredError(TransferError):
+    """The whole object was sent in place of a part. Never leaves `download.py`."""
 
 
 class RemoteChangedError(TransferError):

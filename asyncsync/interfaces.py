@@ -66,6 +66,7 @@ class Store(Protocol):
 
         Raises:
             RemoteChangedError: the bucket holds another version by now.
+            RangeIgnoredError: the server sends whole objects only.
             TransferError, SourceError, TransientError: as for `head`.
         """
 

@@ -21,7 +21,14 @@ import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
-from asyncsync.errors import AsyncSyncError, ProtocolError, TransientError
+from asyncsync.errors import (
+    AsyncSyncError,
+    EncodedObjectError,
+    IntegrityError,
+    ProtocolError,
+    RangeIgnoredError,
+    TransientError,
+)
 from asyncsync.http import HttpClient, Response
 from asyncsync.keys import shown
 from asyncsync.model import Credentials, Head, Page, RemoteObject
@@ -36,6 +43,10 @@ ERROR_LIMIT = 64 * 1024
 
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 """Bytes of a key that are no UTF-8, as Python holds them in text."""
+_NO_LENGTH = (
+    "is served without a length, as by a server that decompresses it on the way; upload it with "
+    "`Cache-Control: no-transform` or without the encoding"
+)
 
 
 @asynccontextmanager
@@ -141,8 +152,10 @@ class S3Store:
         async with self._http.request("HEAD", path, headers) as response:
             if response.status != HTTPStatus.OK:
                 raise await self._refused_head(response, path, key)
-        length = response.headers.get("content-length")
-        return _head(response, length or await self._length_by_range(path, key))
+        length = response.headers.get("content-length") or await self._length_by_range(path, key)
+        if not _is_number(length):
+            raise IntegrityError(key, "neither HEAD nor its first byte's range says how long it is")
+        return _head(response, length)
 
     async def _refused_head(self, response: Response, path: str, key: str) -> AsyncSyncError:
         """Return what a GET is refused with where HEAD, which has no body, cannot say why."""
@@ -161,6 +174,8 @@ class S3Store:
                 return "0"  # only an empty object has no first byte
             if response.status == HTTPStatus.PARTIAL_CONTENT:
                 return response.headers.get("content-range", "").rpartition("/")[2]
+            if response.status == HTTPStatus.OK:
+                return response.headers.get("content-length", "")
             raise await _refused(response, key)
 
     @asynccontextmanager
@@ -176,8 +191,12 @@ class S3Store:
         if span is not None and partial:
             headers["Range"] = f"bytes={span.start}-{span.stop - 1}"
         async with self._http.request("GET", path, headers) as response:
+            if partial and response.status == HTTPStatus.OK:
+                raise RangeIgnoredError(remote.key, "the whole object came in place of a part")
             if response.status != (HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK):
                 raise await _refused(response, remote.key)
+            if not partial and "content-length" not in response.headers:
+                raise EncodedObjectError(remote.key, _NO_LENGTH)
             yield _body(response, span if partial else None)
 
     async def _signed(self, method: str, path: str) -> dict[str, str]:
@@ -220,8 +239,12 @@ def _body(response: Response, span: range | None) -> _S3Body:
     return _S3Body(response, _head(response, total))
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def _head(response: Response, size: str) -> Head:
-    if not (size.isascii() and size.isdigit()):
+    if not _is_number(size):
         raise ProtocolError("the answer does not say how long the object is")
     headers = response.headers
     return Head(int(size), headers.get("etag", "").strip('"'), headers.get("content-encoding", ""))

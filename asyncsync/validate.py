@@ -7,6 +7,7 @@ from asyncsync.interfaces import Store
 from asyncsync.model import Head, Reason, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Tries
 
+_NO_TRANSFORM = "upload it with `Cache-Control: no-transform` or without the encoding"
 _OUT_OF_STEP = {
     Reason.MISSING: "there is no file",
     Reason.SIZE_DIFFERS: "the file has another size",
@@ -50,12 +51,13 @@ def agree(remote: RemoteObject, head: Head, verb: str) -> None:
     if head.encoding not in {"", "identity"}:
         raise EncodedObjectError(
             remote.key,
-            f"stored with Content-Encoding {head.encoding}; upload it with "
-            "`Cache-Control: no-transform` or without the encoding",
+            f"stored with Content-Encoding {head.encoding}; {_NO_TRANSFORM}",
         )
     if head.size != remote.size:
         raise IntegrityError(
-            remote.key, f"listed with {remote.size} bytes, but {verb} says {head.size}"
+            remote.key,
+            f"listed with {remote.size} bytes, but {verb} says {head.size}; if it is stored "
+            f"compressed, {_NO_TRANSFORM}",
         )
 
 

@@ -1,6 +1,7 @@
 """Objects that change, vanish, or are not what they are said to be: rows 42 to 60."""
 
 import asyncio
+import gzip
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -18,7 +19,6 @@ from asyncsync.errors import (
     IntegrityError,
     NotParquetError,
     RemoteChangedError,
-    RetriesExhaustedError,
     VanishedError,
 )
 from asyncsync.parts import PART
@@ -27,7 +27,9 @@ from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.fault_proxy import Act, Rule, Verb, flipped, padded
 from tests.rigs.fault_run import Run, emptied, synced
 from tests.rigs.objects import parquet
+from tests.rigs.scripted import response
 from tests.rigs.watch import unfinished
+from tests.test_faults_answers import s3_error
 
 pytestmark = pytest.mark.anyio
 
@@ -225,18 +227,66 @@ async def test_head_without_a_length_is_asked_in_another_way(
     assert run.proxy.spans(KEY).count("bytes=0-0") == 1
 
 
+@pytest.mark.row(35, 47)
+async def test_empty_object_whose_head_has_no_length_arrives(bucket: Bucket, dest: Path) -> None:
+    """It has no first byte, and that is the answer."""
+    bucket.put(KEY, b"")
+    behind = s3_error("416 Range Not Satisfiable", "InvalidRange")  # as S3 answers
+    run = await synced(
+        bucket,
+        dest,
+        Rule("HEAD", "*", Act(headers={"content-length": None})),
+        Rule("GET", KEY, behind, span="bytes=*"),
+    )
+    is_done(run, b"")
+
+
 @pytest.mark.row(47)
 async def test_unknown_length_is_a_failure(bucket: Bucket, dest: Path) -> None:
-    """Neither HEAD nor GET says how long the object is."""
+    """Neither HEAD nor the first byte's range says how long the object is."""
     run = await synced(
         bucket,
         dest,
         Rule("HEAD", KEY, Act(headers={"content-length": None})),
-        Rule("GET", KEY, Act(headers={"content-range": None}, chunked=True)),
+        Rule("GET", KEY, Act(headers={"content-range": None}, chunked=True), span="bytes=0-0"),
         attempts=2,
     )
-    only_fails(run, RetriesExhaustedError)
+    only_fails(run, IntegrityError)
     assert "how long" in run.message
+
+
+# servers that know no ranges --------------------------------------------------------------------
+
+
+@pytest.mark.row(39)
+async def test_server_that_ignores_ranges_is_read_in_one_stream(bucket: Bucket, dest: Path) -> None:
+    """A 200 to the request for a part is the whole object, which is then asked for."""
+    etag = bucket.put(KEY, PARTS)
+    whole = Act(instead=response(PARTS, headers={"ETag": f'"{etag}"'}))
+    run = await synced(bucket, dest, Rule("GET", KEY, whole), attempts=1)
+    is_done(run, PARTS)
+    assert run.proxy.spans(KEY)[-1] == ""
+    assert run.report.without_hash == 0
+
+
+@pytest.mark.row(39)
+@pytest.mark.parametrize("data", [WHOLE, PARTS], ids=["large", "parts"])
+async def test_server_that_ignores_the_range_of_a_rest_starts_anew(
+    bucket: Bucket, dest: Path, data: bytes
+) -> None:
+    """After a break, the whole object comes once more."""
+    etag = bucket.put(KEY, data)
+    whole = Act(instead=response(data, headers={"ETag": f'"{etag}"'}))
+    cut = replace(whole, stop=300_000, ending="fin")
+    run = await synced(
+        bucket,
+        dest,
+        Rule("GET", KEY, cut, span="", nth=FIRST),
+        Rule("GET", KEY, whole),
+        attempts=3,
+    )
+    is_done(run, data)
+    assert sum(run.watcher.bytes[KEY]) == len(data)
 
 
 # content ----------------------------------------------------------------------------------------
@@ -336,6 +386,20 @@ async def test_encoded_part_does_not_hang(bucket: Bucket, dest: Path) -> None:
     bucket.put(KEY, PARTS)
     gzipped = Rule("GET", KEY, Act(headers={"content-encoding": "gzip"}), span=SECOND_PART)
     only_fails(await synced(bucket, dest, gzipped), EncodedObjectError)
+
+
+@pytest.mark.row(48)
+@pytest.mark.parametrize(("chunked", "kind"), [(True, EncodedObjectError), (False, IntegrityError)])
+async def test_object_that_is_decompressed_on_the_way_gets_the_hint(
+    bucket: Bucket, dest: Path, chunked: bool, kind: type[AsyncSyncError]
+) -> None:
+    """As R2 does it: no Content-Encoding, and another length or none."""
+    bucket.put(KEY, gzip.compress(SMALL * 3))
+    length = {} if chunked else {"content-length": str(len(SMALL) * 3)}
+    plain = Act(body=gzip.decompress, headers=length, chunked=chunked)
+    run = await synced(bucket, dest, Rule("GET", KEY, plain), attempts=2)
+    only_fails(run, kind)
+    assert "`Cache-Control: no-transform`" in run.message
 
 
 @pytest.mark.row(48)

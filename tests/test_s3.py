@@ -15,6 +15,7 @@ from asyncsync.errors import (
     EncodedObjectError,
     ListingError,
     ProtocolError,
+    RangeIgnoredError,
     RedirectError,
     RemoteChangedError,
     ServerError,
@@ -383,7 +384,7 @@ async def test_part_that_was_not_asked_for_is_not_taken(
 async def test_whole_object_in_place_of_a_part_is_not_taken(stage: Stage) -> None:
     """The server has ignored the range."""
     stage.says(response(b"0123456789", headers=QUOTED))
-    with pytest.raises(ProtocolError, match="200"):
+    with pytest.raises(RangeIgnoredError, match="whole object"):
         await fetched(stage.store, range(2, 5))
 
 
