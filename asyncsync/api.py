@@ -23,6 +23,7 @@ from anyio.from_thread import start_blocking_portal
 
 from asyncsync import pipeline, planfile, settings
 from asyncsync.compare import Selection
+from asyncsync.descriptors import affordable
 from asyncsync.disk import Folder
 from asyncsync.errors import ConfigError
 from asyncsync.interfaces import Observer, Observers, SilentObserver
@@ -315,8 +316,8 @@ async def perform(
                 prefixes=prefixes,
                 selection=Selection(options.include, options.exclude),
                 pace=Pace(
-                    options.workers,
-                    options.max_workers,
+                    options.workers and affordable(options.workers),
+                    affordable(options.max_workers),
                     options.attempts,
                     notice=observer.noticed,
                 ),

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
+from asyncsync import descriptors
 from asyncsync.errors import (
     AsyncSyncError,
     ConfigError,
@@ -256,6 +257,8 @@ def _translated(error: OSError, peer: str) -> AsyncSyncError:
         return TLSError(f"{peer} and this machine do not agree on TLS: {error.reason}")
     if isinstance(error, socket.gaierror) and error.errno in _UNKNOWN_NAME:
         return NetworkError(f"the host of {peer} is not known: {error.strerror}")
+    if throttled := descriptors.refused(error):
+        return throttled
     reason = error.strerror or str(error) or type(error).__name__
     return UnreachableError(f"no connection to {peer}: {reason}")
 

@@ -26,6 +26,7 @@ from pathlib import Path
 import aiofiles
 from anyio import CancelScope, to_thread
 
+from asyncsync import descriptors
 from asyncsync.keys import shown
 from asyncsync.model import RemoteObject
 
@@ -103,7 +104,10 @@ class PartFile:
         disk that cannot keep up slows down the reading, as it should.
         """
         with CancelScope(shield=True):  # what is opened is known, or nobody would close it
-            file = await aiofiles.open(self.path, "r+b", buffering=0)
+            try:
+                file = await aiofiles.open(self.path, "r+b", buffering=0)
+            except OSError as error:
+                raise descriptors.refused(error) or error from error
         descriptor = file.fileno()
         os.lseek(descriptor, offset, os.SEEK_SET)
 

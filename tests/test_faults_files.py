@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import aiofiles
 import anyio
 import pytest
 
@@ -610,6 +611,37 @@ async def test_destination_that_goes_away_ends_the_run(
     assert (ran.code, type(ran.error)) == (5, DestinationError)
     assert os.listdir(tmp_path) == ["moved"]
     assert tree(tmp_path / "moved") == {"a/1.parquet": b"old one"}
+
+
+@pytest.mark.row(105)
+@pytest.mark.parametrize(("size", "count"), [(3, 200), (300_000, 60), (20_000_000, 3)])
+async def test_few_descriptors_slow_the_run_down_and_no_more(
+    tmp_path: Path, size: int, count: int
+) -> None:
+    """With 64 of them, all files arrive."""
+    objects = {f"{number % 20}/{number}.parquet": bytes([number]) * size for number in range(count)}
+    async with ScriptedS3(objects) as s3:
+        done = await run(limited("-n", 64), s3, tmp_path / "dest")
+    assert (done.code, done.err) == (0, "")
+    assert tree(tmp_path / "dest") == objects
+
+
+@pytest.mark.row(105)
+async def test_descriptors_that_others_have_used_up_are_waited_for(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole machine has none left for a while: fewer requests are made then."""
+    really, refusals = aiofiles.open, iter([errno.EMFILE, errno.ENFILE])
+
+    def opened(*arguments: object, **options: object) -> object:
+        if number := next(refusals, 0):
+            raise OSError(number, os.strerror(number))
+        return really(*arguments, **options)  # type: ignore[call-overload]  # as it came
+
+    monkeypatch.setattr(aiofiles, "open", opened)
+    async with ScriptedS3({"a/1.parquet": LARGE}) as s3:
+        ran = await sync(s3, dest)
+    assert (ran.code, tree(dest)) == (0, {"a/1.parquet": LARGE})
 
 
 @pytest.mark.row(106)
