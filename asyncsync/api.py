@@ -28,8 +28,9 @@ from asyncsync.disk import Folder
 from asyncsync.errors import ConfigError
 from asyncsync.interfaces import Observer, Observers, SilentObserver
 from asyncsync.keys import shown
+from asyncsync.limit import Limit, LimitedStore
 from asyncsync.model import Compared, Outcome, RemoteObject, Route, Transfer
-from asyncsync.pace import Pace
+from asyncsync.pace import STREAMS_AT_ONCE, Pace
 from asyncsync.report import Report
 from asyncsync.settings import Options, Settings
 
@@ -62,6 +63,8 @@ class Given(TypedDict, total=False):
     """Whether the run ends at once when what it finds does not fit on the disk; it does."""
     durable: bool
     """Whether a file counts only when it would survive a power cut; it need not by default."""
+    limit_rate: int
+    """Bytes of objects a second at most."""
     strict: bool
     """Whether an env file that others can read is an error; only a warning by default."""
     env_file: Path | str
@@ -308,10 +311,11 @@ async def perform(
     """
     from asyncsync.s3 import open_store  # imports aioboto3: a quarter of a second, not for --help
 
+    limit = Limit(options.limit_rate) if options.limit_rate else None
     async with open_store(found) as store:
         await command(
             pipeline.Job(
-                store=store,
+                store=LimitedStore(store, limit) if limit else store,
                 folder=Folder(options.dest, durable=options.durable),
                 prefixes=prefixes,
                 selection=Selection(options.include, options.exclude),
@@ -320,6 +324,7 @@ async def perform(
                     affordable(options.max_workers),
                     options.attempts,
                     notice=observer.noticed,
+                    streams=limit.streams if limit else STREAMS_AT_ONCE,
                 ),
                 observer=observer,
                 checks=options.checks,

@@ -73,12 +73,13 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         notice: Callable[[str], object] = logger.info,
         worked: Callable[[], float] = time.thread_time,
+        streams: int = STREAMS_AT_ONCE,
     ) -> None:
         self.most = workers or max_workers
         self.attempts = attempts
         self.slot = CapacityLimiter(workers or min(START, max_workers))
         self.large = CapacityLimiter(LARGE_AT_ONCE)
-        self.streams = CapacityLimiter(STREAMS_AT_ONCE)
+        self.streams = CapacityLimiter(min(streams, STREAMS_AT_ONCE))
         self._adapts = workers is None
         self._sleep = sleep
         self._clock = clock

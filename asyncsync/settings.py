@@ -24,6 +24,8 @@ from asyncsync.model import Checks
 logger = logging.getLogger(__name__)
 
 MAX_REQUESTS = 1024
+LEAST_RATE = 1024
+"""Bytes a second; anything slower would not be told from a stall."""
 
 
 class Validate(StrEnum):
@@ -73,6 +75,8 @@ class Options:
     """End the run, before it begins to fetch, when what it finds does not fit on the disk."""
     durable: bool = False
     """A file counts only when it would survive a power cut."""
+    limit_rate: int | None = None
+    """Bytes of objects a second at most; None takes as many as come."""
     strict: bool = False
     """An env file that others can read is an error, and not only a warning."""
 
@@ -97,6 +101,8 @@ class Options:
                 raise ConfigError(f"{name}: {value} is not between 1 and {MAX_REQUESTS}")
         if self.attempts < 1:
             raise ConfigError(f"attempts: {self.attempts} is less than 1")
+        if self.limit_rate is not None and self.limit_rate < LEAST_RATE:
+            raise ConfigError(f"limit-rate: {self.limit_rate} is less than {LEAST_RATE} bytes/s")
 
     @property
     def checks(self) -> Checks:
@@ -125,6 +131,8 @@ _OPTIONAL = {"session_token", "region"}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?")  # a host's label
 _VISIBLE = re.compile(r"[!-~]+")
+_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)([kKmMgG]?)")
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -319,19 +327,14 @@ def _yes_or_no(text: str) -> bool:
 def parse_option(name: str, text: str) -> object:
     """Return the value of the `Options` field `name` that the text stands for.
 
-    Globs are parted by white space; `auto` workers are None.
+    Globs are parted by white space; `auto` workers are None, and so is a rate that is `off`.
 
     Raises:
         ValueError: the text is no such value; the message says what would be.
     """
     match name:
-        case "dest" if text.strip():
-            try:
-                return Path(text).expanduser()
-            except RuntimeError:
-                raise ValueError("no such user's home folder") from None
         case "dest":
-            raise ValueError("an empty name is not a folder")
+            return _folder(text)
         case "include" | "exclude":
             return tuple(text.split())
         case "validate" if text not in set(Validate):
@@ -340,6 +343,8 @@ def parse_option(name: str, text: str) -> object:
             return Validate(text)
         case "workers" if text == "auto":
             return None
+        case "limit_rate":
+            return _rate(text)
         case "parquet_check" | "space_check" | "durable" | "strict":
             return _yes_or_no(text)
         case _:
@@ -348,3 +353,22 @@ def parse_option(name: str, text: str) -> object:
             except ValueError:
                 auto = " or auto" if name == "workers" else ""
                 raise ValueError(f"{text!r} is not a whole number{auto}") from None
+
+
+def _rate(text: str) -> int | None:
+    """Return bytes a second; the units are powers of 1024, as those of curl, wget and rclone."""
+    if text == "off":
+        return None
+    if not (match := _RATE.fullmatch(text)):
+        raise ValueError(f"{text!r} is neither off nor a rate such as 500k, 20M or 1.5G")
+    number, unit = match.groups()
+    return int(float(number) * _UNITS[unit.lower()])
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise ValueError("an empty name is not a folder")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("no such user's home folder") from None

@@ -365,6 +365,7 @@ def test_options_of_the_environment_are_parsed() -> None:
         "ASYNCSYNC_ATTEMPTS": "3",
         "ASYNCSYNC_SPACE_CHECK": "NO",
         "ASYNCSYNC_DURABLE": "yes",
+        "ASYNCSYNC_LIMIT_RATE": "20M",
         "ASYNCSYNC_STRICT": "yes",
     }
     assert options(environ) == Options(
@@ -378,6 +379,7 @@ def test_options_of_the_environment_are_parsed() -> None:
         attempts=3,
         space_check=False,
         durable=True,
+        limit_rate=20 << 20,
         strict=True,
     )
 
@@ -396,6 +398,22 @@ def test_validation_is_a_set_of_checks(how: str, checks: Checks) -> None:
     assert options(validate=how, parquet_check=False).checks == replace(checks, parquet=False)
 
 
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("1024", 1024),
+        ("500k", 500 << 10),
+        ("500K", 500 << 10),
+        ("20M", 20 << 20),
+        ("1.5g", 3 << 29),
+        ("off", None),
+    ],
+)
+def test_rate_is_a_number_with_a_unit(text: str, rate: int | None) -> None:
+    """Powers of 1024, as those of curl, wget and rclone."""
+    assert options({"ASYNCSYNC_LIMIT_RATE": text}).limit_rate == rate
+
+
 def test_auto_workers_are_none() -> None:
     """`auto` in the environment is a value like any other."""
     assert options({"ASYNCSYNC_WORKERS": "auto"}).workers is None
@@ -412,6 +430,12 @@ def test_auto_workers_are_none() -> None:
         ("MAX_WORKERS", "auto", "not a whole number"),
         ("MAX_WORKERS", "1.5", "not a whole number"),
         ("ATTEMPTS", "0", "less than 1"),
+        ("LIMIT_RATE", "0", "less than 1024 bytes/s"),
+        ("LIMIT_RATE", "1023", "less than 1024 bytes/s"),
+        ("LIMIT_RATE", "-5M", "neither off nor a rate"),
+        ("LIMIT_RATE", "20MB", "neither off nor a rate"),
+        ("LIMIT_RATE", "fast", "neither off nor a rate"),
+        ("LIMIT_RATE", "9" * 400, "neither off nor a rate"),
         ("STRICT", "perhaps", "neither yes nor no"),
         ("VALIDATE", "etag", "not content or head or response"),
         ("PARQUET_CHECK", "maybe", "neither yes nor no"),

@@ -55,6 +55,7 @@ async def commands() -> None:
         max_workers=64,
         validate="response",
         attempts=3,
+        limit_rate=20 << 20,
         env_file=Path("my.env"),
     )
     assert_type(report.failures, list[Failed])

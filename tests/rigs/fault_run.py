@@ -96,6 +96,7 @@ async def synced(
     *rules: Rule,
     attempts: int = 8,
     parquet_check: bool = False,
+    limit_rate: int | None = None,
     seed: int = 0,
     tls: ssl.SSLContext | None = None,
     settings: Mapping[str, str] | None = None,
@@ -114,6 +115,7 @@ async def synced(
         rules: of the proxy.
         attempts: of one request.
         parquet_check: whether `*.parquet` must be Parquet; most tests' data is not.
+        limit_rate: bytes of objects a second.
         seed: of the proxy.
         tls: what the proxy speaks.
         settings: fields of `Settings` that differ from what leads to the bucket.
@@ -140,7 +142,13 @@ async def synced(
                 await api.perform(
                     pipeline.sync,
                     replace(found, **(settings or {})),
-                    Options(dest=dest, workers=8, attempts=attempts, parquet_check=parquet_check),
+                    Options(
+                        dest=dest,
+                        workers=8,
+                        attempts=attempts,
+                        parquet_check=parquet_check,
+                        limit_rate=limit_rate,
+                    ),
                     prefixes,
                     Observers(run.report, run.watcher),
                 )
