@@ -33,6 +33,7 @@ from asyncsync.model import Compared, Outcome, RemoteObject, Route, Transfer
 from asyncsync.pace import STREAMS_AT_ONCE, Pace
 from asyncsync.report import Report
 from asyncsync.settings import Options, Settings
+from asyncsync.since import Scope, Since
 
 Command = Callable[[pipeline.Job], Awaitable[None]]
 
@@ -65,6 +66,8 @@ class Given(TypedDict, total=False):
     """Whether a file counts only when it would survive a power cut; it need not by default."""
     limit_rate: int
     """Bytes of objects a second at most."""
+    since: Literal["auto"]
+    """Lists from the last keys on; see the README for what that misses."""
     strict: bool
     """Whether an env file that others can read is an error; only a warning by default."""
     env_file: Path | str
@@ -312,11 +315,23 @@ async def perform(
     from asyncsync.s3 import open_store  # imports aioboto3: a quarter of a second, not for --help
 
     limit = Limit(options.limit_rate) if options.limit_rate else None
+    folder = Folder(options.dest, durable=options.durable)
+    since = None
+    if options.since and planned is None and command is not pipeline.verify:
+        scope = Scope(
+            found.endpoint_url,
+            found.bucket,
+            sorted(set(prefixes)),
+            options.include,
+            options.exclude,
+        )
+        since = Since(folder, scope, observer.noticed)
+        observer = Observers(observer, since)
     async with open_store(found) as store:
         await command(
             pipeline.Job(
                 store=LimitedStore(store, limit) if limit else store,
-                folder=Folder(options.dest, durable=options.durable),
+                folder=folder,
                 prefixes=prefixes,
                 selection=Selection(options.include, options.exclude),
                 pace=Pace(
@@ -330,5 +345,6 @@ async def perform(
                 checks=options.checks,
                 checks_space=options.space_check,
                 planned=planned,
+                since=since,
             )
         )

@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--durable", action="store_const", const=True, help="wait until files are on the disk")
     add("--limit-rate", metavar="RATE", help="bytes of objects a second at most: 500k, 20M or off")
+    add("--since", metavar="auto", help="list from the last keys on; misses what sorts before")
     add("--strict", action="store_const", const=True, help="refuse an env file others can read")
     add("--plan", metavar="FILE", help="sync: fetch what `plan --json` wrote to FILE; list nothing")
     add("--json", action="store_true", help="one JSON object a line on standard output")
@@ -96,7 +97,7 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
         "strict": arguments.strict,
         "parquet_check": arguments.parquet_check,
     }
-    for name in ("dest", "workers", "max_workers", "validate", "attempts", "limit_rate"):
+    for name in ("dest", "workers", "max_workers", "validate", "attempts", "limit_rate", "since"):
         text = getattr(arguments, name)
         try:
             given[name] = None if text is None else parse_option(name, text)

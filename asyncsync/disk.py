@@ -4,6 +4,7 @@
       1hz/2026/a.parquet          published: complete, validated, with the object's time
       .asyncsync/lock             held by the one run that writes
       .asyncsync/parts/           unfinished, see `parts.py`
+      .asyncsync/since-*.json     notes, see `since.py`
 
 A path changes only by the rename of a finished part file.
 """
@@ -39,6 +40,7 @@ from asyncsync.mounts import PartFolders
 from asyncsync.parts import PartFile, clear, clear_stale, open_part_file, taken
 from asyncsync.publish import Publisher
 
+MOST_NOTE_BYTES = 64 * 1024 * 1024
 WRITERS = 2
 """Threads that write small files."""
 
@@ -48,6 +50,7 @@ UNLOCKED = 600 * 10**9
 Unwritten = tuple[Transfer, bytes, Callable[[], Proof], "asyncio.Future[Proof | AsyncSyncError]"]
 """A file, its content, what proves it, and who waits for it."""
 
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _GONE = {errno.EROFS, errno.ESTALE, errno.ENODEV}
 
@@ -179,6 +182,19 @@ class Folder:
         """
         disk = shutil.disk_usage(self.path)
         return disk.free + taken(self._parts) if disk.total else None
+
+    def note(self, name: str) -> bytes | None:
+        """Return what `keep_note` has kept in some run, None if nothing.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            descriptor = os.open(self._parts.parent / name, os.O_RDONLY | _NO_FOLLOW)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(MOST_NOTE_BYTES)  # what is longer is cut, and makes no sense then
 
     # writing ------------------------------------------------------------------------------------
 
@@ -319,6 +335,17 @@ class Folder:
                     part.remove()
                 raise
             part.remove()
+
+    def keep_note(self, name: str, content: bytes) -> None:
+        """Keep something for a later run, in place of what was kept under the name.
+
+        Raises:
+            DestinationError: it cannot be written.
+        """
+        new = self._parts / f"{name}.{self._run}"
+        with self._ends_the_run():
+            new.write_bytes(content)
+            new.replace(self._parts.parent / name)
 
     def clear_stale(self, covers: Callable[[str], bool]) -> None:
         """Remove what earlier runs left unfinished of keys that this run covers."""

@@ -13,6 +13,7 @@ from asyncsync.interfaces import Store
 from asyncsync.pace import Pace
 from asyncsync.paging import Paging
 from asyncsync.ranges import Handler, Ranges
+from asyncsync.since import Since
 
 LISTS_AT_ONCE = 16
 
@@ -23,12 +24,13 @@ async def list_objects(
     pace: Pace,
     handle: Handler,
     discovered: Callable[[Iterable[str]], object] = iter,
+    since: Since | None = None,
 ) -> None:
     """List all objects whose keys start with one of the prefixes; of the bucket if there are none.
 
     Each page goes to `handle` as it arrives, several side by side, and is followed by the next of
     its prefix when `handle` has returned. `discovered` is told a page's top-level prefixes before
-    `handle` gets its objects.
+    `handle` gets its objects. What `since` knows to be in step is left out.
 
     Raises:
         SourceError: a prefix could not be listed to its end.
@@ -37,8 +39,12 @@ async def list_objects(
     slots = CapacityLimiter(LISTS_AT_ONCE)
 
     async def list_prefix(prefix: str) -> None:
+        after = since.begin(prefix) if since else ""
+        ranges = Ranges(paging, prefix, slots, handle, after)
         try:
-            await Ranges(paging, prefix, slots, handle).run()
+            await ranges.run()
+            if since:
+                since.end(prefix, ranges.last, ranges.requests)
         finally:
             slots.release_on_behalf_of(prefix)
 
@@ -55,6 +61,8 @@ async def list_objects(
             await start(prefix)
         if not prefixes:
             async for page in paging.pages("", delimiter="/"):
+                if since:
+                    since.end("", "", 1)
                 discovered(page.prefixes)
                 await handle(page.objects)
                 for prefix in page.prefixes:

@@ -29,6 +29,7 @@ from asyncsync.keys import has_path
 from asyncsync.listing import list_objects
 from asyncsync.model import Checks, Compared, Failed, Reason, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Pace
+from asyncsync.since import Since
 from asyncsync.space import Space
 from asyncsync.validate import verified
 
@@ -58,6 +59,8 @@ class Job:
 
     The next page may take a while, and is asked for in a thread.
     """
+    since: Since | None = None
+    """What need not be listed."""
 
     def covers(self, key: str) -> bool:
         """Return whether the key is one of those to work on."""
@@ -105,6 +108,8 @@ async def sync(job: Job) -> None:
         await _work_through(job, _transfers, work, claim)
         if job.planned is None:  # only a listing knows what no object needs
             job.folder.clear_stale(job.covers)
+        if job.since:
+            job.since.save()
 
 
 async def plan(job: Job) -> None:
@@ -196,7 +201,8 @@ async def _work_through(
 
 async def _list_and_compare(job: Job, then: Then) -> None:
     """Pass on every page that was compared with the disk, as the disk was before the run."""
-    unmatched = set(job.prefixes)
+    since = job.since
+    unmatched = {prefix for prefix in job.prefixes if not (since and since.knows(prefix))}
     counted = Event()
     folders: set[str] = set()
 
@@ -227,7 +233,8 @@ async def _list_and_compare(job: Job, then: Then) -> None:
             await pass_on(await settled(doubtful, is_needed))
 
     await together(
-        count, partial(list_objects, job.store, job.prefixes, job.pace, handle, folders.update)
+        count,
+        partial(list_objects, job.store, job.prefixes, job.pace, handle, folders.update, since),
     )
     for prefix in sorted(unmatched):
         job.observer.unmatched(prefix)

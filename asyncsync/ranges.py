@@ -48,15 +48,24 @@ class Ranges:
         prefix: what all the keys start with.
         slots: bounds the listings at once, of all prefixes together.
         handle: takes the objects; the listing of a range goes on when it has returned.
+        after: the key behind which to begin; a server that keeps no order is listed in full.
     """
 
     def __init__(
-        self, paging: Paging, prefix: str, slots: CapacityLimiter, handle: Handler
+        self,
+        paging: Paging,
+        prefix: str,
+        slots: CapacityLimiter,
+        handle: Handler,
+        after: str = "",
     ) -> None:
         self._paging = paging
         self._prefix = prefix
         self._slots = slots
         self._handle = handle
+        self._after = self._last = after
+        self.requests = 0
+        """Pages so far."""
         self._is_cut = False
         self._may_be_cut = True
         self._handled = array("q")
@@ -72,9 +81,15 @@ class Ranges:
         """
         try:
             async with task_group() as group:
-                await self._list(group, "", None)
+                await self._list(group, self._after, None)
         except _OutOfOrderError:
+            self._may_be_cut = False
             await self._list_again()
+
+    @property
+    def last(self) -> str:
+        """The last key so far; none where the keys do not come in the order of their bytes."""
+        return self._last if self._may_be_cut else ""
 
     async def _list(self, group: TaskGroup, after: str, until: str | None) -> None:
         """List the keys behind `after`, up to `until` where that is given."""
@@ -82,6 +97,7 @@ class Ranges:
         firsts: list[str] = []  # of the pages so far
         async with aclosing(self._paging.pages(self._prefix, after=after)) as pages:
             async for page in pages:
+                self.requests += 1
                 if not page.objects:
                     continue
                 self._check_order(last, page.objects)
@@ -92,6 +108,8 @@ class Ranges:
                 inside = page.objects
                 if until is not None and last > until:
                     inside = [remote for remote in inside if remote.key <= until]
+                if inside:
+                    self._last = max(self._last, inside[-1].key)
                 self._handled.extend([hash(remote.key) for remote in inside])
                 await self._handle(inside)
                 if until is not None and last > until:
@@ -150,6 +168,7 @@ class Ranges:
         """List the prefix page after page, passing on what was not handled yet."""
         handled = set(self._handled)
         async for page in self._paging.pages(self._prefix):
+            self.requests += 1
             await self._handle([r for r in page.objects if hash(r.key) not in handled])
 
 

@@ -77,6 +77,8 @@ class Options:
     """A file counts only when it would survive a power cut."""
     limit_rate: int | None = None
     """Bytes of objects a second at most; None takes as many as come."""
+    since: str | None = None
+    """`auto` lists from the last keys on, None in full."""
     strict: bool = False
     """An env file that others can read is an error, and not only a warning."""
 
@@ -96,6 +98,11 @@ class Options:
             raise ConfigError("dest: the root of a file system is no folder to sync into")
         if os.path.exists(self.dest) and not os.path.isdir(self.dest):
             raise ConfigError(f"dest: {shown(str(self.dest))} is a file, and not a folder")
+        self._check_numbers()
+        if self.since not in {None, "auto"}:
+            raise ConfigError(f"since: {self.since!r} is not auto")
+
+    def _check_numbers(self) -> None:
         for name, value in (("workers", self.workers), ("max-workers", self.max_workers)):
             if value is not None and not 1 <= value <= MAX_REQUESTS:
                 raise ConfigError(f"{name}: {value} is not between 1 and {MAX_REQUESTS}")
@@ -327,7 +334,7 @@ def _yes_or_no(text: str) -> bool:
 def parse_option(name: str, text: str) -> object:
     """Return the value of the `Options` field `name` that the text stands for.
 
-    Globs are parted by white space; `auto` workers are None, and so is a rate that is `off`.
+    Globs are parted by white space; `auto` workers are None, and so is what is `off`.
 
     Raises:
         ValueError: the text is no such value; the message says what would be.
@@ -343,6 +350,8 @@ def parse_option(name: str, text: str) -> object:
             return Validate(text)
         case "workers" if text == "auto":
             return None
+        case "since":
+            return _since(text)
         case "limit_rate":
             return _rate(text)
         case "parquet_check" | "space_check" | "durable" | "strict":
@@ -372,3 +381,9 @@ def _folder(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise ValueError("no such user's home folder") from None
+
+
+def _since(text: str) -> str | None:
+    if text not in {"auto", "off"}:
+        raise ValueError(f"{text!r} is neither auto nor off")
+    return None if text == "off" else text

@@ -366,6 +366,7 @@ def test_options_of_the_environment_are_parsed() -> None:
         "ASYNCSYNC_SPACE_CHECK": "NO",
         "ASYNCSYNC_DURABLE": "yes",
         "ASYNCSYNC_LIMIT_RATE": "20M",
+        "ASYNCSYNC_SINCE": "auto",
         "ASYNCSYNC_STRICT": "yes",
     }
     assert options(environ) == Options(
@@ -380,6 +381,7 @@ def test_options_of_the_environment_are_parsed() -> None:
         space_check=False,
         durable=True,
         limit_rate=20 << 20,
+        since="auto",
         strict=True,
     )
 
@@ -430,6 +432,7 @@ def test_auto_workers_are_none() -> None:
         ("MAX_WORKERS", "auto", "not a whole number"),
         ("MAX_WORKERS", "1.5", "not a whole number"),
         ("ATTEMPTS", "0", "less than 1"),
+        ("SINCE", "yesterday", "neither auto nor off"),
         ("LIMIT_RATE", "0", "less than 1024 bytes/s"),
         ("LIMIT_RATE", "1023", "less than 1024 bytes/s"),
         ("LIMIT_RATE", "-5M", "neither off nor a rate"),

@@ -56,6 +56,7 @@ async def commands() -> None:
         validate="response",
         attempts=3,
         limit_rate=20 << 20,
+        since="auto",
         env_file=Path("my.env"),
     )
     assert_type(report.failures, list[Failed])
