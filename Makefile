@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-long soak check format bench bench-quick build lock clean
+.PHONY: help venv demo docs test test-long soak check format bench bench-quick build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ format: $(INSTALLED) ## format the code and mend what lint can mend
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 
+docs: $(INSTALLED) ## build the site of the documents into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+
 bench: $(INSTALLED) ## run all benchmarks
 	$(PY) -m benchmarks
 
@@ -54,7 +57,7 @@ lock: $(INSTALLED) ## pin requirements-dev.txt anew (ARGS=--upgrade for the newe
 		--extra demo --output-file requirements-dev.txt pyproject.toml $(VENV)/dev.in
 
 clean: ## remove what builds and tools left behind, but not .venv or downloads/
-	rm -rf build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist site .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find asyncsync benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A venv without pip is one whose making was cut short: it is made again.

@@ -4,7 +4,6 @@ import ast
 import asyncio
 import json
 import re
-import shlex
 import tomllib
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -126,20 +125,6 @@ def test_exit_codes_are_those_of_the_help() -> None:
     epilog = parser().epilog or ""
     told = [(code, meaning) for code, meaning, *_ in rows(README, "## Cron")]
     assert told == re.findall(r"^  (\d[\d, ]*?)  (\S.*)$", epilog, re.MULTILINE)
-
-
-@pytest.mark.parametrize("line", "".join([*blocks("sh"), *blocks("")]).splitlines())
-def test_shown_command_line_is_understood(line: str) -> None:
-    """Whatever follows `asyncsync` on a line that a user may type is what the parser takes."""
-    words = shlex.split(line, comments=True)
-    for place, word in enumerate(words):
-        if word.endswith("bin/asyncsync"):
-            parser().parse_intermixed_args(words[place + 1 :])
-
-
-def test_command_lines_are_shown() -> None:
-    """The README has lines for the test above to look at."""
-    assert README.count("bin/asyncsync ") >= 6
 
 
 # output

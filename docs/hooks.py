@@ -1,0 +1,94 @@
+"""What MkDocs asks for while it builds the site: pages from elsewhere, and links that suit both.
+
+A link in a document leads to a file of the repository. Here it leads to that file's page, and where
+the site has none, its text is all that stays. The reference pages are made from the program itself.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+import asyncsync
+from asyncsync.arguments import parser
+
+ROOT = Path(__file__).parent.parent
+
+FROM_THE_ROOT = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
+"""Documents of the repository's root, and their pages."""
+
+_LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+_FOREIGN = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"?(?:https?:)?//[^>]*>")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the documents of the root, and the reference."""
+    for source, name in FROM_THE_ROOT.items():
+        files.append(File.generated(config, name, content=(ROOT / source).read_text("utf-8")))
+    files.append(File.generated(config, "options.md", content="\n".join(options())))
+    files.append(File.generated(config, "api.md", content="\n".join(api())))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let links lead to pages."""
+    origins = {name: source for source, name in FROM_THE_ROOT.items()}
+    uri = page.file.src_uri
+    folder = posixpath.dirname(origins.get(uri, f"docs/{uri}"))
+
+    def on_the_site(match: re.Match[str]) -> str:
+        text, target = match.groups()
+        path, mark, heading = target.partition("#")
+        if "://" in target or not path:
+            return match[0]
+        path = posixpath.normpath(posixpath.join(folder, path))
+        found = FROM_THE_ROOT.get(path, path.removeprefix("docs/"))
+        return f"[{text}]({found}{mark}{heading})" if files.get_file_from_path(found) else text
+
+    return _LINK.sub(on_the_site, markdown)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Insist that the page needs nothing from elsewhere."""
+    if found := _FOREIGN.search(output):
+        raise PluginError(f"{page.file.src_uri}: {found[0]} is not on the site")
+    return output
+
+
+def options() -> Iterator[str]:
+    """Yield the page of the command line, made from its parser."""
+    made = parser()
+    yield "# Command line"
+    yield f"\n```text\n{made.usage}\n```\n"
+    yield "| option | meaning |\n|---|---|"
+    for action in made._actions:  # noqa: SLF001 - argparse has no other list of them
+        name = ", ".join(f"`{option}`" for option in action.option_strings)
+        value = f" `{action.metavar}`" if action.metavar else ""
+        meaning = (action.help or "").replace("|", r"\|").replace("*", r"\*")
+        yield f"| {name}{value} | {meaning} |"
+    yield f"\n```text\n{made.epilog}```"
+
+
+def api() -> Iterator[str]:
+    """Yield the page of the public names; their docstrings fill it."""
+    names = [name for name in asyncsync.__all__ if not name.startswith("_")]
+    errors = [name for name in names if name.endswith("Error")]
+    values = [name for name in names if name[0].isupper() and name not in errors]
+    yield "# Python\n\nAll of these are names of `asyncsync`."
+    for heading, chosen in (
+        ("Functions", [name for name in names if name.islower()]),
+        ("Values and observers", values),
+        ("Errors", errors),
+    ):
+        yield f"\n## {heading}\n"
+        yield from (f"::: asyncsync.{name}\n" for name in chosen)
+    yield "\n## Keyword arguments\n\n::: asyncsync.api.Given\n"
