@@ -28,6 +28,7 @@
     └── TransientError              worth another attempt; never leaves the retry loop
         ├── ConnectionLostError     cut, refused or not answered in time
         │   └── UnreachableError    no connection came about
+        ├── CredentialsRenewedError refused, but the credentials are others by now
         ├── ProtocolError           the answer is not the HTTP or the S3 that was asked for
         ├── ServerError             the server says it failed
         └── ThrottledError          the server asks for fewer requests
@@ -174,6 +175,10 @@ class ConnectionLostError(TransientError):
 
 class UnreachableError(ConnectionLostError):
     """No connection came about. That says nothing about the object, so no attempt is counted."""
+
+
+class CredentialsRenewedError(TransientError):
+    """The credentials were refused, and where they come from there are others by now."""
 
 
 class ProtocolError(TransientError):

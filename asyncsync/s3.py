@@ -9,7 +9,7 @@ answer means that is not the one that was asked for.
 
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -23,6 +23,9 @@ from aiobotocore.session import AioSession
 
 from asyncsync.errors import (
     AsyncSyncError,
+    AuthError,
+    ConfigError,
+    CredentialsRenewedError,
     EncodedObjectError,
     IntegrityError,
     ProtocolError,
@@ -75,7 +78,8 @@ async def open_store(settings: Settings) -> AsyncIterator["S3Store"]:
             "s3", endpoint_url=settings.endpoint_url, config=config
         ) as client:
             redact_libraries()
-            yield S3Store(settings.bucket, http, client, await session.get_credentials())
+            credentials = await session.get_credentials()
+            yield S3Store(settings.bucket, http, client, credentials, settings.reload)
 
 
 def _isolated_session() -> AioSession:
@@ -95,13 +99,22 @@ class S3Store:
         http: the transport to its endpoint.
         client: an aioboto3 S3 client; its requests are sent through `http` as well.
         credentials: of aiobotocore; asked before each request, so they may refresh.
+        reload: reads the settings again, when the credentials are refused.
     """
 
-    def __init__(self, bucket: str, http: HttpClient, client: Any, credentials: Any) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        http: HttpClient,
+        client: Any,
+        credentials: Any,
+        reload: Callable[[], Settings] | None = None,
+    ) -> None:
         self._bucket = bucket
         self._http = http
         self._client = client
         self._credentials = credentials
+        self._reload = reload
         self._signer = Signer(http.host, client.meta.region_name)
         self._page: ContextVar[Page] = ContextVar("page")
         client.meta.events.register_first("before-send.s3.ListObjectsV2", self._send_listing)
@@ -141,7 +154,7 @@ class S3Store:
         headers = {name: _text(value) for name, value in request.headers.items()}
         async with self._http.request("GET", f"{parts.path}?{parts.query}", headers) as response:
             if response.status != HTTPStatus.OK:
-                raise await _refused(response, key=None)
+                raise await self._refused(response, None, headers)
             self._page.set(parse_page(await response.read(PAGE_LIMIT)))
             return _EmptyPage(request.url)
 
@@ -151,20 +164,22 @@ class S3Store:
         headers = await self._signed("HEAD", path)
         async with self._http.request("HEAD", path, headers) as response:
             if response.status != HTTPStatus.OK:
-                raise await self._refused_head(response, path, key)
+                raise await self._refused_head(response, path, key, headers)
         length = response.headers.get("content-length") or await self._length_by_range(path, key)
         if not _is_number(length):
             raise IntegrityError(key, "neither HEAD nor its first byte's range says how long it is")
         return _head(response, length)
 
-    async def _refused_head(self, response: Response, path: str, key: str) -> AsyncSyncError:
+    async def _refused_head(
+        self, response: Response, path: str, key: str, sent: Mapping[str, str]
+    ) -> AsyncSyncError:
         """Return what a GET is refused with where HEAD, which has no body, cannot say why."""
         if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
             headers = {**await self._signed("GET", path), "Range": "bytes=0-0"}
             async with self._http.request("GET", path, headers) as told:
                 if told.status >= HTTPStatus.BAD_REQUEST:
-                    return await _refused(told, key)
-        return await _refused(response, key)
+                    return await self._refused(told, key, headers)
+        return await self._refused(response, key, sent)
 
     async def _length_by_range(self, path: str, key: str) -> str:
         """Return the length that the first byte's range shows: R2 may leave it out of HEAD."""
@@ -176,7 +191,7 @@ class S3Store:
                 return response.headers.get("content-range", "").rpartition("/")[2]
             if response.status == HTTPStatus.OK:
                 return response.headers.get("content-length", "")
-            raise await _refused(response, key)
+            raise await self._refused(response, key, headers)
 
     @asynccontextmanager
     async def get(
@@ -194,7 +209,7 @@ class S3Store:
             if partial and response.status == HTTPStatus.OK:
                 raise RangeIgnoredError(remote.key, "the whole object came in place of a part")
             if response.status != (HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK):
-                raise await _refused(response, remote.key)
+                raise await self._refused(response, remote.key, headers)
             if not partial and "content-length" not in response.headers:
                 raise EncodedObjectError(remote.key, _NO_LENGTH)
             yield _body(response, span if partial else None)
@@ -204,6 +219,40 @@ class S3Store:
         return self._signer.sign(
             method, path, Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
         )
+
+    async def _refused(
+        self, response: Response, key: str | None, sent: Mapping[str, str]
+    ) -> AsyncSyncError:
+        """Return what the answer to a request with these headers means."""
+        try:
+            body = await response.read(ERROR_LIMIT)
+        except TransientError:
+            body = b""  # cut or without an end: the status has to do
+        error = refusal(response.status, response.headers, body, key)
+        if isinstance(error, AuthError) and self._renewed(sent):
+            return CredentialsRenewedError(f"{error}; there are others by now")
+        return error
+
+    def _renewed(self, sent: Mapping[str, str]) -> bool:
+        """Return whether there are other credentials by now than those of a request."""
+        if not self._signs_like(sent):
+            return True  # somebody else was refused before, and has read them again
+        if self._reload is None:
+            return False
+        try:
+            found = self._reload()
+        except ConfigError:
+            return False
+        self._credentials.access_key = found.access_key_id
+        self._credentials.secret_key = found.secret_access_key
+        self._credentials.token = found.session_token or None
+        return not self._signs_like(sent)
+
+    def _signs_like(self, sent: Mapping[str, str]) -> bool:
+        headers = {name.lower(): value for name, value in sent.items()}
+        return f"Credential={self._credentials.access_key}/" in headers[
+            "authorization"
+        ] and headers.get("x-amz-security-token", "") == (self._credentials.token or "")
 
 
 class _S3Body:
@@ -248,14 +297,6 @@ def _head(response: Response, size: str) -> Head:
         raise ProtocolError("the answer does not say how long the object is")
     headers = response.headers
     return Head(int(size), headers.get("etag", "").strip('"'), headers.get("content-encoding", ""))
-
-
-async def _refused(response: Response, key: str | None) -> AsyncSyncError:
-    try:
-        body = await response.read(ERROR_LIMIT)
-    except TransientError:
-        body = b""  # cut or without an end: the status has to do
-    return refusal(response.status, response.headers, body, key)
 
 
 class _EmptyPage:

@@ -9,8 +9,8 @@ import ipaddress
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -50,6 +50,8 @@ class Settings:
     bucket: str
     session_token: str = field(default="", repr=False)
     region: str = "auto"
+    reload: Callable[[], "Settings"] | None = field(default=None, repr=False, compare=False)
+    """Reads them again where they came from; may raise ConfigError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,8 @@ def parse(
         raise ConfigError(f"{path}: no such file; copy .env.example and fill it in")
     values = {**_read(path), **(os.environ if environ is None else environ)}
     hint = "" if is_there else "; there is none here: copy .env.example and fill it in"
-    return _settings(values, f"{path}{hint}"), _options(values, given or {})
+    found = replace(_settings(values, f"{path}{hint}"), reload=lambda: parse(env_file, environ)[0])
+    return found, _options(values, given or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +276,7 @@ def _settings(values: Mapping[str, str], file: str) -> Settings:
     if not _REGION.fullmatch(found.get("region", "auto")):
         raise ConfigError("R2_REGION: not a region's name (letters, digits, '-'), such as auto")
     found["endpoint_url"] = _endpoint(found["endpoint_url"], found["bucket"])
-    return Settings(**found)
+    return Settings(**found)  # type: ignore[arg-type]  # `reload` is not among them
 
 
 def _endpoint(url: str, bucket: str) -> str:

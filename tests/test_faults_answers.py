@@ -27,6 +27,7 @@ from asyncsync.errors import (
 )
 from asyncsync.parts import PART
 from asyncsync.seaweed import SeaweedServer
+from asyncsync.settings import Settings
 from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.fault_proxy import Act, Rule, Verb
 from tests.rigs.fault_run import Run, emptied, synced
@@ -335,6 +336,19 @@ async def test_credentials_that_expire_end_the_run(
     ended(run, AuthError, code)
     assert run.tree == {OTHER: SMALL}
     assert run.proxy.count("GET") == 1
+
+
+@pytest.mark.row(29)
+async def test_new_credentials_are_taken_in_a_run(bucket: Bucket, dest: Path) -> None:
+    """The real server refuses the old ones, and takes those that are found meanwhile."""
+    server = bucket.server
+    found = Settings(
+        server.access_key_id, server.secret_access_key, server.endpoint_url, server.bucket
+    )
+    old = {"access_key_id": "nobody", "reload": lambda: found}
+    run = await synced(bucket, dest, settings=old)
+    assert run.tree == BOTH
+    assert run.ended_by == (None, 0)
 
 
 @pytest.mark.row(31)

@@ -11,7 +11,9 @@ from asyncsync.errors import (
     AccessDeniedError,
     AuthError,
     BucketError,
+    ConfigError,
     ConnectionLostError,
+    CredentialsRenewedError,
     EncodedObjectError,
     ListingError,
     ProtocolError,
@@ -53,7 +55,11 @@ def anyio_backend() -> str:
 
 @asynccontextmanager
 async def served(
-    script: Script, *, session_token: str = "", region: str = "auto"
+    script: Script,
+    *,
+    session_token: str = "",
+    region: str = "auto",
+    reload: Callable[[], Settings] | None = None,
 ) -> AsyncIterator[tuple[S3Store, ScriptedServer]]:
     """Open a store on a server that plays the script on every connection."""
     async with ScriptedServer(script) as server:
@@ -64,6 +70,7 @@ async def served(
             bucket="sensors",
             session_token=session_token,
             region=region,
+            reload=reload,
         )
         async with open_store(settings) as store:
             yield store, server
@@ -396,3 +403,53 @@ async def test_encoding_is_told_and_not_undone(stage: Stage) -> None:
         assert await body.read() == b"\x1f\x8b12345678"
         with pytest.raises(EncodedObjectError):
             agree(REMOTE, body.head, "GET")
+
+
+# credentials that expire ------------------------------------------------------------------------
+
+
+async def test_expired_credentials_are_read_again() -> None:
+    """A refused request is to be tried again, and all later ones are signed with the new ones."""
+    first = Settings("AKID", "the-secret", "https://b.example", "sensors", "old-token")
+    current = first
+    reads: list[Settings] = []
+
+    def reload() -> Settings:
+        reads.append(current)
+        return current
+
+    async def play(peer: Peer) -> None:
+        while True:
+            head = await peer.receive()
+            if "old-token" in head:
+                await peer.send(error("ExpiredToken", "403 Forbidden"))
+            else:
+                await peer.send(response(PAGE))
+
+    async with served(play, session_token="old-token", reload=reload) as (store, server):
+        with pytest.raises(AuthError, match="ExpiredToken"):
+            await store.list_page("")
+        assert len(reads) == 1
+        current = replace(first, access_key_id="NEWID", session_token="new-token")
+        for refused in (store.list_page(""), store.head(REMOTE.key)):
+            with pytest.raises(CredentialsRenewedError):
+                await refused
+            store._credentials.token = "old-token"
+            store._credentials.access_key = "AKID"
+        with pytest.raises(CredentialsRenewedError):
+            await fetched(store)
+        assert (await store.list_page("")).objects == [REMOTE]
+        assert "Credential=NEWID/" in fields(server.heads[-1])["authorization"]
+        assert fields(server.heads[-1])["x-amz-security-token"] == "new-token"
+
+
+async def test_credentials_that_cannot_be_read_again_stay_refused() -> None:
+    """A file that is gone or half written is no better than the old one."""
+
+    def reload() -> Settings:
+        raise ConfigError("R2_BUCKET: not set")
+
+    expired = answers(error("ExpiredToken", "403 Forbidden"))
+    async with served(expired, reload=reload) as (store, _):
+        with pytest.raises(AuthError, match="ExpiredToken"):
+            await store.list_page("")

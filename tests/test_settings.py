@@ -482,3 +482,15 @@ def test_no_glob_at_all_is_refused() -> None:
     """Nothing would count, or everything: nobody can mean it."""
     with pytest.raises(ConfigError, match="include"):
         options(include=[])
+
+
+def test_settings_can_be_read_again() -> None:
+    """From the same file and environment, as they are by then."""
+    path = env_file("".join(f"{name}={value}\n" for name, value in REQUIRED.items()))
+    found = load(path, environ={})[0]
+    path.write_text(path.read_text().replace("AKID", "NEWID"))
+    assert found.reload is not None
+    assert found.reload().access_key_id == "NEWID"
+    path.unlink()
+    with pytest.raises(ConfigError):
+        found.reload()

@@ -99,7 +99,7 @@ async def synced(
     limit_rate: int | None = None,
     seed: int = 0,
     tls: ssl.SSLContext | None = None,
-    settings: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
     transport: Mapping[str, Any] | None = None,
     prefixes: Sequence[str] = (),
     paused: Callable[[Run], Awaitable[object]] | None = None,
