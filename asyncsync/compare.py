@@ -5,7 +5,9 @@
 | nothing, or a symbolic link             | Transfer, missing                |
 | a file of another size                  | Transfer, size differs           |
 | a file older than the object            | Transfer, newer                  |
-| a file of the size, as old or younger   | UpToDate                          |
+| a file of the size, as old              | UpToDate                          |
+| one that is younger, made by a sync     | Transfer, edited                 |
+| one that is younger, from elsewhere     | UpToDate                          |
 | a folder that other keys need           | Failed, KeyCollisionError        |
 | another folder, FIFO, socket or device  | Failed, LocalFileError           |
 | nothing, since a folder of it is a file | Failed, KeyCollisionError        |
@@ -95,13 +97,20 @@ async def compare(
         paths.append(path)
         safe.append(remote)
     files = await folder.look_up(paths)
+    younger: list[Transfer] = []
     for remote, path, file in zip(safe, paths, files, strict=True):
         if file is not None and file.kind != "file":
             compared.refused.append(Failed(remote, await _in_the_way(remote, file, is_needed)))
         elif reason := why(remote, file):
             compared.transfers.append(Transfer(remote, path, reason, file.size if file else 0))
+        elif file and _is_younger(remote, file):
+            younger.append(Transfer(remote, path, Reason.EDITED, file.size))
         else:
             compared.up_to_date.append(UpToDate(remote))
+    if younger:
+        edited = await folder.were_published([transfer.remote.key for transfer in younger])
+        compared.transfers += [t for t in younger if t.remote.key in edited]
+        compared.up_to_date += [UpToDate(t.remote) for t in younger if t.remote.key not in edited]
     return compared
 
 
@@ -116,6 +125,11 @@ def why(remote: RemoteObject, file: LocalFile | None) -> Reason | None:
     if remote.modified_ns > file.modified_ns and not _same_time(remote, file):
         return Reason.NEWER
     return None
+
+
+def _is_younger(remote: RemoteObject, file: LocalFile) -> bool:
+    """Return whether the file cannot have been given the object's time, however it was rounded."""
+    return 0 < remote.modified_ns < file.modified_ns - _GRAINS[-1]
 
 
 def _same_time(remote: RemoteObject, file: LocalFile) -> bool:

@@ -5,6 +5,7 @@
       .asyncsync/lock             held by the one run that writes
       .asyncsync/parts/           unfinished, see `parts.py`
       .asyncsync/since-*.json     notes, see `since.py`
+      .asyncsync/published        which keys' files were made here, see `published.py`
 
 A path changes only by the rename of a finished part file.
 """
@@ -39,6 +40,7 @@ from asyncsync.model import Proof, Transfer
 from asyncsync.mounts import PartFolders
 from asyncsync.parts import PartFile, clear, clear_stale, open_part_file, taken
 from asyncsync.publish import Publisher
+from asyncsync.published import Published
 
 MOST_NOTE_BYTES = 64 * 1024 * 1024
 WRITERS = 2
@@ -68,10 +70,13 @@ class Folder:
         self._root = str(self.path)
         self._parts = self.path / STATE_DIR / "parts"
         self._part_folders = PartFolders(self.path)
+        self._published = Published(self._parts.parent / "published")
         self._run = secrets.token_hex(8)
         self._run_began_ns = 0
         synced = SyncedFolders(self._root) if durable else None
-        self._publisher = Publisher(self._root, self._part_folders, self._run, synced)
+        self._publisher = Publisher(
+            self._root, self._part_folders, self._published, self._run, synced
+        )
         self._unwritten: list[Unwritten] = []
         self._writers = 0
 
@@ -107,6 +112,10 @@ class Folder:
             return None, LocalFile(0, 0, "blocked")
         except OSError:
             return None, None  # nothing can lie there; publishing says if it cannot be made either
+
+    async def were_published(self, keys: Sequence[str]) -> set[str]:
+        """Return those of the keys whose files this or an earlier run has made."""
+        return await to_thread.run_sync(self._published.known, keys)
 
     async def count(self, matches: Callable[[str], bool]) -> dict[str, int]:
         """Return how many files with a matching key each top-level prefix has here."""
@@ -224,6 +233,7 @@ class Folder:
                 holding.enter_context(self._part_folders.opened())
                 for parts in self._part_folders.each():
                     clear(parts, self._run_began_ns)
+                holding.enter_context(self._published.writing())
             yield
 
     def _missing(self) -> list[Path]:

@@ -97,6 +97,7 @@ class Reason(StrEnum):
     MISSING = "missing"
     SIZE_DIFFERS = "size-differs"
     NEWER = "newer"
+    EDITED = "edited"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from asyncsync.directory import Directory
 from asyncsync.durable import SyncedFolders
 from asyncsync.model import Transfer
 from asyncsync.mounts import PartFolders
+from asyncsync.published import Published
 
 
 class Publisher:
@@ -22,16 +23,23 @@ class Publisher:
     Args:
         root: the destination.
         folders: where unfinished files are.
+        published: takes note of the keys.
         run: what this run's files are named by.
         synced: what is known to be on the disk; None where no file waits for that.
     """
 
     def __init__(
-        self, root: str, folders: PartFolders, run: str, synced: SyncedFolders | None
+        self,
+        root: str,
+        folders: PartFolders,
+        published: Published,
+        run: str,
+        synced: SyncedFolders | None,
     ) -> None:
         self.synced = synced
         self._root = root
         self._folders = folders
+        self._published = published
         self._run = run
         self._numbers = itertools.count()
 
@@ -129,6 +137,7 @@ class Publisher:
     def _give_name(self, transfer: Transfer, part: Path) -> None:
         try:
             if modified_ns := transfer.remote.modified_ns:
+                self._published.add(transfer.remote.key)
                 os.utime(part, ns=(modified_ns, modified_ns))
             *parents, name = transfer.path
             with Directory.walk(self._root, parents, create=True) as directory:

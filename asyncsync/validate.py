@@ -12,6 +12,7 @@ _OUT_OF_STEP = {
     Reason.MISSING: "there is no file",
     Reason.SIZE_DIFFERS: "the file has another size",
     Reason.NEWER: "the file is older than the object",
+    Reason.EDITED: "the file was edited since it was downloaded",
 }
 
 

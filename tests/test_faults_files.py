@@ -543,7 +543,7 @@ async def test_disk_mounted_inside_the_destination_gets_its_files(
     assert (done.code, done.err) == (0, "")
     copy = tmp_path / "disk.copy"
     found = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
-    assert found == {*objects, ".asyncsync/lock", ".asyncsync/mounts"}
+    assert found == {*objects, *(f".asyncsync/{name}" for name in ("lock", "mounts", "published"))}
 
 
 @pytest.mark.row(103)

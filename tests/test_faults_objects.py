@@ -493,6 +493,25 @@ async def test_object_that_cannot_fit_ends_the_run_before_any_get(
     assert unfinished(dest) == []
 
 
+@pytest.mark.row(58)
+@pytest.mark.parametrize("in_place", [True, False])
+async def test_edited_file_of_the_same_size_is_fetched_again(
+    bucket: Bucket, dest: Path, in_place: bool
+) -> None:
+    """Its time is not the one that it was given; an editor may have put another file there."""
+    await synced(bucket, dest)
+    path = dest / KEY
+    edited = path if in_place else dest / "new"
+    edited.write_bytes(bytes(reversed(SMALL)))
+    os.utime(edited, ns=(1, path.stat().st_mtime_ns + 3_600_000_000_000))
+    edited.rename(path)
+    run = await synced(bucket, dest)
+    is_done(run, SMALL)
+    assert run.report.downloaded == 1
+    again = await synced(bucket, dest)
+    assert (again.report.downloaded, again.report.up_to_date) == (0, 2)
+
+
 @pytest.mark.row(59)
 @pytest.mark.parametrize("content", [SMALL[:-1], SMALL + b"x", b""], ids=["cut", "grown", "empty"])
 async def test_file_of_another_size_is_fetched_again(

@@ -538,6 +538,28 @@ async def test_run_ends_when_what_is_found_no_longer_fits(tmp_path: Path) -> Non
     assert tree(rig.dest) == objects
 
 
+async def test_edited_file_is_told_from_one_that_another_tool_brought(dest: Path) -> None:
+    """The first is fetched again, after a verification has failed it; the second is trusted."""
+    rig = Rig(dest, {"edited.parquet": b"data", "foreign.parquet": b"data"})
+    await rig.sync()
+    (dest / ".asyncsync" / "published").unlink()
+    (dest / "foreign.parquet").write_bytes(b"DATA")
+    (dest / "edited.parquet").unlink()
+    await rig.again()
+    (dest / "edited.parquet").write_bytes(b"DATA")
+    rig.watcher = Watcher()
+    await pipeline.verify(rig.job())
+    assert rig.watcher.failures == {"edited.parquet": IntegrityError}
+    assert rig.watcher.confirmed == ["foreign.parquet"]
+    seen = await rig.again()
+    assert seen.downloaded == ["edited.parquet"]
+    assert tree(dest) == {"edited.parquet": b"data", "foreign.parquet": b"DATA"}
+    (dest / "edited.parquet").write_bytes(b"DATA")
+    (dest / ".asyncsync" / "published").unlink()
+    seen = await rig.again()
+    assert seen.downloaded == []
+
+
 # a plan -----------------------------------------------------------------------------------------
 
 

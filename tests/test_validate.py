@@ -141,6 +141,7 @@ async def test_file_in_step_is_verified_by_head(tries: Tries) -> None:
     [
         (Reason.MISSING, "there is no file"),
         (Reason.SIZE_DIFFERS, "another size"),
+        (Reason.EDITED, "edited"),
         (Reason.NEWER, "older than the object"),
     ],
 )
