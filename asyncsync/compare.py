@@ -109,8 +109,10 @@ async def compare(
             compared.up_to_date.append(UpToDate(remote))
     if younger:
         edited = await folder.were_published([transfer.remote.key for transfer in younger])
-        compared.transfers += [t for t in younger if t.remote.key in edited]
-        compared.up_to_date += [UpToDate(t.remote) for t in younger if t.remote.key not in edited]
+        compared.transfers.extend(t for t in younger if t.remote.key in edited)
+        compared.up_to_date.extend(
+            UpToDate(t.remote) for t in younger if t.remote.key not in edited
+        )
     return compared
 
 
