@@ -50,6 +50,7 @@ def contenders(peers: Peers, sample: int) -> dict[str, Contender]:
     """
     listed = [
         Contender("asyncsync", _asyncsync()),
+        Contender("asyncsync head", _asyncsync("--validate", "head")),
         Contender("asyncsync response", _asyncsync("--validate", "response")),
         Contender("asyncsync no progress", _asyncsync("--no-progress"), terminal=True),
         Contender("asyncsync bars", _asyncsync(), terminal=True),

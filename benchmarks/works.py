@@ -1,5 +1,6 @@
 """The sets of objects that are fetched. They are seeded: every run fetches the same bytes."""
 
+import os
 import random
 import zlib
 from collections.abc import Callable, Iterator
@@ -106,8 +107,15 @@ QUICK: dict[str, Callable[[], Work]] = {
 """The same works in small, under the same names: enough to see that everything runs."""
 
 
+_MAGIC = b"PAR1"
+_ENDS = len(_MAGIC) + 4 + len(_MAGIC)
+
+
 def write(work: Work, directory: Path) -> None:
-    """Write every object of `work` as a plain file below `directory`."""
+    """Write every object of `work` as a plain file below `directory`.
+
+    What has room for it begins and ends as Parquet files do; what is between is no table.
+    """
     pool = memoryview(_POOL + _POOL)
     for folder in {key.rpartition("/")[0] for key in work.objects}:
         (directory / folder).mkdir(parents=True, exist_ok=True)
@@ -116,6 +124,11 @@ def write(work: Work, directory: Path) -> None:
         turned = pool[phase : phase + len(_POOL)]
         with open(f"{directory}/{key}", "wb") as file:
             file.writelines(turned[: size - written] for written in range(0, size, len(_POOL)))
+            if size > _ENDS:
+                file.seek(0)
+                file.write(_MAGIC)
+                file.seek(-4 - len(_MAGIC), os.SEEK_END)
+                file.write((1).to_bytes(4, "little") + _MAGIC)
 
 
 def _flat(count: int) -> Iterator[str]:

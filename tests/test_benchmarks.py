@@ -270,11 +270,15 @@ def test_the_automatic_number_of_workers_is_compared_with_the_best_fixed_one() -
 
 
 def test_costs_are_told_where_both_ways_were_measured() -> None:
-    """Validation by HEAD is compared with the run that trusts the responses."""
-    rows = (summary("asyncsync", 1.2), summary("asyncsync response", 1.0))
-    (cost,) = targets.costs([case_summary("wan", "small", *rows)])
-    assert cost.what == "validation by HEAD"
-    assert cost.ratio == pytest.approx(1.2)
+    """Each proof is compared with the run that does without it, and only without it."""
+    ways = {"asyncsync": 1.5, "asyncsync head": 1.2, "asyncsync response": 1.0}
+    rows = [summary(name, wall) for name, wall in ways.items()]
+    costs = targets.costs([case_summary("wan", "small", *rows)])
+    assert [(cost.what, cost.ratio) for cost in costs] == [
+        ("proof of the content", pytest.approx(1.25)),
+        ("validation by HEAD", pytest.approx(1.2)),
+    ]
+    assert targets.costs([case_summary("wan", "small", rows[0], rows[2])]) == []
 
 
 def test_the_reports_show_every_contender() -> None:
