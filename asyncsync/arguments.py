@@ -7,6 +7,8 @@ from asyncsync import __version__
 from asyncsync.errors import ConfigError
 from asyncsync.settings import parse_option
 
+COMMANDS = ("sync", "plan", "verify", "doctor", "demo")
+
 _HELP = """\
 commands:
   sync      list, compare, download, validate, report (the default)
@@ -77,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     add("--no-progress", action="store_true", help="no bars and no progress lines")
     add("--log-file", metavar="FILE", help="append a log of retries and outcomes to FILE")
     add("--keep", action="store_true", help="demo: keep the server until Ctrl-C")
+    add("--print-completion", metavar="SHELL", help="print the completion for bash, zsh or fish")
     add("--version", action="version", version=f"asyncsync {__version__}")
     return made
 

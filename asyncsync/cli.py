@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from asyncsync import api, pipeline, settings
-from asyncsync.arguments import given_options, parser
+from asyncsync.arguments import COMMANDS, given_options, parser
 from asyncsync.concurrently import task_group
 from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError, ConfigError
@@ -37,7 +37,7 @@ from asyncsync.signals import stopping
 if TYPE_CHECKING:
     from asyncsync.progress import Bars, Lines
 
-COMMANDS: dict[str, api.Command] = {
+_RUNS: dict[str, api.Command] = {
     "sync": pipeline.sync,
     "plan": pipeline.plan,
     "verify": pipeline.verify,
@@ -49,9 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_streams()
     arguments = parser().parse_intermixed_args(argv)
     command, *prefixes = arguments.words or ["sync"]
-    if command not in {*COMMANDS, "doctor", "demo"}:
+    if command not in COMMANDS:
         command, prefixes = "sync", arguments.words
     try:
+        if arguments.print_completion:
+            from asyncsync.completion import script  # needs the extra of that name
+
+            return 0 if printed(script(arguments.print_completion), sys.stdout) else 1
         given = given_options(arguments)
         if command == "demo":
             from asyncsync.demo import demo  # needs the extra of that name
@@ -141,9 +145,7 @@ async def _run(
             loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
             with stopping(partial(loop.call_soon_threadsafe, cancel), stopped) as caught:
                 try:
-                    await api.perform(
-                        COMMANDS[command], found, options, prefixes, observer, planned
-                    )
+                    await api.perform(_RUNS[command], found, options, prefixes, observer, planned)
                 except AsyncSyncError as ended_by:
                     error, exit_code = str(ended_by), ended_by.exit_code
     if caught:
