@@ -78,7 +78,7 @@ def open_files(options: Options) -> Look:
     except ImportError:
         return skipped("this system knows no such limit")
     requests = options.workers or options.max_workers
-    for_each = 2 if options.validate is Validate.HEAD else 1
+    for_each = 1 if options.validate is Validate.RESPONSE else 2
     wanted = requests * for_each + OTHER_FILES
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY or limit >= wanted:
