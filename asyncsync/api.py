@@ -31,7 +31,7 @@ from asyncsync.keys import shown
 from asyncsync.limit import Limit, LimitedStore
 from asyncsync.model import Compared, Outcome, RemoteObject, Route, Transfer
 from asyncsync.pace import STREAMS_AT_ONCE, Pace
-from asyncsync.report import Report
+from asyncsync.report import Report, as_html, in_bytes, plan_summary, verify_summary
 from asyncsync.settings import Options, Settings
 from asyncsync.since import Scope, Since
 
@@ -99,7 +99,7 @@ class Plan(Report):
     Holds every transfer, so it grows with what is missing.
     """
 
-    transfers: list[Transfer] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list, repr=False)
     route: Route = _NOWHERE
     """What it was made for."""
     free_bytes: int = 0
@@ -123,11 +123,28 @@ class Plan(Report):
         """Return how many objects would be fetched."""
         return len(self.transfers)
 
+    def summary(self) -> str:
+        """Return one line about the plan."""
+        return plan_summary(self, self.free_bytes)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        rows = ((shown(t.remote.key), in_bytes(t.remote.size), t.reason.value) for t in self)
+        return as_html(self, ("to download", "size", "why"), rows, len(self))
+
     def pages(self) -> Iterator[Sequence[RemoteObject]]:
         """Yield what would be fetched, as a listing does."""
         for start in range(0, len(self.transfers), planfile.PAGE):
             some = self.transfers[start : start + planfile.PAGE]
             yield [transfer.remote for transfer in some]
+
+
+class Verification(Report):
+    """What became of the files that were checked."""
+
+    def summary(self) -> str:
+        """Return one line about the verification."""
+        return verify_summary(self)
 
 
 async def sync(**given: Unpack[GivenToSync]) -> Report:
@@ -166,7 +183,7 @@ async def verify(**given: Unpack[Given]) -> Report:
     Raises:
         ConfigError, SourceError: as for `sync`.
     """
-    report = Report()
+    report = Verification()
     await _perform(pipeline.verify, report, given)
     return report
 

@@ -97,6 +97,7 @@ class Bars(Progress):
         self._whole: Any = None
         self._files: dict[str, Any] = {}
         self._rows: list[int] = []
+        self._idle: list[Any] = []
         self._openings = 0
 
     def __enter__(self) -> Self:
@@ -118,7 +119,7 @@ class Bars(Progress):
         if self._terminal:
             self._terminal.stop()
         if self._openings == 0:
-            for bar in (*self._files.values(), self._whole):
+            for bar in (*self._files.values(), *self._idle, self._whole):
                 bar.close()
 
     def say(self, line: str, stream: TextIO) -> None:
@@ -146,7 +147,8 @@ class Bars(Progress):
             self._terminal.mend()
         else:
             whole.desc += ": "
-            whole.total = self.size - self.lost
+            if whole.total != self.size - self.lost:
+                _expect(whole, self.size - self.lost)
         whole.update(self.arrived - whole.n)
 
     def advanced(self, transfer: Transfer, size: int) -> None:
@@ -154,9 +156,8 @@ class Bars(Progress):
         super().advanced(transfer, size)
         key = transfer.remote.key
         bar = self._files.get(key)
-        if bar is None and size > 0 and self._rows and self._has_room(self._rows[-1]):
-            bar = self._bar(self._rows.pop(), total=transfer.remote.size, desc=shown(key))
-            self._files[key] = bar
+        if bar is None and size > 0 and (self._idle or self._has_room()):
+            bar = self._files[key] = self._file_bar(key, transfer.remote.size)
         if bar is not None:
             bar.update(self.underway[key] - bar.n)
 
@@ -165,13 +166,25 @@ class Bars(Progress):
         super().ended(outcome)
         remote = outcome.transfer.remote if isinstance(outcome, Downloaded) else outcome.remote
         bar = self._files.pop(remote.key, None)
-        if bar is not None:
+        if bar is None:
+            return
+        if _is_widget(bar):
+            self._idle.append(bar)  # a cell keeps the place of every bar that it has ever shown
+        else:
             self._rows.append(-bar.pos)
             self._rows.sort(reverse=True)  # the uppermost first
             bar.close()
 
-    def _has_room(self, row: int) -> bool:
-        return self._terminal is None or self._terminal.fits(row)
+    def _has_room(self) -> bool:
+        return bool(self._rows) and (self._terminal is None or self._terminal.fits(self._rows[-1]))
+
+    def _file_bar(self, key: str, size: int) -> Any:
+        if not self._idle:
+            return self._bar(self._rows.pop(), total=size, desc=shown(key))
+        bar = self._idle.pop()
+        bar.desc = f"{shortened(key)}: "
+        bar.reset(size)
+        return bar
 
     def _bar(self, row: int, *, total: int, desc: str) -> Any:
         if self._terminal:
@@ -188,6 +201,19 @@ class Bars(Progress):
             mininterval=SECONDS_BETWEEN_DRAWS,
             miniters=0,  # or a bar that was fast is hardly drawn once it is slow
         )
+
+
+def _is_widget(bar: Any) -> bool:
+    return hasattr(bar, "container")
+
+
+def _expect(bar: Any, total: int) -> None:
+    """Set a bar's total. A widget has one at its start or never, if it were for tqdm."""
+    bar.total = total
+    if _is_widget(bar):
+        widget = bar.container.children[1]
+        widget.bar_style = ""
+        widget.max = max(total, 1)
 
 
 class Lines(Progress):

@@ -1,9 +1,11 @@
 """Outcomes become counts, failures, text and an exit code."""
 
+import html
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import TextIO
 
 from asyncsync.errors import SkippedError
@@ -36,7 +38,7 @@ class Report(SilentObserver):
     Sizes are bytes, times seconds.
     """
 
-    tallies: dict[str, Tally] = field(default_factory=dict)
+    tallies: dict[str, Tally] = field(default_factory=dict, repr=False)
     """By top-level prefix; the objects in the root stand under the empty one."""
     up_to_date: int = 0
     downloaded: int = 0
@@ -54,7 +56,7 @@ class Report(SilentObserver):
     failed: int = 0
     skipped: int = 0
     """Keys that nothing could be done about: unsafe, colliding, gone since they were listed."""
-    failures: list[Failed] = field(default_factory=list)
+    failures: list[Failed] = field(default_factory=list, repr=False)
     """The first thousand of the failed and the skipped, with their reasons."""
     unmatched_prefixes: list[str] = field(default_factory=list)
     """Prefixes that were asked for and under which nothing counts."""
@@ -126,6 +128,15 @@ class Report(SilentObserver):
             case UpToDate():
                 self.verified += 1
 
+    def summary(self) -> str:
+        """Return one line about the run."""
+        return sync_summary(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        rows = [(shown(f.remote.key), shown(str(f.error))) for f in self.failures]
+        return as_html(self, ("failed or skipped", "why"), rows, self.failed + self.skipped)
+
     def _fail(self, failed: Failed) -> None:
         if isinstance(failed.error, SkippedError):
             self.skipped += 1
@@ -155,22 +166,27 @@ def table(report: Report, most_rows: int | None = None) -> Iterator[str]:
 
     Where there are more prefixes than `most_rows`, those with most to download are shown.
     """
+    rows = list(_rows(report, most_rows))
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
+    for first, *rest in rows:
+        figures = [figure.rjust(width) for figure, width in zip(rest, widths[1:], strict=True)]
+        yield "  ".join([first + " " * (widths[0] - cells(first)), *figures])
+
+
+def _rows(report: Report, most_rows: int | None) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of the sync check, from its head to its total."""
     chosen = sorted(report.tallies.items())
     left_out = 0
     if most_rows is not None and len(chosen) > most_rows:
         chosen.sort(key=lambda item: -item[1].bytes_to_download)
         left_out = len(chosen) - most_rows
         chosen = sorted(chosen[:most_rows])
-    header = ("prefix", "local", "in bucket", "missing", "to download", "bytes")
-    rows = [header]
-    rows += [_row(shown(prefix) or "(root)", tally) for prefix, tally in chosen]
+    yield "prefix", "local", "in bucket", "missing", "to download", "bytes"
+    for prefix, tally in chosen:
+        yield _row(shown(prefix) or "(root)", tally)
     if left_out:
-        rows.append((f"({left_out:,} more prefixes)", "", "", "", "", ""))
-    rows.append(_row("total", report.total))
-    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
-    for first, *rest in rows:
-        figures = [figure.rjust(width) for figure, width in zip(rest, widths[1:], strict=True)]
-        yield "  ".join([first + " " * (widths[0] - cells(first)), *figures])
+        yield f"({left_out:,} more prefixes)", "", "", "", "", ""
+    yield _row("total", report.total)
 
 
 def _row(name: str, tally: Tally) -> tuple[str, str, str, str, str, str]:
@@ -241,3 +257,43 @@ def printed(line: str, stream: TextIO) -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return False
     return True
+
+
+# HTML -------------------------------------------------------------------------------------------
+
+MOST_SHOWN = 50
+"""Rows of a table in a notebook."""
+
+
+def as_html(report: Report, head: Sequence[str], rows: Iterable[Sequence[str]], many: int) -> str:
+    """Return the summary, the sync check, and a table to unfold; for dark and for light themes.
+
+    Args:
+        report: the run.
+        head: the heads of the columns of the table to unfold.
+        rows: its rows, of which the first are taken; keys in them have gone through `shown`.
+        many: how many rows there are.
+    """
+    check = list(_rows(report, MOST_SHOWN))
+    parts = [f"<p>{html.escape(report.summary())}</p>", _html_table(check, numbers=True)]
+    if many:
+        some = list(islice(rows, MOST_SHOWN))
+        more = f"<p>and {many - len(some):,} more</p>" if many > len(some) else ""
+        title = html.escape(f"{many:,} {head[0]}")
+        listed = _html_table([head, *some], numbers=False)
+        parts.append(f"<details><summary>{title}</summary>{listed}{more}</details>")
+    return f"<div>{''.join(parts)}</div>"
+
+
+def _html_table(rows: Sequence[Sequence[str]], *, numbers: bool) -> str:
+    """Return a table; all its columns but the first are numbers, or none is."""
+    lines = []
+    for place, row in enumerate(rows):
+        name = "th" if place == 0 else "td"
+        told = []
+        for column, cell in enumerate(row):
+            side = "right" if numbers and column else "left"
+            style = f"text-align:{side};white-space:pre-wrap;overflow-wrap:anywhere"
+            told.append(f'<{name} style="{style}">{html.escape(cell)}</{name}>')
+        lines.append(f"<tr>{''.join(told)}</tr>")
+    return f"<table>{''.join(lines)}</table>"

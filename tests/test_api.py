@@ -166,6 +166,19 @@ async def test_plan_can_be_looked_at(store: MemoryStore, tmp_path: Path) -> None
     assert (plan.route.bucket, plan.route.dest) == ("sensors", str(tmp_path / "dest"))
 
 
+async def test_plan_shows_itself_in_a_notebook(store: MemoryStore, tmp_path: Path) -> None:
+    """What, how much, whether it fits; the keys are text. So does a verification."""
+    store.put("1hz/<b>.parquet", b"x")
+    shown = (plan := await asyncsync.plan(dest=tmp_path))._repr_html_()
+    assert f"<p>{plan.summary()}</p>" in shown
+    assert plan.summary().startswith("4 to download (8 B), 0 up to date; fits: ")
+    assert "<summary>4 to download</summary>" in shown
+    assert "1hz/&lt;b&gt;.parquet" in shown
+    assert "missing</td>" in shown
+    assert "parquet" not in repr(plan)
+    assert "4 not in step" in (await asyncsync.verify(dest=tmp_path))._repr_html_()
+
+
 async def test_plan_can_be_done(store: MemoryStore, tmp_path: Path) -> None:
     """Without listing again, in its own destination unless another is given."""
     plan = await asyncsync.plan(dest=tmp_path / "dest", prefixes="1hz/")

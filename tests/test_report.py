@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -23,7 +24,7 @@ from asyncsync.model import (
     Transfer,
     UpToDate,
 )
-from asyncsync.report import MOST_FAILURES, Report, Tally, in_bytes, printed, table
+from asyncsync.report import MOST_FAILURES, MOST_SHOWN, Report, Tally, in_bytes, printed, table
 
 HASHED = Proof.SIZE_AND_VERSION | Proof.MD5_OF_PARTS
 
@@ -264,3 +265,41 @@ def test_full_disk_behind_the_output_does_not_end_the_run() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run([sys.executable, "-c", code], stdout=full, timeout=30)
     assert done.returncode == 0
+
+
+# HTML
+
+
+def test_notebook_shows_summary_check_and_failures(report: Report) -> None:
+    """As tables; the failures are there to unfold."""
+    shown = report._repr_html_()
+    assert f"<p>{telling.sync_summary(report)}</p>" in shown
+    for row in table(report):
+        assert all(cell in shown for cell in re.split("  +", row))
+    assert "<summary>2 failed or skipped</summary>" in shown
+    assert "1hz/b" in shown
+    assert "<details>" not in Report()._repr_html_()
+
+
+def test_notebook_shows_keys_and_never_obeys_them() -> None:
+    """Markup, control characters and lone surrogates are text on one line."""
+    hostile = "<img src=x onerror='x'>&\x1b[2J\udcff/"
+    report = report_of(failed(f"{hostile}a", message="said <b>"))
+    report.counted({hostile: 1})
+    shown = report._repr_html_()
+    assert "<img" not in shown
+    assert "<b>" not in shown
+    assert shown.count("&lt;img src=x onerror=&#x27;x&#x27;&gt;&amp;\\x1b[2J\\udcff/") == 2
+    assert shown.isprintable()
+    assert shown.encode()
+
+
+def test_notebook_is_not_flooded() -> None:
+    """Of many rows the first are shown, and the others counted; nor is the plain text long."""
+    report = report_of(*[failed(f"{number}/x") for number in range(2000)])
+    report.counted({f"{number}/": 1 for number in range(2000)})
+    shown = report._repr_html_()
+    assert shown.count("<tr>") == 2 * MOST_SHOWN + 4
+    assert "(1,950 more prefixes)" in shown
+    assert "and 1,950 more" in shown
+    assert len(repr(report)) < 400
