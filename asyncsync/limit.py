@@ -19,7 +19,7 @@ from asyncsync.model import Head, Page, RemoteObject
 
 SMALL = 256 * 1024
 """Bytes up to which a body is paid for as a whole: a block or two."""
-SLACK = 0.5
+SLACK = 0.2
 """Seconds whose bytes may be made up for: timers are late, and a busy machine more so."""
 STREAM_RATE = 1 << 20
 """Bytes a second that a large body should get: below that, servers lose their patience."""
@@ -39,12 +39,13 @@ class Limit:
         self._rate = rate
         self._sleep = sleep
         self._clock = clock
-        self._taken_until = float("-inf")
+        self._taken_until: float | None = None
 
     async def take(self, size: int) -> None:
         """Wait for the moment of so many bytes more."""
         now = self._clock()
-        self._taken_until = max(self._taken_until, now - SLACK) + size / self._rate
+        begin = now if self._taken_until is None else max(self._taken_until, now - SLACK)
+        self._taken_until = begin + size / self._rate
         if (wait := self._taken_until - now) > 0:
             await self._sleep(wait)
 
