@@ -35,6 +35,8 @@ from asyncsync.settings import Settings
 from tests.rigs.watch import Watcher, quick_pace, unfinished
 
 MODIFIED = "2026-01-02T03:04:05.678Z"
+SECONDS = 10
+"""After so long a run counts as hung."""
 _PIECE = 64 * 1024
 
 
@@ -348,7 +350,7 @@ async def sync(
             checks=Checks(parquet=False),
         )
         try:
-            with anyio.fail_after(10):
+            with anyio.fail_after(SECONDS):
                 await pipeline.sync(job)
         except AsyncSyncError as ended_by:
             error = ended_by

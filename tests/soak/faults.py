@@ -15,7 +15,7 @@ from tests.rigs.fault_proxy import Act, Rule, Verb, flipped, padded
 from tests.rigs.fault_run import Run, synced
 from tests.rigs.scripted import response
 from tests.soak.figure import Figure, Measured, Trial
-from tests.soak.scene import real_bucket
+from tests.soak.scene import real_bucket, some_parquet
 
 FEW = ("1hz/", "2hz/")
 RUNS = 200
@@ -97,18 +97,15 @@ FAULTS = [
 def contents(rng: random.Random) -> dict[str, bytes]:
     """Return some objects that could be Parquet, of all kinds of sizes."""
     sizes = {
-        "1hz/a": 12,
+        "1hz/a": 20,
         "1hz/b": 90,
         "2hz/c": 5_000,
         "2hz/d": 200_000,
         "2hz/e": 300_000,
         "parts/f": PART + 300_000,
-        "g": 13,
+        "g": 21,
     }
-    return {
-        f"{name}.parquet": b"PAR1" + rng.randbytes(size - 8) + b"PAR1"
-        for name, size in sizes.items()
-    }
+    return {f"{name}.parquet": some_parquet(rng, size) for name, size in sizes.items()}
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import anyio
 
-HANGS = 150.0
+HANGS = 600.0
 """Seconds after which a trial counts as hung."""
 MOST_SHOWN = 5
 """Broken trials that are described."""

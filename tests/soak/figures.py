@@ -8,11 +8,32 @@ from tests.soak.keys import G6, G15
 from tests.soak.kills import G1, G2, G10
 from tests.soak.listings import G7, G8, G13
 from tests.soak.machine import G9, G17, G18, G19
+from tests.soak.output import G14
 from tests.soak.sequences import G16
 from tests.soak.versions import G4, G5
 from tests.soak.waits import G11, G12
 
 FIGURES: Mapping[str, Figure] = {
     figure.name: figure
-    for figure in (G7, G6, G13, G12, G9, G17, G18, G15, G19, G2, G10, G11, G8, G5, G4, G16, G3, G1)
+    for figure in (
+        G7,
+        G6,
+        G13,
+        G12,
+        G9,
+        G17,
+        G18,
+        G15,
+        G19,
+        G2,
+        G10,
+        G11,
+        G14,
+        G8,
+        G5,
+        G4,
+        G16,
+        G3,
+        G1,
+    )
 }

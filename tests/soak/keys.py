@@ -13,6 +13,7 @@ from asyncsync.errors import KeyCollisionError, UnsafeKeyError
 from tests.rigs.scripted_s3 import ScriptedS3, sync
 from tests.rigs.wrapped import on_a_terminal
 from tests.soak.figure import Figure, Measured, Trial
+from tests.soak.scene import some_parquet
 
 HOSTILE = [
     *("../x", "a/../../x", "..", "q/..", "./x", ".", "/x", "//x", "a//b", "x", "a/b", "a/", "/"),
@@ -115,7 +116,8 @@ async def showing(folder: Path) -> AsyncIterator[Trial]:
 async def _shown(dest: Path, rng: random.Random) -> Measured:
     shutil.rmtree(dest, ignore_errors=True)
     keys = {f"{key(rng)}.parquet" for _ in range(ON_SCREEN)}
-    objects = dict.fromkeys(keys, b"x") | {f"{key(rng)}/\x1b[31m.parquet": bytes(300_000)}
+    objects = {key: some_parquet(rng, 20) for key in keys}
+    objects[f"{key(rng)}/\x1b[31m.parquet"] = some_parquet(rng, 300_000)
     options = rng.choice([["--verbose"], [], ["--verbose", "--no-progress"], ["--json"]])
     async with ScriptedS3(objects) as s3:
         settings = s3.environment | {"TERM": "xterm", "COLUMNS": "120"}

@@ -19,7 +19,7 @@ from tests.rigs.child import ended, started
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
 from tests.rigs.watch import tree, unfinished
 from tests.soak.figure import Figure, Measured, Trial, most, total
-from tests.soak.scene import real_bucket
+from tests.soak.scene import real_bucket, some_parquet
 
 PRELOADED = ["asyncsync.cli", "asyncsync.s3", "asyncsync.progress", "tests.soak.kills"]
 
@@ -118,9 +118,7 @@ class _Killing:
         sizes |= {f"fft/{n}.parquet": rng.randrange(300_000, PART) for n in range(LARGE // 2)}
         sizes |= {f"fft/{n}.parquet": PART + rng.randrange(PART) for n in range(4, LARGE)}
         new = {
-            key: b"PAR1" + rng.randbytes(size) + b"PAR1"
-            for key, size in sizes.items()
-            if rng.random() < share
+            key: some_parquet(rng, 20 + size) for key, size in sizes.items() if rng.random() < share
         }
         self._older = dict(self._objects)
         self._objects |= new
@@ -146,8 +144,7 @@ UNFINISHED = 16 * PART
 @asynccontextmanager
 async def keeping(folder: Path) -> AsyncIterator[Trial]:
     """Each trial kills a run over one large object, and lets the next one go on with it."""
-    data = bytes(random.Random(0).randbytes(1_000_003)) * (UNFINISHED // 1_000_003)
-    data = b"PAR1" + data + b"PAR1"
+    data = some_parquet(random.Random(0), UNFINISHED)
     async with ScriptedS3({"fft/large.parquet": data}) as s3:
         yield partial(_kept, s3, processes(), folder)
 

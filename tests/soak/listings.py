@@ -18,7 +18,7 @@ from tests.rigs.fault_run import synced
 from tests.rigs.scripted_s3 import Answer, Hook, Request, ScriptedS3, sync
 from tests.rigs.watch import snapshot
 from tests.soak.figure import Figure, Measured, Trial, most
-from tests.soak.scene import real_bucket
+from tests.soak.scene import real_bucket, some_parquet
 
 # G7 ---------------------------------------------------------------------------------------------
 
@@ -171,7 +171,7 @@ async def repeating(folder: Path) -> AsyncIterator[Trial]:
 async def _repeated(bucket: Bucket, dest: Path, rng: random.Random) -> Measured:
     for _ in range(3):
         name = f"{rng.randrange(9)}hz/{rng.randrange(10**9)}.parquet"
-        bucket.put(name, b"PAR1" + rng.randbytes(rng.choice([0, 100, 300_000])) + b"PAR1")
+        bucket.put(name, some_parquet(rng, rng.choice([20, 100, 300_000])))
     first = await synced(bucket, dest)
     assert first.exit_code == 0
     shutil.rmtree(dest / ".asyncsync", ignore_errors=True) if rng.random() < 0.2 else None

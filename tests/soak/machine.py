@@ -22,13 +22,13 @@ from tests.rigs.scripted_s3 import Hook, Ran, Request, ScriptedS3, sync
 from tests.rigs.watch import tree
 from tests.rigs.wrapped import limited, wrapped
 from tests.soak.figure import Figure, Measured, Trial, most, total
+from tests.soak.scene import some_parquet
 
 
 def parquets(rng: random.Random, *sizes: int) -> dict[str, bytes]:
     """Return objects of these sizes."""
     return {
-        f"{n % 4}hz/{n:05}.parquet": b"PAR1" + rng.randbytes(size) + b"PAR1"
-        for n, size in enumerate(sizes)
+        f"{n % 4}hz/{n:05}.parquet": some_parquet(rng, 20 + size) for n, size in enumerate(sizes)
     }
 
 
@@ -148,7 +148,7 @@ async def _paired(dest: Path, rng: random.Random) -> Measured:
 
     async def run(delay: float) -> None:
         await anyio.sleep(delay)
-        ran.append(await sync(s3, dest))
+        ran.append(await sync(s3, dest, alone=False))
 
     async with ScriptedS3(objects) as s3:
         nothing = mock.patch.object(fcntl, "flock", return_value=None)

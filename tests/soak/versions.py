@@ -13,16 +13,11 @@ from tests.rigs.bucket import Bucket
 from tests.rigs.fault_proxy import Act, Rule, flipped, padded
 from tests.rigs.fault_run import synced
 from tests.soak.figure import Figure, Measured, Trial, total
-from tests.soak.scene import real_bucket
+from tests.soak.scene import real_bucket, some_parquet
 
 KEY = "1hz/a.parquet"
 Put = Callable[[str, bytes], object]
 XML = b"<?xml version='1.0'?><Error><Code>InternalError</Code></Error>"
-
-
-def parquet(rng: random.Random, size: int) -> bytes:
-    """Return bytes that begin and end as a Parquet file does."""
-    return b"PAR1" + rng.randbytes(size - 8) + b"PAR1"
 
 
 def opaque(bucket: Bucket, key: str, data: bytes) -> None:
@@ -44,7 +39,7 @@ async def _replaced(bucket: Bucket, dest: Path, rng: random.Random) -> Measured:
     put: Put = partial(opaque, bucket) if rng.random() < 0.5 else bucket.put
     unchecked = {"if-match": None} if rng.random() < 0.5 else {}  # so the server ignores it
     size = rng.choice([5_000, 300_000, 700_001, PART + 300_000])
-    old, new = parquet(rng, size), parquet(rng, size)
+    old, new = some_parquet(rng, size), some_parquet(rng, size)
     put(KEY, old)
     shutil.rmtree(dest, ignore_errors=True)
     run = await synced(bucket, dest, *_rules(rng, size, lambda: put(KEY, new), unchecked))
@@ -95,7 +90,7 @@ async def falsifying(folder: Path) -> AsyncIterator[Trial]:
 async def _falsified(bucket: Bucket, dest: Path, rng: random.Random) -> Measured:
     is_opaque = rng.random() < 0.5
     size = rng.choice([100, 5_000, 300_000, 700_001])
-    data = parquet(rng, size)
+    data = some_parquet(rng, size)
     put: Put = partial(opaque, bucket) if is_opaque else bucket.put
     put(KEY, data)
     document = rng.random() < 0.5
