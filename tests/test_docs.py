@@ -25,6 +25,7 @@ from asyncsync.settings import _VARIABLES, Options, load
 from asyncsync.times import nanoseconds
 from tests import rows as fault_rows
 from tests.rigs.bucket import Bucket
+from tests.soak.document import table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -230,15 +231,26 @@ def test_table_of_faults_has_every_row() -> None:
     assert numbers == [str(row) for row in fault_rows.ROWS]
 
 
-def test_table_of_faults_names_tests_that_exist() -> None:
-    """Each makes the fault of its row, as its mark says; so do those of the security posture."""
-    tests = fault_rows.tests_of_rows()
-    for number, _, _, names in rows(RELIABILITY, "## Faults"):
-        for name in re.findall(r"test_\w+::test_\w+", names):
-            assert name in tests[int(number)], "python -m tests.rows --write"
+def test_table_of_faults_names_the_tests() -> None:
+    """Those that make the fault, as their marks say; a row without one says why."""
+    assert fault_rows.written(RELIABILITY) == RELIABILITY, "python -m tests.rows --write"
+
+
+def test_security_posture_names_tests_that_exist() -> None:
+    """Each point has some."""
+    points = RELIABILITY.partition("\n## Security\n")[2].split("\n\n")[0]
+    for point in re.split(r"^\d+\. ", points, flags=re.MULTILINE)[1:]:
+        assert "`test_" in point
     for module, test in re.findall(r"`(test_\w+)::(test_\w+)`", RELIABILITY):
         source = (ROOT / "tests" / f"{module}.py").read_text(encoding="utf-8")
         assert f"def {test}(" in source, f"{module}::{test}"
+
+
+def test_table_of_figures_is_that_of_the_results() -> None:
+    """`make soak` writes both."""
+    results = json.loads((ROOT / "docs/reliability.json").read_text(encoding="utf-8"))
+    assert table(results) in RELIABILITY
+    assert results.keys() <= {f"G{number}" for number in range(1, 20)}
 
 
 def test_picture_shows_what_the_program_draws() -> None:

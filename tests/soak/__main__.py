@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.rigs import fault_run, scripted_s3
+from tests.rigs import child, fault_run, scripted_s3
 from tests.soak.document import DATA, update
 from tests.soak.figure import Figure, Result, run
 from tests.soak.figures import FIGURES
@@ -50,7 +50,7 @@ def main() -> int:
 
 def _one(figure: Figure, arguments: argparse.Namespace) -> int:
     """Run a figure in this process and print its result as JSON."""
-    fault_run.SECONDS = scripted_s3.SECONDS = HUNG  # a busy machine is no fault
+    child.SECONDS = fault_run.SECONDS = scripted_s3.SECONDS = HUNG  # a busy machine is no fault
     with tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as folder:
         os.chdir(folder)  # no `.env` of whoever runs this
         result = asyncio.run(run(figure, arguments.seed, arguments.seconds, Path(folder)))

@@ -185,14 +185,14 @@ G18 = Figure(
 
 # G19 --------------------------------------------------------------------------------------------
 
-IN_ONE_RUN = 1000
+IN_ONE_RUN = 500
 TRACED = "rename,renameat,renameat2,fsync,fdatasync,write,pwrite64,writev"
 CALL = re.compile(r"^\d+ +(\w+)\((.*)$")
 
 
 @asynccontextmanager
 async def cutting(folder: Path) -> AsyncIterator[Trial]:
-    """Each trial syncs a thousand objects with --durable, and reads the calls of the system."""
+    """Each trial syncs five hundred objects with --durable, and reads the calls of the system."""
     async with ScriptedS3() as s3:
         yield partial(_durable, s3, folder)
 

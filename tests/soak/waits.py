@@ -19,7 +19,7 @@ from tests.rigs.fault_run import Run, synced
 from tests.rigs.scripted import response
 from tests.rigs.watch import tree
 from tests.soak.figure import Figure, Measured, Trial, most, total
-from tests.soak.scene import real_bucket
+from tests.soak.scene import real_bucket, some_parquet
 
 # G11 --------------------------------------------------------------------------------------------
 
@@ -30,7 +30,8 @@ EACH = 100
 @asynccontextmanager
 async def stalling(folder: Path) -> AsyncIterator[Trial]:
     """All bodies stop or crawl at first; the clock and the limits are the real ones."""
-    objects = {f"1hz/{n:03}.parquet": bytes([n]) * 5000 for n in range(2 * EACH)}
+    dice = random.Random(0)
+    objects = {f"1hz/{n:03}.parquet": some_parquet(dice, 5000) for n in range(2 * EACH)}
     with real_bucket(folder) as bucket, mock.patch.object(fault_proxy, "TRICKLE", 1.0):
         bucket.put_many(objects)
         yield partial(_stalled, bucket, objects, folder / "dest")
