@@ -187,7 +187,8 @@ G18 = Figure(
 
 IN_ONE_RUN = 500
 TRACED = "rename,renameat,renameat2,fsync,fdatasync,write,pwrite64,writev"
-CALL = re.compile(r"^\d+ +(\w+)\((.*)$")
+CALL = re.compile(r"^(\d+) +(?:<\.\.\. )?(\w+)(?:\(| resumed>)(.*)$")
+UNFINISHED = "<unfinished ...>"
 
 
 @asynccontextmanager
@@ -213,23 +214,28 @@ def _in_order(trace: str, dest: Path) -> int:
     unsynced: set[str] = set()
     waiting: set[str] = set()
     renames = 0
+    syncing: dict[str, str] = {}  # by thread: a sync counts when it returns, a rename as it begins
     for line in trace.splitlines():
         found = CALL.match(line)
-        if not found or str(dest) not in line:
+        if not found:
             continue
-        call, rest = found.groups()
-        opened = re.search(r"<([^>]+)>", rest)
-        path = opened[1] if opened else ""
-        if "write" in call:
-            unsynced.add(path)
-        elif "sync" in call:
-            unsynced.discard(path)
-            waiting.discard(path)
-        elif ".parquet" in rest:
+        thread, call, rest = found.groups()
+        opened = re.search(r"<(/[^>]+)>", rest)
+        path = opened[1] if opened else syncing.pop(thread, "")
+        if "sync" in call:
+            if rest.endswith(UNFINISHED):
+                syncing[thread] = path
+            else:
+                unsynced.discard(path)
+                waiting.discard(path)
+        elif "write" in call:
+            if path.startswith(str(dest)):
+                unsynced.add(path)
+        elif ".parquet" in rest and str(dest) in rest:
             source = re.findall(r'"([^"]+)"', rest)[0]
             renames += 1
             assert not any(path.endswith(source) for path in unsynced), f"not synced: {source}"
-            waiting.add(re.findall(r"<([^>]+)>", rest)[-1])
+            waiting.add(re.findall(r"<(/[^>]+)>", rest)[-1])
     assert renames, "no rename was seen"
     assert not waiting, f"folders not synced: {sorted(waiting)[:3]}"
     return renames
