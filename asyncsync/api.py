@@ -59,6 +59,8 @@ class Given(TypedDict, total=False):
     validate: Literal["content", "head", "response"]
     parquet_check: bool
     """Whether `*.parquet` must be Parquet; true by default."""
+    deep: bool
+    """Whether `verify` reads the files and proves their content; it does not by default."""
     attempts: int
     space_check: bool
     """Whether the run ends at once when what it finds does not fit on the disk; it does."""
@@ -176,9 +178,11 @@ async def plan(**given: Unpack[Given]) -> Plan:
 
 
 async def verify(**given: Unpack[Given]) -> Report:
-    """Check the files against what HEAD says of their objects. Nothing is written.
+    """Check the files against the listing and what HEAD says of their objects. Nothing is written.
 
-    `Report.verified` counts the files that are in step; all others are failures.
+    With `validate="response"` HEAD is not asked; with `deep=True` the files are read, and their
+    content is proven. `Report.verified` counts the files that are in step; all others are failures.
+    `Report.extra_files` counts those that are not in the bucket, which is no failure.
 
     Raises:
         ConfigError, SourceError: as for `sync`.
@@ -360,6 +364,7 @@ async def perform(
                 ),
                 observer=observer,
                 checks=options.checks,
+                deep=options.deep,
                 checks_space=options.space_check,
                 planned=planned,
                 since=since,

@@ -13,7 +13,7 @@ _HELP = """\
 commands:
   sync      list, compare, download, validate, report (the default)
   plan      the same without a download: what, how much, does it fit
-  verify    HEAD what is on disk: present, size, version; changes nothing
+  verify    the files against the bucket: present, size, version, with --deep content
   doctor    endpoint, credentials, clock, bucket, disk, speed: what is wrong, and what to do
   demo      a throw-away S3 server, a sample data set, a real sync
 
@@ -60,6 +60,12 @@ def parser() -> argparse.ArgumentParser:
         default=None,
         help="take what is called *.parquet and is none",
     )
+    add(
+        "--deep",
+        action="store_const",
+        const=True,
+        help="verify: read the files, prove their content",
+    )
     add("--attempts", metavar="N", help="tries of a request before its object fails (default: 8)")
     add(
         "--no-space-check",
@@ -99,6 +105,7 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
         "durable": arguments.durable,
         "strict": arguments.strict,
         "parquet_check": arguments.parquet_check,
+        "deep": arguments.deep,
     }
     for name in ("dest", "workers", "max_workers", "validate", "attempts", "limit_rate", "since"):
         text = getattr(arguments, name)

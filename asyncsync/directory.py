@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,9 @@ _RELATIVE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP}
 """What a file system answers that syncs no folders; there is nothing better to be had from it."""
 _OPEN_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_OPEN_FILE = os.O_RDONLY | sum(
+    getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,14 @@ class Directory:
         if stat.S_ISLNK(found.st_mode):
             return None
         return LocalFile(0, 0, "folder" if stat.S_ISDIR(found.st_mode) else "special")
+
+    def open(self, name: str) -> FileIO:
+        """Open the file for reading; a link is not followed.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return FileIO(os.open(os.path.join(self._base, name), _OPEN_FILE, dir_fd=self._fd))
 
     def receive(self, path: str, name: str) -> None:
         """Rename the file at `path` to the name in this folder, in place of what has that name."""

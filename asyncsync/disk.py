@@ -16,8 +16,9 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from anyio import CancelScope, to_thread
@@ -35,8 +36,8 @@ from asyncsync.errors import (
     RetriesExhaustedError,
     SourceError,
 )
-from asyncsync.keys import STATE_DIR, shown
-from asyncsync.model import Proof, Transfer
+from asyncsync.keys import STATE_DIR, local_path, shown
+from asyncsync.model import Proof, RemoteObject, Transfer
 from asyncsync.mounts import PartFolders
 from asyncsync.parts import PartFile, clear, clear_stale, open_part_file, taken
 from asyncsync.publish import Publisher
@@ -117,12 +118,39 @@ class Folder:
         """Return those of the keys whose files this or an earlier run has made."""
         return await to_thread.run_sync(self._published.known, keys)
 
+    def open(self, remote: RemoteObject) -> FileIO:
+        """Open the file of an object for reading, following no link. Blocks.
+
+        Raises:
+            LocalFileError: it cannot be read.
+        """
+        *parents, name = local_path(remote.key)
+        try:
+            with Directory.walk(self._root, parents) as directory:
+                return directory.open(name)
+        except OSError as error:
+            raise LocalFileError(
+                remote.key, f"its file cannot be read: {error.strerror or error}"
+            ) from error
+
+    async def unlisted(self, matches: Callable[[str], bool], known: Container[int]) -> list[str]:
+        """Return the keys that match and have a file here, less those whose hashes are known."""
+        return await to_thread.run_sync(
+            lambda: sorted(key for key in self._files(matches) if hash(key) not in known)
+        )
+
     async def count(self, matches: Callable[[str], bool]) -> dict[str, int]:
         """Return how many files with a matching key each top-level prefix has here."""
         return await to_thread.run_sync(self._count, matches)
 
     def _count(self, matches: Callable[[str], bool]) -> dict[str, int]:
         counts: dict[str, int] = {}
+        for key in self._files(matches):
+            top = key[: key.find("/") + 1]
+            counts[top] = counts.get(top, 0) + 1
+        return counts
+
+    def _files(self, matches: Callable[[str], bool]) -> Iterator[str]:
         pending = [("", self._root)]
         while pending:
             base, directory = pending.pop()
@@ -134,9 +162,7 @@ class Folder:
                         if entry.name != STATE_DIR:
                             pending.append((key + "/", entry.path))
                     elif matches(key) and entry.is_file(follow_symlinks=False):
-                        top = key[: key.find("/") + 1]
-                        counts[top] = counts.get(top, 0) + 1
-        return counts
+                        yield key
 
     def free_bytes(self) -> int:
         """Return how many bytes the destination's disk has left."""

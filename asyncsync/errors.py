@@ -18,6 +18,7 @@
     │   ├── IntegrityError          what arrived is not what was promised
     │   ├── LocalFileError          this one path cannot be written
     │   ├── NotParquetError         named *.parquet and is none
+    │   ├── OutOfStepError          the file is missing, of another size or older: found by `verify`
     │   ├── RangeIgnoredError       the server sends whole objects only, which is then done
     │   ├── RemoteChangedError      replaced since it was listed
     │   ├── RetriesExhaustedError   transient errors until the attempts ran out
@@ -133,6 +134,10 @@ class NotParquetError(TransferError):
         )
         self.is_original = is_original
         """Whether a hash shows that the bucket's object is so, and nothing happened on the way."""
+
+
+class OutOfStepError(TransferError):
+    """A verification found no file, or one that a sync would fetch again: cut, older, edited."""
 
 
 class RangeIgnoredError(TransferError):

@@ -45,8 +45,9 @@ def outcome_json(outcome: Outcome) -> Json:
             done = transfer_json(transfer, "downloaded")
             ended = {"attempts": attempts, "seconds": round(seconds, 3), "proven": proven.names}
             return {**done, **ended}
-        case UpToDate(remote):
-            return {"event": "up-to-date", "key": remote.key, "size": remote.size}
+        case UpToDate(remote, proven):
+            known: Json = {"event": "up-to-date", "key": remote.key, "size": remote.size}
+            return {**known, "proven": proven.names}
         case Failed(remote, error):
             return {
                 "event": "skipped" if isinstance(error, SkippedError) else "failed",
@@ -54,6 +55,11 @@ def outcome_json(outcome: Outcome) -> Json:
                 "error": type(error).__name__,
                 "message": str(error),
             }
+
+
+def extra_json(key: str) -> Json:
+    """Return a file that a verification did not find in the bucket."""
+    return {"event": "extra", "key": key}
 
 
 def summary_json(report: Report, command: str, exit_code: int, error: str = "") -> Json:
@@ -73,6 +79,7 @@ def summary_json(report: Report, command: str, exit_code: int, error: str = "") 
         "proven": report.proven,
         "unmatched": report.unmatched_prefixes,
         "verified": report.verified,
+        "extra": report.extra_files,
         "seconds": round(report.seconds, 3),
         "prefixes": {prefix: asdict(tally) for prefix, tally in sorted(report.tallies.items())},
         "total": asdict(report.total),

@@ -95,6 +95,9 @@ class Observer(Protocol):
     def ended(self, outcome: Outcome) -> None:
         """A transfer has ended; in a verification, the check of a file."""
 
+    def unlisted(self, key: str) -> None:
+        """A file counts, but there is no such object; only a verification looks for those."""
+
     def noticed(self, message: str) -> None:
         """Something that a person should know and that ends nothing, such as a long wait."""
 
@@ -157,6 +160,11 @@ class Observers:
         for observer in self._observers:
             observer.ended(outcome)
 
+    def unlisted(self, key: str) -> None:
+        """Tell all of them."""
+        for observer in self._observers:
+            observer.unlisted(key)
+
     def noticed(self, message: str) -> None:
         """Tell all of them."""
         for observer in self._observers:
@@ -185,6 +193,9 @@ class SilentObserver:
         """Say nothing."""
 
     def ended(self, outcome: Outcome) -> None:
+        """Say nothing."""
+
+    def unlisted(self, key: str) -> None:
         """Say nothing."""
 
     def noticed(self, message: str) -> None:

@@ -117,6 +117,7 @@ class UpToDate:
     """An object whose file is already in step."""
 
     remote: RemoteObject
+    proven: Proof = Proof.SIZE
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,17 @@ class Prover:
         """Say that there are more bytes in the file."""
         self._news.set()
 
+    async def of_whole_file(self) -> Proof:
+        """Hash a file that is all there, and return what it proves.
+
+        Raises:
+            IntegrityError, NotParquetError: as for `prove`.
+        """
+        if self.hashes:
+            whole = range(self._remote.size)
+            await self.follow([whole], [whole])
+        return await self.verdict()
+
     async def verdict(self) -> Proof:
         """Return what the file proves, once all of its bytes were hashed.
 

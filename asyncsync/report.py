@@ -46,9 +46,13 @@ class Report(SilentObserver):
     kept_bytes: int = 0
     """Of these, what an earlier, unfinished run had brought."""
     verified: int = 0
-    """Files that HEAD confirmed in a verification."""
+    """Files that a verification found in step."""
+    extra_files: int = 0
+    """Files that a verification found to count and not to be in the bucket."""
+    extra_keys: list[str] = field(default_factory=list)
+    """The keys of the first thousand of them."""
     proofs: Counter[Proof] = field(default_factory=Counter)
-    """How many of the downloaded have been proven how."""
+    """How many of the downloaded, or of the verified, have been proven how."""
     retried: int = 0
     """Downloaded ones that needed more than one attempt."""
     growth: int = 0
@@ -125,8 +129,15 @@ class Report(SilentObserver):
                 self.retried += attempts > 1
             case Failed():
                 self._fail(outcome)
-            case UpToDate():
+            case UpToDate(_, proven):
                 self.verified += 1
+                self.proofs[proven] += 1
+
+    def unlisted(self, key: str) -> None:
+        """Take in a file that is not in the bucket."""
+        self.extra_files += 1
+        if len(self.extra_keys) < MOST_FAILURES:
+            self.extra_keys.append(key)
 
     def summary(self) -> str:
         """Return one line about the run."""
@@ -238,10 +249,17 @@ def plan_summary(report: Report, free_bytes: int) -> str:
 
 def verify_summary(report: Report) -> str:
     """Return one line about a verification."""
-    return (
-        f"{report.verified:,} verified, {report.failed:,} not in step, {report.skipped:,} skipped, "
-        f"in {report.seconds:.1f} s"
-    )
+    parts = [
+        f"{report.verified:,} verified",
+        f"{report.failed:,} not in step",
+        f"{report.skipped:,} skipped",
+    ]
+    if report.extra_files:
+        parts.append(f"{report.extra_files:,} not in the bucket")
+    hashed = report.verified - report.without_hash
+    if hashed:
+        parts.append(f"content proven of {hashed:,}")
+    return f"{', '.join(parts)}, in {report.seconds:.1f} s"
 
 
 def printed(line: str, stream: TextIO) -> bool:

@@ -81,6 +81,10 @@ class Text(SilentObserver):
             case Downloaded(transfer) if self._verbose:
                 self._tell(f"downloaded: {shown(transfer.remote.key)}")
 
+    def unlisted(self, key: str) -> None:
+        """Name a file that is not in the bucket."""
+        self._tell(f"not in the bucket: {shown(key)}")
+
     def noticed(self, message: str) -> None:
         """Print it, unless only failures are wanted."""
         if not self._quiet:
@@ -129,6 +133,10 @@ class JsonLines(SilentObserver):
     def ended(self, outcome: Outcome) -> None:
         """Write what became of an object."""
         self._write(events.outcome_json(outcome))
+
+    def unlisted(self, key: str) -> None:
+        """Write that a file is not in the bucket."""
+        self._write(events.extra_json(key))
 
     def noticed(self, message: str) -> None:
         """Print it for people, beside the JSON."""

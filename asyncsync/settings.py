@@ -71,6 +71,8 @@ class Options:
     validate: Validate = Validate.CONTENT
     parquet_check: bool = True
     """Whether what is called `*.parquet` must have the beginning and the end of such a file."""
+    deep: bool = False
+    """Whether `verify` reads the files and proves their content."""
     attempts: int = 8
     """How often one request is tried before its object counts as failed."""
     space_check: bool = True
@@ -357,7 +359,7 @@ def parse_option(name: str, text: str) -> object:
             return _since(text)
         case "limit_rate":
             return _rate(text)
-        case "parquet_check" | "space_check" | "durable" | "strict":
+        case "parquet_check" | "deep" | "space_check" | "durable" | "strict":
             return _yes_or_no(text)
         case _:
             try:

@@ -2,7 +2,12 @@
 
 from functools import partial
 
-from asyncsync.errors import EncodedObjectError, IntegrityError, RemoteChangedError
+from asyncsync.errors import (
+    EncodedObjectError,
+    IntegrityError,
+    OutOfStepError,
+    RemoteChangedError,
+)
 from asyncsync.interfaces import Store
 from asyncsync.model import Head, Reason, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Tries
@@ -25,16 +30,15 @@ async def head_agrees(remote: RemoteObject, store: Store, tries: Tries) -> None:
     agree(remote, await tries.run(partial(store.head, remote.key)), "HEAD")
 
 
-async def verified(found: UpToDate | Transfer, store: Store, tries: Tries) -> UpToDate:
-    """Check an object that was compared with its file, changing nothing.
+def in_step(found: UpToDate | Transfer) -> RemoteObject:
+    """Return the object if its file was found in step with it.
 
     Raises:
-        TransferError: the file is not in step with what HEAD says.
+        OutOfStepError: it was not; the error says why.
     """
     if isinstance(found, Transfer):
-        raise IntegrityError(found.remote.key, _OUT_OF_STEP[found.reason])
-    await head_agrees(found.remote, store, tries)
-    return found
+        raise OutOfStepError(found.remote.key, _OUT_OF_STEP[found.reason])
+    return found.remote
 
 
 def agree(remote: RemoteObject, head: Head, verb: str) -> None:

@@ -83,10 +83,11 @@ def test_each_outcome_has_its_event() -> None:
         "seconds": 1.235,
         "proven": ["size", "version", "md5-of-parts"],
     }
-    assert events.outcome_json(UpToDate(remote("a", 7))) == {
+    assert events.outcome_json(UpToDate(remote("a", 7), HASHED)) == {
         "event": "up-to-date",
         "key": "a",
         "size": 7,
+        "proven": ["size", "version", "md5-of-parts"],
     }
     assert events.outcome_json(failed("a")) == {
         "event": "failed",
@@ -122,6 +123,7 @@ def test_summary_has_all_figures() -> None:
         "proven": {"size": 1, "version": 1, "md5": 0, "md5-of-parts": 1, "parquet": 0},
         "unmatched": ["typo/"],
         "verified": 0,
+        "extra": 0,
         "seconds": 2.0,
         "prefixes": {
             "": tally(1, 1, 0, 0, 0),
@@ -182,7 +184,7 @@ async def test_every_event_of_real_runs_is_of_the_schema(bucket: Bucket, tmp_pat
     settings = bucket.server.environment()
     arguments = ("--json", "--dest", str(dest), "1hz/", "typo/", ".asyncsync/")
     done = [await asyncsync(settings, command, *arguments) for command in ("plan", "sync")]
-    (dest / "1hz/b.parquet").unlink()
+    (dest / "1hz/b.parquet").rename(dest / "1hz/mine.parquet")
     done.append(await asyncsync(settings, "verify", *arguments))
     done.append(await asyncsync(settings | {"R2_BUCKET": "nowhere"}, *arguments))
     assert [run.code for run in done] == [3, 3, 1, 4]

@@ -25,6 +25,8 @@ from asyncsync.errors import (
     ListingError,
     LocalFileError,
     LockHeldError,
+    NotParquetError,
+    OutOfStepError,
     RemoteChangedError,
     RetriesExhaustedError,
     ServerError,
@@ -32,9 +34,19 @@ from asyncsync.errors import (
     UnsafeKeyError,
     VanishedError,
 )
-from asyncsync.model import Checks, Head, Outcome, Page, Reason, RemoteObject
+from asyncsync.model import (
+    Checks,
+    Head,
+    Outcome,
+    Page,
+    Proof,
+    Reason,
+    RemoteObject,
+    UpToDate,
+)
 from asyncsync.parts import PART
 from tests.rigs.memory_store import Act, MemoryStore
+from tests.rigs.objects import parquet
 from tests.rigs.watch import Watcher, quick_pace, snapshot, tree, unfinished
 
 pytestmark = pytest.mark.anyio
@@ -508,15 +520,85 @@ async def test_verify_names_what_is_not_in_step(dest: Path) -> None:
     before = snapshot(dest)
     await pipeline.verify(rig.job())
     assert rig.watcher.failures == {
-        "root.parquet": IntegrityError,
-        "1hz/b.parquet": IntegrityError,
-        "1hz/2026/01/a.parquet": IntegrityError,
+        "root.parquet": OutOfStepError,
+        "1hz/b.parquet": OutOfStepError,
+        "1hz/2026/01/a.parquet": OutOfStepError,
         "fft_hub1/c.parquet": RemoteChangedError,
         "z.parquet": VanishedError,
         "../x.parquet": UnsafeKeyError,
     }
     assert rig.watcher.confirmed == ["fft_hub1/empty.parquet"]
     assert snapshot(dest) == before
+
+
+async def test_verify_takes_the_listings_word_if_asked(dest: Path) -> None:
+    """Without HEAD, it is the listing and nothing else."""
+    rig = Rig(dest)
+    await rig.sync()
+    rig.store.requests.clear()
+    rig.watcher = Watcher()
+    await pipeline.verify(replace(rig.job(), checks=Checks(head=False, parquet=False)))
+    assert rig.watcher.confirmed == sorted(OBJECTS)
+    assert {request.verb for request in rig.store.requests} == {"list"}
+
+
+async def test_verify_names_files_that_are_not_in_the_bucket(dest: Path) -> None:
+    """Those that count: of a key that is refused or out of step there is an object."""
+    rig = Rig(dest)
+    rig.prefixes = ["1hz/", "fft_hub1/"]
+    rig.exclude = ["*/left-out.parquet"]
+    await rig.sync()
+    (dest / "1hz/b.parquet").write_bytes(b"cut")
+    for name in ("1hz/mine.parquet", "1hz/\udcff.parquet", "root2.parquet"):
+        (dest / name).write_bytes(b"mine")
+    for name in ("1hz/notes.txt", "1hz/left-out.parquet", ".asyncsync/x.parquet"):
+        (dest / name).write_bytes(b"does not count")
+    rig.watcher = Watcher()
+    await pipeline.verify(rig.job())
+    assert rig.watcher.extra_keys == ["1hz/mine.parquet", "1hz/\udcff.parquet"]
+    assert rig.watcher.failures == {"1hz/b.parquet": OutOfStepError}
+
+
+@pytest.mark.row(58)
+@pytest.mark.parametrize("deep", [True, False])
+async def test_deep_verification_finds_other_content(dest: Path, deep: bool) -> None:
+    """Of the same size and time; only reading the file tells, whatever its size."""
+    small, large = parquet(b"small"), parquet(bytes(SMALL + 1))
+    objects = {"a.parquet": small, "b.parquet": large, "c.parquet": large, "d.parquet": b"text"}
+    rig = Rig(dest, objects)
+    await rig.sync()
+    for name, content in (("a.parquet", small), ("b.parquet", large)):
+        modified_ns = (dest / name).stat().st_mtime_ns
+        (dest / name).write_bytes(content.replace(b"a footer", b"A footer"))
+        os.utime(dest / name, ns=(modified_ns, modified_ns))
+    rig.watcher = Watcher()
+    before = snapshot(dest)
+    await pipeline.verify(replace(rig.job(), checks=Checks(content=False), deep=deep))
+    found = {
+        "a.parquet": IntegrityError,
+        "b.parquet": IntegrityError,
+        "d.parquet": NotParquetError,
+    }
+    assert rig.watcher.failures == (found if deep else {})
+    assert rig.watcher.confirmed == ["c.parquet"] if deep else sorted(objects)
+    assert snapshot(dest) == before
+    proven = Proof.SIZE_AND_VERSION | (Proof.MD5 | Proof.PARQUET if deep else Proof(0))
+    assert {o.proven for o in rig.watcher.outcomes if isinstance(o, UpToDate)} == {proven}
+
+
+async def test_deep_verification_of_a_file_that_cannot_be_read_is_a_failure(dest: Path) -> None:
+    """As of one that somebody takes away, or replaces by a link, in the meantime."""
+    rig = Rig(dest, {"a.parquet": b"a", "b.parquet": b"b"})
+    await rig.sync()
+
+    def replace_both() -> None:
+        (dest / "a.parquet").unlink()
+        (dest / "b.parquet").unlink()
+        (dest / "b.parquet").symlink_to("/etc/hostname")
+
+    rig.watcher = Watcher(on_compared=replace_both)
+    await pipeline.verify(replace(rig.job(), deep=True))
+    assert rig.watcher.failures == {"a.parquet": LocalFileError, "b.parquet": LocalFileError}
 
 
 async def test_run_ends_when_what_is_found_no_longer_fits(tmp_path: Path) -> None:
@@ -549,7 +631,7 @@ async def test_edited_file_is_told_from_one_that_another_tool_brought(dest: Path
     (dest / "edited.parquet").write_bytes(b"DATA")
     rig.watcher = Watcher()
     await pipeline.verify(rig.job())
-    assert rig.watcher.failures == {"edited.parquet": IntegrityError}
+    assert rig.watcher.failures == {"edited.parquet": OutOfStepError}
     assert rig.watcher.confirmed == ["foreign.parquet"]
     seen = await rig.again()
     assert seen.downloaded == ["edited.parquet"]

@@ -220,6 +220,12 @@ def test_summaries_tell_the_figures(report: Report) -> None:
     assert telling.verify_summary(report_of(UpToDate(remote("a")), failed("b"))) == (
         "1 verified, 1 not in step, 0 skipped, in 0.0 s"
     )
+    deep = report_of(UpToDate(remote("a"), HASHED), UpToDate(remote("b")))
+    deep.unlisted("c")
+    assert telling.verify_summary(deep) == (
+        "2 verified, 0 not in step, 0 skipped, 1 not in the bucket, content proven of 1, in 0.0 s"
+    )
+    assert (deep.extra_files, deep.extra_keys, deep.exit_code) == (1, ["c"], 0)
 
 
 # printing

@@ -8,6 +8,7 @@ from asyncsync.errors import (
     ConnectionLostError,
     EncodedObjectError,
     IntegrityError,
+    OutOfStepError,
     RemoteChangedError,
     RetriesExhaustedError,
     TransferError,
@@ -16,7 +17,7 @@ from asyncsync.errors import (
 from asyncsync.interfaces import Body
 from asyncsync.model import Head, Page, Reason, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Pace, Tries
-from asyncsync.validate import agree, arrived, head_agrees, verified
+from asyncsync.validate import agree, arrived, head_agrees, in_step
 
 REMOTE = RemoteObject("1hz/a.parquet", 4, "v1", 0)
 
@@ -126,16 +127,6 @@ async def test_head_without_an_answer_is_an_error(
         await head_agrees(REMOTE, HeadOnly(*answers), tries)
 
 
-@pytest.mark.anyio
-async def test_file_in_step_is_verified_by_head(tries: Tries) -> None:
-    """It is passed back when HEAD agrees with the listing, with which the file agrees already."""
-    known = UpToDate(REMOTE)
-    assert await verified(known, HeadOnly(Head(4, "v1")), tries) is known
-    with pytest.raises(RemoteChangedError):
-        await verified(known, HeadOnly(Head(4, "v2")), tries)
-
-
-@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("reason", "message"),
     [
@@ -145,10 +136,9 @@ async def test_file_in_step_is_verified_by_head(tries: Tries) -> None:
         (Reason.NEWER, "older than the object"),
     ],
 )
-async def test_file_out_of_step_is_named_without_a_request(
-    tries: Tries, reason: Reason, message: str
-) -> None:
-    """The comparison has said enough."""
-    with pytest.raises(IntegrityError, match=message) as caught:
-        await verified(Transfer(REMOTE, ("1hz", "a.parquet"), reason), HeadOnly(), tries)
+def test_file_out_of_step_is_named(reason: Reason, message: str) -> None:
+    """The comparison has said enough; what is in step is passed back."""
+    assert in_step(UpToDate(REMOTE)) is REMOTE
+    with pytest.raises(OutOfStepError, match=message) as caught:
+        in_step(Transfer(REMOTE, ("1hz", "a.parquet"), reason))
     assert caught.value.key == REMOTE.key

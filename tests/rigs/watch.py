@@ -60,6 +60,7 @@ class Watcher(SilentObserver):
         self.bytes: dict[str, list[int]] = {}
         """The advances of each begun transfer, by key."""
         self.outcomes: list[Outcome] = []
+        self.extra_keys: list[str] = []
         self.notices: list[str] = []
 
     def counted(self, files: Mapping[str, int]) -> None:
@@ -89,6 +90,10 @@ class Watcher(SilentObserver):
     def advanced(self, transfer: Transfer, size: int) -> None:
         """Remember."""
         self.bytes[transfer.remote.key].append(size)
+
+    def unlisted(self, key: str) -> None:
+        """Remember."""
+        self.extra_keys.append(key)
 
     def ended(self, outcome: Outcome) -> None:
         """Remember."""
