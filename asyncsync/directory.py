@@ -8,13 +8,15 @@ cannot open relative to a folder (Windows), each step is checked and then named 
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from asyncsync.keys import STATE_DIR
 
 _RELATIVE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP}
@@ -154,3 +156,49 @@ class Directory:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def look_up(root: str, paths: Sequence[tuple[str, ...]]) -> list[LocalFile | None]:
+    """Return what lies at each path below the folder, None where there is nothing. Blocks."""
+    found: list[LocalFile | None] = []
+    parents: tuple[str, ...] | None = None
+    directory: Directory | None = None
+    instead: LocalFile | None = None
+    try:
+        for path in paths:
+            if path[:-1] != parents:  # neighbours in a listing mostly share their folder
+                if directory:
+                    directory.close()
+                parents = path[:-1]
+                directory, instead = _reached(root, parents)
+            found.append(directory.look_up(path[-1]) if directory else instead)
+    finally:
+        if directory:
+            directory.close()
+    return found
+
+
+def _reached(root: str, parents: tuple[str, ...]) -> tuple[Directory | None, LocalFile | None]:
+    """Return the folder, or what is to be said of every path in it."""
+    try:
+        return Directory.walk(root, parents), None
+    except NotADirectoryError:
+        return None, LocalFile(0, 0, "blocked")
+    except OSError:
+        return None, None  # nothing can lie there; publishing says if it cannot be made either
+
+
+def files(root: str, matches: Callable[[str], bool]) -> Iterator[str]:
+    """Yield the keys that match and have a file below the folder, in no order. Blocks."""
+    pending = [("", root)]
+    while pending:
+        base, directory = pending.pop()
+        # A folder that is missing or cannot be read holds no file that anybody could use.
+        with suppress(OSError), os.scandir(directory) as entries:
+            for entry in entries:
+                key = base + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name != STATE_DIR:
+                        pending.append((key + "/", entry.path))
+                elif matches(key) and entry.is_file(follow_symlinks=False):
+                    yield key

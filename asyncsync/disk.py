@@ -6,6 +6,7 @@
       .asyncsync/parts/           unfinished, see `parts.py`
       .asyncsync/since-*.json     notes, see `since.py`
       .asyncsync/published        which keys' files were made here, see `published.py`
+      .asyncsync/case, é          tell whether two names are one here, see `folding.py`
 
 A path changes only by the rename of a finished part file.
 """
@@ -16,15 +17,16 @@ import os
 import secrets
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from io import FileIO
 from pathlib import Path
 
 from anyio import CancelScope, to_thread
 
 from asyncsync import lock
-from asyncsync.directory import Directory, LocalFile
+from asyncsync.directory import Directory, LocalFile, files, look_up
 from asyncsync.durable import SyncedFolders
 from asyncsync.errors import (
     AsyncSyncError,
@@ -36,6 +38,7 @@ from asyncsync.errors import (
     RetriesExhaustedError,
     SourceError,
 )
+from asyncsync.folding import Folding, mark, probe
 from asyncsync.keys import STATE_DIR, local_path, shown
 from asyncsync.model import Proof, RemoteObject, Transfer
 from asyncsync.mounts import PartFolders
@@ -85,34 +88,7 @@ class Folder:
 
     async def look_up(self, paths: Sequence[tuple[str, ...]]) -> list[LocalFile | None]:
         """Return what lies at each path, None where there is nothing. One thread hop for all."""
-        return await to_thread.run_sync(self._look_up, paths)
-
-    def _look_up(self, paths: Sequence[tuple[str, ...]]) -> list[LocalFile | None]:
-        found: list[LocalFile | None] = []
-        parents: tuple[str, ...] | None = None
-        directory: Directory | None = None
-        instead: LocalFile | None = None
-        try:
-            for path in paths:
-                if path[:-1] != parents:  # neighbours in a listing mostly share their folder
-                    if directory:
-                        directory.close()
-                    parents = path[:-1]
-                    directory, instead = self._open(parents)
-                found.append(directory.look_up(path[-1]) if directory else instead)
-        finally:
-            if directory:
-                directory.close()
-        return found
-
-    def _open(self, parents: tuple[str, ...]) -> tuple[Directory | None, LocalFile | None]:
-        """Return the folder, or what is to be said of every path in it."""
-        try:
-            return Directory.walk(self._root, parents), None
-        except NotADirectoryError:
-            return None, LocalFile(0, 0, "blocked")
-        except OSError:
-            return None, None  # nothing can lie there; publishing says if it cannot be made either
+        return await to_thread.run_sync(look_up, self._root, paths)
 
     async def were_published(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose files this or an earlier run has made."""
@@ -136,33 +112,18 @@ class Folder:
     async def unlisted(self, matches: Callable[[str], bool], known: Container[int]) -> list[str]:
         """Return the keys that match and have a file here, less those whose hashes are known."""
         return await to_thread.run_sync(
-            lambda: sorted(key for key in self._files(matches) if hash(key) not in known)
+            lambda: sorted(key for key in files(self._root, matches) if hash(key) not in known)
         )
 
     async def count(self, matches: Callable[[str], bool]) -> dict[str, int]:
         """Return how many files with a matching key each top-level prefix has here."""
-        return await to_thread.run_sync(self._count, matches)
+        return await to_thread.run_sync(
+            lambda: Counter(key[: key.find("/") + 1] for key in files(self._root, matches))
+        )
 
-    def _count(self, matches: Callable[[str], bool]) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for key in self._files(matches):
-            top = key[: key.find("/") + 1]
-            counts[top] = counts.get(top, 0) + 1
-        return counts
-
-    def _files(self, matches: Callable[[str], bool]) -> Iterator[str]:
-        pending = [("", self._root)]
-        while pending:
-            base, directory = pending.pop()
-            # A folder that is missing or cannot be read holds no file that anybody could use.
-            with suppress(OSError), os.scandir(directory) as entries:
-                for entry in entries:
-                    key = base + entry.name
-                    if entry.is_dir(follow_symlinks=False):
-                        if entry.name != STATE_DIR:
-                            pending.append((key + "/", entry.path))
-                    elif matches(key) and entry.is_file(follow_symlinks=False):
-                        yield key
+    def folding(self) -> Folding:
+        """Return which names are one here; before the first `writing`, none are known to be."""
+        return probe(self._parts.parent)
 
     def free_bytes(self) -> int:
         """Return how many bytes the destination's disk has left."""
@@ -243,7 +204,7 @@ class Folder:
         """
         with ExitStack() as holding:
             with self._ends_the_run():
-                missing = self._missing()
+                missing = [f for f in (self.path, *self.path.parents) if not f.exists()]
                 self.path.mkdir(parents=True, exist_ok=True)
                 if self._publisher.synced:
                     for folder in missing:
@@ -260,10 +221,8 @@ class Folder:
                 for parts in self._part_folders.each():
                     clear(parts, self._run_began_ns)
                 holding.enter_context(self._published.writing())
+                mark(self._parts.parent)
             yield
-
-    def _missing(self) -> list[Path]:
-        return [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
 
     async def publish(
         self, transfer: Transfer, content: bytes, prove: Callable[[], Proof]

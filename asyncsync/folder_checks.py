@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from asyncsync import lock
+from asyncsync import folding, lock
 from asyncsync.disk import Folder
 from asyncsync.errors import DiskFullError, LockHeldError
 from asyncsync.findings import Look, ok, skipped, warning
@@ -43,15 +43,16 @@ def space(options: Options) -> Look:
 def names(options: Options) -> Look:
     """Find out which names the file system takes for one and the same."""
     with Folder(options.dest).trial() as place:
-        for name in ("case", "\u00e9"):
-            Path(place, name).touch()
-        folds_case = Path(place, "CASE").exists()
-        folds_forms = Path(place, "e\u0301").exists()
-    kinds = ["in upper and lower case"] * folds_case + ["in how accents are encoded"] * folds_forms
-    if kinds:
+        folding.mark(Path(place))
+        found = folding.probe(Path(place))
+    if found:
+        kinds = [
+            *["in upper and lower case"] * found.cases,
+            *["in how accents are encoded"] * found.forms,
+        ]
         return warning(
             f"names that differ {' or '.join(kinds)} only are one name here: of objects with such "
-            "keys, one has a file"
+            "keys, the first is fetched, and the others are skipped"
         )
     return ok("keys that differ have files that differ")
 

@@ -69,6 +69,28 @@ async def list_objects(
                     await start(prefix)
 
 
+async def list_in_order(
+    store: Store,
+    prefixes: Sequence[str],
+    pace: Pace,
+    handle: Handler,
+    since: Since | None = None,
+) -> None:
+    """List all objects as `list_objects` does, but in the order of their keys, page after page.
+
+    `since` only learns what it costs: what it would leave out is needed to know which key is first.
+
+    Raises:
+        SourceError: a page could not be listed.
+    """
+    paging = Paging(store, pace)
+    for prefix in without_overlap(prefixes) or [""]:
+        async for page in paging.pages(prefix):
+            if since:
+                since.end(prefix, "", 1)
+            await handle(page.objects)
+
+
 def without_overlap(prefixes: Sequence[str]) -> list[str]:
     """Return the prefixes that no other one covers, each once and in order."""
     kept: list[str] = []

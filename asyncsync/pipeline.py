@@ -25,9 +25,10 @@ from asyncsync.concurrently import task_group, together
 from asyncsync.disk import Folder
 from asyncsync.download import Downloader
 from asyncsync.errors import SourceError, TransferError
+from asyncsync.folding import Names, in_order
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import has_path
-from asyncsync.listing import list_objects
+from asyncsync.listing import list_in_order, list_objects
 from asyncsync.model import (
     Checks,
     Compared,
@@ -238,6 +239,8 @@ async def _list_and_compare(job: Job, then: Then) -> None:
     unmatched = {prefix for prefix in job.prefixes if not (since and since.knows(prefix))}
     counted = Event()
     folders: set[str] = set()
+    folding = job.folder.folding()
+    names = Names(folding) if folding else None
 
     async def count() -> None:
         job.observer.counted(await job.folder.count(job.covers))
@@ -249,6 +252,7 @@ async def _list_and_compare(job: Job, then: Then) -> None:
 
     async def pass_on(page: Compared) -> None:
         await counted.wait()
+        page = names.kept(page) if names else page
         job.observer.compared(page)
         await then(page)
 
@@ -265,9 +269,12 @@ async def _list_and_compare(job: Job, then: Then) -> None:
         if doubtful:
             await pass_on(await settled(doubtful, is_needed))
 
+    found = (job.store, job.prefixes, job.pace, handle)
     await together(
         count,
-        partial(list_objects, job.store, job.prefixes, job.pace, handle, folders.update, since),
+        partial(list_in_order, *found, since)
+        if names
+        else partial(list_objects, *found, folders.update, since),
     )
     for prefix in sorted(unmatched):
         job.observer.unmatched(prefix)
@@ -277,12 +284,17 @@ async def _list_and_compare(job: Job, then: Then) -> None:
 async def _compare_planned(job: Job, planned: Pages, then: Then) -> None:
     """Pass on the planned objects as a listing's; of the files, only theirs are counted."""
     local = Counter[str]()
+    folding = job.folder.folding()
+    names = Names(folding) if folding else None
+    if names:
+        planned = in_order(planned)
 
     async def is_needed(prefix: str) -> bool:  # noqa: ARG001
         return False  # not known without a listing, and no planned object needs to be
 
     while objects := await to_thread.run_sync(next, planned, None):
         page = await compare(objects, job.folder, is_needed)
+        page = names.kept(page) if names else page
         local.update(known.remote.prefix for known in page.up_to_date)
         local.update(
             transfer.remote.prefix

@@ -454,8 +454,8 @@ def test_file_system_that_folds_names_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, alias: str, text: str
 ) -> None:
     """A name that nobody has given to a file is there."""
-    exists = Path.exists
-    monkeypatch.setattr(Path, "exists", lambda path: path.name == alias or exists(path))
+    exists = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: path.name == alias or exists(path))
     verdict, said = folder_checks.names(Options(dest=tmp_path))
     assert (verdict, text in said) == (WARNING, True)
     assert list(tmp_path.iterdir()) == []

@@ -19,7 +19,7 @@ from asyncsync.errors import (
     ThrottledError,
     TransientError,
 )
-from asyncsync.listing import LISTS_AT_ONCE, list_objects, without_overlap
+from asyncsync.listing import LISTS_AT_ONCE, list_in_order, list_objects, without_overlap
 from asyncsync.model import Page, RemoteObject
 from asyncsync.paging import MOST_PAGES_WITHOUT_NEWS
 from tests.rigs.memory_store import Act, MemoryStore
@@ -51,6 +51,20 @@ def page(token: str, *keys: str, prefixes: Sequence[str] = ()) -> Act:
 
 
 # what is listed ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 1000])
+@pytest.mark.parametrize("prefixes", [[], ["fft_hub", "1hz/", "fft_hub1/"]])
+async def test_keys_are_listed_in_their_order(page_size: int, prefixes: list[str]) -> None:
+    """Where that is asked for: one page after the other, whatever the order of the prefixes."""
+    keys: list[str] = []
+
+    async def handle(objects: Sequence[RemoteObject]) -> None:
+        keys.extend(remote.key for remote in objects)
+
+    store = MemoryStore(NESTED, page_size=page_size)
+    await list_in_order(store, prefixes, quick_pace(), handle)
+    assert keys == sorted(key for key in NESTED if not prefixes or key != "root.parquet")
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 1000])

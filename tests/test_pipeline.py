@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping
+import unicodedata
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +35,7 @@ from asyncsync.errors import (
     UnsafeKeyError,
     VanishedError,
 )
+from asyncsync.folding import Folding
 from asyncsync.model import (
     Checks,
     Head,
@@ -739,3 +741,90 @@ async def test_plan_that_breaks_off_ends_the_run(dest: Path) -> None:
     with pytest.raises(ConfigError, match="line 2"):
         await pipeline.sync(replace(rig.job(), planned=pages()))
     assert unfinished(dest) == []
+
+
+# names that are one -----------------------------------------------------------------------------
+
+NFC, NFD = (unicodedata.normalize(form, "\u00e9.parquet") for form in ("NFC", "NFD"))
+
+
+@pytest.fixture
+def folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a look at the file system say that it tells neither cases nor forms apart."""
+    monkeypatch.setattr("asyncsync.disk.probe", lambda _: Folding(cases=True, forms=True))
+
+
+@pytest.mark.row(82, 83)
+@pytest.mark.usefixtures("folds")
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("Case/a.parquet", "case/a.parquet"), ("A.parquet", "a.parquet"), (NFD, NFC)],
+)
+@pytest.mark.parametrize("page_size", [1, 1000])
+@pytest.mark.parametrize("turned", [False, True])
+async def test_first_key_gets_the_file_where_two_are_one(
+    dest: Path, first: str, second: str, page_size: int, turned: bool
+) -> None:
+    """In every run, and as well when the other one was stored first or comes first on its page."""
+    keys = [second, first] if turned else [first, second]
+    objects = {key: key.encode() for key in keys}
+    rig = Rig(dest, objects, page_size=page_size)
+    if page_size > 1:  # then the server may list them in the order in which they were stored
+        rig.store = MemoryStore(objects, order=lambda key: [keys.index(key)])
+    rig.prefixes = [key[0] for key in keys] if first.startswith("C") else []
+    await rig.sync()
+    for _ in range(2):
+        assert rig.watcher.failures == {second: KeyCollisionError}
+        assert tree(dest) == {first: first.encode()}
+        assert {request.key for request in rig.store.requests if request.verb == "get"} <= {first}
+        await rig.again()
+
+
+@pytest.mark.row(82, 83)
+async def test_both_keys_get_a_file_where_names_stay_apart(dest: Path) -> None:
+    """Which the real file system says of itself."""
+    keys = ["Case/a.parquet", "case/a.parquet", "case/A.parquet", NFC, NFD]
+    rig = Rig(dest, {key: key.encode() for key in keys})
+    await rig.sync()
+    if rig.job().folder.folding():
+        pytest.skip("this file system folds names")
+    assert rig.watcher.failures == {}
+    assert tree(dest) == {key: key.encode() for key in keys}
+
+
+@pytest.mark.row(83)
+@pytest.mark.usefixtures("folds")
+@pytest.mark.parametrize("command", [pipeline.plan, pipeline.verify])
+async def test_plan_and_verify_refuse_the_keys_that_sync_does(
+    dest: Path, command: Callable[[pipeline.Job], Awaitable[None]]
+) -> None:
+    """And they change nothing."""
+    rig = Rig(dest, {"A/x.parquet": b"1", "a/X.parquet": b"2", "a/y.parquet": b"3"})
+    await rig.sync()
+    before = snapshot(dest)
+    rig.watcher = Watcher()
+    await command(rig.job())
+    assert rig.watcher.failures == {"a/X.parquet": KeyCollisionError}
+    assert snapshot(dest) == before
+
+
+@pytest.mark.row(83)
+@pytest.mark.usefixtures("folds")
+async def test_file_and_folder_of_one_name_are_told_apart(dest: Path) -> None:
+    """The first key gets its path, whichever of the two it is."""
+    keys = ["A.parquet", "B.parquet/x.parquet", "a.parquet/x.parquet", "b.parquet"]
+    rig = Rig(dest, dict.fromkeys(keys, b"x"))
+    seen = await rig.sync()
+    assert seen.failures == dict.fromkeys(keys[2:], KeyCollisionError)
+    assert seen.downloaded == keys[:2]
+
+
+@pytest.mark.row(83)
+@pytest.mark.usefixtures("folds")
+async def test_planned_objects_are_told_apart(dest: Path) -> None:
+    """Also when the plan has them in another order, as one made before the first sync may."""
+    rig = Rig(dest, {"A.parquet": b"1", "a.parquet": b"2", "b.parquet": b"3"})
+    pages = iter([[rig.store.remote(f"{name}.parquet")] for name in "baA"])
+    await pipeline.sync(replace(rig.job(), planned=pages))
+    assert rig.watcher.failures == {"a.parquet": KeyCollisionError}
+    assert tree(dest) == {"A.parquet": b"1", "b.parquet": b"3"}

@@ -10,7 +10,8 @@ import pytest
 from asyncsync import api, pipeline
 from asyncsync.compare import Selection
 from asyncsync.disk import Folder
-from asyncsync.errors import AccessDeniedError, ListingError, SourceError
+from asyncsync.errors import AccessDeniedError, KeyCollisionError, ListingError, SourceError
+from asyncsync.folding import Folding
 from asyncsync.interfaces import Observers
 from asyncsync.model import Checks
 from asyncsync.since import DOLLARS, LONGEST, MOST_RUNS, Scope, Since
@@ -265,6 +266,20 @@ async def test_notes_that_cannot_be_kept_end_nothing(rig: Rig) -> None:
     name.mkdir()
     (name / "in the way").touch()
     assert any("could not be kept" in told for told in (await rig.run()).notices)
+
+
+async def test_all_is_listed_where_names_fold(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key that a new one collides with may be an old one. What it costs is told as ever."""
+    await rig.run()
+    assert (await rig.run()).notices[0].startswith("only what sorts behind")
+    monkeypatch.setattr("asyncsync.disk.probe", lambda _: Folding(cases=True, forms=True))
+    rig.store.put("A/07", b"new")
+    for _ in range(2):
+        seen = await rig.run()
+        (told,) = seen.notices
+        requests = sum(request.verb == "list" for request in rig.store.requests)
+        assert told.startswith(f"all was listed: {requests} requests")
+        assert seen.failures == {"a/07": KeyCollisionError}
 
 
 async def test_real_bucket_is_listed_from_the_last_key_on(
