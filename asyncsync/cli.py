@@ -30,7 +30,7 @@ from asyncsync.errors import AsyncSyncError, ConfigError
 from asyncsync.findings import Finding, Verdict
 from asyncsync.interfaces import Observers
 from asyncsync.report import Report, printed
-from asyncsync.screen import JsonLines, Log, Text
+from asyncsync.screen import JsonLines, Log, Text, takes_escapes
 from asyncsync.settings import Options, Settings
 from asyncsync.signals import stopping
 
@@ -180,8 +180,7 @@ def _progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | L
         return nullcontext()
     from asyncsync.progress import Bars, Lines  # imports tqdm, which a quiet run does not need
 
-    dumb = os.environ.get("TERM") == "dumb"
-    return Bars(sys.stderr) if sys.stderr.isatty() and not dumb else Lines(sys.stderr)
+    return Bars(sys.stderr) if takes_escapes(sys.stderr) else Lines(sys.stderr)
 
 
 def _log(arguments: argparse.Namespace) -> None:

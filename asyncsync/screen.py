@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from typing import TextIO
@@ -188,11 +189,22 @@ class Log(SilentObserver):
             logger.info("%s (exit code %d)", shown(error), exit_code)
 
 
-def _coloured(line: str, colour: int, stream: TextIO) -> str:
-    """Return the line in colour where a person sees it who has not asked for none (`NO_COLOR`)."""
+def takes_escapes(stream: TextIO) -> bool:
+    """Return whether colours and bars may be drawn: a terminal of a known width that is not dumb.
+
+    Who asks for no colours (`NO_COLOR`) gets plain lines as well.
+    """
     if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return line
-    return f"\x1b[{colour}m{line}\x1b[0m"
+        return False
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        columns = 0
+    return (columns or shutil.get_terminal_size((0, 0)).columns) > 0  # which asks COLUMNS
+
+
+def _coloured(line: str, colour: int, stream: TextIO) -> str:
+    return f"\x1b[{colour}m{line}\x1b[0m" if takes_escapes(stream) else line
 
 
 def _summary(command: str, figures: Report, folder: Folder) -> str:

@@ -156,7 +156,12 @@ def test_long_check_is_cut_unless_all_is_to_be_named(told: Told, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("environment", "colours"),
-    [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False)],
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "dumb"}, False),
+        ({"NO_COLOR": "1"}, False),
+        ({"COLUMNS": "0"}, False),
+    ],
 )
 def test_failures_and_the_sum_have_colours(
     monkeypatch: pytest.MonkeyPatch,
@@ -167,6 +172,7 @@ def test_failures_and_the_sum_have_colours(
     colours: bool,
 ) -> None:
     """Red, or green if all is well; only in a terminal, and not if no colours are wanted."""
+    monkeypatch.setenv("COLUMNS", "80")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     for stream in (sys.stdout, sys.stderr):
