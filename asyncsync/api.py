@@ -336,7 +336,7 @@ async def perform(
     from asyncsync.s3 import open_store  # imports aioboto3: a quarter of a second, not for --help
 
     limit = Limit(options.limit_rate) if options.limit_rate else None
-    folder = Folder(options.dest, durable=options.durable)
+    folder = Folder(options.dest, durable=options.durable, notice=observer.noticed)
     since = None
     if options.since and planned is None and command is not pipeline.verify:
         scope = Scope(

@@ -6,6 +6,7 @@
 | a file of another size                  | Transfer, size differs           |
 | a file older than the object            | Transfer, newer                  |
 | a file of the size, as old              | UpToDate                          |
+| one that a power cut may have emptied   | Transfer, unsure                 |
 | one that is younger, made by a sync     | Transfer, edited                 |
 | one that is younger, from elsewhere     | UpToDate                          |
 | a folder that other keys need           | Failed, KeyCollisionError        |
@@ -122,6 +123,8 @@ def why(remote: RemoteObject, file: LocalFile | None) -> Reason | None:
         return Reason.MISSING
     if file.size != remote.size:
         return Reason.SIZE_DIFFERS
+    if file.is_unsure and not _is_younger(remote, file):
+        return Reason.UNSURE
     if remote.modified_ns > time.time_ns() + _DAY:
         return None  # a time that has not come yet says nothing, and no file could be given it
     if remote.modified_ns > file.modified_ns and not _same_time(remote, file):

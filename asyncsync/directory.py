@@ -26,6 +26,9 @@ _OPEN_FILE = os.O_RDONLY | sum(
     getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 )
 
+Doubts = Sequence[tuple[int, int]]
+"""Nanoseconds from and until which a changed file is unsure."""
+
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
@@ -37,6 +40,8 @@ class LocalFile:
     """Nanoseconds since the epoch."""
     kind: str = "file"
     """`file`; `folder`; `special`: a FIFO, socket or device; `blocked`: below what is no folder."""
+    is_unsure: bool = False
+    """Whether a power cut may have taken its content."""
 
 
 class Directory:
@@ -95,13 +100,19 @@ class Directory:
     def _stat(self, name: str) -> os.stat_result:
         return os.stat(os.path.join(self._base, name), dir_fd=self._fd, follow_symlinks=False)
 
-    def look_up(self, name: str) -> LocalFile | None:
-        """Return what lies here under the name; None for nothing, and for a symbolic link."""
+    def look_up(self, name: str, doubts: Doubts = ()) -> LocalFile | None:
+        """Return what lies here under the name; None for nothing, and for a symbolic link.
+
+        A file that changed between the times of one of the doubts is unsure.
+        """
         try:
             found = self._stat(name)
         except OSError:
             return None
         if stat.S_ISREG(found.st_mode):
+            changed = found.st_ctime_ns
+            if doubts and any(since <= changed < until for since, until in doubts):
+                return LocalFile(found.st_size, found.st_mtime_ns, is_unsure=True)
             return LocalFile(found.st_size, found.st_mtime_ns)
         if stat.S_ISLNK(found.st_mode):
             return None
@@ -158,7 +169,7 @@ class Directory:
         self.close()
 
 
-def look_up(root: str, paths: Sequence[tuple[str, ...]]) -> list[LocalFile | None]:
+def look_up(root: str, paths: Sequence[tuple[str, ...]], doubts: Doubts) -> list[LocalFile | None]:
     """Return what lies at each path below the folder, None where there is nothing. Blocks."""
     found: list[LocalFile | None] = []
     parents: tuple[str, ...] | None = None
@@ -171,7 +182,7 @@ def look_up(root: str, paths: Sequence[tuple[str, ...]]) -> list[LocalFile | Non
                     directory.close()
                 parents = path[:-1]
                 directory, instead = _reached(root, parents)
-            found.append(directory.look_up(path[-1]) if directory else instead)
+            found.append(directory.look_up(path[-1], doubts) if directory else instead)
     finally:
         if directory:
             directory.close()

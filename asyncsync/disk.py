@@ -7,6 +7,7 @@
       .asyncsync/since-*.json     notes, see `since.py`
       .asyncsync/published        which keys' files were made here, see `published.py`
       .asyncsync/case, é          tell whether two names are one here, see `folding.py`
+      .asyncsync/unsynced         what a power cut may take, see `unsynced.py`
 
 A path changes only by the rename of a finished part file.
 """
@@ -45,6 +46,7 @@ from asyncsync.mounts import PartFolders
 from asyncsync.parts import PartFile, clear, clear_stale, open_part_file, taken
 from asyncsync.publish import Publisher
 from asyncsync.published import Published
+from asyncsync.unsynced import Notice, Unsynced
 
 MOST_NOTE_BYTES = 64 * 1024 * 1024
 WRITERS = 2
@@ -67,19 +69,21 @@ class Folder:
     Args:
         path: the folder.
         durable: whether a file counts only when it would survive a power cut.
+        notice: told what a person should know.
     """
 
-    def __init__(self, path: Path, *, durable: bool = False) -> None:
+    def __init__(self, path: Path, *, durable: bool = False, notice: Notice = str) -> None:
         self.path = Path(os.path.realpath(path))
         self._root = str(self.path)
         self._parts = self.path / STATE_DIR / "parts"
         self._part_folders = PartFolders(self.path)
         self._published = Published(self._parts.parent / "published")
+        self._unsynced = Unsynced(self._part_folders, notice)
         self._run = secrets.token_hex(8)
         self._run_began_ns = 0
         synced = SyncedFolders(self._root) if durable else None
         self._publisher = Publisher(
-            self._root, self._part_folders, self._published, self._run, synced
+            self._root, self._part_folders, self._published, self._unsynced, self._run, synced
         )
         self._unwritten: list[Unwritten] = []
         self._writers = 0
@@ -88,7 +92,7 @@ class Folder:
 
     async def look_up(self, paths: Sequence[tuple[str, ...]]) -> list[LocalFile | None]:
         """Return what lies at each path, None where there is nothing. One thread hop for all."""
-        return await to_thread.run_sync(look_up, self._root, paths)
+        return await to_thread.run_sync(look_up, self._root, paths, self._unsynced.doubts())
 
     async def were_published(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose files this or an earlier run has made."""
@@ -207,9 +211,7 @@ class Folder:
                 missing = [f for f in (self.path, *self.path.parents) if not f.exists()]
                 self.path.mkdir(parents=True, exist_ok=True)
                 if self._publisher.synced:
-                    for folder in missing:
-                        with Directory(str(folder.parent)) as parent:
-                            parent.sync()
+                    self._publisher.synced.made(missing)
                 for state in (self._parts.parent, self._parts):
                     if state.is_symlink():
                         raise DestinationError(f"{state}: is a symbolic link; remove it")
@@ -222,6 +224,8 @@ class Folder:
                     clear(parts, self._run_began_ns)
                 holding.enter_context(self._published.writing())
                 mark(self._parts.parent)
+                began_ns = self._run_began_ns if works else None
+                holding.enter_context(self._unsynced.writing(began_ns))
             yield
 
     async def publish(

@@ -6,6 +6,7 @@ next call would say that all is well.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from asyncsync.directory import Directory
@@ -37,6 +38,16 @@ class SyncedFolders:
     def __init__(self, root: str) -> None:
         self._root = root
         self._known: set[tuple[str, ...]] = {()}
+
+    def made(self, folders: Iterable[Path]) -> None:
+        """Return when the names of folders that were missing are on the disk.
+
+        Raises:
+            OSError: they are not.
+        """
+        for folder in folders:
+            with Directory(str(folder.parent)) as parent:
+                parent.sync()
 
     def sync(self, folder: tuple[str, ...]) -> None:
         """Return when the names in a folder are on the disk, and those of the folders above it.

@@ -98,6 +98,7 @@ class Reason(StrEnum):
     SIZE_DIFFERS = "size-differs"
     NEWER = "newer"
     EDITED = "edited"
+    UNSURE = "unsure"
 
 
 @dataclass(frozen=True, slots=True)

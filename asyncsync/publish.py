@@ -15,6 +15,7 @@ from asyncsync.durable import SyncedFolders
 from asyncsync.model import Transfer
 from asyncsync.mounts import PartFolders
 from asyncsync.published import Published
+from asyncsync.unsynced import Unsynced
 
 
 class Publisher:
@@ -24,6 +25,7 @@ class Publisher:
         root: the destination.
         folders: where unfinished files are.
         published: takes note of the keys.
+        unsynced: takes note that files do not wait for the disk.
         run: what this run's files are named by.
         synced: what is known to be on the disk; None where no file waits for that.
     """
@@ -33,6 +35,7 @@ class Publisher:
         root: str,
         folders: PartFolders,
         published: Published,
+        unsynced: Unsynced,
         run: str,
         synced: SyncedFolders | None,
     ) -> None:
@@ -40,11 +43,13 @@ class Publisher:
         self._root = root
         self._folders = folders
         self._published = published
+        self._unsynced = unsynced
         self._run = run
         self._numbers = itertools.count()
 
     def whole(self, transfer: Transfer, content: bytes) -> None:
         """Write a file as a whole and give it its name, without a wait for the disk."""
+        self._unsynced.begin()
         try:
             self._give_name(transfer, self._write(transfer, content))
         except OSError as error:
@@ -80,6 +85,7 @@ class Publisher:
             self._sync_and_give_name(transfer, part)
             self.synced.sync(transfer.path[:-1])
         else:
+            self._unsynced.begin()
             self._give_name(transfer, part)
 
     def is_worth_another_try(self, transfer: Transfer, error: OSError) -> bool:

@@ -18,6 +18,7 @@ _OUT_OF_STEP = {
     Reason.SIZE_DIFFERS: "the file has another size",
     Reason.NEWER: "the file is older than the object",
     Reason.EDITED: "the file was edited since it was downloaded",
+    Reason.UNSURE: "a power cut may have taken the file's content",
 }
 
 

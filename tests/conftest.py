@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.loaders import JSONFileLoader
 
+from asyncsync import unsynced
 from asyncsync.seaweed import SeaweedServer, serve
 from tests.rigs.bucket import Bucket, client_of, new_bucket
 
@@ -29,6 +30,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("ASYNCSYNC_PARQUET_CHECK", "no")  # most tests' data is not Parquet
+    monkeypatch.setattr(unsynced, "BOOT", tmp_path / "no-boot")  # waiting for the disk takes long
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 

@@ -27,7 +27,7 @@ OBJECTS = {
     "root.parquet": b"2",
     "large/1.parquet": os.urandom(SMALL + 1),
 }
-CALLS = "openat,write,pwrite64,ftruncate,mkdir,mkdirat,rename,renameat,renameat2,fsync"
+CALLS = "openat,write,pwrite64,ftruncate,mkdir,mkdirat,rename,renameat,renameat2,fsync,syncfs"
 
 
 def whole(trace: Iterable[str]) -> Iterator[str]:
@@ -96,12 +96,16 @@ async def test_every_file_is_synced_before_its_rename_and_its_folder_after_it(
 
 
 @pytest.mark.row(120)
-async def test_nothing_is_synced_unless_asked_for(tmp_path: Path) -> None:
-    """The check of the order sees that."""
+async def test_no_file_is_synced_by_itself_unless_asked_for(tmp_path: Path) -> None:
+    """The check of the order sees that; the disk is waited for once, after the last file."""
     dest = tmp_path / "dest"
     calls = await traced(dest, tmp_path / "trace")
-    assert not any("fsync(" in call for call in calls)
+    assert not any("fsync(" in call and "/parts/" in call for call in calls)
     assert len(list(violations(calls, dest))) > 2 * len(OBJECTS)
+    ended = list(whole(calls))
+    [waited] = (number for number, call in enumerate(ended) if call.startswith("syncfs("))
+    assert sum(call.startswith("rename") for call in ended[:waited]) == len(OBJECTS)
+    assert not any(call.startswith("rename") for call in ended[waited:])
 
 
 def transfer_of(key: str) -> Transfer:

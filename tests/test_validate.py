@@ -133,6 +133,7 @@ async def test_head_without_an_answer_is_an_error(
         (Reason.MISSING, "there is no file"),
         (Reason.SIZE_DIFFERS, "another size"),
         (Reason.EDITED, "edited"),
+        (Reason.UNSURE, "power cut"),
         (Reason.NEWER, "older than the object"),
     ],
 )
