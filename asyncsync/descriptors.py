@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from asyncsync.errors import ThrottledError
 
-EACH = 3
-"""Descriptors of a request for an object: the GET's connection, the HEAD's, the unfinished file."""
+EACH = 4
+"""Descriptors of a request for an object: its GET and its HEAD, the file and the journal."""
 OTHERS = 32
 """Descriptors of everything else: 16 listings, folders, the lock, the event loop."""
 

@@ -308,7 +308,7 @@ class Folder:
     async def part_file(self, transfer: Transfer) -> AsyncIterator[PartFile]:
         """Open the unfinished file of a large object; afterwards it has its final name.
 
-        When the transfer fails for a reason that may pass, the parts that are whole are kept for
+        When the transfer fails for a reason that may pass, what has come is kept for
         the next run; otherwise nothing is.
 
         Raises:
@@ -330,7 +330,7 @@ class Folder:
                     ) from error
             except BaseException as error:
                 passing = isinstance(error, RetriesExhaustedError | SourceError)
-                if not (part.has_parts and (passing or not isinstance(error, Exception))):
+                if not (part.has_pieces and (passing or not isinstance(error, Exception))):
                     part.remove()
                 raise
             part.remove()

@@ -12,7 +12,6 @@ all.
 """
 
 import time
-import zlib
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -156,16 +155,16 @@ class Downloader:
 
         async with self._pace.large, self._folder.part_file(transfer) as part:
             prover = proof.Prover(remote, self._checks, part.open, self._hashers)
-            waiting = (span for span in parts if span not in part.whole)
+            waiting = (span for span in parts if span not in part)
             many = min(-(-remote.size // PART), self._pace.most)
             calls: list[Callable[[], Coroutine[object, object, None]]] = [fetch_parts] * many
             if self._checks.head:
                 calls.append(partial(validate.head_agrees, remote, self._store, tries))
             if prover.hashes:
-                calls.append(partial(prover.follow, parts, part.whole))
+                calls.append(partial(prover.follow, parts, part))
             self._observer.started(transfer)
             try:
-                if kept := sum(map(len, part.whole)):
+                if kept := remote.size - sum(len(part.missing(span)) for span in parts):
                     count(kept)
                 await together(*calls)
                 validate.arrived(remote, arrived)
@@ -182,39 +181,35 @@ class Downloader:
         count: Callable[[int], None],
         tries: Tries,
     ) -> None:
-        position, crc = span.start, 0
-
-        async def fetch_rest() -> None:
-            nonlocal position, crc
-            if not remote.is_pinned:  # what came before may be of another version
-                rewind()
-            rest = range(position, span.stop)
-            async with self._store.get(remote, rest) as body, part.at(position) as write:
-                validate.agree(remote, body.head, "GET")
-                async for block in body.blocks():
-                    if len(block) > span.stop - position:
-                        raise ProtocolError("more bytes came than were asked for")
-                    write(block)
-                    crc = zlib.crc32(block, crc)
-                    position += len(block)
-                    self._pace.received(len(block))
-                    count(len(block))
-            if position < span.stop:
-                raise ProtocolError("fewer bytes came than were asked for")
-
-        def rewind() -> None:
-            nonlocal position, crc
-            count(span.start - position)
-            position, crc = span.start, 0
-
         async def fetch() -> None:
             try:
-                await fetch_rest()
+                await self._fetch_rest(remote, span, part, count)
             except RangeIgnoredError as error:
                 if len(span) < remote.size:
                     raise
-                rewind()
+                count(-part.forget(span))
                 raise ProtocolError("the rest is not to be had without the beginning") from error
 
         await tries.run(fetch)
-        part.finished(span, crc)
+
+    async def _fetch_rest(
+        self, remote: RemoteObject, span: range, part: PartFile, count: Callable[[int], None]
+    ) -> None:
+        if not remote.is_pinned:  # what came before may be of another version
+            count(-part.forget(span))
+        rest = part.missing(span)
+        left = len(rest)
+        async with self._store.get(remote, rest) as body, part.at(span) as write:
+            validate.agree(remote, body.head, "GET")
+            async for block in body.blocks():
+                left -= len(block)
+                if left < 0:
+                    break
+                write(block)
+                self._pace.received(len(block))
+                count(len(block))
+        if left < 0:
+            count(-part.forget(span))
+            raise ProtocolError("more bytes came than were asked for")
+        if left:
+            raise ProtocolError("fewer bytes came than were asked for")

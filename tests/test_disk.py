@@ -47,9 +47,9 @@ async def in_parts(folder: Folder, transfer: Transfer, content: bytes) -> None:
     """Write the second half first."""
     half = len(content) // 2
     async with folder.part_file(transfer) as part:
-        async with part.at(half) as write:
+        async with part.at(range(half, len(content))) as write:
             write(content[half:])
-        async with part.at(0) as write:
+        async with part.at(range(half)) as write:
             write(content[:half])
 
 
@@ -494,8 +494,8 @@ async def test_unfinished_file_has_no_name_yet(folder: Folder, root: Path) -> No
     """Until the last byte is there, the path holds what it held."""
     (root / "a").write_bytes(b"old")
     async with folder.part_file(transfer_of("a")) as part:
-        for offset, block in ((2, b"ta"), (0, b"da")):
-            async with part.at(offset) as write:
+        for span, block in ((range(2, 4), b"ta"), (range(2), b"da")):
+            async with part.at(span) as write:
                 write(block)
             assert files(root) == {"a": b"old"}
     assert files(root) == {"a": b"data"}
@@ -507,7 +507,7 @@ async def test_broken_off_transfer_leaves_nothing(folder: Folder, root: Path) ->
     (root / "a").write_bytes(b"old")
 
     async def broken_off() -> None:
-        async with folder.part_file(transfer_of("a")) as part, part.at(0) as write:
+        async with folder.part_file(transfer_of("a")) as part, part.at(range(4)) as write:
             write(b"da")
             raise ConnectionLostError
 
@@ -517,15 +517,34 @@ async def test_broken_off_transfer_leaves_nothing(folder: Folder, root: Path) ->
 
 
 @pytest.mark.anyio
-async def test_cancelled_transfer_leaves_nothing(folder: Folder, root: Path) -> None:
-    """The same when the run is stopped."""
+async def test_cancelled_transfer_without_bytes_leaves_nothing(folder: Folder, root: Path) -> None:
+    """The same when the run is stopped before anything has come."""
     with anyio.CancelScope() as scope:
-        async with folder.part_file(transfer_of("a")) as part, part.at(0) as write:
+        async with folder.part_file(transfer_of("a")) as part, part.at(range(4)):
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert scope.cancelled_caught
+    assert files(root) == {}
+
+
+@pytest.mark.anyio
+async def test_cancelled_transfer_keeps_what_has_come(root: Path) -> None:
+    """The next run goes on with it, to the byte, and leaves nothing of it."""
+    folder = Folder(root)
+    with folder.writing(), anyio.CancelScope() as scope:
+        async with folder.part_file(transfer_of("a")) as part, part.at(range(4)) as write:
             write(b"da")
             scope.cancel()
             await anyio.sleep_forever()
     assert scope.cancelled_caught
     assert files(root) == {}
+    folder = Folder(root)
+    with folder.writing():
+        async with folder.part_file(transfer_of("a")) as part, part.at(range(4)) as write:
+            assert part.missing(range(4)) == range(2, 4)
+            write(b"ta")
+    assert files(root) == {"a": b"data"}
+    assert os.listdir(root / ".asyncsync/parts") == []
 
 
 @pytest.mark.anyio

@@ -2,17 +2,18 @@
 
 import os
 import time
-import zlib
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from asyncsync.errors import ConnectionLostError
 from asyncsync.model import RemoteObject
 from asyncsync.parts import (
     JOURNAL,
     MOST_AGE,
     PART,
+    PIECE,
     PartFile,
     clear,
     clear_stale,
@@ -23,18 +24,22 @@ from asyncsync.parts import (
 pytestmark = pytest.mark.anyio
 
 SIZE = 2 * PART + 5
+BLOCK = 100_000
+PIECES = -(-PIECE // BLOCK) * BLOCK
+"""Bytes that are noted together where blocks are of that size."""
 NOW = time.time_ns() + 10**15
 """All that is left over was written before."""
 CONTENT = bytes(range(251)) * (SIZE // 251 + 1)
 REMOTE = RemoteObject("1hz/ä\n.parquet", SIZE, "etag", 1)
 
 
-async def bring(part: PartFile, span: range, crc: int | None = None) -> None:
-    """Write a part and note it."""
-    block = CONTENT[span.start : span.stop]
-    async with part.at(span.start) as write:
-        write(block)
-    part.finished(span, zlib.crc32(block) if crc is None else crc)
+async def bring(part: PartFile, span: range, size: int | None = None) -> None:
+    """Write a part, or that many bytes of what is missing of it, in blocks of 100 kB."""
+    start = part.missing(span).start
+    stop = span.stop if size is None else start + size
+    async with part.at(span) as write:
+        for at in range(start, stop, BLOCK):
+            write(CONTENT[at : min(at + BLOCK, stop)])
 
 
 async def left_by_a_killed_run(folder: Path) -> PartFile:
@@ -44,6 +49,16 @@ async def left_by_a_killed_run(folder: Path) -> PartFile:
     await bring(part, first)
     await bring(part, last)
     return part
+
+
+def here(part: PartFile) -> list[range]:
+    """Return what is here of each part."""
+    return [range(span.start, part.missing(span).start) for span in spans(SIZE)]
+
+
+def journal_of(part: PartFile) -> Path:
+    """Return where it is."""
+    return part.path.with_name(part.path.name + JOURNAL)
 
 
 def names(folder: Path) -> set[str]:
@@ -64,9 +79,11 @@ async def test_whole_parts_are_kept_across_runs(tmp_path: Path) -> None:
     """Those that were noted, and no others; the file is the new run's own."""
     await left_by_a_killed_run(tmp_path)
     part = await open_part_file(tmp_path, "new", REMOTE, NOW)
-    first, _, last = spans(SIZE)
-    assert part.whole == {first, last}
-    assert part.has_parts
+    first, middle, last = spans(SIZE)
+    assert first in part
+    assert middle not in part
+    assert last in part
+    assert part.has_pieces
     assert names(tmp_path) == {"new", "new" + JOURNAL}
     assert part.path.read_bytes()[last.start :] == CONTENT[last.start : SIZE]
 
@@ -84,32 +101,85 @@ async def test_parts_of_another_version_are_not_used(tmp_path: Path, other: Remo
     """Not even if only the version, or only the size, is another."""
     await left_by_a_killed_run(tmp_path)
     part = await open_part_file(tmp_path, "new", other, NOW)
-    assert part.whole == set()
-    assert not part.has_parts
+    assert set(map(len, here(part))) == {0}
+    assert not part.has_pieces
 
 
 async def test_object_without_a_version_is_not_resumed(tmp_path: Path) -> None:
     """Nothing would tell whether its parts belong together."""
     nameless = RemoteObject("a", SIZE, "", 1)
     await bring(await open_part_file(tmp_path, "killed", nameless, NOW), range(PART))
-    assert (await open_part_file(tmp_path, "new", nameless, NOW)).whole == set()
+    assert range(PART) == (await open_part_file(tmp_path, "new", nameless, NOW)).missing(
+        range(PART)
+    )
 
 
 async def test_changed_bytes_are_fetched_again(tmp_path: Path) -> None:
-    """A part whose bytes are no longer those that were noted does not count."""
+    """From the piece on whose bytes are no longer those that were noted."""
     part = await left_by_a_killed_run(tmp_path)
-    async with part.at(PART - 1) as write:
-        write(b"?")
+    with part.path.open("r+b") as file:
+        file.seek(PIECES + 1)
+        file.write(b"?")
     again = await open_part_file(tmp_path, "new", REMOTE, NOW)
-    assert again.whole == {range(2 * PART, SIZE)}
+    assert here(again) == [range(PIECES), range(PART, PART), range(2 * PART, SIZE)]
+    await bring(again, range(PART))
+    last = await open_part_file(tmp_path, "last", REMOTE, NOW)
+    assert here(last) == [range(PART), range(PART, PART), range(2 * PART, SIZE)]
+
+
+async def test_unfinished_part_is_kept_up_to_its_last_piece(tmp_path: Path) -> None:
+    """Noted as it comes, so that a kill takes less than a piece and a block; runs add to it."""
+    first, middle, _ = spans(SIZE)
+    part = await open_part_file(tmp_path, "killed", REMOTE, NOW)
+    async with part.at(first) as write, part.at(middle) as write_middle:
+        for start in range(0, PIECES + BLOCK, BLOCK):
+            write(CONTENT[start : start + BLOCK])
+        write_middle(CONTENT[PART : PART + PIECE])
+        again = await open_part_file(tmp_path, "new", REMOTE, NOW)  # as after a kill at this moment
+    assert here(again)[:2] == [range(PIECES), range(PART, PART + PIECE)]
+    await bring(again, first, 3 * PIECES)
+    last = await open_part_file(tmp_path, "last", REMOTE, NOW)
+    assert here(last)[:2] == [range(4 * PIECES), range(PART, PART + PIECE)]
+    assert last.path.read_bytes()[: 4 * PIECES] == CONTENT[: 4 * PIECES]
+
+
+async def test_part_that_breaks_off_is_kept_to_the_last_byte(tmp_path: Path) -> None:
+    """An error takes nothing of what has come before."""
+    part = await open_part_file(tmp_path, "broken", REMOTE, NOW)
+
+    async def broken_off() -> None:
+        async with part.at(range(PART)) as write:
+            write(CONTENT[:7])
+            raise ConnectionLostError
+
+    with pytest.raises(ConnectionLostError):
+        await broken_off()
+    assert part.missing(range(PART)) == range(7, PART)
+    assert here(await open_part_file(tmp_path, "new", REMOTE, NOW))[0] == range(7)
+
+
+async def test_what_is_forgotten_is_written_again(tmp_path: Path) -> None:
+    """And counts once it is there, whatever an older line says of it."""
+    part = await left_by_a_killed_run(tmp_path)
+    assert part.forget(range(PART)) == PART
+    assert part.forget(range(PART)) == 0
+    assert range(PART) not in part
+    async with part.at(range(PART)) as write:
+        write(b"new")
+    assert here(await open_part_file(tmp_path, "new", REMOTE, NOW))[0] == range(3)
 
 
 async def test_cut_journal_keeps_what_is_whole(tmp_path: Path) -> None:
     """A line without its end is not believed, even where it can be read."""
     part = await left_by_a_killed_run(tmp_path)
-    journal = part.path.with_name(part.path.name + JOURNAL)
+    journal = journal_of(part)
     journal.write_bytes(journal.read_bytes()[:-1])
-    assert (await open_part_file(tmp_path, "new", REMOTE, NOW)).whole == {range(PART)}
+    again = await open_part_file(tmp_path, "new", REMOTE, NOW)
+    first, middle, last = spans(SIZE)
+    assert here(again) == [first, range(PART, PART), range(2 * PART, 2 * PART)]
+    await bring(again, middle)
+    await bring(again, last)
+    assert here(await open_part_file(tmp_path, "last", REMOTE, NOW)) == [first, middle, last]
 
 
 @pytest.mark.parametrize(
@@ -119,29 +189,37 @@ async def test_cut_journal_keeps_what_is_whole(tmp_path: Path) -> None:
 async def test_corrupt_journal_does_no_harm(tmp_path: Path, content: bytes) -> None:
     """All is fetched again, into a new file, and nothing of the old one is left."""
     part = await left_by_a_killed_run(tmp_path)
-    part.path.with_name(part.path.name + JOURNAL).write_bytes(content)
+    journal_of(part).write_bytes(content)
     again = await open_part_file(tmp_path, "new", REMOTE, NOW)
-    assert again.whole == set()
+    assert set(map(len, here(again))) == {0}
     assert names(tmp_path) == {"new", "new" + JOURNAL}
     assert again.path.read_bytes() == bytes(SIZE)
 
 
 @pytest.mark.parametrize(
-    "line", [b"5 17 1\n", b"0 1 2 3\n", b"0\n", b"-1 8 1\n", b"a b c\n", b"0 99999999999 1\n"]
+    "line",
+    [
+        *[b"5 17 1\n", b"0 1 2 3\n", b"0\n", b"-1 8 1\n", b"a b c\n", b"0 99999999999 1\n"],
+        *[b"8388608 8388608 0\n", b"8388608 0 0\n", b"8388609 8388610 0\n", b"9" * 5000 + b"\n"],
+    ],
+    ids=lambda line: line[:20],
 )
 async def test_senseless_lines_are_passed_over(tmp_path: Path, line: bytes) -> None:
-    """Only a part as this version cuts them counts."""
+    """Only what goes on with a part, and not beyond it, counts."""
     part = await left_by_a_killed_run(tmp_path)
-    journal = part.path.with_name(part.path.name + JOURNAL)
-    journal.write_bytes(journal.read_bytes() + line)
-    assert len((await open_part_file(tmp_path, "new", REMOTE, NOW)).whole) == 2
+    found = here(part)
+    journal = journal_of(part)
+    header, *lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([header, line, *lines, line]))
+    assert here(await open_part_file(tmp_path, "new", REMOTE, NOW)) == found
 
 
 async def test_file_of_another_size_is_of_no_use(tmp_path: Path) -> None:
     """Somebody has cut it, so nothing about it is believed."""
     part = await left_by_a_killed_run(tmp_path)
     os.truncate(part.path, SIZE - 1)
-    assert (await open_part_file(tmp_path, "new", REMOTE, NOW)).whole == set()
+    again = await open_part_file(tmp_path, "new", REMOTE, NOW)
+    assert set(map(len, here(again))) == {0}
 
 
 async def test_second_run_never_writes_under_the_name_of_the_first(tmp_path: Path) -> None:
@@ -150,7 +228,7 @@ async def test_second_run_never_writes_under_the_name_of_the_first(tmp_path: Pat
     again = await open_part_file(tmp_path, "new", REMOTE, NOW)
     assert again.path != part.path
     with pytest.raises(FileNotFoundError):
-        async with part.at(0):
+        async with part.at(range(PART)):
             pytest.fail("still there")
 
 

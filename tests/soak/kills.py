@@ -191,7 +191,7 @@ def _share(measured: Sequence[Measured]) -> float:
 G2 = Figure(
     "G2",
     f"bytes kept across a kill of those received of an unfinished object of {UNFINISHED >> 20} MiB",
-    "at least 95 %, with parts of 8 MiB",
+    "at least 95 %",
     50,
     keeping,
     lambda measured: f"{_share(measured):.1%} kept",
