@@ -44,54 +44,63 @@ class Given(TypedDict, total=False):
     """The keyword arguments of every function here; each falls back to the environment.
 
     An argument beats the environment (`R2_...`, `ASYNCSYNC_...`), which beats the env file.
+
+    Attributes:
+        prefixes: Key prefixes to sync, or one as a str; without one, the whole bucket.
+        dest: The local folder; `downloads` by default.
+        include: Globs over whole keys, one of which must match; `["*.parquet"]` by default.
+        exclude: Globs of keys that do not count.
+        workers: Requests for objects in flight; found while running by default.
+        max_workers: The most that may be found.
+        validate: What must agree with the listing: `content` (the default) or `head` or `response`.
+        parquet_check: Whether `*.parquet` must be Parquet; true by default.
+        deep: Whether `verify` reads the files and proves their content; it does not by default.
+        attempts: Tries of a request before its object fails.
+        space_check: Whether the run ends at once when what it finds does not fit on the disk; true
+            by default.
+        durable: Whether a file counts only when it would survive a power cut; it need not by
+            default.
+        limit_rate: Bytes of objects a second at most.
+        since: `auto` lists from the last keys on; see the README for what that misses.
+        strict: Whether an env file that others can read is an error; only a warning by default.
+        env_file: The file with the settings; `./.env` by default.
+        observer: Whoever looks on; nobody by default. `asyncsync.Bars()` draws bars. One that is a
+            context manager is opened for the run, and closed with it.
     """
 
     prefixes: Sequence[str]
-    """Key prefixes to sync, or one as a str; without one, the whole bucket."""
     dest: Path | str
-    """The local folder; `downloads` by default."""
     include: Sequence[str]
-    """Globs over whole keys; `["*.parquet"]` by default."""
     exclude: Sequence[str]
     workers: int
-    """Requests for objects in flight; found while running by default."""
     max_workers: int
     validate: Literal["content", "head", "response"]
     parquet_check: bool
-    """Whether `*.parquet` must be Parquet; true by default."""
     deep: bool
-    """Whether `verify` reads the files and proves their content; it does not by default."""
     attempts: int
     space_check: bool
-    """Whether the run ends at once when what it finds does not fit on the disk; it does."""
     durable: bool
-    """Whether a file counts only when it would survive a power cut; it need not by default."""
     limit_rate: int
-    """Bytes of objects a second at most."""
     since: Literal["auto"]
-    """Lists from the last keys on; see the README for what that misses."""
     strict: bool
-    """Whether an env file that others can read is an error; only a warning by default."""
     env_file: Path | str
-    """The file with the settings; `./.env` by default."""
     observer: Observer
-    """Whoever looks on; nobody by default. `asyncsync.Bars()` draws bars.
-
-    One that is a context manager is opened for the run, and closed with it.
-    """
 
 
 _NOWHERE = Route("", "", "")
 
 
 class GivenToSync(Given, total=False):
-    """The keyword arguments of what downloads."""
+    """The keyword arguments of what downloads: those of `Given`, and a plan.
+
+    Attributes:
+        plan: What `plan` returned, or a file that `asyncsync plan --json` wrote: nothing is listed,
+            and just the planned objects are fetched, in the planned versions. Prefixes and globs
+            don't go with it. A `Plan` leads to its own destination unless another is given; a file
+            has to be for the one that is set.
+    """
 
     plan: "Plan | Path | str"
-    """What `plan` returned, or a file that `asyncsync plan --json` wrote: nothing is listed, and
-    just the planned objects are fetched, in the planned versions. Prefixes and globs don't go with
-    it. A `Plan` leads to its own destination unless another is given; a file has to be for the one
-    that is set."""
 
 
 @dataclass
@@ -154,6 +163,13 @@ async def sync(**given: Unpack[GivenToSync]) -> Report:
 
     What went wrong with single objects is in the report: see its `exit_code` and `failures`.
 
+    Args:
+        **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `validate`,
+            `parquet_check`, `deep`, `attempts`, `space_check`, `durable`, `limit_rate`, `since`,
+            `strict`, `env_file`, `observer`, and `plan`,
+            which is what `plan()` returned or a file of it. None has to be given:
+            `help(asyncsync.api.Given)` says what each means and stands for.
+
     Raises:
         ConfigError: settings are missing or malformed; nothing was done.
         SourceError: the remote side ended the run.
@@ -167,6 +183,9 @@ async def sync(**given: Unpack[GivenToSync]) -> Report:
 
 async def plan(**given: Unpack[Given]) -> Plan:
     """Return what `sync` would do. Nothing is downloaded, nothing is written.
+
+    Args:
+        **given: As for `sync`, less `plan`.
 
     Raises:
         ConfigError, SourceError: as for `sync`.
@@ -184,6 +203,9 @@ async def verify(**given: Unpack[Given]) -> Report:
     content is proven. `Report.verified` counts the files that are in step; all others are failures.
     `Report.extra_files` counts those that are not in the bucket, which is no failure.
 
+    Args:
+        **given: As for `sync`, less `plan`.
+
     Raises:
         ConfigError, SourceError: as for `sync`.
     """
@@ -194,6 +216,9 @@ async def verify(**given: Unpack[Given]) -> Report:
 
 def run(**given: Unpack[GivenToSync]) -> Report:
     """Do `sync` and wait for it, in a script or in a notebook's cell.
+
+    Args:
+        **given: As for `sync`.
 
     Raises:
         ConfigError, SourceError, DestinationError: as for `sync`.
@@ -215,6 +240,9 @@ async def stream(**given: Unpack[GivenToSync]) -> AsyncGenerator[Outcome, None]:
 
     Files that were in step already come as `UpToDate`, new ones as `Downloaded` once they have
     their final name. Outcomes wait in memory for a slow reader; the sync stops when it leaves.
+
+    Args:
+        **given: As for `sync`.
 
     Raises:
         ConfigError, SourceError, DestinationError: as for `sync`.

@@ -26,8 +26,14 @@ class RemoteObject:
 
     @property
     def is_pinned(self) -> bool:
-        """Whether the tag names one version for certain, so that its parts belong together."""
-        return bool(self.etag) and not self.etag.startswith("W/")
+        """Whether the tag names one version for certain, so that its parts belong together.
+
+        It can be said in a header, which not all that a listing may hold can be.
+        """
+        etag = self.etag
+        if not (etag.isascii() and etag.isprintable()):
+            return False
+        return etag != "" and '"' not in etag and not etag.startswith("W/")
 
     @property
     def prefix(self) -> str:

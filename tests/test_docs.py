@@ -13,6 +13,7 @@ from types import FunctionType
 
 import pytest
 
+import asyncsync
 from asyncsync import __version__, doctor, events, report
 from asyncsync.api import Given
 from asyncsync.arguments import parser
@@ -119,6 +120,16 @@ def test_keyword_arguments_are_the_api() -> None:
     """The README names those that there are."""
     sentence = README.partition("take the keyword arguments ")[2].partition(".")[0]
     assert set(re.findall(r"`(\w+)`", sentence)) == Given.__annotations__.keys()
+
+
+def test_keyword_arguments_are_in_the_help() -> None:
+    """`sync` names them all, the others refer to it, and `Given` says what each means."""
+    named = (asyncsync.sync.__doc__ or "").partition("**given: ")[2].partition(", and `plan`")[0]
+    assert re.findall(r"`(\w+)`", named) == list(Given.__annotations__)
+    for function in (asyncsync.plan, asyncsync.verify, asyncsync.run, asyncsync.stream):
+        assert "**given: As for `sync`" in (function.__doc__ or "")
+    told = re.findall(r"^ {8}(\w+): ", Given.__doc__ or "", re.MULTILINE)
+    assert told == list(Given.__annotations__)
 
 
 def test_exit_codes_are_those_of_the_help() -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.errors import ListingError, NetworkError
+from asyncsync.download import SMALL
+from asyncsync.errors import ListingError, NetworkError, RemoteChangedError
 from asyncsync.paging import MOST_EMPTY_PAGES, MOST_PAGES_WITHOUT_NEWS
 from asyncsync.s3 import PAGE_LIMIT
-from tests.rigs.scripted_s3 import Answer, Hook, Request, ScriptedS3, sync
+from tests.rigs.scripted_s3 import Answer, Hook, Request, ScriptedS3, etag_of, sync
 from tests.rigs.watch import Watcher, tree
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +42,27 @@ async def ends_with_listing_error(s3: ScriptedS3, dest: Path) -> None:
     assert "1hz/" in str(ran.error)
     assert tree(dest)["1hz/mine.parquet"] == b"mine"
     assert set(tree(dest)) <= {*KEYS, "1hz/mine.parquet"}
+
+
+@pytest.mark.parametrize("tag", ["a&#13;&#10;X-Evil: 1", "a\nb", "é", "a&quot;b"])
+async def test_tag_that_no_header_holds_is_no_version(dest: Path, tag: str) -> None:
+    """Nothing of it is sent, and only its object fails, since the answers name another."""
+    large = "1hz/large.parquet"
+    async with ScriptedS3({**OBJECTS, large: b"x" * (SMALL + 1)}) as s3:
+
+        def odd(request: Request) -> Answer:
+            page = s3.page(*s3.objects).decode()
+            for key in (KEYS[0], large):
+                page = page.replace(etag_of(s3.objects[key]), tag)
+            return Answer(page.encode())
+
+        s3.on_list = odd
+        ran = await sync(s3, dest, "1hz/")
+        assert (ran.code, ran.report.failed) == (1, 2)
+        assert {type(failed.error) for failed in ran.report.failures} == {RemoteChangedError}
+        headers = [request.headers for request in s3.requests if request.key in {KEYS[0], large}]
+    assert not any("if-match" in some or "x-evil" in some for some in headers)
+    assert tree(dest).keys() == {*KEYS[1:], "1hz/mine.parquet"}
 
 
 # listings that never end ------------------------------------------------------------------------

@@ -198,13 +198,14 @@ async def test_get_names_the_version_and_the_span(stage: Stage) -> None:
     assert [fields(head)["if-match"] for head in stage.requests] == [f'"{ETAG}"'] * 3
 
 
-@pytest.mark.parametrize("etag", ["", 'W/"abc'])
+@pytest.mark.parametrize("etag", ["", 'W/"abc', 'a"b', "a\r\nX-Evil: 1", "a\n", "é", "\x7f"])
 async def test_get_without_a_strong_version_names_none(stage: Stage, etag: str) -> None:
-    """If-Match needs a strong tag."""
+    """If-Match needs a strong tag, and one that fits into a header."""
     stage.says(response(b"0123456789"))
     async with stage.store.get(replace(REMOTE, etag=etag)) as body:
         assert await body.read() == b"0123456789"
     assert "if-match" not in fields(stage.requests[0])
+    assert "x-evil" not in fields(stage.requests[0])
 
 
 # listings that are none -------------------------------------------------------------------------
