@@ -248,7 +248,8 @@ async def _list_and_compare(job: Job, then: Then) -> None:
 
     async def is_needed(prefix: str) -> bool:
         page = await job.pace.tries(prefix).run(partial(job.store.list_page, prefix))
-        return any(job.needs_folder(remote.key) for remote in page.objects)
+        keys = [remote.key for remote in page.objects if remote.key.startswith(prefix)]
+        return any(map(job.needs_folder, keys))
 
     async def pass_on(page: Compared) -> None:
         await counted.wait()
