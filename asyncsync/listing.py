@@ -64,7 +64,7 @@ async def list_objects(
                 if since:
                     since.end("", "", 1)
                 discovered(page.prefixes)
-                await handle(page.objects)
+                await handle(page.objects, page.known_to)
                 for prefix in page.prefixes:
                     await start(prefix)
 
@@ -88,7 +88,7 @@ async def list_in_order(
         async for page in paging.pages(prefix):
             if since:
                 since.end(prefix, "", 1)
-            await handle(page.objects)
+            await handle(page.objects, page.known_to)
 
 
 def without_overlap(prefixes: Sequence[str]) -> list[str]:

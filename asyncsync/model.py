@@ -42,6 +42,10 @@ class RemoteObject:
         return top + slash if slash else ""
 
 
+LAST = "\U0010ffff"
+"""Sorts behind all keys but those that begin with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a listing, in the bucket's order of keys."""
@@ -51,6 +55,13 @@ class Page:
     """What the delimiter rolled up; empty without a delimiter."""
     next_token: str
     """Where the next page starts; empty on the last page."""
+
+    @property
+    def known_to(self) -> str:
+        """The key up to which no other page has keys to add; `LAST` on the last page."""
+        if not self.next_token:
+            return LAST
+        return max([remote.key for remote in self.objects[-1:]] + self.prefixes[-1:], default="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from anyio import Event, create_memory_object_stream, to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from asyncsync import proof
-from asyncsync.collisions import parted, settled
+from asyncsync.collisions import Collisions
 from asyncsync.compare import Selection, compare
 from asyncsync.concurrently import task_group, together
 from asyncsync.disk import Folder
@@ -246,10 +246,8 @@ async def _list_and_compare(job: Job, then: Then) -> None:
         job.observer.counted(await job.folder.count(job.covers))
         counted.set()
 
-    async def is_needed(prefix: str) -> bool:
-        page = await job.pace.tries(prefix).run(partial(job.store.list_page, prefix))
-        keys = [remote.key for remote in page.objects if remote.key.startswith(prefix)]
-        return any(map(job.needs_folder, keys))
+    is_needed = partial(_is_needed, job)
+    collisions = Collisions(job.needs_folder, is_needed, folders)
 
     async def pass_on(page: Compared) -> None:
         await counted.wait()
@@ -257,7 +255,7 @@ async def _list_and_compare(job: Job, then: Then) -> None:
         job.observer.compared(page)
         await then(page)
 
-    async def handle(objects: Sequence[RemoteObject]) -> None:
+    async def handle(objects: Sequence[RemoteObject], known_to: str) -> None:
         selected = [remote for remote in objects if job.takes(remote)]
         if not selected:
             return
@@ -265,21 +263,47 @@ async def _list_and_compare(job: Job, then: Then) -> None:
             [p for p in unmatched if any(remote.key.startswith(p) for remote in selected)]
         )
         compared = await compare(selected, job.folder, is_needed)
-        page, doubtful = parted(objects, compared, job.needs_folder, folders)
+        page, doubtful = collisions.parted(objects, compared, known_to)
+        if names:  # whoever waits may be the first to have a name
+            page.transfers.extend(collisions.passed(known_to))
         await pass_on(page)
         if doubtful:
-            await pass_on(await settled(doubtful, is_needed))
+            await pass_on(await collisions.settled(doubtful))
 
     found = (job.store, job.prefixes, job.pace, handle)
-    await together(
-        count,
+    listing = (
         partial(list_in_order, *found, since)
         if names
-        else partial(list_objects, *found, folders.update, since),
+        else partial(list_objects, *found, folders.update, since)
     )
+
+    async def pass_on_rest() -> None:
+        if waiting := collisions.rest():
+            await pass_on(Compared(waiting, [], []))
+
+    await together(count, partial(_in_turn, listing, pass_on_rest))
     for prefix in sorted(unmatched):
         job.observer.unmatched(prefix)
     job.observer.listed()
+
+
+async def _in_turn(
+    listing: Callable[[], Awaitable[None]], then: Callable[[], Awaitable[None]]
+) -> None:
+    """Call both; what the listing had found when it failed is worked on all the same."""
+    try:
+        await listing()
+    except SourceError:
+        await then()
+        raise
+    await then()
+
+
+async def _is_needed(job: Job, prefix: str) -> bool:
+    """Ask the bucket for a key below the prefix that needs a folder there."""
+    page = await job.pace.tries(prefix).run(partial(job.store.list_page, prefix))
+    keys = (remote.key for remote in page.objects)
+    return any(key.startswith(prefix) and job.needs_folder(key) for key in keys)
 
 
 async def _compare_planned(job: Job, planned: Pages, then: Then) -> None:

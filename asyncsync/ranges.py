@@ -32,8 +32,11 @@ HIGHEST = "\U0010fffd"
 _CLASSES = (("0", "9"), ("A", "Z"), ("a", "z"))
 _GALLOP = [2**power for power in range(20)]
 
-Handler = Callable[[Sequence[RemoteObject]], Awaitable[None]]
-"""Takes a page's objects; called for several pages side by side."""
+Handler = Callable[[Sequence[RemoteObject], str], Awaitable[None]]
+"""Takes a page's objects, and the key up to which no later page has keys behind its first.
+
+That is empty where the server keeps no order. Called for several pages side by side.
+"""
 
 
 class _OutOfOrderError(Exception):
@@ -68,6 +71,7 @@ class Ranges:
         """Pages so far."""
         self._is_cut = False
         self._may_be_cut = True
+        self._is_sorted = True
         self._handled = array("q")
         """Hashes of the keys that were handled: eight bytes a key, where a set needs a hundred."""
         self._seen_behind: dict[str, str] = {}
@@ -111,7 +115,7 @@ class Ranges:
                 if inside:
                     self._last = max(self._last, inside[-1].key)
                 self._handled.extend([hash(remote.key) for remote in inside])
-                await self._handle(inside)
+                await self._handle(inside, page.known_to if self._is_sorted else "")
                 if until is not None and last > until:
                     self._check_cut(until, page.objects[len(inside)].key)
                     return
@@ -152,6 +156,7 @@ class Ranges:
         keys = [last, *(remote.key for remote in objects)]
         if all(one < other for one, other in pairwise(keys)) and _is_text(keys):
             return
+        self._is_sorted &= all(one <= other for one, other in pairwise(keys))
         if self._is_cut:
             raise _OutOfOrderError
         self._may_be_cut = False
@@ -169,7 +174,7 @@ class Ranges:
         handled = set(self._handled)
         async for page in self._paging.pages(self._prefix):
             self.requests += 1
-            await self._handle([r for r in page.objects if hash(r.key) not in handled])
+            await self._handle([r for r in page.objects if hash(r.key) not in handled], "")
 
 
 def _is_text(keys: Sequence[str]) -> bool:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import aioboto3
@@ -25,6 +25,7 @@ from asyncsync.errors import (
     AsyncSyncError,
     AuthError,
     ConfigError,
+    ConnectionLostError,
     CredentialsRenewedError,
     EncodedObjectError,
     IntegrityError,
@@ -33,6 +34,7 @@ from asyncsync.errors import (
     TransientError,
 )
 from asyncsync.http import HttpClient, Response
+from asyncsync.interfaces import Body
 from asyncsync.keys import shown
 from asyncsync.model import Credentials, Head, Page, RemoteObject
 from asyncsync.pages import parse_page
@@ -46,9 +48,9 @@ ERROR_LIMIT = 64 * 1024
 
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 """Bytes of a key that are no UTF-8, as Python holds them in text."""
-_NO_LENGTH = (
-    "is served without a length, as by a server that decompresses it on the way; upload it with "
-    "`Cache-Control: no-transform` or without the encoding"
+_OTHER_LENGTH = (
+    "is served without a length, and not with the listed one, as by a server that decompresses it "
+    "on the way; upload it with `Cache-Control: no-transform` or without the encoding"
 )
 
 
@@ -194,9 +196,7 @@ class S3Store:
             raise await self._refused(response, key, headers)
 
     @asynccontextmanager
-    async def get(
-        self, remote: RemoteObject, span: range | None = None
-    ) -> AsyncIterator["_S3Body"]:
+    async def get(self, remote: RemoteObject, span: range | None = None) -> AsyncIterator[Body]:
         """Fetch the listed version of an object, as `Store` says."""
         path = path_of(self._bucket, remote.key)
         headers = await self._signed("GET", path)
@@ -211,8 +211,9 @@ class S3Store:
             if response.status != (HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK):
                 raise await self._refused(response, remote.key, headers)
             if not partial and "content-length" not in response.headers:
-                raise EncodedObjectError(remote.key, _NO_LENGTH)
-            yield _body(response, span if partial else None)
+                yield _UnannouncedBody(response, remote)
+            else:
+                yield _body(response, span if partial else None)
 
     async def _signed(self, method: str, path: str) -> dict[str, str]:
         frozen = await self._credentials.get_frozen_credentials()
@@ -271,6 +272,41 @@ class _S3Body:
     def blocks(self) -> AsyncIterator[memoryview]:
         """Yield the body in blocks."""
         return self._response.blocks()
+
+
+class _UnannouncedBody:
+    """A whole object whose length no header tells; it has to be the listed one."""
+
+    def __init__(self, response: Response, remote: RemoteObject) -> None:
+        self.head = _head(response, str(remote.size))
+        self._remote = remote
+        self._is_chunked = "transfer-encoding" in response.headers
+        self._blocks = response.blocks()
+        self._size = 0
+
+    async def read(self) -> bytes:
+        """Return the whole body."""
+        return b"".join([block.tobytes() async for block in self])
+
+    def blocks(self) -> AsyncIterator[memoryview]:
+        """Yield the body in blocks."""
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> memoryview:
+        listed = self._remote.size
+        async for block in self._blocks:
+            self._size += len(block)
+            if self._size > listed:
+                break
+            return block
+        if self._size < listed and not self._is_chunked:  # its end may as well be a cut
+            raise ConnectionLostError(f"closed after {self._size} of {listed} listed bytes")
+        if self._size != listed:
+            raise EncodedObjectError(self._remote.key, _OTHER_LENGTH)
+        raise StopAsyncIteration
 
 
 def _body(response: Response, span: range | None) -> _S3Body:

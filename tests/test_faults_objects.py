@@ -403,6 +403,29 @@ async def test_object_that_is_decompressed_on_the_way_gets_the_hint(
 
 
 @pytest.mark.row(48)
+@KINDS
+@pytest.mark.parametrize("chunked", [True, False])
+async def test_object_without_a_length_arrives(
+    bucket: Bucket, dest: Path, data: bytes, chunked: bool
+) -> None:
+    """Some servers tell none; the bytes that come are as many as were listed."""
+    bucket.put(KEY, data)
+    until_closed = Act(headers={"content-length": None}, ending="fin")
+    unsaid = Rule("GET", KEY, Act(chunked=True) if chunked else until_closed)
+    is_done(await synced(bucket, dest, unsaid, attempts=1), data)
+
+
+@pytest.mark.row(48)
+async def test_short_body_without_a_length_is_fetched_again(bucket: Bucket, dest: Path) -> None:
+    """Its end is the connection's, which may have been cut."""
+    bucket.put(KEY, SMALL)
+    cut = Act(headers={"content-length": None}, stop=99, ending="fin")
+    run = await synced(bucket, dest, Rule("GET", KEY, cut, nth={1}))
+    is_done(run, SMALL)
+    assert run.report.retried == 1
+
+
+@pytest.mark.row(48)
 async def test_identity_is_no_encoding(bucket: Bucket, dest: Path) -> None:
     """A server may say so."""
     plain = Rule("*", KEY, Act(headers={"content-encoding": "identity"}))

@@ -37,7 +37,7 @@ async def listed(store: MemoryStore, *prefixes: str) -> list[str]:
     """Return the keys of all objects that are listed, in the order of arrival."""
     keys: list[str] = []
 
-    async def handle(objects: Sequence[RemoteObject]) -> None:
+    async def handle(objects: Sequence[RemoteObject], known_to: str) -> None:
         keys.extend(remote.key for remote in objects)
 
     with anyio.fail_after(5):
@@ -59,7 +59,7 @@ async def test_keys_are_listed_in_their_order(page_size: int, prefixes: list[str
     """Where that is asked for: one page after the other, whatever the order of the prefixes."""
     keys: list[str] = []
 
-    async def handle(objects: Sequence[RemoteObject]) -> None:
+    async def handle(objects: Sequence[RemoteObject], known_to: str) -> None:
         keys.extend(remote.key for remote in objects)
 
     store = MemoryStore(NESTED, page_size=page_size)
@@ -154,7 +154,7 @@ async def test_prefix_is_listed_while_the_discovery_goes_on() -> None:
     handled = anyio.Event()
     store.on("list", "", Act(), Act(until=handled))
 
-    async def handle(objects: Sequence[RemoteObject]) -> None:
+    async def handle(objects: Sequence[RemoteObject], known_to: str) -> None:
         if any(remote.key.startswith("1hz/") for remote in objects):
             handled.set()
 
@@ -176,7 +176,7 @@ async def test_prefixes_are_listed_side_by_side_and_not_all_at_once() -> None:
         if inflight == LISTS_AT_ONCE:
             go_on.set()
 
-    async def handle(objects: Sequence[RemoteObject]) -> None:
+    async def handle(objects: Sequence[RemoteObject], known_to: str) -> None:
         nonlocal inflight
         inflight -= 1
 
@@ -192,7 +192,7 @@ async def test_page_waits_until_the_one_before_is_handled() -> None:
     store = MemoryStore(dict.fromkeys("abcd", b"x"), page_size=1)
     asked: list[int] = []
 
-    async def handle(objects: Sequence[RemoteObject]) -> None:
+    async def handle(objects: Sequence[RemoteObject], known_to: str) -> None:
         await anyio.wait_all_tasks_blocked()
         asked.append(store.count("list"))
 
@@ -261,7 +261,7 @@ async def test_failed_prefix_ends_the_others() -> None:
 async def test_error_of_the_handler_is_raised_as_it_is() -> None:
     """No group of exceptions is wrapped around it."""
 
-    async def handle(objects: Sequence[RemoteObject]) -> None:
+    async def handle(objects: Sequence[RemoteObject], known_to: str) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -64,7 +64,7 @@ class Listing:
         self.most_under_way = 0
         self._ranges = Ranges(Paging(store, quick_pace()), prefix, self.slots, self._handle)
 
-    async def _handle(self, objects: Sequence[RemoteObject]) -> None:
+    async def _handle(self, objects: Sequence[RemoteObject], known_to: str) -> None:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         self.keys += [remote.key for remote in objects]
