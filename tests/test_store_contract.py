@@ -248,7 +248,7 @@ async def test_blocks_make_up_the_body(subject: Subject) -> None:
     data = bytes(range(256)) * 8192
     subject.put("large.parquet", data)
     async with subject.store.get(await subject.listed("large.parquet")) as body:
-        blocks = [block async for block in body.blocks()]
+        blocks = [bytes(block) async for block in body.blocks()]
     assert b"".join(blocks) == data
     assert len(blocks) > 1
     assert all(blocks)
