@@ -4,6 +4,7 @@ import ast
 import asyncio
 import json
 import re
+import resource
 import tomllib
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -19,6 +20,7 @@ from asyncsync.api import Given
 from asyncsync.arguments import parser
 from asyncsync.errors import UnsafeKeyError
 from asyncsync.findings import Finding, Verdict
+from asyncsync.folder_checks import open_files
 from asyncsync.keys import local_path
 from asyncsync.model import Downloaded, Failed, Proof, Reason, RemoteObject, Transfer
 from asyncsync.report import Report, Tally
@@ -161,7 +163,7 @@ def test_shown_run_is_what_the_program_prints() -> None:
     assert f"`{report.sync_summary(again)}`" in README
 
 
-def test_shown_examination_is_what_the_doctor_prints() -> None:
+def test_shown_examination_is_what_the_doctor_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     """The checks and their order, and lines as they are printed."""
     block = next(block for block in blocks("") if block.startswith("$ asyncsync doctor\n"))
     lines = block.splitlines()[1:]
@@ -169,6 +171,8 @@ def test_shown_examination_is_what_the_doctor_prints() -> None:
     for line in lines:
         finding = Finding(line[9:19].rstrip(), Verdict(line[:7].rstrip()), line[21:])
         assert doctor.as_text(finding) == line
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 1024))
+    assert lines[-1] == doctor.as_text(Finding("open files", *open_files(Options())))
 
 
 def test_shown_refusal_is_what_the_program_prints() -> None:

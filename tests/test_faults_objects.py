@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -28,6 +29,7 @@ from tests.rigs.fault_proxy import Act, Rule, Verb, flipped, padded
 from tests.rigs.fault_run import Run, emptied, synced
 from tests.rigs.objects import parquet
 from tests.rigs.scripted import response
+from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, etag_of
 from tests.rigs.watch import unfinished
 from tests.test_faults_answers import s3_error
 
@@ -501,6 +503,55 @@ async def test_sizes_around_the_borders_arrive(bucket: Bucket, dest: Path) -> No
     run = await synced(bucket, dest, prefixes=list(objects))
     assert run.tree == objects
     assert run.ended_by == (None, 0)
+
+
+HUGE = 6 * (1 << 30) + 5
+MEBIBYTE = 1 << 20
+SYNC = """
+import resource, sys
+from asyncsync.cli import main
+code = main(["--dest", sys.argv[1], "--include", "*", "--no-progress", "--quiet"])
+print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def mebibyte(number: int) -> bytes:
+    """Return one of the blocks that make up a huge object, no two of which are alike."""
+    return number.to_bytes(8, "big") * (MEBIBYTE // 8)
+
+
+@pytest.mark.row(54)
+@pytest.mark.long
+async def test_object_beyond_four_gibibytes_arrives(dest: Path) -> None:
+    """Each block at its place, and in memory no more than some parts."""
+    tag = {"ETag": '"huge"'}
+
+    def served(request: Request) -> Answer:
+        if request.verb == "HEAD":
+            return Answer(headers={**tag, "Content-Length": str(HUGE)})
+        first, last = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
+        blocks = range(first // MEBIBYTE, last // MEBIBYTE + 1)
+        assert first % MEBIBYTE == 0
+        body = b"".join(map(mebibyte, blocks))[: last - first + 1]
+        return Answer(body, 206, {**tag, "Content-Range": f"bytes {first}-{last}/{HUGE}"})
+
+    async with ScriptedS3({"huge.bin": b"x"}) as s3:
+        listing = s3.page("huge.bin").replace(b"<Size>1<", b"<Size>%d<" % HUGE)
+        listing = listing.replace(etag_of(b"x").encode(), b"huge")
+        s3.on_list = lambda request: Answer(listing) if request.key in "huge.bin" else None
+        s3.on_object = served
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", SYNC, str(dest)),
+            env={**os.environ, **s3.environment},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await child.communicate()
+    code, mebibytes = map(int, out.split())
+    assert (code, (dest / "huge.bin").stat().st_size) == (0, HUGE)
+    assert mebibytes < 300
+    with (dest / "huge.bin").open("rb") as file:
+        for number, content in enumerate(iter(lambda: file.read(MEBIBYTE), b"")):
+            assert content == mebibyte(number)[: len(content)], number
 
 
 @pytest.mark.row(55)

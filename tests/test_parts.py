@@ -88,6 +88,25 @@ async def test_whole_parts_are_kept_across_runs(tmp_path: Path) -> None:
     assert part.path.read_bytes()[last.start :] == CONTENT[last.start : SIZE]
 
 
+@pytest.mark.row(54)
+async def test_part_beyond_four_gibibytes_is_kept(tmp_path: Path) -> None:
+    """It lies at its place, and what never came takes no space."""
+    far = RemoteObject("1hz/far.parquet", (1 << 32) + SIZE, "etag", 1)
+    *_, span, last = spans(far.size)
+    assert span.start > 1 << 32
+    part = await open_part_file(tmp_path, "killed", far, NOW)
+    block = CONTENT[: len(last)]
+    async with part.at(last) as write:
+        write(block)
+    part = await open_part_file(tmp_path, "new", far, NOW)
+    assert (last in part, span in part) == (True, False)
+    assert part.path.stat().st_size == far.size
+    assert part.path.stat().st_blocks * 512 < PART
+    with part.open() as file:
+        file.seek(span.start)
+        assert file.read() == bytes(len(span)) + block
+
+
 @pytest.mark.parametrize(
     "other",
     [
