@@ -12,7 +12,6 @@
 A path changes only by the rename of a finished part file.
 """
 
-import asyncio
 import errno
 import os
 import secrets
@@ -27,10 +26,10 @@ from pathlib import Path
 from anyio import CancelScope, to_thread
 
 from asyncsync import lock
+from asyncsync.batches import Batches
 from asyncsync.directory import Directory, LocalFile, files, look_up
 from asyncsync.durable import SyncedFolders
 from asyncsync.errors import (
-    AsyncSyncError,
     DestinationError,
     DiskFullError,
     IntegrityError,
@@ -49,14 +48,8 @@ from asyncsync.published import Published
 from asyncsync.unsynced import Notice, Unsynced
 
 MOST_NOTE_BYTES = 64 * 1024 * 1024
-WRITERS = 2
-"""Threads that write small files."""
-
 UNLOCKED = 600 * 10**9
 """Nanoseconds after which an unfinished file is left over where no lock tells."""
-
-Unwritten = tuple[Transfer, bytes, Callable[[], Proof], "asyncio.Future[Proof | AsyncSyncError]"]
-"""A file, its content, what proves it, and who waits for it."""
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -85,8 +78,7 @@ class Folder:
         self._publisher = Publisher(
             self._root, self._part_folders, self._published, self._unsynced, self._run, synced
         )
-        self._unwritten: list[Unwritten] = []
-        self._writers = 0
+        self._batches = Batches(self._publisher, self._translated)
 
     # reading ------------------------------------------------------------------------------------
 
@@ -233,8 +225,6 @@ class Folder:
     ) -> Proof:
         """Prove the content of a small file, write it as a whole and give it its name.
 
-        A thread hop costs as much as a small file, so one hop takes all files that wait for one.
-
         Args:
             transfer: where it goes.
             content: its bytes.
@@ -244,65 +234,7 @@ class Folder:
             TransferError: this path cannot be written, or `prove` raised it.
             DestinationError: no path can.
         """
-        written: asyncio.Future[Proof | AsyncSyncError] = asyncio.get_running_loop().create_future()
-        self._unwritten.append((transfer, content, prove, written))
-        if self._writers < WRITERS:
-            self._writers += 1
-            try:
-                await self._write_batches()
-            finally:
-                self._writers -= 1
-        proven = await written
-        if isinstance(proven, AsyncSyncError):
-            raise proven
-        return proven
-
-    async def _write_batches(self) -> None:
-        while self._unwritten:
-            batch, self._unwritten = self._unwritten, []
-            results = await to_thread.run_sync(self._publish_batch, batch)
-            for (*_, written), result in zip(batch, results, strict=True):
-                if not written.done():
-                    written.set_result(result)
-
-    def _publish_batch(self, batch: Sequence[Unwritten]) -> list[Proof | AsyncSyncError]:
-        if self._publisher.synced:
-            return self._publish_durably(batch, self._publisher.synced)
-        results: list[Proof | AsyncSyncError] = []
-        for transfer, content, prove, _ in batch:
-            try:
-                proven = prove()
-                with self._translated(transfer):
-                    self._publisher.whole(transfer, content)
-                results.append(proven)
-            except AsyncSyncError as error:
-                results.append(error)
-        return results
-
-    def _publish_durably(
-        self, batch: Sequence[Unwritten], synced: SyncedFolders
-    ) -> list[Proof | AsyncSyncError]:
-        results: list[Proof | AsyncSyncError] = []
-        for _, _, prove, _ in batch:
-            try:
-                results.append(prove())
-            except AsyncSyncError as error:
-                results.append(error)
-        sound = [n for n, result in enumerate(results) if not isinstance(result, AsyncSyncError)]
-        errors = self._publisher.durably([batch[number][:2] for number in sound], synced)
-        for number, failure in zip(sound, errors, strict=True):
-            results[number] = self._told(batch[number][0], failure) or results[number]
-        return results
-
-    def _told(self, transfer: Transfer, error: OSError | None) -> AsyncSyncError | None:
-        """Return what an error of the system is called here."""
-        try:
-            with self._translated(transfer):
-                if error:
-                    raise error
-        except AsyncSyncError as translated:
-            return translated
-        return None
+        return await self._batches.publish(transfer, content, prove)
 
     @asynccontextmanager
     async def part_file(self, transfer: Transfer) -> AsyncIterator[PartFile]:
