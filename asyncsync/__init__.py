@@ -1,21 +1,27 @@
 """Bring a local folder in step with a Cloudflare R2 (S3-compatible) bucket of Parquet files."""
 
-from typing import TYPE_CHECKING
-
-from asyncsync.api import Plan, plan, run, stream, sync, verify
-from asyncsync.errors import (
-    AsyncSyncError,
-    ConfigError,
-    DestinationError,
-    SourceError,
-    TransferError,
-)
-from asyncsync.interfaces import Observer, SilentObserver
-from asyncsync.model import Downloaded, Failed, Outcome, Reason, RemoteObject, Transfer, UpToDate
-from asyncsync.report import Report, Tally
-
+TYPE_CHECKING = False  # `typing` itself takes longer to import than all of this
 if TYPE_CHECKING:
+    from asyncsync.api import Plan, plan, run, stream, sync, verify
+    from asyncsync.errors import (
+        AsyncSyncError,
+        ConfigError,
+        DestinationError,
+        SourceError,
+        TransferError,
+    )
+    from asyncsync.interfaces import Observer, SilentObserver
+    from asyncsync.model import (
+        Downloaded,
+        Failed,
+        Outcome,
+        Reason,
+        RemoteObject,
+        Transfer,
+        UpToDate,
+    )
     from asyncsync.progress import Bars
+    from asyncsync.report import Report, Tally
 
 __version__ = "0.1.0"
 
@@ -47,10 +53,34 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Import the bars when they are asked for: whoever draws none need not wait for tqdm."""
-    if name == "Bars":
-        from asyncsync.progress import Bars
+_HOMES = {
+    "api": ["Plan", "plan", "run", "stream", "sync", "verify"],
+    "errors": ["AsyncSyncError", "ConfigError", "DestinationError", "SourceError", "TransferError"],
+    "interfaces": ["Observer", "SilentObserver"],
+    "model": ["Downloaded", "Failed", "Outcome", "Reason", "RemoteObject", "Transfer", "UpToDate"],
+    "progress": ["Bars"],
+    "report": ["Report", "Tally"],
+}
+"""In which module each name is."""
 
-        return Bars
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+if not TYPE_CHECKING:  # a type checker knows the names, and finds those that there are not
+
+    def __getattr__(name: str) -> object:
+        """Import a name when it is asked for.
+
+        Whoever draws no bars need not wait for tqdm, and the command line gets to say what an
+        interrupt does before it imports all the rest.
+        """
+        from importlib import import_module
+
+        for home, names in _HOMES.items():
+            if name in names:
+                value: object = getattr(import_module(f"asyncsync.{home}"), name)
+                globals()[name] = value
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,21 +2,26 @@
 
 import gc
 import os
+import signal
 import sys
 from contextlib import suppress
-from typing import NoReturn
-
-from asyncsync.cli import main
 
 
-def process() -> NoReturn:
+def process() -> None:
     """Do what the arguments say, and end the process.
+
+    An interrupt ends it in silence until the command line takes interrupts over, behind most of
+    its imports; Python by itself would print where it was.
 
     What the libraries make as they load stays for good, and looking through it for garbage again
     and again takes a twentieth of a run. Nor does anybody gain by having the interpreter taken
     apart at the end, which takes a tenth of a second.
     """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.set_threshold(20_000, 50, 100)
+    from asyncsync.cli import main
+
     exit_code = main()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):

@@ -5,6 +5,7 @@ The syncs run as child processes with an env file, which is what a user does and
 
 import datetime
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,8 @@ def demo(dest: Path, *, keep: bool) -> int:
         ConfigError: the packages of the `demo` extra are not installed.
         SourceError: the server did not start.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # nothing would be stopped or deleted
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="asyncsync-demo-") as name:
         folder = Path(name)
         _say("Making sample data: two months of three sensor folders, as Parquet files ...")

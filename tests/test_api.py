@@ -428,3 +428,25 @@ def test_import_is_cheap() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
     assert done.stdout == "set()\n"
+
+
+# the public names -------------------------------------------------------------------------------
+
+
+def test_public_names_are_there_when_they_are_asked_for() -> None:
+    """All of them, also in an editor that lists them; others are not."""
+    names = [*asyncsync.__all__]
+    assert sorted(names) == sorted({*names})
+    assert all(getattr(asyncsync, name) is not None for name in names)
+    assert set(names) <= {*dir(asyncsync)}
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = asyncsync.nothing  # type: ignore[attr-defined]
+
+
+def test_import_alone_imports_no_module_of_it() -> None:
+    """So that the command line can begin with what an interrupt does."""
+    script = "import asyncsync, sys; print([m for m in sys.modules if m.startswith('asyncsync.')])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout == "[]\n"

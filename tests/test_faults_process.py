@@ -192,6 +192,50 @@ async def test_signal_stops_the_run_within_two_seconds(dest: Path, number: signa
         await check_next_run(s3, dest)
 
 
+INTERRUPTED_START = """
+import os, signal, sys
+from asyncsync.__main__ import process
+
+def count_down(event, arguments):
+    global left
+    if event != "import":
+        return
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGINT)
+
+left = {left}
+sys.addaudithook(count_down)
+sys.argv = ["asyncsync", "--version"]
+process()
+"""
+
+
+@pytest.mark.row(108)
+@pytest.mark.parametrize("left", [1, 2, 20, 200])
+async def test_interrupt_while_python_imports_ends_the_process_in_silence(left: int) -> None:
+    """At whichever import it comes; the shell sees that a signal ended it."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", INTERRUPTED_START.format(left=left)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    done = await ended(child)
+    assert (done.code, done.out, done.err) == (-signal.SIGINT, "", "")
+
+
+async def test_ignored_interrupt_stays_ignored_while_python_imports() -> None:
+    """As in the background of a shell without job control."""
+    script = "signal.signal(signal.SIGINT, signal.SIG_IGN)\nleft = 20"
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", INTERRUPTED_START.replace("left = {left}", script)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    done = await ended(child)
+    assert (done.code, done.err) == (0, "")
+
+
 HANGING_DISK = """
 import os, sys, time
 from asyncsync.cli import main
