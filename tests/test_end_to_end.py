@@ -156,6 +156,8 @@ async def test_signal_stops_the_run_within_two_seconds(
     assert done.err.endswith(f"stopped by {number.name} (exit code {128 + number})\n")
     assert all(GOOD[key] == data for key, data in tree(dest).items())
     assert "good/large.parquet" not in tree(dest)
+    assert (await asyncsync(settings, "good/", "--dest", str(dest))).code == 0
+    assert tree(dest) == GOOD
     assert unfinished(dest) == []
 
 
