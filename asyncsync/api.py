@@ -376,7 +376,7 @@ async def perform(
         )
         since = Since(folder, scope, observer.noticed)
         observer = Observers(observer, since)
-    async with open_store(found) as store:
+    async with open_store(found, observer.noticed) as store:
         await command(
             pipeline.Job(
                 store=LimitedStore(store, limit) if limit else store,

@@ -4,6 +4,7 @@
     ├── ConfigError                 settings missing or contradictory; nothing was sent      exit 2
     ├── SourceError                 the remote side ends the run                             exit 4
     │   ├── AuthError               credentials unknown, wrong, expired or without rights
+    │   │   └── ClockError          this machine's clock is not the server's
     │   ├── BucketError             no such bucket at this endpoint
     │   ├── ListingError            the bucket could not be listed to its end
     │   ├── NetworkError            the endpoint cannot be reached
@@ -27,6 +28,7 @@
     │       ├── UnsafeKeyError      no safe local path exists for the key
     │       └── VanishedError       deleted since it was listed
     └── TransientError              worth another attempt; never leaves the retry loop
+        ├── ClockCorrectedError     refused, but signed with the server's time by now
         ├── ConnectionLostError     cut, refused or not answered in time
         │   └── UnreachableError    no connection came about
         ├── CredentialsRenewedError refused, but the credentials are others by now
@@ -61,6 +63,15 @@ class SourceError(AsyncSyncError):
 
 class AuthError(SourceError):
     """The credentials are unknown, wrong, expired, or lack the right to list the bucket."""
+
+
+class ClockError(AuthError):
+    """The request is refused because this machine's clock is off."""
+
+    def __init__(self, message: str, ahead: float | None) -> None:
+        super().__init__(message)
+        self.ahead = ahead
+        """Seconds that it is ahead of the server's, None where that does not say."""
 
 
 class BucketError(SourceError):
@@ -172,6 +183,10 @@ class VanishedError(SkippedError):
 
 class TransientError(AsyncSyncError):
     """Worth another attempt."""
+
+
+class ClockCorrectedError(TransientError):
+    """The time of the request was refused, and by now the server's is known."""
 
 
 class ConnectionLostError(TransientError):

@@ -10,6 +10,7 @@ from asyncsync.errors import (
     AsyncSyncError,
     AuthError,
     BucketError,
+    ClockError,
     ProtocolError,
     RedirectError,
     RemoteChangedError,
@@ -94,8 +95,9 @@ def _about_the_credentials(
 ) -> AsyncSyncError | None:
     if code == "RequestTimeTooSkewed":
         date = _seconds(headers.get("date", ""))
-        offset = "" if date is None else f" by {time.time() - date:+.0f} s"
-        return AuthError(f"this machine's clock is off{offset}: {said}")
+        ahead = None if date is None else time.time() - date
+        offset = "" if ahead is None else f" by {ahead:+.0f} s"
+        return ClockError(f"this machine's clock is off{offset}: {said}", ahead)
     if status == 401 or code in _AUTH_CODES:
         return AuthError(
             f"the credentials are not accepted: {said}; check R2_ACCESS_KEY_ID and "

@@ -7,6 +7,7 @@ request does, so they are signed here (`sigv4.py`). Either way the bytes go thro
 answer means that is not the one that was asked for.
 """
 
+import logging
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -21,9 +22,12 @@ import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
+from asyncsync.clock import Clock
 from asyncsync.errors import (
     AsyncSyncError,
     AuthError,
+    ClockCorrectedError,
+    ClockError,
     ConfigError,
     ConnectionLostError,
     CredentialsRenewedError,
@@ -43,6 +47,8 @@ from asyncsync.refusals import refusal
 from asyncsync.settings import Settings
 from asyncsync.sigv4 import Signer, path_of
 
+logger = logging.getLogger(__name__)
+
 PAGE_LIMIT = 64 * 1024 * 1024
 ERROR_LIMIT = 64 * 1024
 
@@ -55,8 +61,14 @@ _OTHER_LENGTH = (
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator["S3Store"]:
+async def open_store(
+    settings: Settings, notice: Callable[[str], object] = logger.info
+) -> AsyncIterator["S3Store"]:
     """Open the bucket that the settings name; no request is sent yet.
+
+    Args:
+        settings: where it is, and who asks.
+        notice: is told what a person should know, such as that this machine's clock is wrong.
 
     Raises:
         ConfigError: the certificate authorities that the environment names cannot be read.
@@ -81,7 +93,8 @@ async def open_store(settings: Settings) -> AsyncIterator["S3Store"]:
         ) as client:
             redact_libraries()
             credentials = await session.get_credentials()
-            yield S3Store(settings.bucket, http, client, credentials, settings.reload)
+            clock = Clock(notice)
+            yield S3Store(settings.bucket, http, client, credentials, clock, settings.reload)
 
 
 def _isolated_session() -> AioSession:
@@ -101,6 +114,7 @@ class S3Store:
         http: the transport to its endpoint.
         client: an aioboto3 S3 client; its requests are sent through `http` as well.
         credentials: of aiobotocore; asked before each request, so they may refresh.
+        clock: what requests are signed with.
         reload: reads the settings again, when the credentials are refused.
     """
 
@@ -110,6 +124,7 @@ class S3Store:
         http: HttpClient,
         client: Any,
         credentials: Any,
+        clock: Clock,
         reload: Callable[[], Settings] | None = None,
     ) -> None:
         self._bucket = bucket
@@ -117,7 +132,8 @@ class S3Store:
         self._client = client
         self._credentials = credentials
         self._reload = reload
-        self._signer = Signer(http.host, client.meta.region_name)
+        self._clock = clock
+        self._signer = Signer(http.host, client.meta.region_name, clock)
         self._page: ContextVar[Page] = ContextVar("page")
         client.meta.events.register_first("before-send.s3.ListObjectsV2", self._send_listing)
 
@@ -151,9 +167,13 @@ class S3Store:
 
         The client would take seven times as long to parse it, so it gets to see an empty page. The
         page goes to the `list_page` that waits for it in the same task.
+
+        The client signs with this machine's clock; where that is wrong, the request is signed here.
         """
         parts = urlsplit(request.url)
-        headers = {name: _text(value) for name, value in request.headers.items()}
+        headers = {name.lower(): _text(value) for name, value in request.headers.items()}
+        if self._clock.is_corrected:
+            headers = await self._signed("GET", parts.path, parts.query)
         async with self._http.request("GET", f"{parts.path}?{parts.query}", headers) as response:
             if response.status != HTTPStatus.OK:
                 raise await self._refused(response, None, headers)
@@ -175,12 +195,19 @@ class S3Store:
     async def _refused_head(
         self, response: Response, path: str, key: str, sent: Mapping[str, str]
     ) -> AsyncSyncError:
-        """Return what a GET is refused with where HEAD, which has no body, cannot say why."""
+        """Return what a GET is refused with where HEAD, which has no body, cannot say why.
+
+        That GET may be signed otherwise, after what another request was told meanwhile.
+        """
         if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
             headers = {**await self._signed("GET", path), "Range": "bytes=0-0"}
             async with self._http.request("GET", path, headers) as told:
                 if told.status >= HTTPStatus.BAD_REQUEST:
                     return await self._refused(told, key, headers)
+                if self._clock.corrects(None, sent["x-amz-date"]):
+                    return ClockCorrectedError("HEAD is refused, but not what is signed by now")
+                if not self._signs_like(sent):
+                    return CredentialsRenewedError("HEAD is refused, but not the new credentials")
         return await self._refused(response, key, sent)
 
     async def _length_by_range(self, path: str, key: str) -> str:
@@ -215,11 +242,10 @@ class S3Store:
             else:
                 yield _body(response, span if partial else None)
 
-    async def _signed(self, method: str, path: str) -> dict[str, str]:
+    async def _signed(self, method: str, path: str, query: str = "") -> dict[str, str]:
         frozen = await self._credentials.get_frozen_credentials()
-        return self._signer.sign(
-            method, path, Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
-        )
+        credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
+        return self._signer.sign(method, path, credentials, query)
 
     async def _refused(
         self, response: Response, key: str | None, sent: Mapping[str, str]
@@ -230,6 +256,9 @@ class S3Store:
         except TransientError:
             body = b""  # cut or without an end: the status has to do
         error = refusal(response.status, response.headers, body, key)
+        if isinstance(error, ClockError):
+            corrected = self._clock.corrects(error.ahead, sent["x-amz-date"])
+            return ClockCorrectedError(str(error)) if corrected else error
         if isinstance(error, AuthError) and self._renewed(sent):
             return CredentialsRenewedError(f"{error}; there are others by now")
         return error
@@ -250,10 +279,11 @@ class S3Store:
         return not self._signs_like(sent)
 
     def _signs_like(self, sent: Mapping[str, str]) -> bool:
-        headers = {name.lower(): value for name, value in sent.items()}
-        return f"Credential={self._credentials.access_key}/" in headers[
-            "authorization"
-        ] and headers.get("x-amz-security-token", "") == (self._credentials.token or "")
+        access_key, token = self._credentials.access_key, self._credentials.token or ""
+        return (
+            f"Credential={access_key}/" in sent["authorization"]
+            and sent.get("x-amz-security-token", "") == token
+        )
 
 
 class _S3Body:

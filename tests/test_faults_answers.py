@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from asyncsync.clock import STAMP
 from asyncsync.download import STARTS
 from asyncsync.errors import (
     AccessDeniedError,
     AsyncSyncError,
     AuthError,
     BucketError,
+    ClockError,
     IntegrityError,
     ListingError,
     RedirectError,
@@ -32,6 +34,9 @@ from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.fault_proxy import Act, Rule, Verb
 from tests.rigs.fault_run import Run, emptied, synced
 from tests.rigs.scripted import Authority, ScriptedServer, answers, response
+from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
+from tests.rigs.scripted_s3 import sync as scripted_sync
+from tests.rigs.watch import tree
 
 pytestmark = pytest.mark.anyio
 
@@ -75,6 +80,12 @@ def s3_error(status: str, code: str = "", message: str = "Because.", **headers: 
     xml = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return Act(instead=response(xml.encode(), status=status, headers=fields))
+
+
+def skewed(minutes: int) -> Act:
+    """Return the refusal by a server that this machine's clock is so far ahead of."""
+    now = datetime.now(UTC) - timedelta(minutes=minutes)
+    return s3_error("403 Forbidden", "RequestTimeTooSkewed", date=format_datetime(now, usegmt=True))
 
 
 def only_fails(run: Run, kind: type[AsyncSyncError], code: int = 1) -> None:
@@ -353,16 +364,83 @@ async def test_new_credentials_are_taken_in_a_run(bucket: Bucket, dest: Path) ->
 
 @pytest.mark.row(31)
 @pytest.mark.parametrize("minutes", [20, -20])
-async def test_wrong_clock_ends_the_run(bucket: Bucket, dest: Path, minutes: int) -> None:
-    """The error says by how much it is wrong, from the server's Date."""
-    now = datetime.now(UTC) - timedelta(minutes=minutes)
-    skewed = s3_error(
-        "403 Forbidden", "RequestTimeTooSkewed", date=format_datetime(now, usegmt=True)
-    )
-    run = await synced(bucket, dest, Rule("LIST", "*", skewed))
-    ended(run, AuthError, "clock is off by ")
+async def test_clock_that_stays_refused_ends_the_run(
+    bucket: Bucket, dest: Path, minutes: int
+) -> None:
+    """After one more request; the error says by how much it is wrong, from the server's Date."""
+    run = await synced(bucket, dest, Rule("LIST", "*", skewed(minutes)))
+    ended(run, ClockError, "clock is off by ")
     seconds = int(run.message.partition("clock is off by ")[2].partition(" s")[0])
     assert abs(seconds - minutes * 60) < 30
+    assert len(run.proxy.requests) == 2
+
+
+@pytest.mark.row(31)
+async def test_date_that_fits_the_clock_does_not_explain_the_refusal(
+    bucket: Bucket, dest: Path
+) -> None:
+    """Then there is nothing to sign anew."""
+    run = await synced(bucket, dest, Rule("LIST", "*", skewed(0)))
+    ended(run, ClockError)
+    assert len(run.proxy.requests) == 1
+    assert run.watcher.notices == []
+
+
+@pytest.mark.row(31)
+@pytest.mark.parametrize("minutes", [3, -3])
+async def test_real_server_takes_what_is_signed_with_its_time(
+    bucket: Bucket, dest: Path, minutes: int
+) -> None:
+    """Listings and objects; it allows a quarter of an hour, so that it sees the wrong times too."""
+    run = await synced(
+        bucket, dest, Rule("LIST", "*", skewed(minutes), nth=FIRST), prefixes=["1hz/"]
+    )
+    assert run.ended_by == (None, 0)
+    assert run.tree == BOTH
+    (notice,) = run.watcher.notices
+    assert "clock is off by " in notice
+    assert run.report.retried == 0
+
+
+def an_hour_ahead(request: Request) -> Answer | None:
+    """Check times as S3 does, by a clock that is an hour ahead of this machine's."""
+    now = datetime.now(UTC) + timedelta(hours=1)
+    signed = datetime.strptime(request.headers["x-amz-date"], STAMP).replace(tzinfo=UTC)
+    if abs(now - signed) < timedelta(minutes=15):
+        return None
+    error = b"<Error><Code>RequestTimeTooSkewed</Code></Error>"
+    return Answer(error, 403, {"Date": format_datetime(now, usegmt=True)})
+
+
+OBJECTS = {f"1hz/{number:02}.parquet": SMALL for number in range(20)}
+
+
+@pytest.mark.row(31)
+async def test_clock_that_is_off_costs_one_request(dest: Path) -> None:
+    """All that follows is signed with the server's time, and the user is told once."""
+    async with ScriptedS3(OBJECTS) as s3:
+        right = await scripted_sync(s3, dest / "right")
+        usual = len(s3.requests)
+        s3.on_list = s3.on_object = an_hour_ahead
+        ran = await scripted_sync(s3, dest / "off")
+        assert (right.code, ran.code) == (0, 0)
+        assert len(s3.requests) == 2 * usual + 1
+    assert tree(dest / "off") == OBJECTS
+    (notice,) = ran.seen.notices
+    assert "clock is off by -" in notice
+
+
+@pytest.mark.row(31)
+async def test_clock_that_goes_wrong_under_way_is_told_once(dest: Path) -> None:
+    """By as many requests as are under way; HEAD cannot say why, and a GET is asked."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_object = an_hour_ahead
+        ran = await scripted_sync(s3, dest, workers=4)
+        refused = [r for r in s3.requests if an_hour_ahead(r) and r.verb != "LIST"]
+    assert ran.code == 0
+    assert tree(dest) == OBJECTS
+    assert len(ran.seen.notices) == 1
+    assert len(refused) <= 4 * 3  # a HEAD and a GET each, and the GET that says why
 
 
 @pytest.mark.row(33)

@@ -339,7 +339,7 @@ async def sync(
     """
     report, seen = Report(), seen or Watcher()
     error: AsyncSyncError | None = None
-    async with open_store(s3.settings) as store:
+    async with open_store(s3.settings, seen.noticed) as store:
         job = pipeline.Job(
             store=store,
             folder=Folder(dest),
