@@ -444,6 +444,24 @@ async def test_expired_credentials_are_read_again() -> None:
         assert fields(server.heads[-1])["x-amz-security-token"] == "new-token"
 
 
+async def test_head_is_asked_again_when_others_brought_new_credentials() -> None:
+    """Its refusal has no word, and the GET that would say why is signed with the new ones."""
+
+    async def play(peer: Peer) -> None:
+        while True:
+            head = await peer.receive()
+            if "Credential=AKID/" in head:
+                store._credentials.access_key = "NEWID"
+                await peer.send(response(status="403 Forbidden"))
+            else:
+                await peer.send(response(b"0", headers=QUOTED, status="206 Partial Content"))
+
+    async with served(play) as (store, server):
+        with pytest.raises(CredentialsRenewedError):
+            await store.head(REMOTE.key)
+        assert len(server.heads) == 2
+
+
 async def test_credentials_that_cannot_be_read_again_stay_refused() -> None:
     """A file that is gone or half written is no better than the old one."""
 
