@@ -7,8 +7,8 @@
 
 What fails for a passing reason is tried again, a part from where it broke off. Every request names
 the listed version; when the bucket holds another one by now, the transfer starts again with that.
-An object whose version has no name, or whose server knows no ranges, comes in one piece or not at
-all.
+An object whose server knows no ranges comes in one piece or not at all. So does one whose version
+has no name, and HEAD says before and after it that nothing was modified.
 """
 
 import time
@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from asyncsync import proof, validate
 from asyncsync.concurrently import beside, together
@@ -32,6 +33,8 @@ from asyncsync.interfaces import Observer, Store
 from asyncsync.model import Checks, Downloaded, Proof, RemoteObject, Transfer
 from asyncsync.pace import Pace, Tries
 from asyncsync.parts import PART, PartFile, spans
+
+T = TypeVar("T")
 
 SMALL = 256 * 1024
 """Bytes up to which an object is held in memory and written at once."""
@@ -67,6 +70,8 @@ class Downloader:
         self._checks = checks
         self._hashers = proof.hashers()
         self._exact = exact
+        self._unpinned = ""
+        self._many_unpinned = 0
 
     async def download(self, transfer: Transfer) -> Downloaded:
         """Fetch, validate and publish one object.
@@ -77,6 +82,9 @@ class Downloader:
         """
         started = time.monotonic()
         tries = self._pace.tries(transfer.remote.key)
+        if not transfer.remote.is_pinned:
+            self._unpinned = self._unpinned or transfer.remote.key
+            self._many_unpinned += 1
         for _ in range(STARTS - 1):
             try:
                 return await self._start(transfer, tries, started)
@@ -98,6 +106,16 @@ class Downloader:
             kept, proven = await self._fetch_large(transfer, tries)
         return Downloaded(transfer, tries.most, time.monotonic() - started, kept, proven)
 
+    def sum_up(self) -> None:
+        """Tell of the objects whose version has no name; once, however many there are."""
+        if self._many_unpinned:
+            others = self._many_unpinned - 1
+            self._observer.noticed(
+                f"{self._unpinned}{f' and {others:,} others' if others else ''}: no strong ETag"
+                " names the version, so that only size and LastModified tell of a replacement, and"
+                " nothing is kept of an unfinished file"
+            )
+
     async def _listed_again(self, remote: RemoteObject, tries: Tries) -> RemoteObject:
         page = await tries.run(partial(self._store.list_page, remote.key))
         for found in page.objects:
@@ -110,11 +128,14 @@ class Downloader:
     async def _fetch_small(self, transfer: Transfer, tries: Tries) -> Proof:
         remote = transfer.remote
         async with self._pace.slot:
-            get = tries.run(partial(self._read, remote))
-            if self._checks.head:
-                content = await beside(validate.head_agrees(remote, self._store, tries), get)
+            get = partial(tries.run, partial(self._read, remote))
+            head = partial(validate.head_agrees, remote, self._store, tries)
+            if not self._checks.head:
+                content = await get()
+            elif remote.is_pinned:
+                content = await beside(head(), get())
             else:
-                content = await get
+                content = await _between(head, get)
             validate.arrived(remote, len(content))
             self._pace.received(len(content))
             prove = partial(proof.prove, remote, self._checks, content)
@@ -158,15 +179,19 @@ class Downloader:
             waiting = (span for span in parts if span not in part)
             many = min(-(-remote.size // PART), self._pace.most)
             calls: list[Callable[[], Coroutine[object, object, None]]] = [fetch_parts] * many
-            if self._checks.head:
-                calls.append(partial(validate.head_agrees, remote, self._store, tries))
             if prover.hashes:
                 calls.append(partial(prover.follow, parts, part))
+            head = partial(validate.head_agrees, remote, self._store, tries)
             self._observer.started(transfer)
             try:
                 if kept := remote.size - sum(len(part.missing(span)) for span in parts):
                     count(kept)
-                await together(*calls)
+                if not self._checks.head:
+                    await together(*calls)
+                elif remote.is_pinned:
+                    await together(head, *calls)
+                else:
+                    await _between(head, partial(together, *calls))
                 validate.arrived(remote, arrived)
                 return kept, await prover.verdict()
             except BaseException:
@@ -213,3 +238,14 @@ class Downloader:
             raise ProtocolError("more bytes came than were asked for")
         if left:
             raise ProtocolError("fewer bytes came than were asked for")
+
+
+async def _between(
+    ask: Callable[[], Coroutine[object, object, None]],
+    fetch: Callable[[], Coroutine[object, object, T]],
+) -> T:
+    """Return what is fetched, when asking before and after it shows nothing else."""
+    await ask()
+    fetched = await fetch()
+    await ask()
+    return fetched

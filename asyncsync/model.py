@@ -74,6 +74,8 @@ class Head:
     """Without its quotes; empty where the server sends none."""
     encoding: str = ""
     """The stored Content-Encoding; empty for plain bytes."""
+    modified: str = ""
+    """Last-Modified as the header holds it; empty where the server sends none."""
 
 
 @dataclass(frozen=True, slots=True)

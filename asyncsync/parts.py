@@ -80,7 +80,8 @@ class PartFile:
     def has_pieces(self) -> bool:
         """Whether another run could go on with it."""
         with suppress(OSError):
-            return self._journal.stat().st_size > len(_header(self._remote))
+            noted = self._journal.stat().st_size > len(_header(self._remote))
+            return noted and self._remote.is_pinned
         return False
 
     def create(self) -> None:

@@ -119,6 +119,7 @@ async def sync(job: Job) -> None:
     with job.folder.writing():
         claim = Space(job.folder).claim if job.checks_space else None
         await _work_through(job, _transfers, work, claim)
+        downloader.sum_up()
         if job.planned is None:  # only a listing knows what no object needs
             job.folder.clear_stale(job.covers)
         if job.since:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from email.utils import mktime_tz, parsedate_tz
 from urllib.parse import urlsplit
 
 from asyncsync.errors import (
@@ -22,6 +21,7 @@ from asyncsync.errors import (
 )
 from asyncsync.keys import shown
 from asyncsync.pages import parse_error
+from asyncsync.times import http_seconds
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _BUSY = {429, 503}
@@ -94,7 +94,7 @@ def _about_the_credentials(
     status: int, code: str, said: str, headers: Mapping[str, str]
 ) -> AsyncSyncError | None:
     if code == "RequestTimeTooSkewed":
-        date = _seconds(headers.get("date", ""))
+        date = http_seconds(headers.get("date", ""))
         ahead = None if date is None else time.time() - date
         offset = "" if ahead is None else f" by {ahead:+.0f} s"
         return ClockError(f"this machine's clock is off{offset}: {said}", ahead)
@@ -146,14 +146,5 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
         return float(text)
-    date = _seconds(text)
+    date = http_seconds(text)
     return None if date is None else max(0.0, date - time.time())
-
-
-def _seconds(date: str) -> float | None:
-    """Return a date of HTTP in seconds since the epoch, None for what is no date."""
-    parsed = parsedate_tz(date)
-    try:
-        return mktime_tz(parsed) if parsed else None
-    except (OverflowError, ValueError):  # a year that no calendar holds
-        return None

@@ -46,6 +46,7 @@ from asyncsync.redaction import redact_libraries
 from asyncsync.refusals import refusal
 from asyncsync.settings import Settings
 from asyncsync.sigv4 import Signer, path_of
+from asyncsync.times import http_date
 
 logger = logging.getLogger(__name__)
 
@@ -229,6 +230,8 @@ class S3Store:
         headers = await self._signed("GET", path)
         if remote.is_pinned:
             headers["If-Match"] = f'"{remote.etag}"'
+        elif remote.modified_ns:
+            headers["If-Unmodified-Since"] = http_date(remote.modified_ns)
         partial = span is not None and len(span) != remote.size
         if span is not None and partial:
             headers["Range"] = f"bytes={span.start}-{span.stop - 1}"
@@ -362,7 +365,12 @@ def _head(response: Response, size: str) -> Head:
     if not _is_number(size):
         raise ProtocolError("the answer does not say how long the object is")
     headers = response.headers
-    return Head(int(size), headers.get("etag", "").strip('"'), headers.get("content-encoding", ""))
+    return Head(
+        int(size),
+        headers.get("etag", "").strip('"'),
+        headers.get("content-encoding", ""),
+        headers.get("last-modified", ""),
+    )
 
 
 class _EmptyPage:

@@ -11,7 +11,9 @@ from asyncsync.errors import (
 from asyncsync.interfaces import Store
 from asyncsync.model import Head, Reason, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Tries
+from asyncsync.times import http_seconds
 
+_SECOND = 1_000_000_000
 _NO_TRANSFORM = "upload it with `Cache-Control: no-transform` or without the encoding"
 _OUT_OF_STEP = {
     Reason.MISSING: "there is no file",
@@ -54,6 +56,10 @@ def agree(remote: RemoteObject, head: Head, verb: str) -> None:
         raise RemoteChangedError(
             remote.key, f"replaced since it was listed: {verb} shows version {head.etag}"
         )
+    if not remote.is_pinned and _was_modified(remote, head):
+        raise RemoteChangedError(
+            remote.key, f"replaced since it was listed: {verb} shows it modified {head.modified}"
+        )
     if head.encoding not in {"", "identity"}:
         raise EncodedObjectError(
             remote.key,
@@ -65,6 +71,14 @@ def agree(remote: RemoteObject, head: Head, verb: str) -> None:
             f"listed with {remote.size} bytes, but {verb} says {head.size}; if it is stored "
             f"compressed, {_NO_TRANSFORM}",
         )
+
+
+def _was_modified(remote: RemoteObject, head: Head) -> bool:
+    """Return whether a header, which holds whole seconds, shows another time than the listing."""
+    seconds = http_seconds(head.modified)
+    if not remote.modified_ns or seconds is None:
+        return False
+    return abs(remote.modified_ns - int(seconds) * _SECOND) >= _SECOND
 
 
 def arrived(remote: RemoteObject, size: int) -> None:

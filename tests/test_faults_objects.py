@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from asyncsync.errors import (
     IntegrityError,
     NotParquetError,
     RemoteChangedError,
+    RetriesExhaustedError,
     VanishedError,
 )
 from asyncsync.parts import PART
@@ -440,19 +441,86 @@ NO_TAG = Act(headers={"etag": None})
 NO_LISTED_TAG = in_listing("<ETag>[^<]*</ETag>", "")
 
 
+UNTAGGED = [Rule("LIST", "*", NO_LISTED_TAG), Rule("*", "*", NO_TAG)]
+LATER = Act(headers={"etag": None, "last-modified": "Fri, 01 Jan 2027 00:00:00 GMT"})
+
+
 @pytest.mark.row(49)
 @KINDS
 async def test_object_without_an_etag_arrives(bucket: Bucket, dest: Path, data: bytes) -> None:
-    """Nothing can be named in If-Match then."""
+    """In one stream, with HEAD before and after it; nothing can be named in If-Match then."""
     bucket.put(KEY, data)
-    run = await synced(bucket, dest, Rule("LIST", "*", NO_LISTED_TAG), Rule("*", "*", NO_TAG))
+    run = await synced(bucket, dest, *UNTAGGED)
     is_done(run, data)
-    assert not any("if-match" in request.headers for request in run.proxy.requests)
+    asked = [request for request in run.proxy.requests if request.key == KEY]
+    assert [request.verb for request in asked] == ["HEAD", "GET", "HEAD"]
+    assert not any("if-match" in request.headers or request.span for request in asked)
+    assert "if-unmodified-since" in asked[1].headers
+    assert run.report.proven["version"] == 0
+
+
+@pytest.mark.row(49)
+async def test_objects_without_an_etag_are_warned_of_once(bucket: Bucket, dest: Path) -> None:
+    """With a key and the number of the others."""
+    run = await synced(bucket, dest, *UNTAGGED)
+    (notice,) = run.watcher.notices
+    assert re.match(r"1hz/[ab].parquet and 1 others?: no strong ETag", notice)
+    run = await synced(bucket, dest.with_name("2"), *UNTAGGED, prefixes=[KEY])
+    (notice,) = run.watcher.notices
+    assert notice.startswith(f"{KEY}: no strong ETag")
+
+
+@pytest.mark.row(49)
+@KINDS
+@pytest.mark.parametrize("rule", [("HEAD", {1}), ("HEAD", {2}), ("GET", {1})], ids=str)
+async def test_object_without_an_etag_that_was_modified_is_fetched_again(
+    bucket: Bucket, dest: Path, data: bytes, rule: tuple[Verb, set[int]]
+) -> None:
+    """HEAD before it, GET and HEAD after it show when it was."""
+    bucket.put(KEY, data)
+    verb, nth = rule
+    run = await synced(bucket, dest, Rule(verb, KEY, LATER, nth=nth), *UNTAGGED)
+    is_done(run, data)
+    assert run.proxy.count("LIST", KEY) == 1
+    run = await synced(bucket, dest.with_name("2"), Rule(verb, KEY, LATER), *UNTAGGED)
+    only_fails(run, RemoteChangedError)
+
+
+@pytest.mark.row(49)
+async def test_object_without_an_etag_is_not_served_when_it_was_modified(
+    bucket: Bucket, dest: Path
+) -> None:
+    """The real server minds If-Unmodified-Since."""
+    earlier = in_listing("<LastModified>20", "<LastModified>19")
+    unseen = replace(NO_TAG, headers={"etag": None, "last-modified": None})
+    rules = [
+        Rule("LIST", "*", replace(NO_LISTED_TAG, body=_both(NO_LISTED_TAG, earlier))),
+        Rule("*", KEY, unseen),
+    ]
+    run = await synced(bucket, dest, *rules, prefixes=[KEY])
+    assert run.failures == {KEY: RemoteChangedError}
+    assert "412" in run.message
+
+
+def _both(one: Act, other: Act) -> Callable[[bytes], bytes]:
+    edits = [edit for act in (one, other) if (edit := act.body)]
+    return lambda body: reduce(lambda done, edit: edit(done), edits, body)
+
+
+@pytest.mark.row(49)
+async def test_nothing_is_kept_of_an_object_without_an_etag(bucket: Bucket, dest: Path) -> None:
+    """No later run could know whether it goes on with the same version."""
+    bucket.put(KEY, PARTS)
+    cut = Act(headers={"etag": None}, stop=PART, ending="fin")
+    run = await synced(bucket, dest, Rule("GET", KEY, cut), *UNTAGGED, attempts=2)
+    only_fails(run, RetriesExhaustedError)
+    assert run.proxy.spans(KEY) == ["", ""]
+    assert unfinished(dest) == []
 
 
 @pytest.mark.row(50)
 async def test_weak_etag_is_not_named(bucket: Bucket, dest: Path) -> None:
-    """If-Match needs a strong one; a weak one tells two versions apart all the same."""
+    """It is as if there was none, but tells two versions apart all the same."""
     weak = in_listing("<ETag>", "<ETag>W/")
     rules = [
         Rule("LIST", "*", weak),
@@ -460,7 +528,10 @@ async def test_weak_etag_is_not_named(bucket: Bucket, dest: Path) -> None:
     ]
     run = await synced(bucket, dest, *rules)
     is_done(run, SMALL)
-    assert not any("if-match" in request.headers for request in run.proxy.requests)
+    asked = [request for request in run.proxy.requests if request.key == KEY]
+    assert [request.verb for request in asked] == ["HEAD", "GET", "HEAD"]
+    assert not any("if-match" in request.headers for request in asked)
+    assert "no strong ETag" in run.watcher.notices[0]
     changed = Rule("GET", KEY, Act(headers={"etag": 'W/"other"'}))
     run = await synced(bucket, dest.with_name("2"), changed, *rules)
     only_fails(run, RemoteChangedError)

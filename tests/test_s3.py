@@ -30,6 +30,7 @@ from asyncsync.errors import (
 from asyncsync.model import Head, Page, RemoteObject
 from asyncsync.s3 import S3Store, open_store
 from asyncsync.settings import Settings
+from asyncsync.times import http_date
 from asyncsync.validate import agree
 from tests.rigs.scripted import Peer, Script, ScriptedServer, answers, response
 
@@ -202,10 +203,12 @@ async def test_get_names_the_version_and_the_span(stage: Stage) -> None:
 async def test_get_without_a_strong_version_names_none(stage: Stage, etag: str) -> None:
     """If-Match needs a strong tag, and one that fits into a header."""
     stage.says(response(b"0123456789"))
-    async with stage.store.get(replace(REMOTE, etag=etag)) as body:
+    modified_ns = 1_769_903_999_000_000_000
+    async with stage.store.get(replace(REMOTE, etag=etag, modified_ns=modified_ns)) as body:
         assert await body.read() == b"0123456789"
     assert "if-match" not in fields(stage.requests[0])
     assert "x-evil" not in fields(stage.requests[0])
+    assert fields(stage.requests[0])["if-unmodified-since"] == http_date(modified_ns)
 
 
 # listings that are none -------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsync.times import as_text, nanoseconds
+from asyncsync.times import as_text, http_date, http_seconds, nanoseconds
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,12 @@ def test_no_time_is_empty_text() -> None:
     """And a time has the form that S3 gives it."""
     assert as_text(0) == ""
     assert as_text(1_769_903_999_123_000_000) == "2026-01-31T23:59:59.123000Z"
+
+
+def test_time_in_a_header_is_a_whole_second_that_is_not_earlier() -> None:
+    """A server that compares milliseconds would take an earlier one for a modification."""
+    first = "Sat, 31 Jan 2026 23:59:59 GMT"
+    assert http_date(1_769_903_999_000_000_000) == first
+    assert http_date(1_769_903_998_000_000_001) == first
+    assert http_seconds(first) == 1_769_903_999
+    assert http_seconds("no time") is None

@@ -1,6 +1,7 @@
 """The verdict: what listing, HEAD and GET say of one object must agree."""
 
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from asyncsync.errors import (
 from asyncsync.interfaces import Body
 from asyncsync.model import Head, Page, Reason, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Pace, Tries
+from asyncsync.times import http_date, nanoseconds
 from asyncsync.validate import agree, arrived, head_agrees, in_step
 
 REMOTE = RemoteObject("1hz/a.parquet", 4, "v1", 0)
@@ -72,6 +74,20 @@ def test_same_size_and_version_agree(head: Head) -> None:
 def test_listing_without_a_version_agrees_with_any() -> None:
     """There is nothing to compare it with."""
     agree(RemoteObject("a", 4, "", 0), Head(4, "v2"), "GET")
+
+
+@pytest.mark.parametrize("etag", ["", 'W/"v1'])
+def test_without_a_strong_version_the_time_must_be_the_listed_one(etag: str) -> None:
+    """To the second, where both are known; a strong version says more than a time."""
+    modified = nanoseconds("2026-01-02T03:04:05.678Z")
+    listed = RemoteObject("a", 4, etag, modified)
+    for same in ("Fri, 02 Jan 2026 03:04:05 GMT", "Fri, 02 Jan 2026 03:04:06 GMT", "", "no time"):
+        agree(listed, Head(4, etag, modified=same), "GET")
+    agree(RemoteObject("a", 4, etag, 0), Head(4, etag, modified=http_date(modified)), "GET")
+    for other in ("Fri, 02 Jan 2026 03:04:07 GMT", "Fri, 02 Jan 2026 03:04:04 GMT"):
+        agree(replace(listed, etag="v1"), Head(4, "v1", modified=other), "GET")
+        with pytest.raises(RemoteChangedError, match=f"GET shows it modified {other}"):
+            agree(listed, Head(4, etag, modified=other), "GET")
 
 
 @pytest.mark.parametrize(
