@@ -56,7 +56,7 @@ lock: $(INSTALLED) ## pin requirements-dev.txt anew (ARGS=--upgrade for the newe
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--extra demo --output-file requirements-dev.txt pyproject.toml $(VENV)/dev.in
 
-clean: ## remove what builds and tools left behind, but not .venv or downloads/
+clean: ## remove what builds and tools left behind, but not .venv or what was downloaded
 	rm -rf build dist site .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find asyncsync benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

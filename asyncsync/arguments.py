@@ -5,6 +5,7 @@ from pathlib import Path
 
 from asyncsync import __version__
 from asyncsync.errors import ConfigError
+from asyncsync.keys import shown
 from asyncsync.settings import parse_option
 
 COMMANDS = ("sync", "plan", "verify", "doctor", "demo")
@@ -98,6 +99,8 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
     """
     if arguments.keep and arguments.words[:1] != ["demo"]:
         raise ConfigError("--keep: goes with demo only")
+    if arguments.words[:1] == ["demo"] and arguments.words[1:]:
+        raise ConfigError(f"demo: takes no PREFIX, and so not {shown(arguments.words[1])}")
     given: dict[str, object] = {
         "include": tuple(arguments.include) if arguments.include else None,
         "exclude": tuple(arguments.exclude) if arguments.exclude else None,

@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if command == "demo":
             from asyncsync.demo import demo  # needs the extra of that name
 
-            return demo(Path(arguments.dest or "downloads/demo"), keep=arguments.keep)
+            return demo(Path(arguments.dest or "downloads-demo"), keep=arguments.keep)
         if command == "doctor":
             return _run_async(partial(_examine, prefixes, given, arguments))
         found, options = settings.load(arguments.env_file, given=given)

@@ -57,6 +57,7 @@ def demo(dest: Path, *, keep: bool) -> int:
             _upload(server, folder / "sample", files)
             settings = "".join(f"{key}={value}\n" for key, value in server.environment().items())
             env_file = folder / "demo.env"
+            env_file.touch(mode=0o600)
             env_file.write_text(settings)
             for intent in ("Now the sync:", "And once more, now that everything is there:"):
                 _say(f"\n{intent}")

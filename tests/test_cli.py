@@ -354,6 +354,7 @@ def test_failed_object_is_1(store: MemoryStore, run: Run) -> None:
         (("--log-file", "nowhere/run.log"), "--log-file"),
         (("--keep",), "--keep"),
         (("plan", "--keep"), "--keep"),
+        (("demo", "1hz/"), "1hz/"),
         (("--plan", "nowhere.json"), "nowhere.json"),
         (("--plan", ""), "is not a file"),
         (("--colour",), "--colour"),

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 from pyarrow import parquet
 
-from asyncsync import demo
+from asyncsync import cli, demo
 from asyncsync.errors import ConfigError
 from asyncsync.seaweed import SeaweedServer
+from asyncsync.settings import Options, exposure
 from tests.rigs.bucket import Bucket
 
 
@@ -87,6 +88,37 @@ def test_failed_sync_ends_the_demo_with_its_code(
     """The demo's exit code is the sync's."""
     monkeypatch.setattr(demo, "_sync", lambda env_file, dest: 4)
     assert demo.demo(tmp_path, keep=False) == 4
+
+
+def test_demo_is_beside_the_folder_of_a_sync(
+    monkeypatch: pytest.MonkeyPatch, quick: Bucket, sample: Path, tmp_path: Path
+) -> None:
+    """Inside of it, its files would be counted there, and not be in the user's bucket."""
+    seen: list[Path] = []
+
+    def sync(env_file: Path, dest: Path) -> int:
+        seen.append(dest)
+        return 0
+
+    monkeypatch.setattr(demo, "_sync", sync)
+    assert cli.main(["demo"]) == 0
+    assert seen[0].parts == ("downloads-demo",)
+    assert not seen[0].is_relative_to(Options().dest)
+
+
+def test_only_its_user_can_read_the_env_file(
+    monkeypatch: pytest.MonkeyPatch, quick: Bucket, tmp_path: Path
+) -> None:
+    """So that the first line that a newcomer sees is no warning."""
+    seen: list[str] = []
+
+    def sync(env_file: Path, dest: Path) -> int:
+        seen.append(exposure(env_file))
+        return 0
+
+    monkeypatch.setattr(demo, "_sync", sync)
+    assert demo.demo(tmp_path, keep=False) == 0
+    assert seen == ["", ""]
 
 
 def test_kept_server_runs_until_ctrl_c(
