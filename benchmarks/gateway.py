@@ -73,8 +73,8 @@ class Gateway:
         """Return what was asked since the last reset.
 
         GET, HEAD and LIST count requests, REFUSED those that were answered with 503, BYTES the
-        bodies' bytes; LIST_MS is what all listings took, in milliseconds; FIRST is when the first
-        request came, in milliseconds since the epoch.
+        bodies' bytes; LIST_MS is what all listings took, in milliseconds; SINCE is when that reset
+        was, FIRST when the first request came, both in milliseconds since the epoch.
         """
         lines = self._stats("GET").decode().splitlines()
         return {name: int(count) for name, count in (line.split() for line in lines)}
