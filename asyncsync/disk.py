@@ -25,7 +25,7 @@ from pathlib import Path
 
 from anyio import CancelScope, to_thread
 
-from asyncsync import lock
+from asyncsync import descriptors, lock
 from asyncsync.batches import Batches
 from asyncsync.directory import Directory, LocalFile, files, look_up
 from asyncsync.durable import SyncedFolders
@@ -95,13 +95,14 @@ class Folder:
 
         Raises:
             LocalFileError: it cannot be read.
+            ThrottledError: no more files can be opened, for the moment.
         """
         *parents, name = local_path(remote.key)
         try:
             with Directory.walk(self._root, parents) as directory:
                 return directory.open(name)
         except OSError as error:
-            raise LocalFileError(
+            raise descriptors.refused(error) or LocalFileError(
                 remote.key, f"its file cannot be read: {error.strerror or error}"
             ) from error
 
@@ -233,18 +234,19 @@ class Folder:
         Raises:
             TransferError: this path cannot be written, or `prove` raised it.
             DestinationError: no path can.
+            ThrottledError: no more files can be opened, for the moment.
         """
         return await self._batches.publish(transfer, content, prove)
 
     @asynccontextmanager
     async def part_file(self, transfer: Transfer) -> AsyncIterator[PartFile]:
-        """Open the unfinished file of a large object; afterwards it has its final name.
+        """Open the unfinished file of a large object, to which `publish_parts` gives its name.
 
         When the transfer fails for a reason that may pass, what has come is kept for
         the next run; otherwise nothing is.
 
         Raises:
-            TransferError, DestinationError: as for `publish`.
+            TransferError, DestinationError, ThrottledError: as for `publish`.
         """
         with self._translated(transfer):
             with CancelScope(shield=True):
@@ -253,7 +255,6 @@ class Folder:
             try:
                 try:
                     yield part
-                    await to_thread.run_sync(self._publisher.parts, transfer, part.path)
                 except OSError as error:
                     if not self._publisher.is_worth_another_try(transfer, error):
                         raise
@@ -266,6 +267,18 @@ class Folder:
                     part.remove()
                 raise
             part.remove()
+
+    async def publish_parts(self, transfer: Transfer, part: PartFile) -> None:
+        """Give a file that has come in parts its name; to be called while it is open.
+
+        Raises:
+            ThrottledError: no more files can be opened, for the moment.
+            OSError: anything else; `part_file` says what it means.
+        """
+        try:
+            await to_thread.run_sync(self._publisher.parts, transfer, part.path)
+        except OSError as error:
+            raise descriptors.refused(error) or error from error
 
     def keep_note(self, name: str, content: bytes) -> None:
         """Keep something for a later run, in place of what was kept under the name.
@@ -295,6 +308,8 @@ class Folder:
         try:
             yield
         except OSError as error:
+            if throttled := descriptors.refused(error):
+                raise throttled from error
             if error.errno in _FULL | _GONE or not self._parts.is_dir():
                 raise self._destination_error(error) from error
             key, path = transfer.remote.key, shown(str(self.path.joinpath(*transfer.path)))

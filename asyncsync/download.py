@@ -13,7 +13,7 @@ has no name, and HEAD says before and after it that nothing was modified.
 
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -139,7 +139,8 @@ class Downloader:
             validate.arrived(remote, len(content))
             self._pace.received(len(content))
             prove = partial(proof.prove, remote, self._checks, content)
-            return await self._folder.publish(transfer, content, prove)
+            publish = partial(self._folder.publish, transfer, content, prove)
+            return await tries.locally(publish)
 
     async def _read(self, remote: RemoteObject) -> bytes:
         async with self._store.get(remote) as body:
@@ -174,8 +175,11 @@ class Downloader:
                     await self._fetch_part(remote, span, part, count, tries)
                 prover.arrived()
 
-        async with self._pace.large, self._folder.part_file(transfer) as part:
-            prover = proof.Prover(remote, self._checks, part.open, self._hashers)
+        async with self._pace.large, AsyncExitStack() as opened:
+            part = await tries.locally(
+                lambda: opened.enter_async_context(self._folder.part_file(transfer))
+            )
+            prover = proof.Prover(remote, self._checks, part.open, self._hashers, tries)
             waiting = (span for span in parts if span not in part)
             many = min(-(-remote.size // PART), self._pace.most)
             calls: list[Callable[[], Coroutine[object, object, None]]] = [fetch_parts] * many
@@ -193,10 +197,12 @@ class Downloader:
                 else:
                     await _between(head, partial(together, *calls))
                 validate.arrived(remote, arrived)
-                return kept, await prover.verdict()
+                proven = await prover.verdict()
+                await tries.locally(partial(self._folder.publish_parts, transfer, part))
             except BaseException:
                 self._observer.advanced(transfer, -arrived)
                 raise
+            return kept, proven
 
     async def _fetch_part(
         self,

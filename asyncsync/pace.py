@@ -221,14 +221,31 @@ class Tries:
             except TransientError as error:
                 self._pace.answered()
                 failed += 1
-                if failed >= self._pace.attempts:
-                    raise RetriesExhaustedError(
-                        self._key, f"given up after {failed} attempts: {error}"
-                    ) from error
-                await self._pace.pause(error, failed)
+                await self._pause(error, failed)
             except TransferError:
                 self._pace.answered()
                 raise
             else:
                 self._pace.answered()
                 return answer
+
+    async def locally(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call what asks no server until it finds enough descriptors.
+
+        Raises:
+            RetriesExhaustedError: the attempts have run out.
+        """
+        failed = 0
+        while True:
+            try:
+                return await call()
+            except ThrottledError as error:
+                failed += 1
+                await self._pause(error, failed)
+
+    async def _pause(self, error: TransientError, failed: int) -> None:
+        if failed >= self._pace.attempts:
+            raise RetriesExhaustedError(
+                self._key, f"given up after {failed} attempts: {error}"
+            ) from error
+        await self._pace.pause(error, failed)

@@ -177,8 +177,15 @@ class PartFile:
                 os.close(journal)
 
     def open(self) -> FileIO:
-        """Open the file to read back what has arrived. Blocks."""
-        return FileIO(self.path)
+        """Open the file to read back what has arrived. Blocks.
+
+        Raises:
+            ThrottledError: no more files can be opened, for the moment.
+        """
+        try:
+            return FileIO(self.path)
+        except OSError as error:
+            raise descriptors.refused(error) or error from error
 
     def remove(self) -> None:
         """Remove what is left of it. Blocks."""
@@ -201,11 +208,20 @@ async def open_part_file(folder: Path, run: str, remote: RemoteObject, before_ns
     name = _name(remote)
     part = PartFile(folder / f"{name}.{run}", remote)
     pattern = f"{name}.*{JOURNAL}"
-    old = await to_thread.run_sync(lambda: [*_left_over(folder, pattern, before_ns)])
-    for data, _ in old if remote.is_pinned else []:
+
+    def found() -> list[Path]:
+        old = [data for data, _ in _left_over(folder, pattern, before_ns)]
+        if part.path.exists():  # taken over, but then no more files could be opened to read it
+            old.append(part.path)
+        return old
+
+    old = await to_thread.run_sync(found)
+    for data in old if remote.is_pinned else []:
         try:
             await to_thread.run_sync(part.take_over, data)
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and descriptors.refused(error):
+                raise
             logger.info("%s: what an earlier run left is of no use: %s", shown(remote.key), error)
             await to_thread.run_sync(part.remove)
         else:

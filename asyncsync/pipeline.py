@@ -160,15 +160,16 @@ async def verify(job: Job) -> None:
     async def check(found: UpToDate | Transfer) -> UpToDate:
         remote = in_step(found)
         proven = Proof.SIZE
+        tries = job.pace.tries(remote.key)
         if job.checks.head:
             async with job.pace.slot:
-                await head_agrees(remote, job.store, job.pace.tries(remote.key))
+                await head_agrees(remote, job.store, tries)
             if remote.is_pinned:
                 proven = Proof.SIZE_AND_VERSION
         if job.deep:
             checks = replace(job.checks, content=True)
             opened = partial(job.folder.open, remote)
-            proven |= await proof.Prover(remote, checks, opened, hashers).of_whole_file()
+            proven |= await proof.Prover(remote, checks, opened, hashers, tries).of_whole_file()
         return UpToDate(remote, proven)
 
     async def work(found: UpToDate | Transfer) -> None:

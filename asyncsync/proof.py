@@ -14,6 +14,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Container, Iterable, Sequence
+from functools import partial
 from io import FileIO
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from anyio import CapacityLimiter, Event, to_thread
 
 from asyncsync.errors import IntegrityError, NotParquetError
 from asyncsync.model import Checks, Proof, RemoteObject
+from asyncsync.pace import Tries
 
 MIB = 1024 * 1024
 STEP = 8 * MIB
@@ -63,6 +65,7 @@ class Prover:
         checks: what is to be proven.
         opened: opens the file.
         hashers: of the run.
+        tries: at opening the file.
     """
 
     def __init__(
@@ -71,11 +74,13 @@ class Prover:
         checks: Checks,
         opened: Callable[[], FileIO],
         hashers: CapacityLimiter,
+        tries: Tries,
     ) -> None:
         self._remote = remote
         self._checks = checks
         self._opened = opened
         self._hashers = hashers
+        self._tries = tries
         self._hashes = _hashes(remote) if checks.content else []
         self._news = Event()
 
@@ -118,13 +123,15 @@ class Prover:
         if others and not found:  # all of them at once, so that the file is read but twice
             await self._feed(others, range(self._remote.size))
             found = _matches(self._remote, others)
-        first, last = await to_thread.run_sync(self._ends)
+        first, last = await self._tries.locally(partial(to_thread.run_sync, self._ends))
         return _verdict(self._remote, self._checks, found, first, last)
 
     async def _feed(self, hashes: Sequence["_Hash"], span: range) -> None:
         for start in range(span.start, span.stop, STEP):
             step = range(start, min(start + STEP, span.stop))
-            await to_thread.run_sync(self._hash, hashes, step, limiter=self._hashers)
+            hash_step = partial(self._hash, hashes, step)
+            in_thread = partial(to_thread.run_sync, hash_step, limiter=self._hashers)
+            await self._tries.locally(in_thread)
 
     def _hash(self, hashes: Sequence["_Hash"], span: range) -> None:
         buffer = memoryview(bytearray(BLOCK))

@@ -80,13 +80,14 @@ class Publisher:
         return [error or failed.get(folder) for error, folder in zip(errors, folders, strict=True)]
 
     def parts(self, transfer: Transfer, part: Path) -> None:
-        """Give a file that has come in parts its name; nothing is left of it if that fails."""
+        """Give a file that has come in parts its name."""
         if self.synced:
-            self._sync_and_give_name(transfer, part)
+            durable.sync_file(part)
+            self._rename(transfer, part)
             self.synced.sync(transfer.path[:-1])
         else:
             self._unsynced.begin()
-            self._give_name(transfer, part)
+            self._rename(transfer, part)
 
     def is_worth_another_try(self, transfer: Transfer, error: OSError) -> bool:
         """Return whether a file that got no name may get it when it is written once more.
@@ -101,7 +102,11 @@ class Publisher:
     def _begun(self, transfer: Transfer, content: bytes) -> Path | OSError:
         try:
             part = self._write(transfer, content)
-            durable.begin(part)
+            try:
+                durable.begin(part)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
         except OSError as error:
             return error
         return part
@@ -142,12 +147,15 @@ class Publisher:
 
     def _give_name(self, transfer: Transfer, part: Path) -> None:
         try:
-            if modified_ns := transfer.remote.modified_ns:
-                self._published.add(transfer.remote.key)
-                os.utime(part, ns=(modified_ns, modified_ns))
-            *parents, name = transfer.path
-            with Directory.walk(self._root, parents, create=True) as directory:
-                directory.receive(str(part), name)
+            self._rename(transfer, part)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+
+    def _rename(self, transfer: Transfer, part: Path) -> None:
+        if modified_ns := transfer.remote.modified_ns:
+            self._published.add(transfer.remote.key)
+            os.utime(part, ns=(modified_ns, modified_ns))
+        *parents, name = transfer.path
+        with Directory.walk(self._root, parents, create=True) as directory:
+            directory.receive(str(part), name)

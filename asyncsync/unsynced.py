@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from asyncsync import descriptors
 from asyncsync.directory import Directory, Doubts
 from asyncsync.keys import shown
 from asyncsync.mounts import PartFolders
@@ -99,7 +100,11 @@ class Unsynced:
             self._boot = None
 
     def begin(self) -> None:
-        """Leave the mark; to be called before a file gets its name that was not synced."""
+        """Leave the mark; to be called before a file gets its name that was not synced.
+
+        Raises:
+            OSError: no more files can be opened, for the moment; anything else is lived with.
+        """
         if self._boot is None or self._is_marked:
             return
         with self._marking:
@@ -107,6 +112,8 @@ class Unsynced:
                 try:
                     self._write(self._mark, f"{self._boot} {self._began_ns}\n")
                 except OSError as error:
+                    if descriptors.refused(error):
+                        raise
                     logger.info("%s: no mark is left: %s", shown(str(self._mark)), error)
                     self._boot = None
                 else:

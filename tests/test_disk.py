@@ -51,6 +51,7 @@ async def in_parts(folder: Folder, transfer: Transfer, content: bytes) -> None:
             write(content[half:])
         async with part.at(range(half)) as write:
             write(content[:half])
+        await folder.publish_parts(transfer, part)
 
 
 @pytest.fixture(params=[as_whole, in_parts])
@@ -498,6 +499,7 @@ async def test_unfinished_file_has_no_name_yet(folder: Folder, root: Path) -> No
             async with part.at(span) as write:
                 write(block)
             assert files(root) == {"a": b"old"}
+        await folder.publish_parts(transfer_of("a"), part)
     assert files(root) == {"a": b"data"}
 
 
@@ -540,9 +542,11 @@ async def test_cancelled_transfer_keeps_what_has_come(root: Path) -> None:
     assert files(root) == {}
     folder = Folder(root)
     with folder.writing():
-        async with folder.part_file(transfer_of("a")) as part, part.at(range(4)) as write:
-            assert part.missing(range(4)) == range(2, 4)
-            write(b"ta")
+        async with folder.part_file(transfer_of("a")) as part:
+            async with part.at(range(4)) as write:
+                assert part.missing(range(4)) == range(2, 4)
+                write(b"ta")
+            await folder.publish_parts(transfer_of("a"), part)
     assert files(root) == {"a": b"data"}
     assert os.listdir(root / ".asyncsync/parts") == []
 

@@ -9,18 +9,27 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import NoReturn
 
 import aiofiles
 import anyio
 import pytest
 
-from asyncsync import pipeline
+from asyncsync import pipeline, unsynced
 from asyncsync.compare import Selection
 from asyncsync.disk import Folder
 from asyncsync.download import SMALL
-from asyncsync.errors import DestinationError, DiskFullError, KeyCollisionError, LocalFileError
+from asyncsync.errors import (
+    DestinationError,
+    DiskFullError,
+    KeyCollisionError,
+    LocalFileError,
+    RetriesExhaustedError,
+)
 from asyncsync.folding import CASE, FORM
 from asyncsync.model import Checks
+from asyncsync.parts import PartFile
 from tests.rigs.child import Done, asyncsync
 from tests.rigs.memory_store import MemoryStore
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, sync
@@ -644,6 +653,100 @@ async def test_descriptors_that_others_have_used_up_are_waited_for(
     async with ScriptedS3({"a/1.parquet": LARGE}) as s3:
         ran = await sync(s3, dest)
     assert (ran.code, tree(dest)) == (0, {"a/1.parquet": LARGE})
+
+
+@pytest.mark.row(105)
+@pytest.mark.parametrize(
+    ("place", "size"),
+    [
+        ("publish.open", 3),
+        ("directory.Directory._open", 3),
+        ("directory.Directory._open", SMALL + 1),
+        ("unsynced.Unsynced._write", 3),
+        ("unsynced.Unsynced._write", SMALL + 1),
+        ("parts.open", SMALL + 1),
+        ("parts._left_over", SMALL + 1),
+        ("parts.FileIO", SMALL + 1),
+    ],
+)
+async def test_file_is_published_when_there_are_descriptors_again(
+    dest: Path, monkeypatch: pytest.MonkeyPatch, place: str, size: int
+) -> None:
+    """Wherever they run out: it is tried again, and the object is not fetched again."""
+    if place.startswith("unsynced."):
+        monkeypatch.setattr(unsynced, "BOOT", dest / "boot")
+        monkeypatch.setattr(unsynced, "sync_disk", str)
+        (dest / "boot").write_text("0" * 36)
+    tell, refusals, has_begun = Watcher(), iter([errno.EMFILE, errno.ENFILE]), asyncio.Event()
+    module, _, name = f"asyncsync.{place}".rpartition(".")
+    really: Callable[..., object] = getattr(resolve_name(module), name, open)
+
+    def scarce(*arguments: object, **options: object) -> object:
+        if has_begun.is_set() and (number := next(refusals, 0)):
+            raise OSError(number, os.strerror(number))
+        return really(*arguments, **options)
+
+    def begins(_: object) -> None:
+        has_begun.set()
+
+    monkeypatch.setattr(f"{module}.{name}", scarce, raising=False)
+    async with ScriptedS3({"new/1.parquet": os.urandom(size)}) as s3:
+        s3.on_object = begins
+        if place.startswith("parts."):  # before the first request
+            tell = Watcher(on_compared=has_begun.set)
+        ran = await sync(s3, dest, seen=tell)
+        assert ran.code == 0
+        assert tree(dest)["new/1.parquet"] == s3.objects["new/1.parquet"]
+    assert [*refusals] == []
+    assert s3.count("GET") == 1
+
+
+@pytest.mark.row(105)
+async def test_unfinished_file_is_read_when_there_are_descriptors_again(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an earlier run has brought is not given up for want of them."""
+    really, refusals = PartFile.take_over, iter([errno.EMFILE, errno.ENFILE])
+
+    def taken_over(part: PartFile, old: Path) -> None:
+        for number in refusals:
+            with monkeypatch.context() as scarce:
+                scarce.setattr("asyncsync.parts.open", _refusing(number), raising=False)
+                really(part, old)
+        really(part, old)
+
+    def breaks_off(request: Request) -> Answer | None:
+        if request.verb == "HEAD":
+            return None
+        return Answer(status=500) if "range" in request.headers else Answer(LARGE, cut=SMALL)
+
+    async with ScriptedS3({"a/1.parquet": LARGE}) as s3:
+        s3.on_object = breaks_off
+        assert (await sync(s3, dest, alone=False)).code == 1
+        s3.on_object = lambda _: None
+        monkeypatch.setattr(PartFile, "take_over", taken_over)
+        ran = await sync(s3, dest)
+    assert (ran.code, tree(dest)) == (0, {"a/1.parquet": LARGE})
+    assert ran.report.kept_bytes == SMALL
+
+
+def _refusing(number: int) -> Callable[..., NoReturn]:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+@pytest.mark.row(105)
+async def test_file_that_finds_no_descriptors_fails_alone(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After as many attempts as any request has."""
+    monkeypatch.setattr("asyncsync.publish.open", _refusing(errno.EMFILE), raising=False)
+    async with ScriptedS3({"a/1.parquet": b"new", "a/2.parquet": LARGE}) as s3:
+        ran = await sync(s3, dest)
+    assert (ran.code, ran.seen.failures) == (1, {"a/1.parquet": RetriesExhaustedError})
+    assert tree(dest) == {"a/1.parquet": b"old one", "a/2.parquet": LARGE}
 
 
 @pytest.mark.row(106)

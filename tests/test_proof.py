@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable
+from functools import partial
 from io import FileIO
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from asyncsync.errors import IntegrityError, NotParquetError
 from asyncsync.model import Checks, Proof, RemoteObject
 from asyncsync.proof import MIB, MOST_SIZES, STEP, Prover, hashers, part_sizes, prove
 from tests.rigs.objects import parquet
+from tests.rigs.watch import quick_pace
 
 DATA = os.urandom(100_003)
 BASE = Proof.SIZE_AND_VERSION
@@ -141,7 +143,9 @@ async def proven(
     file = FileIO(path, "w")
     file.write(data[:half])
     here = {spans[0]}
-    prover = Prover(remote(data, etag, "a.parquet"), checks, lambda: FileIO(path), limiter)
+    tries = quick_pace().tries("a.parquet")
+    opened = partial(FileIO, path)
+    prover = Prover(remote(data, etag, "a.parquet"), checks, opened, limiter, tries)
     async with anyio.create_task_group() as group:
         if prover.hashes:
             group.start_soon(prover.follow, spans, here)
