@@ -136,7 +136,10 @@ async def _run(
         def closing(exit_code: int, error: str) -> int:
             figures.seconds = time.monotonic() - started
             log.closing(exit_code, error)
-            return teller.closing(exit_code, error)
+            exit_code = teller.closing(exit_code, error)
+            if progress:
+                progress.flush()  # the process may be ended next
+            return exit_code
 
         def stopped(number: signal.Signals) -> int:
             return closing(128 + number, f"stopped by {number.name}")

@@ -83,6 +83,9 @@ class Progress(SilentObserver):
         """Print a line so that what is drawn is not torn."""
         printed(line, stream)
 
+    def flush(self) -> None:
+        """Print at once what was said and waits for its turn."""
+
 
 class Bars(Progress):
     """Progress bars in a terminal or, without a stream, in whatever suits: also in a notebook.
@@ -118,6 +121,7 @@ class Bars(Progress):
         self._openings -= 1
         if self._terminal:
             self._terminal.stop()
+            self._terminal.flush()
         if self._openings == 0:
             for bar in (*self._files.values(), *self._idle, self._whole):
                 bar.close()
@@ -129,6 +133,11 @@ class Bars(Progress):
             return
         with self._whole.external_write_mode(stream):
             printed(line, stream)
+
+    def flush(self) -> None:
+        """Print what waits for the bars to be drawn."""
+        if self._terminal:
+            self._terminal.flush()
 
     def listed(self) -> None:
         """Show the share that has arrived, now that the whole is known."""

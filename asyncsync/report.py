@@ -172,12 +172,17 @@ def in_bytes(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def table(report: Report, most_rows: int | None = None) -> Iterator[str]:
+def table(report: Report, most_rows: int | None = None, width: int = 0) -> Iterator[str]:
     """Yield the sync check: a line for each prefix, and one for all of them.
 
-    Where there are more prefixes than `most_rows`, those with most to download are shown.
+    Where there are more prefixes than `most_rows`, those with most to download are shown. Where a
+    line would have more cells than `width`, unless that is 0, it does without some columns.
     """
     rows = list(_rows(report, most_rows))
+    for spare in ("local", "missing", "in bucket"):
+        if width and sum(max(map(cells, column)) + 2 for column in zip(*rows, strict=True)) > width:
+            at = rows[0].index(spare)
+            rows = [(*row[:at], *row[at + 1 :]) for row in rows]
     widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
     for first, *rest in rows:
         figures = [figure.rjust(width) for figure, width in zip(rest, widths[1:], strict=True)]

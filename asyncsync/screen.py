@@ -71,7 +71,8 @@ class Text(SilentObserver):
 
     def listed(self) -> None:
         """Print the sync check."""
-        for line in report.table(self._figures, None if self._verbose else MOST_ROWS):
+        most = None if self._verbose else MOST_ROWS
+        for line in report.table(self._figures, most, _columns(sys.stdout)):
             self._tell(line)
 
     def ended(self, outcome: Outcome) -> None:
@@ -194,13 +195,20 @@ def takes_escapes(stream: TextIO) -> bool:
 
     Who asks for no colours (`NO_COLOR`) gets plain lines as well.
     """
-    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
+    return _columns(stream) > 0
+
+
+def _columns(stream: TextIO) -> int:
+    """Return the width of a terminal in cells; 0 for what is none, or does not say."""
+    if not stream.isatty():
+        return 0
     try:
         columns = os.get_terminal_size(stream.fileno()).columns
     except OSError:
         columns = 0
-    return (columns or shutil.get_terminal_size((0, 0)).columns) > 0  # which asks COLUMNS
+    return columns or shutil.get_terminal_size((0, 0)).columns  # which asks COLUMNS
 
 
 def _coloured(line: str, colour: int, stream: TextIO) -> str:

@@ -1,6 +1,7 @@
 """The rows at the bottom of a terminal: bars below what is printed, their columns aligned.
 
-tqdm counts and says when it is time to draw. Between two draws the cursor rests at the start of the
+tqdm counts and says when it is time to draw. Lines that come faster than that wait for it, so that
+the rows are not gone for most of the time. Between two draws the cursor rests at the start of the
 first row: where a terminal breaks its lines anew because it was made narrower, the cursor moves
 with the first row, and all below it can be cleared and drawn again.
 """
@@ -43,7 +44,8 @@ class Terminal:
         self._rows: list[Row] = []
         self._size = _size(stream)
         self._draw_at = 0.0
-        self._is_torn = False
+        self._said: list[tuple[str, TextIO]] = []
+        """Lines that wait until it is time to draw."""
         self._next_tick: asyncio.TimerHandle | None = None
 
     @property
@@ -84,27 +86,32 @@ class Terminal:
             self._next_tick = None
 
     def say(self, line: str, stream: TextIO) -> None:
-        """Print a line above the rows, which come back at once unless many lines are printed."""
-        if self._rows:
+        """Print a line above the rows, at once unless many lines are printed."""
+        self._said.append((line, stream))
+        self.mend()
+
+    def mend(self) -> None:
+        """Print the lines that wait, and draw the rows below them; a few times a second at most."""
+        if self._said and monotonic() >= self._draw_at:
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw all rows, below what is to be printed."""
+        self._draw_at = monotonic() + SECONDS_BETWEEN_DRAWS
+        self.flush()
+        for row in self._rows:
+            row.display()
+
+    def flush(self) -> None:
+        """Print the lines that wait, in the place of the rows."""
+        said, self._said = self._said, []
+        if said and self._rows:
             # Row by row: some terminals keep what is cleared at once in their history.
             last = max(row.number for row in self._rows if self.fits(row.number))
             self._rows[0].fp.write("\x1b[K" + "\n\x1b[K" * last + "\x1b[A" * last)
             self._rows[0].fp.flush()
-        printed(line, stream)
-        self._is_torn = True
-        self.mend()
-
-    def mend(self) -> None:
-        """Draw the rows again where lines were printed; a few times a second at most."""
-        if self._is_torn and monotonic() >= self._draw_at:
-            self.draw()
-
-    def draw(self) -> None:
-        """Draw all rows."""
-        self._draw_at = monotonic() + SECONDS_BETWEEN_DRAWS
-        self._is_torn = False
-        for row in self._rows:
-            row.display()
+        for line, stream in said:
+            printed(line, stream)
 
     def has_new_size(self) -> bool:
         """Take note of the terminal's size, and say whether it has changed."""

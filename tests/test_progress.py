@@ -252,6 +252,22 @@ def test_said_lines_stand_above_the_bars(terminal: Terminal, bars: Bars) -> None
     assert terminal.lines == ["failed: x: why", "failed: y: why"]
 
 
+@pytest.mark.parametrize("ends", [False, True], ids=["flushed", "ended"])
+def test_no_line_is_kept_back(
+    monkeypatch: pytest.MonkeyPatch, terminal: Terminal, *, ends: bool
+) -> None:
+    """What waits to be drawn with the bars is printed when there is no more time to wait."""
+    monkeypatch.setattr("asyncsync.terminal.SECONDS_BETWEEN_DRAWS", 1000)
+    bars = Bars(terminal)
+    with bars:
+        for line in ("one", "two", "three"):
+            bars.say(line, terminal)
+        if not ends:
+            bars.flush()
+            assert terminal.lines == ["one", "two", "three"]
+    assert terminal.lines == ["one", "two", "three"]
+
+
 def test_hostile_key_draws_nothing_but_its_name(terminal: Terminal, bars: Bars) -> None:
     """Control characters are escaped, and no sign has a meaning."""
     keys = ["\x1b[2J\x9b31m", "%s{desc}{}", "\u202egpj", "line\nbreak"]
@@ -345,12 +361,12 @@ def test_rate_is_that_of_late(
 async def test_bars_come_back_after_many_lines(
     monkeypatch: pytest.MonkeyPatch, terminal: Terminal
 ) -> None:
-    """Even if nothing else happens, since they are drawn now and then."""
+    """Even if nothing else happens: the bars stay until lines and bars are drawn together."""
     monkeypatch.setattr("asyncsync.terminal.SECONDS_BETWEEN_DRAWS", 1000)
     with Bars(terminal) as bars:
         bars.say("one", terminal)
         bars.say("two", terminal)
-        assert terminal.lines == ["one", "two"]
+        assert terminal.lines == ["listing"]
         monkeypatch.setattr("asyncsync.terminal.SECONDS_BETWEEN_DRAWS", 0)
         assert bars._terminal is not None
         bars._terminal._draw_at = 0

@@ -180,6 +180,26 @@ def test_table_of_many_prefixes_shows_those_with_most_to_download(report: Report
     assert [line.split()[0] for line in table(report, 0)] == ["prefix", "(4", "total"]
 
 
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (0, "prefix local in bucket missing to download bytes"),
+        (59, "prefix local in bucket missing to download bytes"),
+        (50, "prefix in bucket missing to download bytes"),
+        (40, "prefix in bucket to download bytes"),
+        (10, "prefix to download bytes"),
+    ],
+)
+def test_table_does_without_columns_that_do_not_fit(
+    report: Report, width: int, columns: str
+) -> None:
+    """A wrapped table is none; what is to be downloaded is told in any case."""
+    first, *rest = table(report, None, width)
+    assert first.split() == columns.split()
+    assert {len(line) for line in rest} == {len(first)}
+    assert width in {0, 10} or len(first) <= width
+
+
 def test_empty_table_is_header_and_total() -> None:
     """An empty bucket has nothing to show."""
     assert [line.split()[0] for line in table(Report())] == ["prefix", "total"]
