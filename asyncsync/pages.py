@@ -1,10 +1,15 @@
 """The XML of one ListObjectsV2 answer becomes a `Page`.
 
 A page of 1,000 keys is the one piece of work of the listing that is done for every key, so it goes
-straight from the XML to the model. What the endpoint sends is not trusted: a document type is
-refused (with it go entities), and a size is a number or unknown.
+straight from the XML to the model: entries that look as those of S3 do are read with one pattern,
+in half of the time that elements take. It matches nothing that XML would read otherwise; whatever
+else a page holds, the whole page goes through the parser.
+
+What the endpoint sends is not trusted: a document type is refused (with it go entities), and a size
+is a number or unknown.
 """
 
+import re
 from urllib.parse import unquote_to_bytes
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
@@ -14,6 +19,18 @@ from asyncsync.times import nanoseconds
 
 _LARGEST = 1 << 50  # bytes; more than any S3 stores as one object
 
+_TEXT = "[ -%'-;=?-~]"  # ASCII that stands for itself: no markup, reference or control character
+_QUOTE = '(?:&quot;|&#34;|")'
+_PLAIN = re.compile(
+    f"(<Contents>(?:<Key>({_TEXT}+)</Key>|<Size>([0-9]{{1,15}})</Size>"
+    f"|<ETag>{_QUOTE}([0-9A-Za-z-]+){_QUOTE}</ETag>|<LastModified>({_TEXT}+)</LastModified>"
+    f"|<StorageClass>{_TEXT}*</StorageClass>|<ChecksumType>{_TEXT}*</ChecksumType>"
+    f"|<ChecksumAlgorithm>{_TEXT}*</ChecksumAlgorithm>)*</Contents>)"
+)
+"""An entry as S3 writes it: all of it, its key, size, tag and time."""
+_PLACE = b"<Contents/>"
+"""What is left in place of all plain entries."""
+
 
 def parse_page(body: bytes) -> Page:
     """Return the page that the XML describes.
@@ -22,22 +39,20 @@ def parse_page(body: bytes) -> Page:
         ProtocolError: it is not the XML of a listing.
         ListingError: it says that more follows, but not where.
     """
-    root = _parse(body)
+    plain, rest = _plain_entries(body)
+    root = _parse(rest)
     if _name(root) != "ListBucketResult":
         raise ProtocolError(f"not an S3 listing, but <{_name(root)[:40]}>")
     namespace = root.tag[: root.tag.find("}") + 1]
-    tag = {name: namespace + name for name in ("Key", "Size", "ETag", "LastModified")}
     encoded = root.findtext(namespace + "EncodingType") == "url"
-
-    objects = [
-        RemoteObject(
-            key=_decoded(entry.findtext(tag["Key"], ""), encoded),
-            size=_size(entry.findtext(tag["Size"], "")),
-            etag=entry.findtext(tag["ETag"], "").strip('"'),
-            modified_ns=nanoseconds(entry.findtext(tag["LastModified"], "")),
-        )
-        for entry in root.iterfind(namespace + "Contents")
-    ]
+    if plain and root.find(namespace + "Contents") is not None:
+        objects = [
+            RemoteObject(_decoded(key, encoded), int(size), etag, nanoseconds(modified))
+            for _, key, size, etag, modified in plain
+        ]
+    else:
+        root = root if rest is body else _parse(body)  # a comment, say, holds what looks like keys
+        objects = _objects(root, namespace, encoded)
     prefixes = [
         _decoded(entry.findtext(namespace + "Prefix", ""), encoded)
         for entry in root.iterfind(namespace + "CommonPrefixes")
@@ -47,6 +62,34 @@ def parse_page(body: bytes) -> Page:
     if truncated and not token:
         raise ListingError("the listing says that more follows, but not where it goes on")
     return Page(objects, prefixes, token if truncated else "")
+
+
+def _plain_entries(body: bytes) -> tuple[list[tuple[str, ...]], bytes]:
+    """Return the groups of `_PLAIN` for all entries, if all are plain, and the page without them.
+
+    Otherwise none, and the page as it is.
+    """
+    start, end = body.find(b"<Contents>"), body.rfind(b"</Contents>") + len(b"</Contents>")
+    try:
+        plain = _PLAIN.findall(body[start:end].decode("ascii")) if start >= 0 else []
+    except UnicodeDecodeError:
+        return [], body
+    if sum(len(entry[0]) for entry in plain) != end - start or not all(map(all, plain)):
+        return [], body
+    return plain, body[:start] + _PLACE + body[end:]
+
+
+def _objects(root: Element, namespace: str, encoded: bool) -> list[RemoteObject]:
+    tag = {name: namespace + name for name in ("Key", "Size", "ETag", "LastModified")}
+    return [
+        RemoteObject(
+            key=_decoded(entry.findtext(tag["Key"], ""), encoded),
+            size=_size(entry.findtext(tag["Size"], "")),
+            etag=entry.findtext(tag["ETag"], "").strip('"'),
+            modified_ns=nanoseconds(entry.findtext(tag["LastModified"], "")),
+        )
+        for entry in root.iterfind(namespace + "Contents")
+    ]
 
 
 def _parse(body: bytes) -> Element:
