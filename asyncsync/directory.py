@@ -98,7 +98,8 @@ class Directory:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
 
     def _stat(self, name: str) -> os.stat_result:
-        return os.stat(os.path.join(self._base, name), dir_fd=self._fd, follow_symlinks=False)
+        path = name if self._fd is not None else os.path.join(self._base, name)
+        return os.stat(path, dir_fd=self._fd, follow_symlinks=False)
 
     def look_up(self, name: str, doubts: Doubts = ()) -> LocalFile | None:
         """Return what lies here under the name; None for nothing, and for a symbolic link.
