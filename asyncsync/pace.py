@@ -9,7 +9,10 @@ One `Pace` serves a whole run, so that what one request learns about the server 
 - `Tries` repeats what fails for a passing reason, after a pause that grows and is never the same
   for two. When the server asks for fewer requests, the slots are halved and everybody pauses.
 - That no connection comes about is the matter of the run and not of one object: all count the time
-  since the last answer, and when it is too long, the run ends.
+  since the last answer, and when it is too long, the run ends. A connection that comes about and is
+  reset before a byte of an answer counts as an attempt of the object: what stands in between may
+  dislike just this request, and would then hold up all others for minutes, and end the run. (With
+  TLS, one that is reset at once has not come about.)
 """
 
 import logging

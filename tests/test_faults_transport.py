@@ -292,6 +292,18 @@ async def test_refused_connection_ends_the_run(bucket: Bucket, dest: Path) -> No
     assert "trying again" in notice
 
 
+@pytest.mark.row(1)
+async def test_request_that_is_always_reset_fails_alone(bucket: Bucket, dest: Path) -> None:
+    """Its connections come about, so the network is not away, and nobody waits for minutes."""
+    bucket.put_many({KEY: SMALL, "1hz/b.parquet": SMALL})
+    reset = Rule("GET", KEY, Act(instead=b"", ending="reset"))
+    run = await synced(bucket, dest, reset, attempts=3)
+    assert run.tree == {"1hz/b.parquet": SMALL}
+    assert (run.ended_by, run.failures) == ((None, 1), {KEY: RetriesExhaustedError})
+    assert run.waited < 3
+    assert run.watcher.notices == []
+
+
 @pytest.mark.row(10)
 @pytest.mark.parametrize("data", [SMALL, WHOLE, PARTS], ids=["small", "large", "parts"])
 async def test_server_comes_back_after_five_seconds(
