@@ -296,6 +296,13 @@ class Folder:
         for parts in self._part_folders.each():
             clear_stale(parts, self._run, covers, self._run_began_ns)
 
+    async def settle(self) -> None:
+        """Wait until all that was published is on the disk; to be called at the end of `writing`.
+
+        Where that fails, a person is told, and a restart makes what this run has made unsure.
+        """
+        await self._unsynced.settle()
+
     @contextmanager
     def _ends_the_run(self) -> Iterator[None]:
         try:

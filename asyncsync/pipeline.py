@@ -117,13 +117,16 @@ async def sync(job: Job) -> None:
             job.observer.ended(Failed(transfer.remote, error))
 
     with job.folder.writing():
-        claim = Space(job.folder).claim if job.checks_space else None
-        await _work_through(job, _transfers, work, claim)
-        downloader.sum_up()
-        if job.planned is None:  # only a listing knows what no object needs
-            job.folder.clear_stale(job.covers)
-        if job.since:
-            job.since.save()
+        try:
+            claim = Space(job.folder).claim if job.checks_space else None
+            await _work_through(job, _transfers, work, claim)
+            downloader.sum_up()
+            if job.planned is None:  # only a listing knows what no object needs
+                job.folder.clear_stale(job.covers)
+            if job.since:
+                job.since.save()
+        finally:
+            await job.folder.settle()
 
 
 async def plan(job: Job) -> None:

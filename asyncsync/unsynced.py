@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from anyio import CancelScope, to_thread
+
 from asyncsync import descriptors
 from asyncsync.directory import Directory, Doubts
 from asyncsync.keys import shown
@@ -41,11 +43,11 @@ _DOUBT = re.compile(r"^(\d{1,19}) (\d{1,19})$", re.ASCII | re.MULTILINE)
 
 
 class Unsynced:
-    """The mark and the doubts of one destination. All calls block, for milliseconds at most.
+    """The mark and the doubts of one destination. Calls block, for milliseconds at most.
 
     Args:
         parts: the folders for unfinished files, of which each disk that is written to has one.
-        notice: told what a person should know; called by `writing` and `doubts`.
+        notice: told what a person should know; called by `writing`, `settle` and `doubts`.
     """
 
     def __init__(self, parts: PartFolders, notice: Notice) -> None:
@@ -95,8 +97,6 @@ class Unsynced:
         try:
             yield
         finally:
-            if self._is_marked:
-                self._settle()
             self._boot = None
 
     def begin(self) -> None:
@@ -119,17 +119,23 @@ class Unsynced:
                 else:
                     self._is_marked = True
 
-    def _settle(self) -> None:
-        """Wait until all is on the disks, and remove the mark."""
+    async def settle(self) -> None:
+        """Wait until all is on the disks, and remove the mark; before `writing` ends."""
+        if not self._is_marked:
+            return
         try:
-            for folder in self._parts.each():
-                sync_disk(folder)
-            self._mark.unlink()
+            with CancelScope(shield=True):  # a run that is stopped has written as well
+                await to_thread.run_sync(self._sync_disks)
         except OSError as error:
             self._notice(
                 f"the disk has not said that all is written ({error.strerror});"
                 " after a restart, a sync fetches this run's files again"
             )
+
+    def _sync_disks(self) -> None:
+        for folder in self._parts.each():
+            sync_disk(folder)
+        self._mark.unlink()
 
     def _read_mark(self) -> tuple[str, int] | None:
         """Return the boot and the time of the mark; None if there is none that makes sense."""

@@ -238,13 +238,14 @@ async def test_ignored_interrupt_stays_ignored_while_python_imports() -> None:
 
 HANGING_DISK = """
 import os, sys, time
+from asyncsync import unsynced
 from asyncsync.cli import main
 
 def hang(*arguments, **options):
     print("hangs", flush=True)
     time.sleep(60)
 
-os.{call} = hang
+{call} = hang
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -271,7 +272,9 @@ async def on_a_hanging_disk(
 
 
 CALLS = pytest.mark.parametrize(
-    "call", ["replace", "write"], ids=["in a thread", "in the event loop"]
+    ("call", "there"),
+    [("os.replace", False), ("os.write", False), ("unsynced.sync_disk", True)],
+    ids=["in a thread", "in the event loop", "at the end"],
 )
 
 
@@ -279,10 +282,10 @@ CALLS = pytest.mark.parametrize(
 @CALLS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_signal_stops_a_run_whose_disk_hangs(
-    dest: Path, number: signal.Signals, call: str
+    dest: Path, number: signal.Signals, call: str, there: bool
 ) -> None:
     """Nobody waits for what may never end; the line, the code and the kept parts are as ever."""
-    objects = {"0.parquet": b"x"} if call == "replace" else {"0.parquet": LARGE}
+    objects = {"0.parquet": LARGE if call == "os.write" else b"x"}
     async with ScriptedS3(objects) as s3:
         async with on_a_hanging_disk(s3, dest, call) as child:
             sent = time.monotonic()
@@ -291,14 +294,14 @@ async def test_signal_stops_a_run_whose_disk_hangs(
             assert time.monotonic() - sent < 2
         assert done.code == 128 + number
         assert done.err == f"asyncsync: stopped by {number.name} (exit code {128 + number})\n"
-        assert "0.parquet" not in tree(dest)
+        assert ("0.parquet" in tree(dest)) == there
 
 
 @pytest.mark.row(109)
 @CALLS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_second_signal_ends_a_run_whose_disk_hangs(
-    dest: Path, number: signal.Signals, call: str
+    dest: Path, number: signal.Signals, call: str, there: bool
 ) -> None:
     """At once, without a word."""
     async with (
@@ -312,7 +315,7 @@ async def test_second_signal_ends_a_run_whose_disk_hangs(
         done = await ended(child)
         assert time.monotonic() - sent < GRACE
     assert (done.code, done.err) == (128 + number, "")
-    assert "0.parquet" not in tree(dest)
+    assert ("0.parquet" in tree(dest)) == there
 
 
 @pytest.mark.row(108)

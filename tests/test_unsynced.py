@@ -4,11 +4,13 @@ import errno
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
 import pytest
 
 from asyncsync import pipeline, unsynced
@@ -72,8 +74,12 @@ class Machine:
     async def killed(self, **given: object) -> None:
         """Sync, and leave behind what a kill would leave after the last file."""
         with self._patch.context() as patch:
-            patch.setattr(unsynced.Unsynced, "_settle", lambda _: None)
+            patch.setattr(Folder, "settle", nothing)
             await self.run(**given)  # type: ignore[arg-type]
+
+
+async def nothing(folder: Folder) -> None:
+    """Do not wait for the disk."""
 
 
 @pytest.fixture
@@ -321,6 +327,29 @@ async def test_interrupted_run_waits_for_the_disk_as_well(machine: Machine) -> N
         await machine.run(on_ended=lambda _: run.cancel())
     assert run.cancelled_caught
     assert tree(machine.dest)
+    assert not machine.mark.exists()
+
+
+async def test_event_loop_goes_on_while_the_disk_is_waited_for(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bars are drawn meanwhile, and a program does what else it has to."""
+    waited_for, written = anyio.Event(), threading.Event()
+
+    def sync_disk(folder: Path) -> None:
+        anyio.from_thread.run_sync(waited_for.set)
+        assert written.wait(5)
+
+    async def write() -> None:
+        await waited_for.wait()
+        assert machine.mark.exists()
+        written.set()
+
+    monkeypatch.setattr(unsynced, "sync_disk", sync_disk)
+    async with anyio.create_task_group() as group:
+        group.start_soon(write)
+        seen = await machine.run()
+    assert seen.notices == []
     assert not machine.mark.exists()
 
 
