@@ -150,7 +150,7 @@ async def _run(
                 try:
                     await api.perform(_RUNS[command], found, options, prefixes, observer, planned)
                 except AsyncSyncError as ended_by:
-                    error, exit_code = str(ended_by), ended_by.exit_code
+                    error, exit_code = ended_by.advice, ended_by.exit_code
     if caught:
         return stopped(caught[0])
     return closing(figures.exit_code if exit_code is None else exit_code, error)

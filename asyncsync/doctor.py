@@ -14,15 +14,7 @@ from anyio import to_thread
 from asyncsync import bucket_checks as bucket
 from asyncsync import folder_checks
 from asyncsync.bucket_checks import Visit
-from asyncsync.errors import (
-    AccessDeniedError,
-    AsyncSyncError,
-    DestinationError,
-    NetworkError,
-    SourceError,
-    TransientError,
-    UnreachableError,
-)
+from asyncsync.errors import AsyncSyncError, SourceError, TransientError
 from asyncsync.findings import Finding, Look, Verdict
 from asyncsync.keys import shown
 from asyncsync.settings import Options
@@ -39,15 +31,6 @@ class Check:
     look: Callable[[Visit], Awaitable[Look]]
     needs: str = ""
     """The check without which this one makes no sense."""
-
-
-_HINTS: dict[type[AsyncSyncError], str] = {
-    AccessDeniedError: "the token may list, but not read: give it the permission Object Read",
-    UnreachableError: "check R2_ENDPOINT_URL; a firewall may want a proxy (HTTPS_PROXY)",
-    DestinationError: "choose another --dest, or let this user write there",
-    NetworkError: "check R2_ENDPOINT_URL, HTTPS_PROXY and the network",
-}
-"""What to do about errors that do not say it."""
 
 
 def _local(look: Callable[[Options], Look]) -> Callable[[Visit], Awaitable[Look]]:
@@ -104,11 +87,9 @@ async def _made(check: Check, visit: Visit, needed: Finding | None) -> Finding:
     try:
         return Finding(check.name, *await check.look(visit))
     except AsyncSyncError as error:
-        hint = _HINTS.get(type(error))
-        text = f"{error}; {hint}" if hint else str(error)
         # What may pass is tried again in a run, which then ends because of the remote side.
         kind = SourceError if isinstance(error, TransientError) else type(error)
-        return Finding(check.name, Verdict.WRONG, text, kind.exit_code)
+        return Finding(check.name, Verdict.WRONG, error.advice, kind.exit_code)
 
 
 def as_text(finding: Finding) -> str:

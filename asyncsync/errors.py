@@ -47,6 +47,13 @@ class AsyncSyncError(Exception):
     """Base of all errors of this package; `exit_code` is what the command line returns for it."""
 
     exit_code: ClassVar[int] = 1
+    hint: ClassVar[str] = ""
+    """What to do about it, where the messages do not say."""
+
+    @property
+    def advice(self) -> str:
+        """The message, and what to do about it."""
+        return f"{self}; {self.hint}" if self.hint else str(self)
 
 
 class ConfigError(AsyncSyncError):
@@ -85,6 +92,8 @@ class ListingError(SourceError):
 class NetworkError(SourceError):
     """The endpoint cannot be reached."""
 
+    hint = "check R2_ENDPOINT_URL, HTTPS_PROXY and the network"
+
 
 class RedirectError(SourceError):
     """The endpoint redirects. Signed requests are never sent on to another host."""
@@ -98,16 +107,20 @@ class DestinationError(AsyncSyncError):
     """The local side ends the run: read-only, not writable, gone."""
 
     exit_code = 5
+    hint = "choose another --dest, or let this user write there"
 
 
 class DiskFullError(DestinationError):
     """No space, no inodes or no quota is left at the destination."""
+
+    hint = "make room, or ask for fewer prefixes"
 
 
 class LockHeldError(DestinationError):
     """Another run works on the same destination."""
 
     exit_code = 6
+    hint = ""
 
 
 class TransferError(AsyncSyncError):
@@ -120,6 +133,8 @@ class TransferError(AsyncSyncError):
 
 class AccessDeniedError(TransferError):
     """The credentials may list this key but not read it."""
+
+    hint = "the token may list, but not read: give it the permission Object Read"
 
 
 class EncodedObjectError(TransferError):
@@ -195,6 +210,8 @@ class ConnectionLostError(TransientError):
 
 class UnreachableError(ConnectionLostError):
     """No connection came about. That says nothing about the object, so no attempt is counted."""
+
+    hint = "check R2_ENDPOINT_URL; a firewall may want a proxy (HTTPS_PROXY)"
 
 
 class CredentialsRenewedError(TransientError):

@@ -35,7 +35,7 @@ def space(options: Options) -> Look:
     free = destination.free_bytes()
     if free == 0 or destination.lacks_inodes():
         what = "space" if free == 0 else "inodes"
-        raise DiskFullError(f"{shown(str(destination.path))}: no {what} left; make room")
+        raise DiskFullError(f"{shown(str(destination.path))}: no {what} left")
     text = f"{in_bytes(free)} free; `asyncsync plan` says whether all fits"
     return warning(f"only {text}") if free < LITTLE else ok(text)
 

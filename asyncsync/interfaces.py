@@ -81,7 +81,10 @@ class Observer(Protocol):
         """A page of the listing was compared; its transfers are going to be fetched."""
 
     def unmatched(self, prefix: str) -> None:
-        """No object that counts has a key that starts with a prefix that was asked for."""
+        """No object that counts has a key that starts with a prefix that was asked for.
+
+        It is empty where none was, and so no object counts.
+        """
 
     def listed(self) -> None:
         """The listing has ended: no more pages will come."""

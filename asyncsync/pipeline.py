@@ -241,7 +241,8 @@ async def _work_through(
 async def _list_and_compare(job: Job, then: Then) -> None:
     """Pass on every page that was compared with the disk, as the disk was before the run."""
     since = job.since
-    unmatched = {prefix for prefix in job.prefixes if not (since and since.knows(prefix))}
+    asked_for = job.prefixes or [""]
+    unmatched = {prefix for prefix in asked_for if not (since and since.knows(prefix))}
     counted = Event()
     folders: set[str] = set()
     folding = job.folder.folding()

@@ -53,7 +53,7 @@ def refusal(
         key: what the request was about; None for the listing.
     """
     code, message = parse_error(body)
-    said = shown(" ".join(f"{status} {code} {message}".split())[:300])
+    said = shown(" ".join(f"{status} {code} {message}".split())[:300]).rstrip(".")
     return (
         _about_the_way(status, headers)
         or _about_this_moment(status, code, said, headers, body)

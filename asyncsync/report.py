@@ -63,7 +63,7 @@ class Report(SilentObserver):
     failures: list[Failed] = field(default_factory=list, repr=False)
     """The first thousand of the failed and the skipped, with their reasons."""
     unmatched_prefixes: list[str] = field(default_factory=list)
-    """Prefixes that were asked for and under which nothing counts."""
+    """Prefixes that were asked for and under which nothing counts; the empty one for all keys."""
     seconds: float = 0.0
 
     @property

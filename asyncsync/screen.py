@@ -66,8 +66,13 @@ class Text(SilentObserver):
                 self._tell(f"{transfer.reason}: {shown(transfer.remote.key)} ({size})")
 
     def unmatched(self, prefix: str) -> None:
-        """Warn of a prefix that may be mistyped."""
-        self._say(f"nothing to sync under prefix {shown(prefix)}", sys.stderr)
+        """Warn of a prefix or a glob that may be mistyped."""
+        why = (
+            f"under prefix {shown(prefix)}: no key begins so"
+            if prefix
+            else "in the bucket: it is empty"
+        )
+        self._say(f"nothing to sync {why}, or --include and --exclude leave none", sys.stderr)
 
     def listed(self) -> None:
         """Print the sync check."""

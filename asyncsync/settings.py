@@ -144,6 +144,7 @@ _REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?") 
 _VISIBLE = re.compile(r"[!-~]+")
 _RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)([kKmMgG]?)")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_HOW_TO_MAKE_IT = "make one with a line NAME=value for each setting, as in .env.example"
 _YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -183,9 +184,9 @@ def parse(
     path = Path(".env") if env_file is None else env_file
     is_there = path.is_file()
     if env_file is not None and not is_there:
-        raise ConfigError(f"{path}: no such file; copy .env.example and fill it in")
+        raise ConfigError(f"{path}: no such file; {_HOW_TO_MAKE_IT}")
     values = {**_read(path), **(os.environ if environ is None else environ)}
-    hint = "" if is_there else "; there is none here: copy .env.example and fill it in"
+    hint = "" if is_there else f"; there is none here: {_HOW_TO_MAKE_IT}"
     found = replace(_settings(values, f"{path}{hint}"), reload=lambda: parse(env_file, environ)[0])
     return found, _options(values, given or {})
 
@@ -267,7 +268,10 @@ def _settings(values: Mapping[str, str], file: str) -> Settings:
         if name not in found and name not in _OPTIONAL
     ]
     if missing:
-        raise ConfigError(f"{', '.join(missing)}: not set; set it in the environment or in {file}")
+        it = "it" if len(missing) == 1 else "them"
+        raise ConfigError(
+            f"{', '.join(missing)}: not set; set {it} in the environment or in {file}"
+        )
     for name, value in found.items():
         if not _VISIBLE.fullmatch(value):
             raise ConfigError(f"{_VARIABLES[name]}: holds more than visible ASCII characters")

@@ -105,8 +105,8 @@ class Since(SilentObserver):
             self._listed[prefix] = Mark(last, requests)
 
     def knows(self, prefix: str) -> bool:
-        """Return whether only a part of the prefix is listed."""
-        return prefix in self._marks
+        """Return whether only a part of what begins so is listed."""
+        return any(part.startswith(prefix) or prefix.startswith(part) for part in self._marks)
 
     # looking on ---------------------------------------------------------------------------------
 

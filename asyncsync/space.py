@@ -36,5 +36,5 @@ class Space:
             needed, free = in_bytes(self._needed), in_bytes(self._room)
             raise DiskFullError(
                 f"{shown(str(self._folder.path))}: too little space: {needed} or more needed, "
-                f"{free} free; make room, or ask for fewer prefixes"
+                f"{free} free"
             )

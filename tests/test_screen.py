@@ -71,9 +71,10 @@ def test_person_is_told_the_check_what_failed_and_the_sum(told: Told, tmp_path: 
     story(told, tmp_path)
     assert [line.split()[0] for line in told.out] == ["prefix", "../", "1hz/", "total", "1"]
     assert told.out[-1] == SUM
+    unmatched = r"typo\n/: no key begins so, or --include and --exclude leave none"
     assert told.error == [
         "skipped: ../x: unsafe",
-        r"nothing to sync under prefix typo\n/",
+        f"nothing to sync under prefix {unmatched}",
         r"failed: 1hz/\x1b[2J: other\nsize",
     ]
 
@@ -188,7 +189,10 @@ def test_failures_and_the_sum_have_colours(
 def test_printed_line_is_a_whole_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Without bars, lines are printed as they are."""
     Text("sync", Report(), Folder(tmp_path), printed, verbose=False, quiet=False).unmatched("x/")
-    assert capsys.readouterr() == ("", "nothing to sync under prefix x/\n")
+    said = (
+        "nothing to sync under prefix x/: no key begins so, or --include and --exclude leave none"
+    )
+    assert capsys.readouterr() == ("", f"{said}\n")
 
 
 @pytest.mark.parametrize(

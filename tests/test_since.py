@@ -177,6 +177,14 @@ async def test_notes_are_about_one_scope(rig: Rig, changed: dict[str, object]) -
     assert rig.begun_at() == FROM_THE_LAST
 
 
+async def test_bucket_in_which_nothing_is_new_is_not_called_empty(tmp_path: Path) -> None:
+    """A second run finds no key, and knows that there are some."""
+    rig = Rig(tmp_path / "dest", {"a/01": b"x"})
+    await rig.run()
+    seen = await rig.run()
+    assert (seen.downloaded, seen.unmatched_prefixes) == ([], [])
+
+
 @pytest.mark.parametrize("prefixes", [("a/", "b/"), ("a/1", "b/")])
 async def test_given_prefixes_have_last_keys(rig: Rig, prefixes: tuple[str, ...]) -> None:
     """None is told to be empty where only nothing is new."""
