@@ -24,20 +24,24 @@ class Patience:
         return min(self.read_timeout, self.slow_time) / 10
 
 
+BEGUN = -1
+"""Quiet ticks when a silence begins, since the one that is under way is no whole one."""
+
+
 class Watch:
     """What one answer has used up of somebody's patience. Ticks only while somebody waits."""
 
     __slots__ = ("_quiet_ticks", "_seen", "_window_start", "_window_ticks")
 
     def __init__(self) -> None:
-        self._quiet_ticks = 0
+        self._quiet_ticks = BEGUN
         self._seen = 0
         self._window_ticks = 0
         self._window_start = 0
 
     def hush(self) -> None:
         """Start to count silence anew, as a wait begins."""
-        self._quiet_ticks = 0
+        self._quiet_ticks = BEGUN
 
     def tick(self, patience: Patience, progress: int) -> str:
         """Count one tick; return why the answer has stalled, or nothing.
@@ -49,11 +53,10 @@ class Watch:
         self._window_ticks += 1
         if progress != self._seen:
             self._seen = progress
-            self._quiet_ticks = 0
-        elif self._quiet_ticks * patience.tick >= patience.read_timeout:
+            self._quiet_ticks = BEGUN
+        self._quiet_ticks += 1
+        if self._quiet_ticks * patience.tick >= patience.read_timeout:
             return f"sent nothing for {patience.read_timeout:g} s"
-        else:
-            self._quiet_ticks += 1
         if self._window_ticks * patience.tick >= patience.slow_time:
             if progress - self._window_start < patience.slow_rate * patience.slow_time:
                 return f"sent less than {patience.slow_rate} bytes/s for {patience.slow_time:g} s"

@@ -715,6 +715,18 @@ async def test_trickle_is_a_lost_connection() -> None:
             await fetch(client)
 
 
+def test_silence_is_noticed_within_a_tick_of_the_limit() -> None:
+    """It lasts as long as the limit says, and no more than one tick longer, however it began."""
+    patience, watch = Patience(read_timeout=5, slow_rate=0, slow_time=10), Watch()
+    for progress in (0, 100):  # the answer has not begun, and it breaks off behind a byte
+        ticks = 1
+        while not watch.tick(patience, progress):
+            ticks += 1
+        # The first tick comes at once at the earliest, and a whole one later at the latest.
+        assert (ticks - 1) * patience.tick == patience.read_timeout
+        watch.hush()
+
+
 def test_answer_that_keeps_moving_is_given_all_the_time() -> None:
     """Each window is measured by itself, and silence since the last byte or the wait began."""
     patience, watch = Patience(read_timeout=5, slow_rate=10, slow_time=10), Watch()
