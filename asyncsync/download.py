@@ -13,7 +13,7 @@ has no name, and HEAD says before and after it that nothing was modified.
 
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -70,6 +70,8 @@ class Downloader:
         self._checks = checks
         self._hashers = proof.hashers()
         self._exact = exact
+        self._knows_ranges = True
+        """Whether the server does, as far as it has shown."""
         self._unpinned = ""
         self._many_unpinned = 0
 
@@ -152,9 +154,11 @@ class Downloader:
     async def _fetch_large(self, transfer: Transfer, tries: Tries) -> tuple[int, Proof]:
         """Fetch in parts where the server can, and otherwise in one piece."""
         remote = transfer.remote
-        if remote.is_pinned:
-            with suppress(RangeIgnoredError):
+        if remote.is_pinned and self._knows_ranges:
+            try:
                 return await self._fetch_parts(transfer, [*spans(remote.size)], tries)
+            except RangeIgnoredError:
+                self._knows_ranges = False
         return await self._fetch_parts(transfer, [range(remote.size)], tries)
 
     async def _fetch_parts(

@@ -30,8 +30,8 @@ from tests.rigs.fault_proxy import Act, Rule, Verb, flipped, padded
 from tests.rigs.fault_run import Run, emptied, synced
 from tests.rigs.objects import parquet
 from tests.rigs.scripted import response
-from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, etag_of
-from tests.rigs.watch import unfinished
+from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, etag_of, sync
+from tests.rigs.watch import tree, unfinished
 from tests.test_faults_answers import s3_error
 
 pytestmark = pytest.mark.anyio
@@ -270,6 +270,19 @@ async def test_server_that_ignores_ranges_is_read_in_one_stream(bucket: Bucket, 
     is_done(run, PARTS)
     assert run.proxy.spans(KEY)[-1] == ""
     assert run.report.without_hash == 0
+
+
+@pytest.mark.row(39)
+async def test_server_that_ignores_ranges_is_asked_for_one_once(dest: Path) -> None:
+    """What the first object has shown holds for all others of the run."""
+    keys = [f"1hz/{number}.parquet" for number in range(3)]
+    async with ScriptedS3(dict.fromkeys(keys, PARTS)) as s3:
+        whole = Answer(PARTS, headers={"ETag": f'"{etag_of(PARTS)}"'})
+        s3.on_object = lambda request: whole if request.verb == "GET" else None
+        ran = await sync(s3, dest, workers=1)
+        asked = [request for request in s3.requests if request.verb == "GET"]
+    assert (ran.code, tree(dest)) == (0, s3.objects)
+    assert ["range" in request.headers for request in asked] == [True, False, False, False]
 
 
 @pytest.mark.row(39)
