@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
 from itertools import pairwise
 
 from asyncsync.concurrently import together
-from asyncsync.errors import KeyCollisionError, TransferError
+from asyncsync.errors import KeyCollisionError
 from asyncsync.model import Compared, Failed, Reason, RemoteObject, Transfer
 
 QUESTIONS = 16
@@ -102,13 +102,10 @@ class Collisions:
 
         async def ask() -> None:
             for transfer in remaining:  # shared by all: each takes the next that nobody has
-                try:
-                    if await self._is_needed(transfer.remote.key + "/"):
-                        settled.refused.append(_refused(transfer))
-                    else:
-                        settled.transfers.append(transfer)
-                except TransferError as error:
-                    settled.refused.append(Failed(transfer.remote, error))
+                if await self._is_needed(transfer.remote.key + "/"):
+                    settled.refused.append(_refused(transfer))
+                else:
+                    settled.transfers.append(transfer)
 
         await together(*[ask] * min(len(doubtful), QUESTIONS))
         return settled

@@ -27,7 +27,6 @@ from asyncsync.errors import (
     IntegrityError,
     KeyCollisionError,
     LocalFileError,
-    RetriesExhaustedError,
     TransferError,
     UnsafeKeyError,
 )
@@ -149,9 +148,6 @@ async def _in_the_way(
         return KeyCollisionError(remote.key, "a file stands where one of its folders is needed")
     if file.kind != "folder":
         return LocalFileError(remote.key, "its path holds something that is no file; move it away")
-    try:
-        if await is_needed(remote.key + "/"):
-            return KeyCollisionError(remote.key, "a folder has its path, and other keys need that")
-    except RetriesExhaustedError as error:
-        return error
+    if await is_needed(remote.key + "/"):
+        return KeyCollisionError(remote.key, "a folder has its path, and other keys need that")
     return LocalFileError(remote.key, "a folder has its path, and no key needs it; move it away")

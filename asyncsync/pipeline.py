@@ -11,6 +11,7 @@ A plan that was made before can take the listing's place: it is pages of objects
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -40,6 +41,7 @@ from asyncsync.model import (
     UpToDate,
 )
 from asyncsync.pace import Pace
+from asyncsync.paging import Paging
 from asyncsync.since import Since
 from asyncsync.space import Space
 from asyncsync.validate import head_agrees, in_step
@@ -306,10 +308,17 @@ async def _in_turn(
 
 
 async def _is_needed(job: Job, prefix: str) -> bool:
-    """Ask the bucket for a key below the prefix that needs a folder there."""
-    page = await job.pace.tries(prefix).run(partial(job.store.list_page, prefix))
-    keys = (remote.key for remote in page.objects)
-    return any(key.startswith(prefix) and job.needs_folder(key) for key in keys)
+    """Ask the bucket for a key below the prefix that needs a folder there.
+
+    Raises:
+        SourceError: the prefix cannot be listed.
+    """
+    async with aclosing(Paging(job.store, job.pace).pages(prefix)) as pages:
+        async for page in pages:
+            keys = (remote.key for remote in page.objects)
+            if any(key.startswith(prefix) and job.needs_folder(key) for key in keys):
+                return True
+    return False
 
 
 async def _compare_planned(job: Job, planned: Pages, then: Then) -> None:

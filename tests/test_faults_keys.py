@@ -182,6 +182,28 @@ async def test_folder_wins(dest: Path, order: list[str], page_size: int, workers
             assert tree(dest) == {"p/x/y": b"deep"}
 
 
+@pytest.mark.row(84)
+@pytest.mark.parametrize("is_there", [False, True], ids=["empty", "folder there"])
+async def test_folder_wins_whose_needed_key_is_not_on_the_first_page(
+    dest: Path, is_there: bool
+) -> None:
+    """The bucket is asked for a key that counts, until there is one or no more pages come."""
+    keys = ["p/z.parquet", "p/x.parquet", "p/x.parquet/a.txt", "p/x.parquet/b.parquet"]
+    async with ScriptedS3(dict.fromkeys(keys, b"data"), page_size=1) as s3:
+
+        def listed(request: Request) -> Answer | None:
+            if request.key != "p/":
+                return None
+            return Answer(s3.page(*keys[2:]) if request.token else s3.page(*keys[:2], token="2"))
+
+        s3.on_list = listed
+        if is_there:
+            (dest / keys[1]).mkdir(parents=True)
+        ran = await sync(s3, dest, "p/", include=["*.parquet"])
+    assert (ran.code, ran.seen.failures) == (3, {keys[1]: KeyCollisionError})
+    assert tree(dest) == {keys[0]: b"data", keys[3]: b"data"}
+
+
 @pytest.mark.row(85)
 @pytest.mark.parametrize("keys", [["dir/"], ["a/dir/"], ["/"], ["//"]])
 async def test_folder_marker_with_bytes_is_refused(dest: Path, keys: list[str]) -> None:
