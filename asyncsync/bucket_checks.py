@@ -8,7 +8,7 @@ import re
 import ssl
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -66,7 +66,7 @@ class Visit:
     Args:
         env_file: as `settings.load` takes it.
         given: likewise.
-        prefix: the part of the bucket to list.
+        prefixes: the parts of the bucket to list; all of it without one.
         stack: closes what the checks open.
     """
 
@@ -83,12 +83,12 @@ class Visit:
         self,
         env_file: Path | None,
         given: Mapping[str, object],
-        prefix: str,
+        prefixes: Sequence[str],
         stack: AsyncExitStack,
     ) -> None:
         self.env_file = env_file
         self.given = given
-        self.prefix = prefix
+        self.prefixes = prefixes or [""]
         self.stack = stack
 
 
@@ -201,22 +201,33 @@ async def clock(visit: Visit) -> Look:
 
 
 async def listing(visit: Visit) -> Look:
-    """List the first page, which shows whether the credentials and the bucket are right."""
-    async with aclosing(Paging(visit.store, visit.pace).pages(visit.prefix)) as pages:
-        page = await anext(pages)
-    objects = [found for found in page.objects if not found.key.endswith("/")]
+    """List the first pages, which show whether the credentials and the bucket are right."""
+    objects: list[RemoteObject] = []
+    empty: list[str] = []
+    is_all = True
+    for prefix in visit.prefixes:
+        async with aclosing(Paging(visit.store, visit.pace).pages(prefix)) as pages:
+            page = await anext(pages)
+        found = [found for found in page.objects if not found.key.endswith("/")]
+        objects += found
+        if not found:
+            empty.append(prefix)
+        is_all = is_all and not page.next_token
     counts = Selection(visit.options.include, visit.options.exclude)
     counting = [found for found in objects if counts(found.key)]
     visit.objects = sorted(counting or objects, key=lambda found: found.size)
-    where = f"under {shown(visit.prefix)}" if visit.prefix else "in the bucket"
-    if not objects:
-        return warning(f"the credentials are accepted, but there is no object {where}")
-    place = f"on the first page {where}" if page.next_token else where
+    if empty:
+        return warning(f"the credentials are accepted, but there is no object {_place(empty)}")
+    place = _place(visit.prefixes) if is_all else f"on the first page {_place(visit.prefixes)}"
     if not counting:
         return warning(f"none of {len(objects):,} objects {place} counts: --include or --exclude?")
     return ok(
         f"the credentials are accepted; {len(counting):,} of {len(objects):,} objects {place} count"
     )
+
+
+def _place(prefixes: Sequence[str]) -> str:
+    return f"under {', '.join(map(shown, prefixes))}" if any(prefixes) else "in the bucket"
 
 
 async def head(visit: Visit) -> Look:
@@ -249,7 +260,7 @@ async def latency(visit: Visit) -> Look:
     """Measure how long a HEAD and a page of the listing take, on an open connection."""
     remote = visit.objects[len(visit.objects) // 2]
     one_head = await _median(HEADS, partial(visit.store.head, remote.key))
-    one_list = await _median(LISTS, partial(visit.store.list_page, visit.prefix))
+    one_list = await _median(LISTS, partial(visit.store.list_page, visit.prefixes[0]))
     text = f"HEAD {_ms(one_head)}, LIST {_ms(one_list)}"
     if one_head < FAR:
         return ok(text)

@@ -172,8 +172,7 @@ async def _examine(
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         with stopping(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught:
-            prefix = prefixes[0] if prefixes else ""
-            exit_code = await doctor.examine(arguments.env_file, given, prefix, tell)
+            exit_code = await doctor.examine(arguments.env_file, given, prefixes, tell)
     return 128 + caught[0] if caught else exit_code
 
 

@@ -4,7 +4,7 @@ Nothing is changed, but for a folder of a temporary name in the destination. Wha
 something that is wrong is not looked at.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ CHECKS = (
 async def examine(
     env_file: Path | None,
     given: Mapping[str, object],
-    prefix: str,
+    prefixes: Sequence[str],
     tell: Callable[[Finding], object],
 ) -> int:
     """Do all checks, tell each finding at once, and return the exit code of a sync.
@@ -68,12 +68,12 @@ async def examine(
     Args:
         env_file: as `settings.load` takes it.
         given: likewise.
-        prefix: the part of the bucket that is listed.
+        prefixes: the parts of the bucket that are listed; all of it without one.
         tell: called with each finding.
     """
     found: dict[str, Finding] = {}
     async with AsyncExitStack() as stack:
-        visit = Visit(env_file, given, prefix, stack)
+        visit = Visit(env_file, given, prefixes, stack)
         for check in CHECKS:
             found[check.name] = await _made(check, visit, found.get(check.needs))
             tell(found[check.name])

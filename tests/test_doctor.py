@@ -6,7 +6,7 @@ import resource
 import signal
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -65,12 +65,15 @@ def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
     """Return what lets the doctor look at settings from the environment, and at options."""
 
     async def examine(
-        environment: dict[str, str], env_file: Path | None = None, **given: object
+        environment: dict[str, str],
+        env_file: Path | None = None,
+        prefixes: Sequence[str] = (),
+        **given: object,
     ) -> Examined:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         findings: list[Finding] = []
-        code = await doctor.examine(env_file, given, "", findings.append)
+        code = await doctor.examine(env_file, given, prefixes, findings.append)
         assert [finding.check for finding in findings] == [check.name for check in doctor.CHECKS]
         assert not any("the-secret" in finding.text for finding in findings)
         return Examined(code, {finding.check: finding for finding in findings})
@@ -104,6 +107,17 @@ async def test_nothing_is_wrong_where_a_sync_would_work(
     assert "8 at once" in seen.text("throughput")
     assert seen.text("folder") == f"{tmp_path}/downloads can be made"
     assert below(tmp_path) == before
+
+
+async def test_all_prefixes_are_looked_at(examine: Examine, bucket: Bucket) -> None:
+    """As a sync takes several; one under which nothing lies is named, and the others are read."""
+    bucket.put_many(OBJECTS)
+    settings = bucket.server.environment()
+    seen = await examine(settings, prefixes=["1hz/b", "notes"])
+    assert seen.text("listing").endswith("; 1 of 2 objects under 1hz/b, notes count")
+    seen = await examine(settings, prefixes=["1hz/", "typo/", "lost/"])
+    assert seen.verdicts("listing", "head", "read", "throughput") == [WARNING, OK, OK, OK]
+    assert seen.text("listing").endswith("there is no object under typo/, lost/")
 
 
 # settings ---------------------------------------------------------------------------------------
