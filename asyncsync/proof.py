@@ -41,7 +41,7 @@ _MAGICS = (b"PAR1", b"PARE")
 
 def hashers() -> CapacityLimiter:
     """Return what bounds the hashing of a run: all processors but the event loop's."""
-    return CapacityLimiter(max((os.cpu_count() or 1) - 1, 1))
+    return CapacityLimiter(os.cpu_count() or 1)
 
 
 def prove(remote: RemoteObject, checks: Checks, content: bytes) -> Proof:
