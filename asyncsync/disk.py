@@ -189,6 +189,10 @@ class Folder:
         with os.fdopen(descriptor, "rb") as file:
             return file.read(MOST_NOTE_BYTES)  # what is longer is cut, and makes no sense then
 
+    def unsure_until(self) -> int:
+        """Return, in nanoseconds, the end of the time whose files a power cut may have taken."""
+        return self._unsynced.last()
+
     # writing ------------------------------------------------------------------------------------
 
     @contextmanager

@@ -5,9 +5,10 @@ its file. The next run lists the prefix behind that key only, which saves nearly
 large bucket. Objects in the root, and the top-level prefixes, are listed in full every time.
 
 What sorts before the last key is not seen: neither new objects nor replaced ones, nor files that
-went missing here. So all is listed in full again after a day, after 20 runs, when the bucket, the
-prefixes or the globs are others, and when anything about the notes is odd. A prefix in which a key
-failed or was skipped gets no further, and so is listed from where it was.
+went missing here. So all is listed in full again after a day, after 20 runs, after a power cut that
+may have taken files, when the bucket, the prefixes or the globs are others, and when anything about
+the notes is odd. A prefix in which a key failed or was skipped gets no further, and so is listed
+from where it was.
 """
 
 import hashlib
@@ -152,6 +153,7 @@ class Since(SilentObserver):
             "scope": self._scope,
             "full_at": self._full_at,
             "runs": self._runs + 1,
+            "unsure_until": self._folder.unsure_until(),
             "marks": {prefix: [mark.last, mark.requests] for prefix, mark in marks.items() if mark},
         }
         try:
@@ -165,20 +167,22 @@ class Since(SilentObserver):
             content = self._folder.note(self._name)
             if content is None:
                 return
-            full_at, runs, marks = _parsed(content, self._scope)
+            full_at, runs, unsure_until, marks = _parsed(content, self._scope)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self._notice("the notes of the last listing cannot be used, so this one is in full")
             return
+        if unsure_until != self._folder.unsure_until():
+            return  # a power cut since then may have taken files that sort before the last keys
         if 0 <= self._now - full_at < LONGEST and 0 < runs < MOST_RUNS:
             self._full_at, self._runs, self._marks = full_at, runs, marks
 
 
-def _parsed(content: bytes, scope: object) -> tuple[float, int, dict[str, Mark]]:
+def _parsed(content: bytes, scope: object) -> tuple[float, int, int, dict[str, Mark]]:
     notes = json.loads(content)
     if notes["format"] != FORMAT or notes["scope"] != scope:
         raise ValueError("of another format or about another scope")
     marks = {prefix: _mark(last, requests) for prefix, (last, requests) in notes["marks"].items()}
-    return float(notes["full_at"]), int(notes["runs"]), marks
+    return float(notes["full_at"]), int(notes["runs"]), int(notes["unsure_until"]), marks
 
 
 def _mark(last: object, requests: object) -> Mark:

@@ -70,6 +70,13 @@ class Unsynced:
             self._doubts = [*self._read_doubts(), *new]
         return self._doubts
 
+    def last(self) -> int:
+        """Return until when files that are unsure were made; 0 if none is. Nobody is told."""
+        mark, now = _MARK.fullmatch(_read(self._mark)), boot()
+        if mark and now and mark[1] != now:
+            return FOR_EVER
+        return max((until for _, until in self._read_doubts()), default=0)
+
     @contextmanager
     def writing(self, began_ns: int | None) -> Iterator[None]:
         """Take note of a power cut, and be ready for the next; only one run at a time may.

@@ -1,13 +1,15 @@
 """Listing from the last keys on: what it spares, what it must not miss, and when all is listed."""
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import anyio.lowlevel
 import pytest
 
-from asyncsync import api, pipeline
+from asyncsync import api, pipeline, unsynced
 from asyncsync.compare import Selection
 from asyncsync.disk import Folder
 from asyncsync.errors import AccessDeniedError, KeyCollisionError, ListingError, SourceError
@@ -142,6 +144,26 @@ async def test_all_is_listed_every_so_many_runs(rig: Rig) -> None:
         await rig.run()
         begun.append(rig.begun_at())
     assert begun == [IN_FULL, *[FROM_THE_LAST] * (MOST_RUNS - 1)] * 2
+
+
+async def test_all_is_listed_after_a_power_cut(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Once: what it may have taken sorts before the last keys of the run that it cut off."""
+    monkeypatch.setattr(unsynced, "BOOT", tmp_path / "boot_id")
+    (tmp_path / "boot_id").write_text(f"{uuid.UUID(int=1)}\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "settle", lambda folder: anyio.lowlevel.checkpoint())
+        await rig.run()
+        await rig.run()
+    assert rig.begun_at() == FROM_THE_LAST
+    (tmp_path / "boot_id").write_text(f"{uuid.UUID(int=2)}\n")
+    await rig.run(pipeline.plan)
+    assert rig.begun_at() == IN_FULL
+    seen = await rig.run()
+    assert (sorted(seen.downloaded), rig.begun_at()) == (sorted(OLD), IN_FULL)
+    seen = await rig.run()
+    assert (seen.downloaded, rig.begun_at()) == ([], FROM_THE_LAST)
 
 
 async def test_failure_among_old_keys_lists_the_prefix_in_full_again(rig: Rig) -> None:
