@@ -163,7 +163,7 @@ class NotParquetError(TransferError):
 
 
 class OutOfStepError(TransferError):
-    """A verification found no file, or one that a sync would fetch again: cut, older, edited."""
+    """A verification found no file, or one to be fetched again: cut, older, edited or unsure."""
 
 
 class RangeIgnoredError(TransferError):

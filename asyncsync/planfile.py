@@ -1,8 +1,9 @@
 """A plan that `asyncsync plan --json > plan.json` wrote, back to pages of objects.
 
 The file is read twice, line by line, so that its length costs no memory: once to check it as a
-whole before anything is done, and once while the sync goes on. Its keys are not trusted more than
-those of a listing; whoever gets the pages finds their paths as usual.
+whole before anything is done, and once while the sync goes on. Its keys and ETags are not trusted
+more than those of a listing; whoever gets the pages finds paths, and puts into a request what fits
+there, as usual.
 """
 
 import json
@@ -19,8 +20,8 @@ from asyncsync.times import nanoseconds
 
 PAGE = 1000
 """Objects in a page, as many as in a listing's."""
-MOST_LINE = 16 * 1024 * 1024
-"""Bytes; the summary's line is the longest, and grows with the number of top-level prefixes."""
+MOST_LINE = 256 * 1024 * 1024
+"""Bytes; the summary's line is the longest, with 200 of them for each top-level prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,7 @@ def _remote(path: Path, number: int, event: Json) -> RemoteObject:
     match event:
         case {"key": str(key), "size": int(size), "etag": str(etag), "modified": str(modified)}:
             time = nanoseconds(modified)
-            is_tag = etag.isascii() and etag.isprintable()  # it becomes a header of a request
-            if size >= 0 and not isinstance(size, bool) and is_tag and bool(time) == bool(modified):
+            if size >= 0 and not isinstance(size, bool) and bool(time) == bool(modified):
                 return RemoteObject(key, size, etag, time)
     raise _bad(path, number, "is not a transfer with key, size, etag and modified")
 

@@ -5,14 +5,17 @@ from email.utils import formatdate, mktime_tz, parsedate_tz
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST, _END = -62_135_596_800 * 10**9, 253_402_300_800 * 10**9
+"""The years 1 to 9999, which are all that have text, in nanoseconds since the epoch."""
 
 
 def nanoseconds(text: str) -> int:
     """Return the nanoseconds since the epoch; 0 for a time that cannot be read."""
     try:
-        return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND * 1000
+        found = (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND * 1000
     except (TypeError, ValueError, OverflowError):
         return 0
+    return found if _FIRST <= found < _END else 0  # a zone may lead out of the years
 
 
 def as_text(nanoseconds: int) -> str:
@@ -25,7 +28,7 @@ def as_text(nanoseconds: int) -> str:
 
 def http_date(nanoseconds: int) -> str:
     """Return the time as a header holds it: in whole seconds, so the first that is not earlier."""
-    return formatdate(-(-nanoseconds // 1_000_000_000), usegmt=True)
+    return formatdate(-(-min(nanoseconds, _END - 10**9) // 10**9), usegmt=True)
 
 
 def http_seconds(date: str) -> float | None:

@@ -3,7 +3,9 @@
 import json
 import os
 import tracemalloc
+from datetime import datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from asyncsync import events, planfile
 from asyncsync.errors import AuthError, ConfigError, UnsafeKeyError
 from asyncsync.model import Compared, Failed, Reason, RemoteObject, Route, Transfer
 from asyncsync.report import Report
+from asyncsync.times import nanoseconds
 
 ROUTE = Route("https://host", "sensors", "/srv/data")
 OBJECTS = [
@@ -57,6 +60,16 @@ def test_plan_comes_back_as_it_was(path: Path) -> None:
     plan = planfile.read(path)
     assert plan.route == ROUTE
     assert list(plan.pages()) == [OBJECTS]
+
+
+@given(st.text(), st.text(), st.datetimes(timezones=st.timezones()))
+def test_whatever_a_listing_shows_comes_back(key: str, etag: str, modified: datetime) -> None:
+    """An odd ETag too; it names no version, and gets into no request."""
+    remote = RemoteObject(key, 1, etag, nanoseconds(modified.isoformat()))
+    with NamedTemporaryFile("w") as file:
+        file.write("".join(lines([remote])))
+        file.flush()
+        assert list(planfile.read(Path(file.name)).pages()) == [[remote]]
 
 
 def test_plan_of_nothing_has_no_page(path: Path) -> None:
@@ -142,8 +155,6 @@ def test_damaged_line_is_named(path: Path, number: int, line: str | bytes) -> No
         {"size": 1.5},
         {"size": "7"},
         {"etag": None},
-        {"etag": 'x"\r\nHost: evil'},
-        {"etag": "é"},
         {"modified": None},
         {"modified": "yesterday"},
         {"modified": "2026-01-01T00:00:00"},
@@ -151,7 +162,7 @@ def test_damaged_line_is_named(path: Path, number: int, line: str | bytes) -> No
     ids=str,
 )
 def test_transfer_that_is_none_is_named(path: Path, change: dict[str, Any]) -> None:
-    """Every field is of its kind; nothing in it can become a line of a request."""
+    """Every field is of its kind."""
     whole = lines()
     whole[2] = json.dumps({**json.loads(whole[2]), **change}) + "\n"
     assert refusal(path, "".join(whole)).startswith("line 3: is not a transfer")

@@ -20,6 +20,8 @@ from asyncsync.times import as_text, http_date, http_seconds, nanoseconds
         ("yesterday", 0),
         ("2026-01-31T23:59:59", 0),
         ("2026-02-30T00:00:00Z", 0),
+        ("9999-12-31T23:59:59-14:00", 0),
+        ("0001-01-01T00:00:00+14:00", 0),
     ],
 )
 def test_time_is_read_or_nothing(text: str, time: int) -> None:
@@ -47,3 +49,9 @@ def test_time_in_a_header_is_a_whole_second_that_is_not_earlier() -> None:
     assert http_date(1_769_903_998_000_000_001) == first
     assert http_seconds(first) == 1_769_903_999
     assert http_seconds("no time") is None
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_any_time_has_a_header(time: datetime) -> None:
+    """Also one of the last second."""
+    assert http_date(nanoseconds(str(time))).endswith(" GMT")
