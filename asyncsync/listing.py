@@ -10,6 +10,7 @@ from anyio import CapacityLimiter
 
 from asyncsync.concurrently import task_group
 from asyncsync.interfaces import Store
+from asyncsync.landmarks import Landmarks
 from asyncsync.pace import Pace
 from asyncsync.paging import Paging
 from asyncsync.ranges import Handler, Ranges
@@ -25,12 +26,14 @@ async def list_objects(
     handle: Handler,
     discovered: Callable[[Iterable[str]], object] = iter,
     since: Since | None = None,
+    landmarks: Landmarks | None = None,
 ) -> None:
     """List all objects whose keys start with one of the prefixes; of the bucket if there are none.
 
     Each page goes to `handle` as it arrives, several side by side, and is followed by the next of
     its prefix when `handle` has returned. `discovered` is told a page's top-level prefixes before
-    `handle` gets its objects. What `since` knows to be in step is left out.
+    `handle` gets its objects. What `since` knows to be in step is left out. The `landmarks` tell
+    where to cut.
 
     Raises:
         SourceError: a prefix could not be listed to its end.
@@ -40,7 +43,7 @@ async def list_objects(
 
     async def list_prefix(prefix: str) -> None:
         after = since.begin(prefix) if since else ""
-        ranges = Ranges(paging, prefix, slots, handle, after)
+        ranges = Ranges(paging, prefix, slots, handle, after, landmarks)
         try:
             await ranges.run()
             if since:

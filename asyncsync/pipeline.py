@@ -29,6 +29,7 @@ from asyncsync.errors import SourceError, TransferError
 from asyncsync.folding import Names, in_order
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import has_path
+from asyncsync.landmarks import Landmarks
 from asyncsync.listing import list_in_order, list_objects
 from asyncsync.model import (
     Checks,
@@ -247,11 +248,13 @@ async def _list_and_compare(job: Job, then: Then) -> None:
     unmatched = {prefix for prefix in asked_for if not (since and since.knows(prefix))}
     counted = Event()
     folders: set[str] = set()
+    landmarks = Landmarks()
     folding = job.folder.folding()
     names = Names(folding) if folding else None
 
     async def count() -> None:
-        job.observer.counted(await job.folder.count(job.covers))
+        job.observer.counted(await job.folder.count(landmarks.along(job.covers)))
+        landmarks.settle()
         counted.set()
 
     is_needed = partial(_is_needed, job)
@@ -282,7 +285,7 @@ async def _list_and_compare(job: Job, then: Then) -> None:
     listing = (
         partial(list_in_order, *found, since)
         if names
-        else partial(list_objects, *found, folders.update, since)
+        else partial(list_objects, *found, folders.update, since, landmarks)
     )
 
     async def pass_on_rest() -> None:

@@ -5,13 +5,14 @@ and none is listed twice, as long as the server lists keys in the order of their
 not everything that speaks S3. So every page is checked; where one is out of order, the prefix is
 not cut, or is listed once more from its beginning if it was cut before.
 
-Nothing is known of the keys to come, except that they lie behind the last one seen and are likely
-to be made like it. So the cuts are put where a key can first differ from that one: behind `1hz/0`,
+The files that are here tell best where to cut (`landmarks.py`). Where there are none, nothing is
+known of the keys to come, except that they lie behind the last one seen and are likely to be made
+like it. So the cuts are put where a key can first differ from that one: behind `1hz/0`,
 `1hz/1`, ... `1hz/9` if there is a digit, behind the letters if there is one, and ever further apart
 behind anything else. A bad guess costs an empty page, never a key. A piece smaller than a page
 costs a request too many, so a range is cut only after two pages that lie within one such piece, and
-into no more pieces than it had pages. The first cut of a prefix is one for every place of the last
-key, to find out how far the keys go.
+into no more pieces than it had pages. The first such cut of a prefix is one for every place of the
+last key, to find out how far the keys go.
 """
 
 from array import array
@@ -23,6 +24,7 @@ from anyio import CapacityLimiter
 from anyio.abc import TaskGroup
 
 from asyncsync.concurrently import task_group
+from asyncsync.landmarks import Landmarks
 from asyncsync.model import RemoteObject
 from asyncsync.paging import Paging
 
@@ -52,6 +54,7 @@ class Ranges:
         slots: bounds the listings at once, of all prefixes together.
         handle: takes the objects; the listing of a range goes on when it has returned.
         after: the key behind which to begin; a server that keeps no order is listed in full.
+        landmarks: where keys are likely to lie.
     """
 
     def __init__(
@@ -61,15 +64,17 @@ class Ranges:
         slots: CapacityLimiter,
         handle: Handler,
         after: str = "",
+        landmarks: Landmarks | None = None,
     ) -> None:
         self._paging = paging
         self._prefix = prefix
         self._slots = slots
         self._handle = handle
         self._after = self._last = after
+        self._landmarks = landmarks or Landmarks()
         self.requests = 0
         """Pages so far."""
-        self._is_cut = False
+        self._is_cut = self._is_surveyed = False
         self._may_be_cut = True
         self._is_sorted = True
         self._handled = array("q")
@@ -119,7 +124,7 @@ class Ranges:
                 if until is not None and last > until:
                     self._check_cut(until, page.objects[len(inside)].key)
                     return
-                if page.next_token and self._may_be_cut and len(firsts) > 1:
+                if page.next_token and self._may_be_cut:
                     until = self._cut(group, firsts, last, until)
         if after and not firsts:
             self._check_cut(after, "")
@@ -131,10 +136,13 @@ class Ranges:
         slots = self._slots
         free = 0 if slots.statistics().tasks_waiting else int(slots.available_tokens)
         end = until or self._prefix + HIGHEST
-        if self._is_cut:
-            found = cuts(firsts[-2], last, end, min(free, len(firsts)))
-        else:
-            found = survey(firsts[-2], last, end, free)
+        found = self._landmarks.cuts(last, end, free)
+        if not found and len(firsts) > 1:
+            if self._is_surveyed or until is not None:
+                found = cuts(firsts[-2], last, end, min(free, len(firsts)))
+            else:
+                found = survey(firsts[-2], last, end, free)
+                self._is_surveyed = True
         if not found:
             return until
         self._is_cut = True

@@ -1,7 +1,8 @@
 """Ranges of keys listed side by side: every key once, whatever the keys and the server."""
 
 import os
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import anyio
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncsync.errors import ListingError, ServerError
+from asyncsync.landmarks import Landmarks
 from asyncsync.model import Page, RemoteObject
 from asyncsync.paging import Paging
 from asyncsync.ranges import HIGHEST, Ranges, cuts, survey
@@ -57,12 +59,18 @@ def test_order_of_code_points_is_the_order_of_bytes(last: str, until: str) -> No
 class Listing:
     """A listing of one prefix by ranges."""
 
-    def __init__(self, store: MemoryStore, slots: int, prefix: str = "") -> None:
+    def __init__(
+        self, store: MemoryStore, slots: int, prefix: str = "", files: Iterable[str] = ()
+    ) -> None:
         self.keys: list[str] = []
         self.slots = CapacityLimiter(slots)
         self.under_way = 0
         self.most_under_way = 0
-        self._ranges = Ranges(Paging(store, quick_pace()), prefix, self.slots, self._handle)
+        landmarks = Landmarks(piece=1)
+        list(map(landmarks.along(lambda _: True), files))
+        landmarks.settle()
+        paging = Paging(store, quick_pace())
+        self._ranges = Ranges(paging, prefix, self.slots, self._handle, landmarks=landmarks)
 
     async def _handle(self, objects: Sequence[RemoteObject], known_to: str) -> None:
         self.under_way += 1
@@ -84,12 +92,15 @@ class Listing:
     page_size=st.integers(1, 9),
     slots=st.integers(1, 20),
     prefix=st.sampled_from(["", "0", "a/"]),
+    files=KEYS,
 )
-def test_every_key_is_listed_once(keys: set[str], page_size: int, slots: int, prefix: str) -> None:
-    """Whatever the keys and the pages, with as many listings at once as there are slots."""
+def test_every_key_is_listed_once(
+    keys: set[str], page_size: int, slots: int, prefix: str, files: set[str]
+) -> None:
+    """Whatever keys, files and pages, with as many listings at once as there are slots."""
     keys = {prefix + key for key in keys}
     store = MemoryStore(dict.fromkeys(keys, b""), page_size=page_size)
-    listing = Listing(store, slots, prefix)
+    listing = Listing(store, slots, prefix, {prefix + key for key in files})
     anyio.run(listing.run)
     assert sorted(listing.keys) == sorted(keys)
     assert listing.most_under_way <= slots
@@ -130,6 +141,7 @@ ORDERS: Sequence[Callable[[str], Sequence[object]]] = [
     slots=st.integers(1, 20),
     order=st.sampled_from(ORDERS),
     kind=st.sampled_from([MemoryStore, DeafStore]),
+    files=KEYS,
 )
 def test_every_key_is_listed_once_by_a_strange_server(
     keys: set[str],
@@ -137,10 +149,11 @@ def test_every_key_is_listed_once_by_a_strange_server(
     slots: int,
     order: Callable[[str], Sequence[object]],
     kind: type[MemoryStore],
+    files: set[str],
 ) -> None:
     """It ignores where to start, or has an order of its own: the prefix is listed again as one."""
     store = kind(dict.fromkeys(keys, b""), page_size=page_size, order=order)
-    listing = Listing(store, slots)
+    listing = Listing(store, slots, files=files)
     anyio.run(listing.run)
     assert sorted(listing.keys) == sorted(keys)
 
@@ -176,3 +189,14 @@ async def test_long_prefix_is_listed_side_by_side() -> None:
     await listing.run()
     assert sorted(listing.keys) == keys
     assert listing.most_under_way > 4
+
+
+async def test_files_tell_where_to_cut() -> None:
+    """All slots are in use from the second page on, and no request is in vain."""
+    keys = [f"1hz/{random.Random(number).getrandbits(64):016x}" for number in range(1600)]
+    store = MemoryStore(dict.fromkeys(keys, b""), page_size=10)
+    listing = Listing(store, 16, "1hz/", keys)
+    await listing.run()
+    assert sorted(listing.keys) == sorted(keys)
+    assert listing.most_under_way == 16
+    assert len(store.requests) <= 160 + 16
