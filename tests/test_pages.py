@@ -140,32 +140,26 @@ def test_size_that_is_no_size_is_not_believed(size: str) -> None:
     assert [(found.key, found.size) for found in page.objects] == [("a", UNKNOWN_SIZE), ("b", 5)]
 
 
-@given(
-    st.lists(
-        st.permutations(
-            [
-                "<Key>a%20b</Key>",
-                "<Size>7</Size>",
-                "<ETag>&quot;v-1&quot;</ETag>",
-                "<LastModified>2026-01-01T00:00:00Z</LastModified>",
-                "<StorageClass>STANDARD</StorageClass>",
-                "<Owner><ID>x</ID></Owner>",
-                "<Key>é</Key>",
-                "<Key>&amp;</Key>",
-                "<Size>-1</Size>",
-                '<ETag>W/"v"</ETag>',
-                "<ETag>&quot;&quot;</ETag>",
-                "<LastModified></LastModified>",
-            ]
-        ).flatmap(lambda parts: st.integers(0, 6).map(lambda count: parts[:count])),
-        max_size=3,
-    )
-)
+PARTS = [
+    "<Key>a%20b</Key>",
+    "<Size>7</Size>",
+    "<ETag>&quot;v-1&quot;</ETag>",
+    "<LastModified>2026-01-01T00:00:00Z</LastModified>",
+    "<StorageClass>STANDARD</StorageClass>",
+    "<Owner><ID>x</ID></Owner>",
+    "<Key>é</Key>",
+    "<Key>&amp;</Key>",
+    "<Size>-1</Size>",
+    '<ETag>W/"v"</ETag>',
+    "<ETag>&quot;&quot;</ETag>",
+    "<LastModified></LastModified>",
+]
+ENTRY = st.lists(st.sampled_from(PARTS), max_size=6, unique_by=lambda part: part[:4])
+
+
+@given(st.lists(ENTRY, max_size=3))
 def test_page_is_read_alike_with_and_without_a_pattern(entries: list[list[str]]) -> None:
     """Spaces between the entries, which no S3 sends, keep the pattern from reading them."""
-    entries = [
-        [part for n, part in enumerate(e) if part[:4] not in "".join(e[:n])] for e in entries
-    ]
     sent = [f"<Contents>{''.join(parts)}</Contents>" for parts in entries]
     assert parse_page(listing(*sent)) == parse_page(listing(*(f" {entry} " for entry in sent)))
 
