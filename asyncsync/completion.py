@@ -1,8 +1,10 @@
 """Completion in a shell: a script, made from the parser once, so that no key starts Python."""
 
 from asyncsync.arguments import COMMANDS, parser
-from asyncsync.errors import ConfigError
+from asyncsync.errors import ConfigError, missing
 from asyncsync.settings import Validate
+
+SHELLS = ("bash", "zsh", "fish")
 
 
 def script(shell: str) -> str:
@@ -14,17 +16,15 @@ def script(shell: str) -> str:
     try:
         import shtab
     except ImportError as error:
-        raise ConfigError('shtab is not installed: pip install "asyncsync[completion]"') from error
-    if shell not in shtab.SUPPORTED_SHELLS:
-        raise ConfigError(
-            f"--print-completion: {shell!r} is none of {', '.join(shtab.SUPPORTED_SHELLS)}"
-        )
+        raise ConfigError(missing("shtab", "completion")) from error
+    if shell not in SHELLS:
+        raise ConfigError(f"--print-completion: {shell!r} is none of {', '.join(SHELLS)}")
     by_metavar = {
         "DIR": shtab.DIRECTORY,
         "FILE": shtab.FILE,
         "HOW": shtab.cmd(_lines(*Validate)),
         "PREFIX": shtab.cmd(_lines(*COMMANDS)),
-        "SHELL": shtab.cmd(_lines(*shtab.SUPPORTED_SHELLS)),
+        "SHELL": shtab.cmd(_lines(*SHELLS)),
     }
     made = parser()
     for action in made._actions:  # noqa: SLF001  # argparse shows them in no other way

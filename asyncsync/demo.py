@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
-from asyncsync.errors import ConfigError
+from asyncsync.errors import ConfigError, missing
 from asyncsync.report import printed
 from asyncsync.seaweed import SeaweedServer, serve
 
@@ -87,7 +87,7 @@ def make_sample(folder: Path) -> list[Path]:
         import pyarrow as pa
         from pyarrow import compute, parquet
     except ImportError as error:
-        raise ConfigError('pyarrow is not installed: pip install "asyncsync[demo]"') from error
+        raise ConfigError(missing("pyarrow", "demo")) from error
 
     written: list[Path] = []
 

@@ -62,6 +62,14 @@ class ConfigError(AsyncSyncError):
     exit_code = 2
 
 
+def missing(package: str, extra: str) -> str:
+    """Return what to say where a package of an extra is not installed."""
+    return (
+        f"{package} is not installed: it comes with the extra {extra}, "
+        f"as by `pip install '.[{extra}]'` in a clone of asyncsync"
+    )
+
+
 class SourceError(AsyncSyncError):
     """The remote side ends the run."""
 

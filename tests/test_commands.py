@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 ASSIGNMENT = re.compile(r"[A-Za-z_]+=.*")
-OTHERS = {".", "cat", "cd", "chmod", "cp", "git", "jq", "python", "python3", "rm", "seq", "sudo"}
+OTHERS = {".", "cat", "cd", "chmod", "cp", "git", "jq", "mkdir", "python", "python3", "rm", "sudo"}
 """Programs whose arguments are not checked."""
 SYSTEMD = {"journalctl", "systemctl"}
 """Likewise; they may stand where a timer of systemd is set up."""

@@ -83,5 +83,5 @@ def test_unknown_shell_is_a_matter_of_usage(capsys: pytest.CaptureFixture[str]) 
 def test_missing_shtab_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to install."""
     monkeypatch.setitem(sys.modules, "shtab", None)
-    with pytest.raises(ConfigError, match=r'pip install "asyncsync\[completion\]"'):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[completion\]'"):
         script("bash")

