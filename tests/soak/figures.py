@@ -6,6 +6,7 @@ from tests.soak.faults import G3
 from tests.soak.figure import Figure
 from tests.soak.keys import G6, G15
 from tests.soak.kills import G1, G2, G10
+from tests.soak.links import G20
 from tests.soak.listings import G7, G8, G13
 from tests.soak.machine import G9, G17, G18, G19
 from tests.soak.output import G14
@@ -16,6 +17,7 @@ from tests.soak.waits import G11, G12
 FIGURES: Mapping[str, Figure] = {
     figure.name: figure
     for figure in (
+        G20,
         G7,
         G6,
         G13,
