@@ -133,6 +133,7 @@ class Unsynced:
         try:
             with CancelScope(shield=True):  # a run that is stopped has written as well
                 await to_thread.run_sync(self._sync_disks)
+            self._mark.unlink()  # here: a thread that nobody waits for could take a later run's
         except OSError as error:
             self._notice(
                 f"the disk has not said that all is written ({error.strerror});"
@@ -142,7 +143,6 @@ class Unsynced:
     def _sync_disks(self) -> None:
         for folder in self._parts.each():
             sync_disk(folder)
-        self._mark.unlink()
 
     def _read_mark(self) -> tuple[str, int] | None:
         """Return the boot and the time of the mark; None if there is none that makes sense."""

@@ -8,6 +8,7 @@ import socket
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import NoReturn
@@ -30,6 +31,7 @@ from asyncsync.errors import (
 from asyncsync.folding import CASE, FORM
 from asyncsync.model import Checks
 from asyncsync.parts import PartFile
+from tests.rigs import scripted_s3
 from tests.rigs.child import Done, asyncsync
 from tests.rigs.memory_store import MemoryStore
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, sync
@@ -664,6 +666,9 @@ async def test_descriptors_that_others_have_used_up_are_waited_for(
         ("directory.Directory._open", SMALL + 1),
         ("unsynced.Unsynced._write", 3),
         ("unsynced.Unsynced._write", SMALL + 1),
+        ("durable.open", 3),
+        ("durable.open", SMALL + 1),
+        ("durable.SyncedFolders._sync", 3),
         ("parts.open", SMALL + 1),
         ("parts._left_over", SMALL + 1),
         ("parts.FileIO", SMALL + 1),
@@ -673,6 +678,8 @@ async def test_file_is_published_when_there_are_descriptors_again(
     dest: Path, monkeypatch: pytest.MonkeyPatch, place: str, size: int
 ) -> None:
     """Wherever they run out: it is tried again, and the object is not fetched again."""
+    if place.startswith("durable."):
+        monkeypatch.setattr(scripted_s3, "Folder", partial(Folder, durable=True))
     if place.startswith("unsynced."):
         monkeypatch.setattr(unsynced, "BOOT", dest / "boot")
         monkeypatch.setattr(unsynced, "sync_disk", str)
