@@ -91,4 +91,4 @@ def api() -> Iterator[str]:
     ):
         yield f"\n## {heading}\n"
         yield from (f"::: asyncsync.{name}\n" for name in chosen)
-    yield "\n## Keyword arguments\n\n::: asyncsync.api.Given\n"
+    yield "\n## Keyword arguments\n\n::: asyncsync.api.Given\n\n::: asyncsync.api.GivenToSync\n"
