@@ -1,17 +1,16 @@
 """Fixtures for every test."""
 
-import functools
 import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from botocore.loaders import JSONFileLoader
 
 from asyncsync import unsynced
 from asyncsync.seaweed import SeaweedServer, serve
 from tests.rigs.bucket import Bucket, client_of, new_bucket
+from tests.rigs.read_once import read_once
 
 _HIDDEN = ("AWS_", "R2_", "ASYNCSYNC_")
 
@@ -37,10 +36,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _read_once() -> Iterator[None]:
-    """Read botocore's descriptions from disk but once: it takes longer than most runs here."""
-    read = functools.cache(JSONFileLoader().load_file)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JSONFileLoader, "load_file", lambda _loader, path: read(path))
+    with read_once():
         yield
 
 
