@@ -244,10 +244,10 @@ class ScriptedS3:
         entries: dict[str, bool] = {}  # and whether they are rolled up
         for key in sorted(self.objects, key=_raw):
             if key.startswith(request.key):
-                name, found, _ = key[len(request.key) :].partition(request.delimiter or "\0\0")
-                entry = request.key + name + found if found else key
+                at = key.find(request.delimiter, len(request.key)) if request.delimiter else -1
+                entry = key if at < 0 else key[: at + len(request.delimiter)]
                 if _raw(entry) > behind:
-                    entries[entry] = bool(found)
+                    entries[entry] = at >= 0
         shown = list(entries)[: self.page_size]
         return self.page(
             *(entry for entry in shown if not entries[entry]),
