@@ -1,5 +1,6 @@
 """What stage tests look on with, and a pace that takes no time."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -124,11 +125,15 @@ class Watcher(SilentObserver):
 
 def tree(folder: Path) -> dict[str, bytes]:
     """Return the published files below the folder by key."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    named = ((path.relative_to(folder), path) for path in files)
-    return {
-        name.as_posix(): path.read_bytes() for name, path in named if name.parts[0] != ".asyncsync"
-    }
+    found = {}
+    for parent, folders, names in os.walk(folder):
+        if parent == str(folder):
+            folders[:] = [name for name in folders if name != ".asyncsync"]
+        for path in (os.path.join(parent, name) for name in names):
+            if os.path.isfile(path):
+                with open(path, "rb") as file:
+                    found[os.path.relpath(path, folder)] = file.read()
+    return dict(sorted(found.items(), key=lambda item: item[0].split("/")))
 
 
 def unfinished(folder: Path) -> list[Path]:
