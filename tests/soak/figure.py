@@ -13,8 +13,11 @@ from pathlib import Path
 
 import anyio
 
-HANGS = 600.0
-"""Seconds after which a trial counts as hung."""
+HANGS = 150.0
+"""Seconds after which a trial counts as hung, unless its figure says otherwise."""
+TELLS_EVERY = 1.0
+"""Seconds between two results so far."""
+OUT_OF_TIME = "then the time was up"
 MOST_SHOWN = 5
 """Broken trials that are described."""
 
@@ -49,6 +52,12 @@ class Figure:
     reached: Callable[[Sequence[Measured]], bool] = always
     wrapper: Sequence[str] = ()
     """The command that the figure's process is the last argument of."""
+    hangs: float = HANGS
+    """Seconds after which a trial counts as hung, which breaks a promise."""
+    is_timed: bool = False
+    """Whether its goal is so short a time that nothing else may run meanwhile."""
+    on_disk: bool = False
+    """Whether its folder is to be on a real disk, and not in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,38 +80,82 @@ class Result:
     """The first of them."""
 
 
-async def run(figure: Figure, seed: int, seconds: float, folder: Path) -> Result:
-    """Make trials until there are enough of them or the time is up, one at least."""
-    started = time.monotonic()
-    measured: list[Measured] = []
-    broken: list[str] = []
-    trials = 0
-    async with figure.play(folder) as trial:
-        number = 0
-        while trials < figure.trials:
-            try:
-                with anyio.fail_after(HANGS):
-                    found = await trial(random.Random(f"{seed} {figure.name} {number}"))
-                measured.append(found)
-                trials += int(found.get("trials", 1))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it should not have been
-                broken.append(f"trial {number}: {_described(error)}")
-                trials += 1
-            number += 1
-            if time.monotonic() - started > seconds:
-                break
-    return Result(
-        name=figure.name,
-        counts=figure.counts,
-        goal=figure.goal,
-        trials=trials,
-        target=figure.trials,
-        result="; ".join(filter(None, [f"{len(broken)} broken", figure.tell(measured)])),
-        reached=not broken and figure.reached(measured),
-        seconds=round(time.monotonic() - started, 1),
-        broken=len(broken),
-        described=broken[:MOST_SHOWN],
-    )
+class Count:
+    """What has become of a figure so far."""
+
+    def __init__(self, figure: Figure) -> None:
+        self._figure = figure
+        self._started = time.monotonic()
+        self._measured: list[Measured] = []
+        self._broken: list[str] = []
+        self.trials = 0
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._started
+
+    def add(self, found: Measured) -> None:
+        """Count a trial that kept the promises."""
+        self._measured.append(found)
+        self.trials += int(found.get("trials", 1))
+
+    def add_broken(self, described: str) -> None:
+        """Count a trial that broke one."""
+        self._broken.append(described)
+        self.trials += 1
+
+    def result(self, why_ended: str = "") -> Result:
+        """Put it into words, with the reason if it ends before there were enough trials."""
+        figure, broken = self._figure, self._broken
+        told = figure.tell(self._measured) if self._measured else ""
+        return Result(
+            name=figure.name,
+            counts=figure.counts,
+            goal=figure.goal,
+            trials=self.trials,
+            target=figure.trials,
+            result="; ".join(filter(None, [f"{len(broken)} broken", told, why_ended])),
+            reached=self.trials > 0 and not broken and figure.reached(self._measured),
+            seconds=round(self.seconds, 1),
+            broken=len(broken),
+            described=broken[:MOST_SHOWN],
+        )
+
+
+async def run(
+    figure: Figure,
+    seed: int,
+    seconds: float,
+    limit: float,
+    folder: Path,
+    show: Callable[[Result], object],
+) -> None:
+    """Make trials until there are enough of them or the time is up.
+
+    Args:
+        figure: whose trials they are.
+        seed: of the dice.
+        seconds: after which no other trial begins.
+        limit: seconds after which the trial that is under way is given up, and not counted.
+        folder: an empty one.
+        show: told the result, now and then the one so far.
+    """
+    count = Count(figure)
+    with anyio.move_on_after(limit):
+        async with figure.play(folder) as trial:
+            number, shown = 0, 0.0
+            while count.trials < figure.trials and (not number or count.seconds < seconds):
+                try:
+                    with anyio.fail_after(figure.hangs):
+                        count.add(await trial(random.Random(f"{seed} {figure.name} {number}")))
+                except Exception as error:  # noqa: BLE001 - whatever it is, it should not have been
+                    count.add_broken(f"trial {number}: {_described(error)}")
+                number += 1
+                if count.seconds - shown >= TELLS_EVERY:
+                    shown = count.seconds
+                    show(count.result(OUT_OF_TIME))
+    show(count.result("" if count.trials >= figure.trials else OUT_OF_TIME))
 
 
 def _described(error: BaseException) -> str:

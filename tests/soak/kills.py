@@ -14,12 +14,11 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 from asyncsync.parts import PART
-from tests.rigs.bucket import Bucket
 from tests.rigs.child import started
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
 from tests.rigs.watch import tree, unfinished
 from tests.soak.figure import Figure, Measured, Trial, most, total
-from tests.soak.scene import real_bucket, some_parquet
+from tests.soak.scene import ShortLived, real_buckets, some_parquet
 
 PRELOADED = ["asyncsync.cli", "asyncsync.s3", "asyncsync.progress", "tests.soak.kills"]
 
@@ -59,15 +58,16 @@ SMALL = 192
 @asynccontextmanager
 async def killing(folder: Path) -> AsyncIterator[Trial]:
     """A bucket whose objects are replaced whenever a run has come to its end."""
-    with real_bucket(folder) as bucket:
-        yield _Killing(bucket, folder).trial
+    with real_buckets(folder) as buckets:
+        yield _Killing(buckets, folder).trial
 
 
 class _Killing:
     """One folder that is synced, killed and synced again."""
 
-    def __init__(self, bucket: Bucket, folder: Path) -> None:
-        self._bucket = bucket
+    def __init__(self, buckets: ShortLived, folder: Path) -> None:
+        self._buckets = buckets
+        self._bucket = buckets.new()
         self._dest = folder / "work" / "dest"
         self._out = folder / "out"
         self._context = processes()
@@ -87,7 +87,7 @@ class _Killing:
             *("--quiet", "--dest", str(self._dest)),
         )
         begun = time.monotonic()
-        await asyncio.to_thread(process.join, rng.uniform(0.02, self._longest))
+        await asyncio.to_thread(process.join, rng.uniform(0.02, 0.8 * self._longest))
         killed = process.exitcode is None
         process.kill()
         await asyncio.to_thread(process.join)
@@ -97,9 +97,10 @@ class _Killing:
             assert process.exitcode == 0, f"exit code {process.exitcode}"
             assert tree(self._dest) == self._objects, "the tree is not the bucket"
             assert unfinished(self._dest) == [], "something is left over"
-            if rng.random() < 0.3:
+            if anew := rng.random() < 0.3:
                 await asyncio.to_thread(shutil.rmtree, self._dest.parent)
-            self._replace(rng, share=0.3)
+                self._bucket = self._buckets.new()
+            self._replace(rng, share=1.0 if anew else 0.3)
         else:
             self._longest = min(self._longest * 1.05, 8.0)
         return {"trials": int(killed), "ended": not killed}
@@ -115,8 +116,8 @@ class _Killing:
     def _replace(self, rng: random.Random, share: float) -> None:
         """Put new versions of some objects into the bucket."""
         sizes = {f"{n % 4}hz/{n:03}.parquet": rng.randrange(50_000) for n in range(SMALL)}
-        sizes |= {f"fft/{n}.parquet": rng.randrange(300_000, PART) for n in range(LARGE // 2)}
-        sizes |= {f"fft/{n}.parquet": PART + rng.randrange(PART) for n in range(4, LARGE)}
+        sizes |= {f"fft/{n}.parquet": rng.randrange(300_000, 3_000_000) for n in range(LARGE // 2)}
+        sizes |= {f"fft/{n}.parquet": PART + rng.randrange(2_000_000) for n in range(4, LARGE)}
         new = {
             key: some_parquet(rng, 20 + size) for key, size in sizes.items() if rng.random() < share
         }

@@ -7,7 +7,7 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.rigs.fault_run import synced
 from tests.rigs.scripted_s3 import Answer, Hook, Request, ScriptedS3, sync
 from tests.rigs.watch import snapshot
 from tests.soak.figure import Figure, Measured, Trial, most
-from tests.soak.scene import real_bucket, some_parquet
+from tests.soak.scene import UNSHARED, disk, real_bucket, some_parquet
 
 # G7 ---------------------------------------------------------------------------------------------
 
@@ -69,11 +69,12 @@ G7 = Figure(
     misleading,
     lambda measured: f"{most(measured, 'seconds'):.2f} s at most",
     lambda measured: most(measured, "seconds") <= 2,
+    is_timed=True,
 )
 
 # G8 ---------------------------------------------------------------------------------------------
 
-FEW, MANY = 100_000, 1_000_000
+SIZES = (10_000, 100_000, 1_000_000)
 PAGE = 1000
 IN_A_FOLDER = 10_000
 PEAK = """
@@ -89,17 +90,22 @@ sys.exit(code)
 
 @asynccontextmanager
 async def remembering(folder: Path) -> AsyncIterator[Trial]:
-    """One trial syncs a folder that is in step already, first with few keys, then with many."""
-    yield partial(_remembered, folder / "dest")
+    """Each trial syncs a folder that is in step already, and that holds more keys than before.
+
+    The folder is a disk that may hold so many files, and that is gone at once.
+    """
+    dest = folder / "dest"
+    dest.mkdir()
+    with disk(dest, "nr_inodes=0"):
+        yield partial(_remembered, dest, iter([0, *SIZES]), iter(SIZES))
 
 
-async def _remembered(dest: Path, rng: random.Random) -> Measured:
-    await asyncio.to_thread(_fill, dest, 0, FEW)
-    few = await _peak(dest, FEW)
-    await asyncio.to_thread(_fill, dest, FEW, MANY)
-    many = await _peak(dest, MANY)
-    await asyncio.to_thread(shutil.rmtree, dest)
-    return {"few": few, "many": many}
+async def _remembered(
+    dest: Path, before: Iterator[int], sizes: Iterator[int], rng: random.Random
+) -> Measured:
+    size = next(sizes)
+    await asyncio.to_thread(_fill, dest, next(before), size)
+    return {str(size): await _peak(dest, size)}
 
 
 def _name(number: int) -> str:
@@ -147,17 +153,26 @@ def _empty_objects(s3: ScriptedS3, total: int) -> Hook:
 
 
 def _peaks(measured: Sequence[Measured]) -> str:
-    return f"{most(measured, 'few'):.0f} MiB and {most(measured, 'many'):.0f} MiB"
+    peaks = {size: peak for found in measured for size, peak in found.items()}
+    return ", ".join(f"{peak:.0f} MiB with {int(size):,}" for size, peak in peaks.items())
+
+
+def _is_flat(measured: Sequence[Measured]) -> bool:
+    _, some, many = (most(measured, str(size)) for size in SIZES)
+    return 0 < many <= min(150, some * 1.2)
 
 
 G8 = Figure(
     "G8",
-    "peak memory of runs that find nothing to do among 100 thousand and 1 million keys",
+    "peak memory of runs that find nothing to do among 10 thousand, 100 thousand and 1 million "
+    "keys",
     "at most 150 MiB, and flat",
-    1,
+    len(SIZES),
     remembering,
     _peaks,
-    lambda measured: most(measured, "many") <= min(150, most(measured, "few") * 1.2),
+    _is_flat,
+    wrapper=UNSHARED,
+    hangs=600,
 )
 
 # G13 --------------------------------------------------------------------------------------------

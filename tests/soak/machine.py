@@ -6,7 +6,6 @@ import os
 import random
 import re
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
@@ -22,7 +21,7 @@ from tests.rigs.scripted_s3 import Hook, Ran, Request, ScriptedS3, sync
 from tests.rigs.watch import tree
 from tests.rigs.wrapped import limited, wrapped
 from tests.soak.figure import Figure, Measured, Trial, most, total
-from tests.soak.scene import some_parquet
+from tests.soak.scene import UNSHARED, disk, some_parquet
 
 
 def parquets(rng: random.Random, *sizes: int) -> dict[str, bytes]:
@@ -87,39 +86,33 @@ async def filling(folder: Path) -> AsyncIterator[Trial]:
         yield partial(_filled, s3, folder / "disk")
 
 
-async def _filled(s3: ScriptedS3, disk: Path, rng: random.Random) -> Measured:
+async def _filled(s3: ScriptedS3, folder: Path, rng: random.Random) -> Measured:
     sizes = [rng.randrange(60_000) for _ in range(20)] + [rng.randrange(300_000, PART + 300_000)]
     s3.objects = parquets(rng, *sizes)
     size = rng.randrange(100_000, 11_000_000)
-    await asyncio.to_thread(disk.mkdir, exist_ok=True)
-    _call("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk))
-    s3.on_object = _somebody_else(rng, disk) if rng.random() < 0.7 else lambda _: None
-    try:
-        ran = await sync(s3, disk / "dest")
-        for key, data in tree(disk / "dest").items():
-            assert s3.objects[key] == data, f"{key} is wrong on a disk of {size} bytes"
-        is_whole = tree(disk / "dest") == s3.objects
-        assert (ran.code == 0) == is_whole, f"exit code {ran.code}"
-        assert is_whole or isinstance(ran.error, DiskFullError), f"{ran.error!r}"
-    finally:
-        _call("umount", str(disk))
+    await asyncio.to_thread(folder.mkdir, exist_ok=True)
+    s3.on_object = _somebody_else(rng, folder) if rng.random() < 0.7 else lambda _: None
+    with disk(folder, f"size={size}"):
+        ran = await sync(s3, folder / "dest")
+        found = tree(folder / "dest")
+    for key, data in found.items():
+        assert s3.objects[key] == data, f"{key} is wrong on a disk of {size} bytes"
+    is_whole = found == s3.objects
+    assert (ran.code == 0) == is_whole, f"exit code {ran.code}"
+    assert is_whole or isinstance(ran.error, DiskFullError), f"{ran.error!r}"
     return {"fits": is_whole}
 
 
-def _somebody_else(rng: random.Random, disk: Path) -> Hook:
+def _somebody_else(rng: random.Random, folder: Path) -> Hook:
     """Return what takes most of the space that is left when a run is half-way."""
     number, left = rng.randrange(1, 30), rng.randrange(50_000)
 
     def write(request: Request) -> None:
         if request.number == number and request.verb == "GET":
-            free = shutil.disk_usage(disk).free
-            (disk / "somebody-else").write_bytes(bytes(max(free - left, 0)))
+            free = shutil.disk_usage(folder).free
+            (folder / "somebody-else").write_bytes(bytes(max(free - left, 0)))
 
     return write
-
-
-def _call(*command: str) -> None:
-    subprocess.run(command, check=True)
 
 
 G17 = Figure(
@@ -129,7 +122,7 @@ G17 = Figure(
     200,
     filling,
     lambda measured: f"{total(measured, 'fits'):.0f} were large enough",
-    wrapper=("unshare", "-Urm"),
+    wrapper=UNSHARED,
 )
 
 # G18 --------------------------------------------------------------------------------------------
@@ -248,4 +241,5 @@ G19 = Figure(
     "0 violations",
     10_000,
     cutting,
+    on_disk=True,
 )

@@ -12,32 +12,79 @@ from pathlib import Path
 from tests.soak.figure import Figure, Measured, Trial, total
 
 ROOT = Path(__file__).parents[2]
+PLACES = 6
+PLANTED = """
+import asyncio, logging, subprocess, sys
+from asyncsync.settings import Settings
+
+SECRET, TOKEN = "a-planted-secret", "a-planted-token"
+SAY = [sys.executable, "-c", f"print({SECRET!r})"]
+
+def test_log_and_streams(capsys):
+    Settings("AKID", SECRET, "http://127.0.0.1", "sensors", session_token=TOKEN)
+    logging.getLogger("some.library").debug("the key is %s", SECRET)
+    logging.getLogger("some.library").log(1, "Signature=" + "0a" * 32)
+    print(TOKEN)
+    capsys.readouterr()
+    print(SECRET)
+
+def test_processes():
+    subprocess.run(SAY, stdout=subprocess.PIPE)
+
+    async def say():
+        await (await asyncio.create_subprocess_exec(*SAY, stdout=subprocess.PIPE)).communicate()
+
+    asyncio.run(say())
+"""
+"""Tests that tell secrets in so many places, all of which have to be found."""
 
 
 @asynccontextmanager
 async def listening(folder: Path) -> AsyncIterator[Trial]:
-    """The one trial runs the suite with everything logged, and searches it."""
+    """The one trial runs the suite with everything logged, and searches it.
+
+    That the search finds what is there is shown first, with secrets that are planted.
+    """
     yield partial(_searched, folder)
 
 
 async def _searched(folder: Path, rng: random.Random) -> Measured:
+    planted = folder / "planted"
+    planted.mkdir()
+    (planted / "test_planted.py").write_text(PLANTED, encoding="utf-8")
+    counts, found = await _suite(planted, str(planted))
+    assert counts[1] == PLACES, f"{counts[1]} of {PLACES} planted secrets were found: {found}"
+    whole = folder / "whole"
+    whole.mkdir()
+    arguments = ("-m", "not long", "-n", "2", "--dist", "loadfile")
+    counts, found = await _suite(whole, *arguments)
+    assert not counts[1], f"{counts[1]} found: {found}"
+    return {"tests": counts[2], "characters": counts[0]}
+
+
+async def _suite(folder: Path, *arguments: str) -> tuple[list[int], list[str]]:
+    """Run tests with the plugin that searches; return its counts, and what it found."""
     suite = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pytest", "-q", "-m", "not long", "-p", "tests.soak.scan"),
-        *("-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider"),
+        *(sys.executable, "-m", "pytest", "-q", "-p", "tests.soak.scan", "-p", "no:cacheprovider"),
+        *arguments,
         cwd=ROOT,
         env={**os.environ, "SOAK_SCAN": str(folder)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    out, _ = await suite.communicate()
+    try:
+        out, _ = await suite.communicate()
+    finally:
+        if suite.returncode is None:
+            suite.kill()
     counts, found = await asyncio.to_thread(_read, folder)
-    assert counts[2], out.decode(errors="replace")[-400:]
-    assert not counts[1], f"{counts[1]} found: {found}"
-    return {"tests": counts[2], "characters": counts[0]}
+    assert suite.returncode == 0, out.decode(errors="replace")[-400:]
+    assert counts[2], "no test was run"
+    return counts, found
 
 
 def _read(folder: Path) -> tuple[list[int], list[str]]:
-    texts = [path.read_text(encoding="utf-8").splitlines() for path in folder.iterdir()]
+    texts = [path.read_text(encoding="utf-8").splitlines() for path in folder.glob("*.scan")]
     counts = [sum(column) for column in zip(*(map(int, t[0].split()) for t in texts), strict=True)]
     return counts, [line for text in texts for line in text[1:]]
 
@@ -55,4 +102,5 @@ G14 = Figure(
     1,
     listening,
     _told,
+    hangs=900,
 )

@@ -116,7 +116,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Search what pytest has captured of a test."""
     report = yield
     for name, text in report.sections:
-        if "log" not in name:
+        if name.endswith((f"stdout {report.when}", f"stderr {report.when}")):
             search(text, name)
     _counts["tests"] += report.when == "call"
     return report
@@ -125,5 +125,5 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_unconfigure() -> None:
     """Leave the counts where they are looked for; every process of a suite has its own."""
     lines = [" ".join(map(str, _counts.values())), *_found[:20]]
-    path = Path(os.environ["SOAK_SCAN"]) / str(os.getpid())
+    path = Path(os.environ["SOAK_SCAN"]) / f"{os.getpid()}.scan"
     path.write_text("\n".join(lines), encoding="utf-8")

@@ -12,13 +12,13 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.rigs.state_machine import Sync
 from tests.soak.figure import Figure, Measured, Trial
 
-AT_ONCE = 100
+AT_ONCE = 20
 STEPS = 20
 
 
 @asynccontextmanager
 async def imagining(folder: Path) -> AsyncIterator[Trial]:
-    """Each trial makes up a hundred sequences."""
+    """Each trial makes up some sequences."""
     yield _imagined
 
 

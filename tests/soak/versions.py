@@ -1,9 +1,10 @@
 """G4 and G5: objects replaced while they are fetched, and bytes that are not the object's."""
 
 import asyncio
+import itertools
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.rigs.bucket import Bucket
 from tests.rigs.fault_proxy import Act, Rule, flipped, padded
 from tests.rigs.fault_run import synced
 from tests.soak.figure import Figure, Measured, Trial, total
-from tests.soak.scene import real_bucket, some_parquet
+from tests.soak.scene import ShortLived, real_bucket, real_buckets, some_parquet
 
 KEY = "1hz/a.parquet"
 Put = Callable[[str, bytes], object]
@@ -27,15 +28,21 @@ def opaque(bucket: Bucket, key: str, data: bytes) -> None:
 
 # G4 ---------------------------------------------------------------------------------------------
 
+IN_ONE_BUCKET = 50
+"""Trials, some hundred megabytes in all."""
+
 
 @asynccontextmanager
 async def replacing(folder: Path) -> AsyncIterator[Trial]:
     """Each trial puts an object, and another one of the size in its place while it is fetched."""
-    with real_bucket(folder) as bucket:
-        yield partial(_replaced, bucket, folder / "dest")
+    with real_buckets(folder) as buckets:
+        yield partial(_replaced, buckets, itertools.count(), folder / "dest")
 
 
-async def _replaced(bucket: Bucket, dest: Path, rng: random.Random) -> Measured:
+async def _replaced(
+    buckets: ShortLived, numbers: Iterator[int], dest: Path, rng: random.Random
+) -> Measured:
+    bucket = buckets.new() if next(numbers) % IN_ONE_BUCKET == 0 else buckets.current
     put: Put = partial(opaque, bucket) if rng.random() < 0.5 else bucket.put
     unchecked = {"if-match": None} if rng.random() < 0.5 else {}  # so the server ignores it
     size = rng.choice([5_000, 300_000, 700_001, PART + 300_000])
