@@ -2,8 +2,9 @@
 
 tqdm counts and says when it is time to draw. Lines that come faster than that wait for it, so that
 the rows are not gone for most of the time. Between two draws the cursor rests at the start of the
-first row: where a terminal breaks its lines anew because it was made narrower, the cursor moves
-with the first row, and all below it can be cleared and drawn again.
+first row, or behind a `^C` that was typed there: where a terminal breaks its lines anew because it
+was made narrower, the cursor moves with the first row, and all below it can be cleared and drawn
+again.
 """
 
 import asyncio
@@ -108,7 +109,7 @@ class Terminal:
         if said and self._rows:
             # Row by row: some terminals keep what is cleared at once in their history.
             last = max(row.number for row in self._rows if self.fits(row.number))
-            self._rows[0].fp.write("\x1b[K" + "\n\x1b[K" * last + "\x1b[A" * last)
+            self._rows[0].fp.write("\r\x1b[K" + "\n\x1b[K" * last + "\x1b[A" * last)
             self._rows[0].fp.flush()
         for line, stream in said:
             printed(line, stream)
@@ -163,7 +164,7 @@ class Row(tqdm):  # type: ignore[type-arg]  # not generic but in its stubs
             self._terminal.draw()
         if self._terminal.fits(self.number):
             down, up = "\n" * self.number, "\x1b[A" * self.number
-            self.fp.write(f"{down}{str(self) if msg is None else msg}\x1b[K{up}\r")
+            self.fp.write(f"\r{down}{str(self) if msg is None else msg}\x1b[K{up}\r")
             self.fp.flush()
 
     def __str__(self) -> str:

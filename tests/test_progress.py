@@ -268,6 +268,21 @@ def test_no_line_is_kept_back(
     assert terminal.lines == ["one", "two", "three"]
 
 
+def test_typed_ctrl_c_leaves_nothing_on_the_screen(terminal: Terminal, bars: Bars) -> None:
+    """A terminal shows it where the cursor is, and moves on; rows and lines are drawn over it."""
+    with bars:
+        bars.compared(found(transfer("a")))
+        before = terminal.lines
+        terminal.write("^C")
+        bars.draw()
+        bars._whole.display()
+        assert terminal.lines == before
+        terminal.write("^C")
+        bars.say("stopped", terminal)
+        assert terminal.lines[0] == "stopped"
+    assert terminal.lines == ["stopped"]
+
+
 def test_hostile_key_draws_nothing_but_its_name(terminal: Terminal, bars: Bars) -> None:
     """Control characters are escaped, and no sign has a meaning."""
     keys = ["\x1b[2J\x9b31m", "%s{desc}{}", "\u202egpj", "line\nbreak"]
