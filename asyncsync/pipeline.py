@@ -318,9 +318,11 @@ async def _is_needed(job: Job, prefix: str) -> bool:
     """
     async with aclosing(Paging(job.store, job.pace).pages(prefix)) as pages:
         async for page in pages:
-            keys = (remote.key for remote in page.objects)
-            if any(key.startswith(prefix) and job.needs_folder(key) for key in keys):
+            below = [remote.key for remote in page.objects if remote.key.startswith(prefix)]
+            if any(map(job.needs_folder, below)):
                 return True
+            if page.objects and not below:
+                break  # the server lists what it likes, and perhaps for ever
     return False
 
 

@@ -497,7 +497,7 @@ def test_little_space_is_a_warning_and_none_is_wrong(
 def test_low_limit_on_open_files_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says which number of requests would do."""
     monkeypatch.setattr(resource, "getrlimit", lambda which: (264, 264))
-    verdict, text = folder_checks.open_files(Options())
+    verdict, text = folder_checks.open_files(Options(max_workers=128))
     assert (verdict, "--max-workers 100" in text) == (WARNING, True)
     assert folder_checks.open_files(Options(max_workers=100))[0] == OK
     assert folder_checks.open_files(Options(workers=100))[0] == OK
