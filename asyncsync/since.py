@@ -124,7 +124,7 @@ class Since(SilentObserver):
     def listed(self) -> None:
         """Tell what the listing has cost, and what was saved."""
         parts = self._listed.keys() & self._marks.keys()
-        cost = f"{self._requests:,} requests, ${self._requests * DOLLARS:.4f} with R2"
+        cost = f"{self._requests:,} requests, {_price(self._requests)} with R2"
         if not parts:
             self._notice(f"all was listed: {cost}")
             return
@@ -132,7 +132,7 @@ class Since(SilentObserver):
         hours = (self._full_at + LONGEST - self._now) / 3600
         self._notice(
             f"only what sorts behind the last keys was listed: {cost}, instead of {in_full:,} for "
-            f"${in_full * DOLLARS:.4f}; all will be in {hours:.0f} h "
+            f"{_price(in_full)}; all will be in {hours:.0f} h "
             f"or {MOST_RUNS - self._runs} runs"
         )
 
@@ -175,6 +175,11 @@ class Since(SilentObserver):
             return  # a power cut since then may have taken files that sort before the last keys
         if 0 <= self._now - full_at < LONGEST and 0 < runs < MOST_RUNS:
             self._full_at, self._runs, self._marks = full_at, runs, marks
+
+
+def _price(requests: int) -> str:
+    dollars = requests * DOLLARS
+    return f"${dollars:.4f}" if dollars >= 0.0001 else "less than $0.0001"
 
 
 def _parsed(content: bytes, scope: object) -> tuple[float, int, int, dict[str, Mark]]:

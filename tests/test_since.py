@@ -16,7 +16,7 @@ from asyncsync.errors import AccessDeniedError, KeyCollisionError, ListingError,
 from asyncsync.folding import Folding
 from asyncsync.interfaces import Observers
 from asyncsync.model import Checks
-from asyncsync.since import DOLLARS, LONGEST, MOST_RUNS, Scope, Since
+from asyncsync.since import LONGEST, MOST_RUNS, Scope, Since, _price
 from tests.rigs.bucket import Bucket
 from tests.rigs.memory_store import Act, MemoryStore
 from tests.rigs.watch import Watcher, quick_pace, tree
@@ -275,14 +275,22 @@ async def test_server_without_an_order_is_listed_in_full(tmp_path: Path) -> None
 async def test_plan_tells_what_is_saved_and_notes_nothing(rig: Rig) -> None:
     """In requests and in money; a plan gets nothing in step."""
     (told,) = (await rig.run()).notices
-    assert told == f"all was listed: 11 requests, ${11 * DOLLARS:.4f} with R2"
+    assert told == "all was listed: 11 requests, less than $0.0001 with R2"
     before = rig.notes.read_bytes()
     rig.store.put("a/20", b"n")
     for _ in range(2):
         (told,) = (await rig.run(pipeline.plan)).notices
-        assert "listed: 3 requests, $0.0000 with R2, instead of " in told
+        assert "listed: 3 requests, less than $0.0001 with R2, instead of " in told
         assert f"all will be in 24 h or {MOST_RUNS - 1} runs" in told
         assert rig.notes.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("requests", "price"), [(4, "less than $0.0001"), (1_204, "$0.0054"), (10**6, "$4.5000")]
+)
+async def test_price_is_never_told_as_nothing(requests: int, price: str) -> None:
+    """A few requests cost less than the smallest figure that is shown."""
+    assert _price(requests) == price
 
 
 async def test_notes_that_cannot_be_kept_end_nothing(rig: Rig) -> None:
