@@ -250,6 +250,8 @@ def clear(folder: Path, before_ns: int) -> None:
 def clear_stale(folder: Path, run: str, covers: Callable[[str], bool], before_ns: int) -> None:
     """Remove what earlier runs left of objects that this run covers: it has had no use for them.
 
+    That of which nobody can tell any more whose it is goes as well.
+
     Args:
         folder: where unfinished files are.
         run: what this run's own files are named by; these are kept.
@@ -257,11 +259,19 @@ def clear_stale(folder: Path, run: str, covers: Callable[[str], bool], before_ns
         before_ns: files that were changed later are another run's, and stay.
     """
     for data, journal in _left_over(folder, f"*{JOURNAL}", before_ns):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            header = json.loads(journal.read_bytes().splitlines()[0])
-            if data.suffix != f".{run}" and covers(header["key"]):
+        with suppress(OSError):
+            if data.suffix != f".{run}" and ((key := _key(journal)) is None or covers(key)):
                 journal.unlink()
                 data.unlink()
+
+
+def _key(journal: Path) -> str | None:
+    """Return whose unfinished file it is, as its journal says; None if that is damaged."""
+    try:
+        key = json.loads(journal.read_bytes().splitlines()[0])["key"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return key if isinstance(key, str) else None
 
 
 def _left_over(folder: Path, pattern: str, before_ns: int) -> Iterator[tuple[Path, Path]]:

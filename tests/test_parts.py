@@ -285,3 +285,13 @@ async def test_stale_files_of_covered_keys_go(tmp_path: Path) -> None:
     assert names(tmp_path) == {"killed", "killed" + JOURNAL}
     clear_stale(tmp_path, "new", lambda key: key == REMOTE.key, NOW)
     assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("head", [b"", b"{", b'{"key": "1hz/\xd1"}', b"[]", b'{"key": 1}'])
+async def test_file_whose_journal_names_no_key_goes(tmp_path: Path, head: bytes) -> None:
+    """No run can go on with it, whatever this one covers."""
+    journal = journal_of(await left_by_a_killed_run(tmp_path))
+    _, _, rest = journal.read_bytes().partition(b"\n")
+    journal.write_bytes(head + b"\n" * bool(head) + rest * bool(head))
+    clear_stale(tmp_path, "new", lambda _: False, NOW)
+    assert names(tmp_path) == set()
