@@ -113,17 +113,19 @@ def _name(number: int) -> str:
 
 
 def _fill(dest: Path, start: int, stop: int) -> None:
-    """Make empty files."""
+    """Make files of one byte, which take no space."""
     for number in range(start, stop):
         if number % IN_A_FOLDER == 0:
             (dest / _name(number)).parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(dest / _name(number), os.O_CREAT | os.O_WRONLY, 0o600))
+        file = os.open(dest / _name(number), os.O_CREAT | os.O_WRONLY, 0o600)
+        os.ftruncate(file, 1)
+        os.close(file)
 
 
 async def _peak(dest: Path, total: int) -> float:
-    """Return the peak of a run over so many empty objects, in MiB."""
+    """Return the peak of a run over so many objects, in MiB."""
     async with ScriptedS3() as s3:
-        s3.on_list = _empty_objects(s3, total)
+        s3.on_list = _small_objects(s3, total)
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", PEAK, "--json", "--no-progress", "--dest", str(dest)),
             env={**os.environ, **s3.environment},
@@ -135,8 +137,8 @@ async def _peak(dest: Path, total: int) -> float:
     return float(json.loads(out.splitlines()[-1])["peak"]) / 1024
 
 
-def _empty_objects(s3: ScriptedS3, total: int) -> Hook:
-    """Return the listings of so many empty objects, in folders."""
+def _small_objects(s3: ScriptedS3, total: int) -> Hook:
+    """Return the listings of so many objects of one byte, in folders."""
 
     def listed(request: Request) -> Answer:
         if request.delimiter:

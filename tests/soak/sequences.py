@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from anyio import to_thread
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.rigs.state_machine import Sync
@@ -39,6 +39,7 @@ def _run(number: int) -> None:
             database=None,
             deadline=None,
             print_blob=False,
+            phases=[Phase.generate],  # a shorter example takes minutes to find
             suppress_health_check=list(HealthCheck),
         ),
     )
