@@ -40,7 +40,7 @@ _MAGICS = (b"PAR1", b"PARE")
 
 
 def hashers() -> CapacityLimiter:
-    """Return what bounds the hashing of a run: all processors but the event loop's."""
+    """Return what bounds the hashing of a run: one thread a processor, or the last bytes wait."""
     return CapacityLimiter(os.cpu_count() or 1)
 
 
