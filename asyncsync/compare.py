@@ -137,8 +137,13 @@ def _is_younger(remote: RemoteObject, file: LocalFile) -> bool:
 
 
 def _same_time(remote: RemoteObject, file: LocalFile) -> bool:
-    """Return whether the file has the object's time as a coarse file system keeps it."""
-    return any(file.modified_ns == remote.modified_ns // grain * grain for grain in _GRAINS)
+    """Return whether the file has the object's time as a coarse file system keeps it.
+
+    One that keeps the moment of a change to less than 10 ms keeps every time so.
+    """
+    is_coarse = file.changed_ns % _GRAINS[0] == 0
+    kept = (remote.modified_ns // grain * grain for grain in _GRAINS)
+    return is_coarse and file.modified_ns in kept
 
 
 async def _in_the_way(

@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +42,8 @@ class LocalFile:
     """`file`; `folder`; `special`: a FIFO, socket or device; `blocked`: below what is no folder."""
     is_unsure: bool = False
     """Whether a power cut may have taken its content."""
+    changed_ns: int = field(default=0, compare=False)
+    """When the system last saw a change of it, in nanoseconds since the epoch; 0 if unknown."""
 
 
 class Directory:
@@ -112,9 +114,8 @@ class Directory:
             return None
         if stat.S_ISREG(found.st_mode):
             changed = found.st_ctime_ns
-            if doubts and any(since <= changed < until for since, until in doubts):
-                return LocalFile(found.st_size, found.st_mtime_ns, is_unsure=True)
-            return LocalFile(found.st_size, found.st_mtime_ns)
+            is_unsure = bool(doubts) and any(since <= changed < until for since, until in doubts)
+            return LocalFile(found.st_size, found.st_mtime_ns, "file", is_unsure, changed)
         if stat.S_ISLNK(found.st_mode):
             return None
         return LocalFile(0, 0, "folder" if stat.S_ISDIR(found.st_mode) else "special")

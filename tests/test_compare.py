@@ -149,6 +149,13 @@ def test_time_that_no_file_system_would_make_of_it_is_older(older: int) -> None:
     assert why(remote(), LocalFile(4, NOW - older)) is Reason.NEWER
 
 
+def test_replacement_within_two_seconds_is_seen_where_times_are_kept_exactly() -> None:
+    """Also when the older version's time is the newer one's as FAT would round it."""
+    replaced = remote(modified_ns=7 * SECOND)
+    assert why(replaced, LocalFile(4, 6 * SECOND, changed_ns=NOW // SECOND * SECOND)) is None
+    assert why(replaced, LocalFile(4, 6 * SECOND, changed_ns=NOW)) is Reason.NEWER
+
+
 def test_unreadable_time_decides_nothing() -> None:
     """Without a LastModified the size alone counts."""
     assert why(remote(modified_ns=0), LocalFile(4, 1)) is None
