@@ -34,9 +34,12 @@ def stopping(
     if not hasattr(signal, "sigwait"):
         yield watch.caught
         return
-    numbers = {signal.SIGINT, signal.SIGTERM}
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else a run under nohup goes on
-        numbers.add(signal.SIGHUP)
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    # What was ignored before stays so: under nohup, or behind a shell's &, the run is to go on.
+    numbers = {number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
+    if not numbers:
+        yield watch.caught
+        return
     # A signal may still reach a thread that was here before; its handler then does the same.
     handlers = {number: signal.signal(number, watch.take) for number in numbers}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
@@ -47,7 +50,7 @@ def stopping(
     finally:
         watch.over.set()
         with suppress(ProcessLookupError):  # it has just ended, by a signal that came now
-            signal.pthread_kill(watcher.ident or 0, signal.SIGINT)
+            signal.pthread_kill(watcher.ident or 0, min(numbers))
         watcher.join()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in handlers.items():

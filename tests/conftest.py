@@ -10,6 +10,7 @@ import pytest
 from asyncsync import unsynced
 from asyncsync.seaweed import SeaweedServer, serve
 from tests.rigs.bucket import Bucket, client_of, new_bucket
+from tests.rigs.child import interruptible
 from tests.rigs.read_once import read_once
 
 _HIDDEN = ("AWS_", "R2_", "ASYNCSYNC_")
@@ -32,6 +33,11 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(unsynced, "BOOT", tmp_path / "no-boot")  # waiting for the disk takes long
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    interruptible()
 
 
 @pytest.fixture(scope="session", autouse=True)

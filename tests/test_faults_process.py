@@ -319,18 +319,19 @@ async def test_second_signal_ends_a_run_whose_disk_hangs(
 
 
 @pytest.mark.row(108)
-async def test_run_that_is_to_outlive_its_terminal_does(dest: Path) -> None:
-    """As under nohup, which has SIGHUP ignored."""
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+async def test_signal_that_was_ignored_stays_so(dest: Path, number: signal.Signals) -> None:
+    """As under nohup, which has SIGHUP ignored, and behind a shell's &, which has SIGINT."""
     async with ScriptedS3(OBJECTS) as s3:
-        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        before = signal.signal(number, signal.SIG_IGN)
         try:
             async with stopped_half_way(s3, dest, TOTAL // 2, "--quiet") as child:
-                child.send_signal(signal.SIGHUP)
+                child.send_signal(number)
                 s3.allowance = None
                 s3.hang_up()
                 done = await ended(child)
         finally:
-            signal.signal(signal.SIGHUP, before)
+            signal.signal(number, before)
     assert (done.code, done.err) == (0, "")
     assert tree(dest) == OBJECTS
 

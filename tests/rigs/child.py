@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -30,6 +31,12 @@ class Done:
     def summary(self) -> dict[str, Any]:
         """The last of the JSON lines."""
         return self.events[-1]
+
+
+def interruptible() -> None:
+    """Let interrupts reach what is started from here, also where a shell's & has them ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @asynccontextmanager

@@ -44,6 +44,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - where there is one, it is memory
 def main() -> int:
     """Run the figures; return 1 if a promise was broken."""
     arguments = _parser().parse_args()
+    child.interruptible()
     if arguments.one:
         return _one(FIGURES[arguments.one], arguments)
     names = arguments.only.split(",") if arguments.only else FIGURES
