@@ -5,7 +5,8 @@ One `Pace` serves a whole run, so that what one request learns about the server 
 - `slot` bounds the objects and parts under way; `large` and `streams` bound objects in parts, and
   parts, by themselves. Unless a number is given, `tune` doubles the slots while requests wait, the
   event loop has time to spare and the last doubling brought more bytes a second; it steps back
-  when one did not.
+  when one did not. A server that has asked for fewer requests is near its limit, and says itself
+  when that is reached again: from then on a quarter is added at a time.
 - `Tries` repeats what fails for a passing reason, after a pause that grows and is never the same
   for two. When the server asks for fewer requests, the slots are halved and everybody pauses.
 - That no connection comes about is the matter of the run and not of one object: all count the time
@@ -62,6 +63,8 @@ BUSY = 0.8
 """Share of the time that the event loop may be at work before more requests cannot help."""
 HOLD = 10
 """Looks before another doubling is tried after one that did not help."""
+RELIEF = 3
+"""Looks before a quarter is added after the server has asked for fewer requests."""
 
 
 class Pace:
@@ -175,7 +178,7 @@ class Pace:
             throttled_at = self._throttled_at
             rate, busy = await self._look()
             if throttled_at != self._throttled_at:
-                trial, hold = None, HOLD
+                trial, hold = None, RELIEF
             elif hold:
                 hold -= 1
             elif trial and rate < trial[0] * WORTH_IT:
@@ -184,7 +187,12 @@ class Pace:
             else:
                 trial = None
                 full = self.slot.statistics().tasks_waiting > 0
-                if full and busy < BUSY and self._slots < self.most:
+                if not full or busy >= BUSY or self._slots == self.most:
+                    continue
+                if self._throttled_at > float("-inf"):
+                    hold = RELIEF
+                    self._set_slots(self._slots + max(1, self._slots // 4))
+                else:
                     trial, hold = (rate, self._slots), SETTLE
                     self._set_slots(self._slots * 2)
 

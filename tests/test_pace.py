@@ -26,6 +26,7 @@ from asyncsync.pace import (
     LARGE_AT_ONCE,
     LONGEST_OUTAGE,
     LONGEST_PAUSE,
+    RELIEF,
     SETTLE,
     START,
     Pace,
@@ -429,14 +430,22 @@ async def test_busy_event_loop_gets_no_more_to_do() -> None:
     assert await Looks(1000, 2000, 4000, busy=0.9).run() == [START] * 4
 
 
-async def test_throttled_run_rests_before_it_doubles_again() -> None:
-    """What the server has just taken away is not taken back at once."""
-    looks = Looks(*[1000] * (HOLD + SETTLE + 3), throttled=True)
+async def test_throttled_run_gets_a_quarter_more_at_a_time() -> None:
+    """What the server has just taken away is not taken back at once, and never doubled again."""
+    looks = Looks(*[1000] * (2 * RELIEF + 3), throttled=True)
     assert await looks.run() == [
-        *[START // 2] * (HOLD + 2),
-        *[START] * (SETTLE + 1),
-        START // 2,
+        *[START // 2] * (RELIEF + 2),
+        *[START // 2 * 5 // 4] * (RELIEF + 1),
+        START // 2 * 5 // 4 * 5 // 4,
     ]
+
+
+async def test_throttled_run_is_not_taken_back_by_its_rate() -> None:
+    """The bytes a second tell nothing where it is the requests that are counted."""
+    looks = Looks(*[1000, 500, 100] * RELIEF, throttled=True)
+    tokens = await looks.run()
+    assert tokens == sorted(tokens)
+    assert tokens[-1] > START // 2
 
 
 async def test_most_slots_are_kept_once_they_are_reached() -> None:
