@@ -44,7 +44,7 @@ ELSEWHERE: Mapping[str, Mapping[str, Sequence[int]]] = {
     "test_pace": {
         "test_retry_after_is_honoured_up_to_a_minute": (20, 21),
         "test_slots_are_halved_once_for_a_burst": (20, 21),
-        "test_throttled_run_rests_before_it_doubles_again": (20, 21),
+        "test_throttled_run_gets_a_quarter_more_at_a_time": (20, 21),
     },
     "test_refusals": {
         "test_answer_about_an_object": (19, 20, 21, 23, 27, 28, 29, 30, 32, 34, 35),
