@@ -64,10 +64,10 @@ def demo(dest: Path, *, keep: bool) -> int:
                 code = _sync(env_file, dest)
                 if code:
                     return code
-            _say(f"\nThe server's settings, as they would stand in an .env file:\n\n{settings}")
-            _say(f"The data is in {dest.resolve()} ({volume}).")
+            _say(f"\nThe data is in {dest.resolve()} ({volume}).")
             if keep:
-                _say("The server runs until Ctrl-C.")
+                _say(f"The server runs until Ctrl-C; until then its settings are in {env_file},")
+                _say(f"so `asyncsync plan --env-file {env_file}` asks it, and so on.")
                 with suppress(KeyboardInterrupt):
                     threading.Event().wait()
     _say("The server is stopped, and its data is deleted.")
