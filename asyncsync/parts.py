@@ -237,12 +237,11 @@ def clear(folder: Path, before_ns: int) -> None:
         folder: where unfinished files are.
         before_ns: files that were changed later are another run's, and stay.
     """
-    with os.scandir(folder) as entries:
-        names = {entry.name: entry.stat(follow_symlinks=False).st_ctime_ns for entry in entries}
-    for name, changed in names.items():
+    found = dict(_found(folder))
+    for name, stat in found.items():
         other = name.removesuffix(JOURNAL) if name.endswith(JOURNAL) else name + JOURNAL
-        oldest = before_ns - MOST_AGE if other in names else before_ns
-        if changed <= oldest:
+        oldest = before_ns - MOST_AGE if other in found else before_ns
+        if stat.st_ctime_ns <= oldest:
             with suppress(OSError):
                 os.unlink(folder / name)
 
@@ -289,9 +288,18 @@ def _left_over(folder: Path, pattern: str, before_ns: int) -> Iterator[tuple[Pat
 
 def taken(folder: Path) -> int:
     """Return how many bytes of the disk the unfinished files take; they have holes."""
+    return sum(512 * getattr(stat, "st_blocks", 0) for _, stat in _found(folder))
+
+
+def _found(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield what is in the folder; what another run takes away meanwhile is not there."""
     with os.scandir(folder) as entries:
-        found = [entry.stat(follow_symlinks=False) for entry in entries]
-    return sum(512 * file.st_blocks for file in found if hasattr(file, "st_blocks"))
+        for entry in entries:
+            try:
+                stat = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            yield entry.name, stat
 
 
 def _crc(file: FileIO, span: range) -> int:

@@ -1,5 +1,6 @@
 """Unfinished files: what a killed run leaves, the next one goes on with, if it is sound."""
 
+import contextlib
 import os
 import time
 from itertools import pairwise
@@ -19,6 +20,7 @@ from asyncsync.parts import (
     clear_stale,
     open_part_file,
     spans,
+    taken,
 )
 
 pytestmark = pytest.mark.anyio
@@ -272,6 +274,27 @@ async def test_clearing_keeps_what_a_run_can_go_on_with(tmp_path: Path) -> None:
     (tmp_path / f"lonely{JOURNAL}").write_bytes(b"{}")
     clear(tmp_path, NOW - MOST_AGE)
     assert names(tmp_path) == {"killed", "killed" + JOURNAL}
+    clear(tmp_path, NOW)
+    assert names(tmp_path) == set()
+
+
+async def test_file_that_goes_during_the_look_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run may publish it between the listing of the folder and the look at the file."""
+    scandir = os.scandir
+
+    def then_published(folder: Path) -> contextlib.nullcontext[list[os.DirEntry[str]]]:
+        with scandir(folder) as entries:
+            listed = list(entries)
+        (folder / "0.other").unlink()
+        return contextlib.nullcontext(listed)
+
+    monkeypatch.setattr(os, "scandir", then_published)
+    (tmp_path / "0.other").write_bytes(b"the other run's")
+    (tmp_path / "0.killed").write_bytes(b"half a small file")
+    assert taken(tmp_path) == 512 * (tmp_path / "0.killed").stat().st_blocks
+    (tmp_path / "0.other").write_bytes(b"the other run's")
     clear(tmp_path, NOW)
     assert names(tmp_path) == set()
 
