@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from asyncsync import descriptors
 from asyncsync.keys import STATE_DIR
 
 _RELATIVE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
@@ -172,7 +173,11 @@ class Directory:
 
 
 def look_up(root: str, paths: Sequence[tuple[str, ...]], doubts: Doubts) -> list[LocalFile | None]:
-    """Return what lies at each path below the folder, None where there is nothing. Blocks."""
+    """Return what lies at each path below the folder, None where there is nothing. Blocks.
+
+    Raises:
+        OSError: no more files can be opened, so that nobody can tell.
+    """
     found: list[LocalFile | None] = []
     parents: tuple[str, ...] | None = None
     directory: Directory | None = None
@@ -197,21 +202,31 @@ def _reached(root: str, parents: tuple[str, ...]) -> tuple[Directory | None, Loc
         return Directory.walk(root, parents), None
     except NotADirectoryError:
         return None, LocalFile(0, 0, "blocked")
-    except OSError:
+    except OSError as error:
+        if descriptors.refused(error):
+            raise
         return None, None  # nothing can lie there; publishing says if it cannot be made either
 
 
 def files(root: str, matches: Callable[[str], bool]) -> Iterator[str]:
-    """Yield the keys that match and have a file below the folder, in no order. Blocks."""
+    """Yield the keys that match and have a file below the folder, in no order. Blocks.
+
+    Raises:
+        OSError: no more files can be opened, so that nobody can tell.
+    """
     pending = [("", root)]
     while pending:
         base, directory = pending.pop()
-        # A folder that is missing or cannot be read holds no file that anybody could use.
-        with suppress(OSError), os.scandir(directory) as entries:
-            for entry in entries:
-                key = base + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if entry.name != STATE_DIR:
-                        pending.append((key + "/", entry.path))
-                elif matches(key) and entry.is_file(follow_symlinks=False):
-                    yield key
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    key = base + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        if entry.name != STATE_DIR:
+                            pending.append((key + "/", entry.path))
+                    elif matches(key) and entry.is_file(follow_symlinks=False):
+                        yield key
+        except OSError as error:
+            if descriptors.refused(error):
+                raise
+            # A folder that is missing or cannot be read holds no file that anybody could use.

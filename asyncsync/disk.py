@@ -19,10 +19,12 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
+from typing import TypeVar
 
+import anyio
 from anyio import CancelScope, to_thread
 
 from asyncsync import descriptors, lock
@@ -50,6 +52,12 @@ from asyncsync.unsynced import Notice, Unsynced
 MOST_NOTE_BYTES = 64 * 1024 * 1024
 UNLOCKED = 600 * 10**9
 """Nanoseconds after which an unfinished file is left over where no lock tells."""
+LOOKS = 100
+"""How often it is tried to look at files while no more can be opened."""
+PAUSE = 0.1
+"""Seconds between two of these."""
+
+Looked = TypeVar("Looked")
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -83,8 +91,12 @@ class Folder:
     # reading ------------------------------------------------------------------------------------
 
     async def look_up(self, paths: Sequence[tuple[str, ...]]) -> list[LocalFile | None]:
-        """Return what lies at each path, None where there is nothing. One thread hop for all."""
-        return await to_thread.run_sync(look_up, self._root, paths, self._unsynced.doubts())
+        """Return what lies at each path, None where there is nothing. One thread hop for all.
+
+        Raises:
+            DestinationError: no more files can be opened, for seconds on end.
+        """
+        return await self._seen(lambda: look_up(self._root, paths, self._unsynced.doubts()))
 
     async def were_published(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose files this or an earlier run has made."""
@@ -107,16 +119,33 @@ class Folder:
             ) from error
 
     async def unlisted(self, matches: Callable[[str], bool], known: Container[int]) -> list[str]:
-        """Return the keys that match and have a file here, less those whose hashes are known."""
-        return await to_thread.run_sync(
+        """Return the keys that match and have a file here, less those whose hashes are known.
+
+        Raises:
+            DestinationError: as for `look_up`.
+        """
+        return await self._seen(
             lambda: sorted(key for key in files(self._root, matches) if hash(key) not in known)
         )
 
     async def count(self, matches: Callable[[str], bool]) -> dict[str, int]:
-        """Return how many files with a matching key each top-level prefix has here."""
-        return await to_thread.run_sync(
+        """Return how many files with a matching key each top-level prefix has here.
+
+        Raises:
+            DestinationError: as for `look_up`.
+        """
+        return await self._seen(
             lambda: Counter(key[: key.find("/") + 1] for key in files(self._root, matches))
         )
+
+    async def _seen(self, look: Callable[[], Looked]) -> Looked:
+        """Return what a call finds, in a thread; it is repeated while no files can be opened."""
+        for _ in range(LOOKS - 1):
+            with suppress(OSError):
+                return await to_thread.run_sync(look)
+            await anyio.sleep(PAUSE)
+        with self._ends_the_run():
+            return await to_thread.run_sync(look)
 
     def folding(self) -> Folding:
         """Return which names are one here; before the first `writing`, none are known to be."""
@@ -340,4 +369,6 @@ class Folder:
 
     def _destination_error(self, error: OSError) -> DestinationError:
         kind = DiskFullError if error.errno in _FULL else DestinationError
-        return kind(f"{shown(str(self.path))}: {error.strerror or error}")
+        names_it = isinstance(error.filename, str) and os.path.isabs(error.filename)
+        path = error.filename if names_it else self.path
+        return kind(f"{shown(str(path))}: {error.strerror or error}")

@@ -15,6 +15,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from asyncsync import disk
 from asyncsync import publish as publishing
 from asyncsync.directory import LocalFile
 from asyncsync.disk import Folder
@@ -106,6 +107,47 @@ def failing(number: int) -> Callable[..., None]:
 
 
 # reading
+
+
+Look = Callable[[Folder], Awaitable[object]]
+
+
+async def look_up(folder: Folder) -> list[LocalFile | None]:
+    return await folder.look_up([("a", "b")])
+
+
+async def unlisted(folder: Folder) -> list[str]:
+    return await folder.unlisted(bool, ())
+
+
+@pytest.mark.row(105)
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("look", "call"), [(look_up, "open"), (unlisted, "scandir")], ids=["look-up", "walk"]
+)
+async def test_looks_wait_until_files_can_be_opened(
+    folder: Folder, root: Path, monkeypatch: pytest.MonkeyPatch, look: Look, call: str
+) -> None:
+    """What is there is never taken for missing, and a run that cannot look ends."""
+    (root / "a").mkdir()
+    (root / "a" / "b").write_bytes(b"data")
+    monkeypatch.setattr(disk, "PAUSE", 0)
+    really, refusals = getattr(os, call), [errno.EMFILE, errno.ENFILE]
+
+    def scarce(*arguments: object, **options: object) -> object:
+        if refusals:
+            failing(refusals.pop())()
+        return really(*arguments, **options)
+
+    with monkeypatch.context() as once:
+        once.setattr(os, call, scarce)
+        found = await look(folder)
+    assert found == await look(folder) != [None]
+    assert refusals == []
+    monkeypatch.setattr(os, call, failing(errno.EMFILE))
+    with pytest.raises(DestinationError, match="Too many open files"):
+        await look(folder)
+    monkeypatch.undo()
 
 
 @pytest.mark.anyio
