@@ -170,8 +170,9 @@ async def connection(visit: Visit) -> Look:
     made = await visit.dialer.dial(lambda _: None)
     took = _ms(time.monotonic() - started)
     tls = made.transport.get_extra_info("ssl_object")
-    certificate = tls.getpeercert() if tls else None
-    version = tls.version() if tls else None
+    certificate, version = None, None
+    if isinstance(tls, ssl.SSLObject):
+        certificate, version = tls.getpeercert(), tls.version()
     made.abort()
     await made.lost
     if not certificate:

@@ -20,6 +20,7 @@ from asyncsync.errors import (
     TLSError,
     UnreachableError,
 )
+from asyncsync.tls import ROOM, TlsLayer
 from asyncsync.wire import Buffers, Connection, encode_head
 
 _CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "SSL_CERT_FILE")
@@ -113,6 +114,7 @@ class Dialer:
         self._hostname, self._port, self._peer = _address(parts)
         self._timeout = timeout
         self._buffers = Buffers()
+        self._room = memoryview(bytearray(ROOM))
         self._context: ssl.SSLContext | None = None
         self._proxy: _Proxy | None = None
         if parts.scheme == "https":
@@ -151,16 +153,20 @@ class Dialer:
         proxy, context = self._proxy, self._context
         peer = f"{self._peer} through the proxy {proxy.peer}" if proxy else self._peer
         connection = Connection(peer, self._buffers, on_lost)
+        tls = TlsLayer(connection, context, self._hostname, self._room) if context else None
+        transport: asyncio.Transport | None = None
         try:
             async with asyncio.timeout(self._timeout):
-                if proxy is None or context is None:
-                    await _open(connection, self._addresses, context, self._hostname)
-                else:
-                    await _open(connection, self._addresses, None, proxy.host)
-                    await self._pass(connection, proxy, context)
+                transport = await _open(self._addresses, connection if proxy else tls or connection)
+                if proxy and tls:
+                    await self._pass(connection, proxy)
+                    transport.set_protocol(tls)
+                    tls.connection_made(transport)
+                if tls:
+                    await tls.handshake()
         except BaseException as error:
-            if connection.opened:
-                connection.abort()
+            if transport:
+                transport.abort()
             if isinstance(error, Exception):
                 self._addresses.forget()
             if isinstance(error, TimeoutError):
@@ -171,8 +177,8 @@ class Dialer:
             raise
         return connection
 
-    async def _pass(self, connection: Connection, proxy: _Proxy, context: ssl.SSLContext) -> None:
-        """Turn a connection to the proxy into a TLS connection to the origin."""
+    async def _pass(self, connection: Connection, proxy: _Proxy) -> None:
+        """Let the proxy pass on to the origin what is sent from now on."""
         lines = [f"CONNECT {self._peer} HTTP/1.1", f"Host: {self._peer}"]
         if proxy.authorization:
             lines.append(f"Proxy-Authorization: {proxy.authorization}")
@@ -183,17 +189,9 @@ class Dialer:
             raise NetworkError(message)
         if connection.error is not None:
             raise connection.error
-        transport = await asyncio.get_running_loop().start_tls(
-            connection.transport, connection, context, server_hostname=self._hostname
-        )
-        if transport is None:
-            raise ConnectionResetError("lost after the TLS handshake")
-        connection.connection_made(transport)
 
 
-async def _open(
-    connection: Connection, addresses: _Addresses, context: ssl.SSLContext | None, host: str
-) -> None:
+async def _open(addresses: _Addresses, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
     loop = asyncio.get_running_loop()
     found = await addresses.get()
     # uvloop's create_connection knows no happy eyeballs.
@@ -202,12 +200,11 @@ async def _open(
     except RuntimeError as error:  # what uvloop raises for some failures
         raise ConnectionError(str(error)) from error
     try:
-        await loop.create_connection(
-            lambda: connection, sock=sock, ssl=context, server_hostname=host if context else None
-        )
+        transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
     except BaseException:
         sock.close()
         raise
+    return transport
 
 
 def _split(url: str, name: str) -> SplitResult:

@@ -6,9 +6,8 @@ the socket, so that a slow reader holds back its own connection and nothing else
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -17,7 +16,7 @@ from asyncsync.patience import Patience, Watch
 
 CAPACITY: Final = 192 * 1024
 """Bytes that a connection buffers at most."""
-HEAD_ROOM: Final = 16 * 1024
+HEAD_ROOM: Final = 4 * 1024
 """Bytes that it buffers until it knows that a body needs more; most connections are idle."""
 SPARE: Final = 64
 """Buffers for bodies that are kept for the next ones."""
@@ -52,6 +51,25 @@ class Buffers:
             self._spare.append(buffer)
 
 
+class Transport(Protocol):
+    """What a connection needs of what lies below it: an event loop's transport, or a TLS layer."""
+
+    def write(self, data: bytes) -> None:
+        """Send, now or soon."""
+
+    def pause_reading(self) -> None:
+        """Call `buffer_updated` no more for now."""
+
+    def resume_reading(self) -> None:
+        """Go on with that; it may be called at once."""
+
+    def abort(self) -> None:
+        """Close the socket without a farewell."""
+
+    def get_extra_info(self, name: str) -> object:
+        """Return what is known under the name, such as `ssl_object`."""
+
+
 class Connection(asyncio.BufferedProtocol):
     """One connection and the answer that arrives on it.
 
@@ -72,7 +90,6 @@ class Connection(asyncio.BufferedProtocol):
         "_peer",
         "_phase",
         "_progress",
-        "_tls",
         "_view",
         "_waiter",
         "_want",
@@ -83,12 +100,11 @@ class Connection(asyncio.BufferedProtocol):
         "keep_alive",
         "length",
         "lost",
-        "opened",
         "status",
         "transport",
     )
 
-    transport: asyncio.Transport
+    transport: Transport
     _parser: HttpResponseParser
 
     def __init__(
@@ -106,8 +122,6 @@ class Connection(asyncio.BufferedProtocol):
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._want = 0
-        self._tls: ssl.SSLObject | None = None
-        self.opened = False
         self.closed = False
         self.error: AsyncSyncError | None = None
         self.lost: asyncio.Future[None] = self._loop.create_future()
@@ -195,11 +209,9 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the transport calls.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start to use a transport: the plain one, or the TLS one inside a proxy's tunnel."""
-        self.opened = True
-        self.transport = cast("asyncio.Transport", transport)
-        self._tls = transport.get_extra_info("ssl_object")
+    def connection_made(self, transport: "asyncio.BaseTransport | Transport") -> None:
+        """Start to use a transport: a plain one or, perhaps after it, a TLS layer."""
+        self.transport = cast("Transport", transport)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Offer the free rest of the buffer."""
@@ -245,19 +257,18 @@ class Connection(asyncio.BufferedProtocol):
                 self.transport.pause_reading()
 
     def eof_received(self) -> None:
-        """Take note that the server sends no more; the transport closes itself."""
+        """Take note that the server has said that it sends no more; the transport closes itself."""
         self.closed = True
-        if self._phase == _UNTIL_CLOSE and self._tls is None:
+        if self._phase == _UNTIL_CLOSE:
             self._end_stream()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fail the answer that is under way, unless the TLS layer still holds the rest of it."""
+        """Fail the answer that is under way."""
         self.closed = True
-        self.transport.abort()  # a TLS transport warns unless it is told
         self._on_lost(self)
         self.lost.set_result(None)
         if self._phase != _IDLE and self.error is None:
-            self._drain(exc)
+            self._fail(self._cut(), exc)
 
     # What the parser calls.
 
@@ -405,34 +416,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _resume(self) -> None:
         self._paused = False
-        if self.lost.done():
-            self._drain(None)
-        else:
+        if not self.closed:
             self.transport.resume_reading()
-
-    def _drain(self, cause: Exception | None) -> None:
-        """Read what the TLS layer still holds of a lost connection, as far as the buffer goes.
-
-        The event loops drop what a paused TLS transport has received when the server closes. Where
-        TLS ends without a close_notify, anybody may have cut it.
-        """
-        tls = self._tls
-        while self._phase != _IDLE and self.error is None:
-            room = len(self._view) - self._end
-            if not room:
-                return
-            try:
-                count = int(tls.read(room, self._view[self._end :])) if tls else -1
-            except ssl.SSLZeroReturnError:
-                count = 0
-            except ssl.SSLError:
-                count = -1
-            if count > 0:
-                self.buffer_updated(count)
-            elif count == 0 and self._phase == _UNTIL_CLOSE:
-                self._end_stream()
-            else:
-                self._fail(self._cut(), cause)
 
     def _end_stream(self) -> None:
         """End a body that goes on until the server closes."""
