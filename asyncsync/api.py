@@ -361,7 +361,7 @@ async def perform(
     Raises:
         SourceError, DestinationError: what ended the run.
     """
-    from asyncsync.s3 import open_store  # imports aioboto3: a quarter of a second, not for --help
+    from asyncsync.s3 import open_store  # not for --help
 
     limit = Limit(options.limit_rate) if options.limit_rate else None
     folder = Folder(options.dest, durable=options.durable, notice=observer.noticed)

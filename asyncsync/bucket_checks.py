@@ -118,7 +118,7 @@ async def variables(visit: Visit) -> Look:
 
 async def endpoint(visit: Visit) -> Look:
     """Look at the form of the settings, and open the client: it reads authorities and proxies."""
-    from asyncsync.s3 import open_store  # imports aioboto3: not for --help
+    from asyncsync.s3 import open_store  # not for --help
 
     url, options = visit.settings.endpoint_url, visit.options
     visit.dialer = Dialer(url, ssl_context=None, timeout=CONNECT_TIMEOUT)

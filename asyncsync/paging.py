@@ -21,6 +21,14 @@ class Paging:
         self._store = store
         self._pace = pace
 
+    async def first(self, prefix: str) -> Page:
+        """Return the first page of a prefix.
+
+        Raises:
+            SourceError: it could not be had.
+        """
+        return await self._page(prefix, "", "", "")
+
     async def pages(
         self, prefix: str, *, delimiter: str = "", after: str = ""
     ) -> AsyncGenerator[Page, None]:

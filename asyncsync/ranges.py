@@ -16,7 +16,7 @@ last key, to find out how far the keys go.
 """
 
 from array import array
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from itertools import pairwise
 
@@ -34,7 +34,7 @@ HIGHEST = "\U0010fffd"
 _CLASSES = (("0", "9"), ("A", "Z"), ("a", "z"))
 _GALLOP = [2**power for power in range(20)]
 
-Handler = Callable[[Sequence[RemoteObject], str], Awaitable[None]]
+Handler = Callable[[Sequence[RemoteObject], str], Coroutine[object, object, None]]
 """Takes a page's objects, and the key up to which no later page has keys behind its first.
 
 That is empty where the server keeps no order. Called for several pages side by side.

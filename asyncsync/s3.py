@@ -1,26 +1,22 @@
 """The remote wall: a bucket behind the `Store` verbs.
 
-aioboto3 is the client: its session holds the credentials, and it makes, routes and signs the
-listing's requests. HEAD and GET carry the load, and there a client call costs ten times what the
-request does, so they are signed here (`sigv4.py`). Either way the bytes go through one transport
-(`http.py`), which verifies host names and never follows a redirect, and `refusals.py` says what an
-answer means that is not the one that was asked for.
+Requests are signed here (`sigv4.py`): HEAD and GET carry the load, and a call of a client costs ten
+times what the request does. Listings with more than one page are gone on with by aioboto3's client
+(`client.py`). All bytes go through one transport (`http.py`), which verifies host names and never
+follows a redirect, and `refusals.py` says what an answer means that is not the one that was asked
+for.
 """
 
 import logging
-import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Self
+from urllib.parse import quote
 
-import aioboto3
-from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
+from anyio import Lock, to_thread
 
 from asyncsync.clock import Clock
 from asyncsync.errors import (
@@ -42,11 +38,13 @@ from asyncsync.interfaces import Body
 from asyncsync.keys import shown
 from asyncsync.model import Credentials, Head, Page, RemoteObject
 from asyncsync.pages import parse_page
-from asyncsync.redaction import redact_libraries
 from asyncsync.refusals import refusal
 from asyncsync.settings import Settings
 from asyncsync.sigv4 import Signer, path_of
 from asyncsync.times import http_date
+
+if TYPE_CHECKING:
+    from asyncsync.client import Fetch, Lister
 
 logger = logging.getLogger(__name__)
 
@@ -74,87 +72,51 @@ async def open_store(
     Raises:
         ConfigError: the certificate authorities that the environment names cannot be read.
     """
-    async with HttpClient(settings.endpoint_url) as http:
-        session = aioboto3.Session(
-            aws_access_key_id=settings.access_key_id,
-            aws_secret_access_key=settings.secret_access_key,
-            aws_session_token=settings.session_token or None,
-            region_name=settings.region,
-            botocore_session=_isolated_session(),
-        )
-        config = AioConfig(
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            parameter_validation=False,
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": "path"},
-        )
-        async with session.client(
-            "s3", endpoint_url=settings.endpoint_url, config=config
-        ) as client:
-            redact_libraries()
-            credentials = await session.get_credentials()
-            clock = Clock(notice)
-            yield S3Store(settings.bucket, http, client, credentials, clock, settings.reload)
-
-
-def _isolated_session() -> AioSession:
-    """Return a session that knows nothing of the AWS settings of this machine."""
-    nowhere = {"config_file": os.devnull, "credentials_file": os.devnull}
-    session = AioSession({"profile": (None, None, None, None)})
-    for variable, value in nowhere.items():
-        session.set_config_variable(variable, value)
-    return session
+    async with HttpClient(settings.endpoint_url) as http, AsyncExitStack() as opened:
+        yield S3Store(settings, http, Clock(notice), opened)
 
 
 class S3Store:
     """A bucket. Made by `open_store`.
 
     Args:
-        bucket: its name.
+        settings: where it is, and who asks; read again when the credentials are refused.
         http: the transport to its endpoint.
-        client: an aioboto3 S3 client; its requests are sent through `http` as well.
-        credentials: of aiobotocore; asked before each request, so they may refresh.
         clock: what requests are signed with.
-        reload: reads the settings again, when the credentials are refused.
+        opened: what is closed with it.
     """
 
     def __init__(
-        self,
-        bucket: str,
-        http: HttpClient,
-        client: Any,
-        credentials: Any,
-        clock: Clock,
-        reload: Callable[[], Settings] | None = None,
+        self, settings: Settings, http: HttpClient, clock: Clock, opened: AsyncExitStack
     ) -> None:
-        self._bucket = bucket
+        self._settings = settings
         self._http = http
-        self._client = client
-        self._credentials = credentials
-        self._reload = reload
         self._clock = clock
-        self._signer = Signer(http.host, client.meta.region_name, clock)
-        self._page: ContextVar[Page] = ContextVar("page")
-        client.meta.events.register_first("before-send.s3.ListObjectsV2", self._send_listing)
+        self._opened = opened
+        self._credentials = _credentials(settings)
+        self._signer = Signer(http.host, settings.region, clock)
+        self._lister: Lister | None = None
+        self._loading = Lock()
 
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
     ) -> Page:
         """Return one page of a listing, as `Store` says."""
         sent = _NO_TEXT.split(prefix, maxsplit=1)[0]
-        wanted = {
-            "Prefix": sent,
-            "Delimiter": delimiter,
-            "StartAfter": start_after,
-            "ContinuationToken": token,
-        }
-        await self._client.list_objects_v2(
-            Bucket=self._bucket,
-            EncodingType="url",
-            **{name: value for name, value in wanted.items() if value},
-        )
-        page = self._page.get()
+        if token:
+            lister = await self._loaded_lister()
+            page = await lister.page(
+                ContinuationToken=token,
+                EncodingType="url",
+                **({"Prefix": sent} if sent else {}),
+                **({"Delimiter": delimiter} if delimiter else {}),
+                **({"StartAfter": start_after} if start_after else {}),
+            )
+        else:
+            wanted = {"delimiter": delimiter, "prefix": sent, "start-after": start_after}
+            query = [f"&{name}={quote(value, safe='')}" for name, value in wanted.items() if value]
+            path = f"/{self._settings.bucket}"
+            page = await self._fetch(path, f"list-type=2&encoding-type=url{''.join(query)}")
         if sent != prefix:  # the client sends text only, so what it cannot ask for is left out here
             page = replace(
                 page,
@@ -163,28 +125,25 @@ class S3Store:
             )
         return page
 
-    async def _send_listing(self, request: Any, **_: object) -> "_EmptyPage":
-        """Send a request of the client's through our transport, and read the answer here.
+    async def _loaded_lister(self) -> "Lister":
+        async with self._loading:
+            if self._lister is None:
+                open_lister = await to_thread.run_sync(_load_lister)
+                lister = open_lister(self._settings, self._fetch)
+                self._lister = await self._opened.enter_async_context(lister)
+        return self._lister
 
-        The client would take seven times as long to parse it, so it gets to see an empty page. The
-        page goes to the `list_page` that waits for it in the same task.
-
-        The client signs with this machine's clock; where that is wrong, the request is signed here.
-        """
-        parts = urlsplit(request.url)
-        headers = {name.lower(): _text(value) for name, value in request.headers.items()}
-        if self._clock.is_corrected:
-            headers = await self._signed("GET", parts.path, parts.query)
-        async with self._http.request("GET", f"{parts.path}?{parts.query}", headers) as response:
+    async def _fetch(self, path: str, query: str) -> Page:
+        headers = self._signed("GET", path, query)
+        async with self._http.request("GET", f"{path}?{query}", headers) as response:
             if response.status != HTTPStatus.OK:
                 raise await self._refused(response, None, headers)
-            self._page.set(parse_page(await response.read(PAGE_LIMIT)))
-            return _EmptyPage(request.url)
+            return parse_page(await response.read(PAGE_LIMIT))
 
     async def head(self, key: str) -> Head:
         """Return what the bucket says of an object, as `Store` says."""
-        path = path_of(self._bucket, key)
-        headers = await self._signed("HEAD", path)
+        path = path_of(self._settings.bucket, key)
+        headers = self._signed("HEAD", path)
         async with self._http.request("HEAD", path, headers) as response:
             if response.status != HTTPStatus.OK:
                 raise await self._refused_head(response, path, key, headers)
@@ -201,7 +160,7 @@ class S3Store:
         That GET may be signed otherwise, after what another request was told meanwhile.
         """
         if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
-            headers = {**await self._signed("GET", path), "Range": "bytes=0-0"}
+            headers = {**self._signed("GET", path), "Range": "bytes=0-0"}
             async with self._http.request("GET", path, headers) as told:
                 if told.status >= HTTPStatus.BAD_REQUEST:
                     return await self._refused(told, key, headers)
@@ -213,7 +172,7 @@ class S3Store:
 
     async def _length_by_range(self, path: str, key: str) -> str:
         """Return the length that the first byte's range shows: R2 may leave it out of HEAD."""
-        headers = {**await self._signed("GET", path), "Range": "bytes=0-0"}
+        headers = {**self._signed("GET", path), "Range": "bytes=0-0"}
         async with self._http.request("GET", path, headers) as response:
             if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 return "0"  # only an empty object has no first byte
@@ -226,8 +185,8 @@ class S3Store:
     @asynccontextmanager
     async def get(self, remote: RemoteObject, span: range | None = None) -> AsyncIterator[Body]:
         """Fetch the listed version of an object, as `Store` says."""
-        path = path_of(self._bucket, remote.key)
-        headers = await self._signed("GET", path)
+        path = path_of(self._settings.bucket, remote.key)
+        headers = self._signed("GET", path)
         if remote.is_pinned:
             headers["If-Match"] = f'"{remote.etag}"'
         elif remote.modified_ns:
@@ -245,10 +204,8 @@ class S3Store:
             else:
                 yield _body(response, span if partial else None)
 
-    async def _signed(self, method: str, path: str, query: str = "") -> dict[str, str]:
-        frozen = await self._credentials.get_frozen_credentials()
-        credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
-        return self._signer.sign(method, path, credentials, query)
+    def _signed(self, method: str, path: str, query: str = "") -> dict[str, str]:
+        return self._signer.sign(method, path, self._credentials, query)
 
     async def _refused(
         self, response: Response, key: str | None, sent: Mapping[str, str]
@@ -270,23 +227,30 @@ class S3Store:
         """Return whether there are other credentials by now than those of a request."""
         if not self._signs_like(sent):
             return True  # somebody else was refused before, and has read them again
-        if self._reload is None:
+        if self._settings.reload is None:
             return False
         try:
-            found = self._reload()
+            self._credentials = _credentials(self._settings.reload())
         except ConfigError:
             return False
-        self._credentials.access_key = found.access_key_id
-        self._credentials.secret_key = found.secret_access_key
-        self._credentials.token = found.session_token or None
         return not self._signs_like(sent)
 
     def _signs_like(self, sent: Mapping[str, str]) -> bool:
-        access_key, token = self._credentials.access_key, self._credentials.token or ""
+        access_key, token = self._credentials.access_key_id, self._credentials.session_token
         return (
             f"Credential={access_key}/" in sent["authorization"]
             and sent.get("x-amz-security-token", "") == token
         )
+
+
+def _credentials(settings: Settings) -> Credentials:
+    return Credentials(settings.access_key_id, settings.secret_access_key, settings.session_token)
+
+
+def _load_lister() -> "Callable[[Settings, Fetch], AbstractAsyncContextManager[Lister]]":
+    from asyncsync.client import open_lister  # imports aioboto3: a quarter of a second
+
+    return open_lister
 
 
 class _S3Body:
@@ -371,25 +335,3 @@ def _head(response: Response, size: str) -> Head:
         headers.get("content-encoding", ""),
         headers.get("last-modified", ""),
     )
-
-
-class _EmptyPage:
-    """An answer as aiobotocore reads it."""
-
-    status_code = 200
-    raw = None
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.headers: Mapping[str, str] = {}
-
-    @property
-    def content(self) -> Awaitable[bytes]:
-        return self._content()
-
-    async def _content(self) -> bytes:
-        return b"<ListBucketResult/>"
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("ascii") if isinstance(value, bytes) else value

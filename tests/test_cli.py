@@ -230,7 +230,7 @@ def test_json_of_a_plan_names_the_transfers(store: MemoryStore, run: Run) -> Non
 
 def test_json_of_a_failed_run_ends_with_a_summary(store: MemoryStore, run: Run) -> None:
     """The error is in it."""
-    store.always("list", "1hz/", Act(error=ListingError("broken")))
+    store.always("list", "", Act(error=ListingError("broken")))
     ran = run("--json")
     assert ran.code == 4
     assert ran.events[-1]["exit_code"] == 4

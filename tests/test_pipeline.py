@@ -259,7 +259,8 @@ async def test_key_that_arrives_between_its_comparison_and_its_turn_is_fetched_o
 
     rig.watcher = Watcher(on_compared=on_compared)
     rig.store.on("get", a.key, Act(until=compared))
-    rig.store.on("list", "", Act(page=Page([a, b], [], "A")), Act(page=Page([c, a], [], "")))
+    pages = [Page([], [], "more"), Page([a, b], [], "A"), Page([c, a], [], "")]
+    rig.store.on("list", "", *(Act(page=page) for page in pages))
     await rig.sync()
     assert rig.store.count("get", a.key) == 1
 
@@ -381,7 +382,7 @@ async def test_listing_error_does_not_take_back_what_was_begun(dest: Path) -> No
     failed = anyio.Event()
     rig.store.always("get", "a.parquet", Act(until=failed))
     error = ListingError("no more")
-    rig.store.on("list", "", Act(), Act(before=failed.set, error=error))
+    rig.store.on("list", "", Act(), Act(), Act(before=failed.set, error=error))
     with pytest.raises(ListingError, match="no more"):
         await rig.sync()
     assert rig.watcher.downloaded == ["a.parquet", "b.parquet"]
@@ -517,7 +518,7 @@ async def test_plan_lists_and_does_nothing(dest: Path) -> None:
 async def test_plan_raises_what_the_listing_does(dest: Path) -> None:
     """A plan of half a bucket would be none."""
     rig = Rig(dest)
-    rig.store.always("list", "1hz/", Act(error=ListingError("broken")))
+    rig.store.always("list", "", Act(error=ListingError("broken")))
     with pytest.raises(SourceError, match="broken"):
         await pipeline.plan(rig.job())
 

@@ -27,7 +27,7 @@ from asyncsync.errors import (
     TransientError,
     VanishedError,
 )
-from asyncsync.model import Head, Page, RemoteObject
+from asyncsync.model import Credentials, Head, Page, RemoteObject
 from asyncsync.s3 import S3Store, open_store
 from asyncsync.settings import Settings
 from asyncsync.times import http_date
@@ -439,8 +439,7 @@ async def test_expired_credentials_are_read_again() -> None:
         for refused in (store.list_page(""), store.head(REMOTE.key)):
             with pytest.raises(CredentialsRenewedError):
                 await refused
-            store._credentials.token = "old-token"
-            store._credentials.access_key = "AKID"
+            store._credentials = Credentials("AKID", "the-secret", "old-token")
         with pytest.raises(CredentialsRenewedError):
             await fetched(store)
         assert (await store.list_page("")).objects == [REMOTE]
@@ -455,7 +454,7 @@ async def test_head_is_asked_again_when_others_brought_new_credentials() -> None
         while True:
             head = await peer.receive()
             if "Credential=AKID/" in head:
-                store._credentials.access_key = "NEWID"
+                store._credentials = replace(store._credentials, access_key_id="NEWID")
                 await peer.send(response(status="403 Forbidden"))
             else:
                 await peer.send(response(b"0", headers=QUOTED, status="206 Partial Content"))
