@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add("--include", metavar="GLOB", action="append", help="keys that count (default: *.parquet)")
     add("--exclude", metavar="GLOB", action="append", help="keys that do not count")
     add("--workers", metavar="N", help="requests for objects in flight, or auto (default)")
-    add("--max-workers", metavar="N", help="the most that auto may find (default: 96)")
+    add("--max-workers", metavar="N", help="the most that auto may find (default: 256)")
     add("--validate", metavar="HOW", help="content (default): HEAD and hash; head; response")
     add(
         "--no-parquet-check",

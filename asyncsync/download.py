@@ -13,7 +13,7 @@ has no name, and HEAD says before and after it that nothing was modified.
 
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -179,7 +179,8 @@ class Downloader:
                     await self._fetch_part(remote, span, part, count, tries)
                 prover.arrived()
 
-        async with self._pace.large, AsyncExitStack() as opened:
+        several = self._pace.large if len(parts) > 1 else nullcontext()
+        async with several, AsyncExitStack() as opened:
             part = await tries.locally(
                 lambda: opened.enter_async_context(self._folder.part_file(transfer))
             )

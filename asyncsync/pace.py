@@ -2,13 +2,14 @@
 
 One `Pace` serves a whole run, so that what one request learns about the server holds for all:
 
-- `slot` bounds the objects and parts under way; `large` and `streams` bound objects in parts, and
-  parts, by themselves. Unless a number is given, `tune` doubles the slots while requests wait, the
-  event loop has time to spare and the last doubling brought more bytes a second; it steps back
-  when one did not. A server that has asked for fewer requests is near its limit, and says itself
-  when that is reached again: from then on a quarter is added at a time.
+- `slot` bounds the objects and parts under way; `large` and `streams` bound objects in several
+  parts, and parts, by themselves. Unless a number is given, `tune` doubles the slots while requests
+  wait, the event loop has time to spare and the last doubling brought more bytes a second; it steps
+  back when one did not. A server that has asked for fewer requests is near its limit, and says
+  itself when that is reached again: from then on a quarter is added at a time.
 - `Tries` repeats what fails for a passing reason, after a pause that grows and is never the same
-  for two. When the server asks for fewer requests, the slots are halved and everybody pauses.
+  for two. When the server asks for fewer requests, the slots are halved, everybody pauses, and then
+  requests leave one after the other, as many a second as it takes (`rate.py`).
 - That no connection comes about is the matter of the run and not of one object: all count the time
   since the last answer, and when it is too long, the run ends. A connection that comes about and is
   reset before a byte of an answer counts as an attempt of the object: what stands in between may
@@ -33,6 +34,7 @@ from asyncsync.errors import (
     TransientError,
     UnreachableError,
 )
+from asyncsync.rate import RequestRate
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ T = TypeVar("T")
 START = 32
 FEWEST = 4
 LARGE_AT_ONCE = 16
-"""Objects in parts under way: few enough that some are finished early."""
+"""Objects in several parts under way: few enough that some are finished early."""
 STREAMS_AT_ONCE = 64
 """Parts under way: each holds a block or two in memory."""
 FIRST_PAUSE = 0.2
@@ -55,11 +57,11 @@ NOTICE_AFTER = 3.0
 """Seconds of an outage after which somebody may wonder why nothing happens."""
 INTERVAL = 0.1
 """Seconds between two looks at the throughput."""
-SETTLE = 2
-"""Looks after a doubling that only see its connections being opened."""
+SETTLE = 1
+"""Looks after a doubling that only sees its connections being opened."""
 WORTH_IT = 1.1
 """How much more throughput a doubling must bring to be kept."""
-BUSY = 0.8
+BUSY = 0.9
 """Share of the time that the event loop may be at work before more requests cannot help."""
 HOLD = 10
 """Looks before another doubling is tried after one that did not help."""
@@ -96,6 +98,8 @@ class Pace:
         self._away_since: float | None = None
         self._away_is_told = False
         self._throttled_at = float("-inf")
+        self._refusals = 0
+        self._rate = RequestRate()
         self._received = 0
 
     def tries(self, key: str) -> "Tries":
@@ -138,30 +142,44 @@ class Pace:
         logger.info("%s; the next attempt in %.1f s", error, wait)
         await self._sleep(min(wait, left))
 
+    def served(self) -> None:
+        """Take note that the server has done what it was asked for."""
+        self.answered()
+        self._refusals = 0
+        self._rate.answered(self._clock())
+
     async def ready(self) -> float:
-        """Wait while everybody pauses; return the time."""
-        while (wait := self._paused_until - (now := self._clock())) > 0:
+        """Wait while everybody pauses, and for the moment of the next request; return the time."""
+        while True:
+            while (wait := self._paused_until - (now := self._clock())) > 0:
+                await self._sleep(wait)
+            if (wait := self._rate.wait(now)) <= 0:
+                return now
             await self._sleep(wait)
-        return now
+            if self._paused_until <= (now := self._clock()):
+                return now
 
     async def pause(self, error: TransientError, attempt: int) -> None:
         """Wait before the attempt after the failed one; everybody does when the server is busy."""
-        wait = min(FIRST_PAUSE * 2.0 ** min(attempt - 1, 64), LONGEST_PAUSE) * random.uniform(
-            0.8, 1.2
-        )
+        wait = _pause(attempt)
         if isinstance(error, ThrottledError):
-            wait = min(max(wait, error.retry_after or 0.0), LONGEST_RETRY_AFTER)
-            self._throttle(wait)
+            asked = min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
+            wait = max(wait, asked)
+            self._throttle(asked)
         logger.info("attempt %d failed: %s; the next in %.1f s", attempt, error, wait)
         await self._sleep(wait)
 
-    def _throttle(self, wait: float) -> None:
+    def _throttle(self, asked: float) -> None:
+        """Let everybody pause: as long as was asked for, and longer with each burst in vain."""
         now = self._clock()
         if now >= self._paused_until:  # answers to requests of one burst count once
             if self._adapts:
                 self._set_slots(self._slots // 2)
             self._throttled_at = now
-        self._paused_until = max(self._paused_until, now + wait)
+            self._refusals += 1
+            self._rate.refused(now)
+            self._paused_until = now + _pause(self._refusals)
+        self._paused_until = max(self._paused_until, now + asked)
 
     @property
     def _slots(self) -> int:
@@ -204,6 +222,11 @@ class Pace:
         return (self._received - received) / seconds, (self._worked() - worked) / seconds
 
 
+def _pause(attempt: int) -> float:
+    """Return the seconds to wait after so many attempts: never the same for two."""
+    return min(FIRST_PAUSE * 2.0 ** min(attempt - 1, 64), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
+
+
 class Tries:
     """The attempts at the requests about one key."""
 
@@ -237,7 +260,7 @@ class Tries:
                 self._pace.answered()
                 raise
             else:
-                self._pace.answered()
+                self._pace.served()
                 return answer
 
     async def locally(self, call: Callable[[], Awaitable[T]]) -> T:

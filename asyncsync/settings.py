@@ -66,7 +66,7 @@ class Options:
     """Globs over whole keys; a key that matches one of them is left out."""
     workers: int | None = None
     """Requests for objects in flight; None finds the best number while running."""
-    max_workers: int = 96
+    max_workers: int = 256
     """The most that None may find."""
     validate: Validate = Validate.CONTENT
     parquet_check: bool = True

@@ -56,7 +56,7 @@ def test_environment_is_enough() -> None:
     assert found == Settings("AKID", SECRET, ENDPOINT, "sensor-data", "", "auto")
     assert defaults == Options()
     assert defaults == Options(
-        Path("downloads"), ("*.parquet",), (), None, 96, Validate.CONTENT, True, attempts=8
+        Path("downloads"), ("*.parquet",), (), None, 256, Validate.CONTENT, True, attempts=8
     )
 
 

@@ -1,0 +1,49 @@
+"""How many requests a second a run sends, once the server has refused some as too many.
+
+What it answers meanwhile shows how many it takes. So a refusal makes that the rate, less a little,
+and each request then has its moment: whoever asks gets the next one. From there on the rate grows
+with the cube of the time since: slowly about where there were too many, and then ever faster, since
+the limit may be another one by now, or never have been one of requests.
+"""
+
+from collections import deque
+
+WINDOW = 1.0
+"""Seconds in which answers are counted."""
+SHORTEST = 0.1
+"""Seconds over which a rate means something."""
+LESS = 0.95
+"""What is taken of the rate that was too much."""
+
+
+class RequestRate:
+    """The moments of requests; all of them are now until the server refuses one."""
+
+    def __init__(self) -> None:
+        self._answers: deque[float] = deque(maxlen=4096)
+        self._base = 0.0
+        self._refused_at = 0.0
+        self._next = 0.0
+
+    def answered(self, now: float) -> None:
+        """Count a request that the server has served."""
+        self._answers.append(now)
+
+    def refused(self, now: float) -> None:
+        """Send fewer from now on than were served of late."""
+        answers = self._answers
+        while answers and answers[0] < now - WINDOW:
+            answers.popleft()
+        seconds = max(now - answers[0], SHORTEST) if answers else WINDOW
+        self._base = LESS * max(len(answers), 1) / seconds
+        self._refused_at = self._next = now
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next moment that nobody has, which the caller gets."""
+        if not self._base:
+            return 0.0
+        quiet = now - self._refused_at
+        rate = self._base * (1 + 0.05 * quiet + 0.1 * quiet**3)
+        begin = max(self._next, now)
+        self._next = begin + 1 / rate
+        return begin - now
