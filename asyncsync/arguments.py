@@ -1,6 +1,10 @@
 """What may stand on the command line, and the help about it."""
 
 import argparse
+import re
+import textwrap
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from asyncsync import __version__
@@ -28,11 +32,29 @@ exit codes:
   6  another run holds the destination
   129, 130, 143  stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM
 
-The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL and
-R2_BUCKET, in the environment or in the env file. The options up to --strict, but for --env-file,
-can be set there as well: ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An option that takes a
-GLOB may be repeated; in a variable, globs are parted by spaces. `*` matches `/` as well.
+The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL \
+and R2_BUCKET, in the environment or in the env file. The options up to --strict, but for \
+--env-file, can be set there as well: ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An \
+option that takes a GLOB may be repeated; in a variable, globs are parted by spaces. `*` matches \
+`/` as well.
 """
+
+
+class _Help(argparse.HelpFormatter):
+    """Breaks the lines of `_HELP` where the terminal ends, and each goes on below its meaning."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:  # noqa: ARG002 - argparse's
+        return "\n".join(line for each in text.splitlines() for line in self._filled(each, width))
+
+    def _filled(self, line: str, width: int) -> list[str]:
+        meaning = re.match(r"  \S.*?  +", line)
+        return textwrap.wrap(
+            line,
+            width,
+            subsequent_indent=" " * (meaning.end() if meaning else 0),
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
         usage="asyncsync [sync|plan|verify|doctor|demo] [PREFIX ...] [options]",
         description="Bring a local folder in step with an R2 (S3-compatible) bucket.",
         epilog=_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     add = made.add_argument
@@ -81,14 +103,47 @@ def parser() -> argparse.ArgumentParser:
     add("--strict", action="store_const", const=True, help="refuse an env file others can read")
     add("--plan", metavar="FILE", help="sync: fetch what `plan --json` wrote to FILE; list nothing")
     add("--json", action="store_true", help="one JSON object a line on standard output")
-    add("--quiet", action="store_true", help="print failures only")
-    add("--verbose", action="store_true", help="name every object")
+    add("-q", "--quiet", action="store_true", help="print failures only")
+    add("-v", "--verbose", action="store_true", help="name every object")
     add("--no-progress", action="store_true", help="no bars and no progress lines")
     add("--log-file", metavar="FILE", help="append a log of retries and outcomes to FILE")
     add("--keep", action="store_true", help="demo: keep the server until Ctrl-C")
     add("--print-completion", metavar="SHELL", help="print the completion for bash, zsh or fish")
     add("--version", action="version", version=f"asyncsync {__version__}")
     return made
+
+
+def taken_apart(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return what a command line says; None is that of the process.
+
+    What it cannot say ends the process, with a word about what may have been meant.
+    """
+    made = parser()
+    arguments, unknown = made.parse_known_intermixed_args(argv)
+    if unknown:
+        option = unknown[0].partition("=")[0]
+        known = [name for action in made._actions for name in action.option_strings]  # noqa: SLF001 - as in completion.py
+        if option in {"--dry-run", "--dryrun", "-n"}:
+            hint = "; `asyncsync plan` shows what a sync would do"
+        elif alike := get_close_matches(option, known, n=1):
+            hint = f"; did you mean {alike[0]}?"
+        else:
+            hint = "; --help shows those that there are"
+        made.error(f"no such option: {shown(option)}{hint}")
+    return arguments
+
+
+def prefix_hint(prefix: str) -> str:
+    """Return what may have been meant by a prefix that no key begins with; empty for no guess."""
+    if alike := get_close_matches(prefix, COMMANDS, n=1):
+        return f"; did you mean the command {alike[0]}?"
+    if prefix == "help":
+        return "; did you mean --help?"
+    if "://" in prefix or prefix.startswith(("/", "./")):
+        return "; a prefix is how keys begin, without the bucket's name and a / in front"
+    if "*" in prefix:
+        return "; a prefix is taken literally, and a glob goes behind --include"
+    return ""
 
 
 def given_options(arguments: argparse.Namespace) -> dict[str, object]:
@@ -99,6 +154,8 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
     """
     if arguments.keep and arguments.words[:1] != ["demo"]:
         raise ConfigError("--keep: goes with demo only")
+    if arguments.deep and arguments.words[:1] not in (["verify"], ["doctor"]):
+        raise ConfigError("--deep: goes with verify only; a sync proves what it downloads")
     if arguments.words[:1] == ["demo"] and arguments.words[1:]:
         raise ConfigError(f"demo: takes no PREFIX, and so not {shown(arguments.words[1])}")
     given: dict[str, object] = {

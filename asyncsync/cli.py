@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from asyncsync import api, pipeline, settings
-from asyncsync.arguments import COMMANDS, given_options, parser
+from asyncsync.arguments import COMMANDS, given_options, taken_apart
 from asyncsync.concurrently import task_group
 from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError, ConfigError
@@ -47,7 +47,7 @@ _RUNS: dict[str, api.Command] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say and return the exit code."""
     _open_streams()
-    arguments = parser().parse_intermixed_args(argv)
+    arguments = taken_apart(argv)
     command, *prefixes = arguments.words or ["sync"]
     if command not in COMMANDS:
         command, prefixes = "sync", arguments.words

@@ -10,6 +10,7 @@ from typing import TextIO
 
 from asyncsync import events, report
 from asyncsync.api import route
+from asyncsync.arguments import prefix_hint
 from asyncsync.disk import Folder
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver
@@ -72,7 +73,8 @@ class Text(SilentObserver):
             if prefix
             else "in the bucket: it is empty"
         )
-        self._say(f"nothing to sync {why}, or --include and --exclude leave none", sys.stderr)
+        globs = "or --include and --exclude leave none"
+        self._say(f"nothing to sync {why}, {globs}{prefix_hint(prefix)}", sys.stderr)
 
     def listed(self) -> None:
         """Print the sync check."""

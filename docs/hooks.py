@@ -75,7 +75,8 @@ def options() -> Iterator[str]:
         value = f" `{action.metavar}`" if action.metavar else ""
         meaning = (action.help or "").replace("|", r"\|").replace("*", r"\*")
         yield f"| {name}{value} | {meaning} |"
-    yield f"\n```text\n{made.epilog}```"
+    codes, _, remark = (made.epilog or "").rpartition("\n\n")
+    yield f"\n```text\n{codes}\n```\n\n{remark}"
 
 
 def api() -> Iterator[str]:

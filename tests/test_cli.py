@@ -162,6 +162,33 @@ def test_prefix_that_matches_nothing_is_said_aloud(store: MemoryStore, run: Run)
     assert ran.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("prefix", "hint"),
+    [
+        ("snyc", "did you mean the command sync?"),
+        ("help", "did you mean --help?"),
+        ("s3://sensors/1hz/", "a prefix is how keys begin"),
+        ("/1hz/", "a prefix is how keys begin"),
+        ("./1hz/", "a prefix is how keys begin"),
+        ("1hz/*.parquet", "a glob goes behind --include"),
+    ],
+)
+def test_prefix_that_is_something_else_brings_a_hint(
+    store: MemoryStore, run: Run, prefix: str, hint: str
+) -> None:
+    """What may have been meant by it, once it is known that no key begins so."""
+    ran = run(prefix)
+    assert ran.code == 0
+    assert hint in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_short_options_are_those_that_hands_know(store: MemoryStore, run: Run) -> None:
+    """-q and -v mean what they mean elsewhere."""
+    assert "missing: root.parquet (4 B)" in run("plan", "-v").out
+    assert run("-q") == Ran(0, "", "")
+
+
 @pytest.mark.parametrize("arguments", [(), ("--include", "*.csv"), ("verify", "--quiet")])
 def test_bucket_without_a_key_that_counts_is_said_aloud(
     store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
@@ -359,6 +386,8 @@ def test_failed_object_is_1(store: MemoryStore, run: Run) -> None:
         (("--log-file", "nowhere/run.log"), "--log-file"),
         (("--keep",), "--keep"),
         (("plan", "--keep"), "--keep"),
+        (("--deep",), "--deep"),
+        (("plan", "--deep"), "--deep"),
         (("demo", "1hz/"), "1hz/"),
         (("--plan", "nowhere.json"), "nowhere.json"),
         (("--plan", ""), "is not a file"),
@@ -375,6 +404,37 @@ def test_bad_argument_is_2(
     assert (ran.code, ran.out) == (2, "")
     assert named in ran.err
     assert store.requests == []
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("--dry-run", "`asyncsync plan` shows what a sync would do"),
+        ("-n", "`asyncsync plan` shows what a sync would do"),
+        ("--worker=3", "did you mean --workers?"),
+        ("--colour", "--help shows those that there are"),
+        ("--\x1b[2J", "--help shows those that there are"),
+    ],
+)
+def test_unknown_option_brings_a_hint(run: Run, option: str, hint: str) -> None:
+    """What may have been meant, on a line of its own."""
+    ran = run(option, "1hz/")
+    assert ran.code == 2
+    *_, line = ran.err.splitlines()
+    assert line.startswith("asyncsync: error: no such option: ")
+    assert line.endswith(f"; {hint}")
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_help_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """No line is broken by the terminal, within a word."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    ran = run("--help")
+    assert ran.code == 0
+    lines = ran.out.partition("commands:")[2].splitlines()
+    assert max(map(len, lines)) < width
+    assert "  sync      list, compare, download," in ran.out
 
 
 @pytest.mark.parametrize(

@@ -71,13 +71,13 @@ def dotenv(bucket: Bucket, tmp_path: Path) -> Bucket:
 # options and settings
 
 
-def test_options_table_is_theparser() -> None:
+def test_options_table_is_the_parser() -> None:
     """Every option is in the README's table with its placeholder, and no other."""
     told = [row[0] for row in rows(README, "## Options")]
     known = [
-        f"{action.option_strings[-1]} {action.metavar or ''}".strip()
+        f"{'`, `'.join(names)} {action.metavar or ''}".strip()
         for action in parser()._actions
-        if action.option_strings
+        if (names := action.option_strings)
     ]
     assert sorted(told) == sorted(known)
 
