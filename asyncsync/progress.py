@@ -33,7 +33,7 @@ class Progress(SilentObserver):
         self.objects = 0
         self.size = 0
         self.lost = 0
-        """What failed will never arrive."""
+        """What failed will never arrive; it is done with all the same, as its object is."""
         self.ended_objects = 0
         self.arrived = 0
         self.listing = True
@@ -142,7 +142,7 @@ class Bars(Progress):
     def listed(self) -> None:
         """Show the share that has arrived, now that the whole is known."""
         if self._terminal:
-            self._whole.restart(self.arrived, self.size)
+            self._whole.restart(self.arrived + self.lost, self.size)
         super().listed()
 
     def draw(self) -> None:
@@ -156,9 +156,9 @@ class Bars(Progress):
             self._terminal.mend()
         else:
             whole.desc += ": "
-            if whole.total != self.size - self.lost:
-                _expect(whole, self.size - self.lost)
-        whole.update(self.arrived - whole.n)
+            if whole.total != self.size:
+                _expect(whole, self.size)
+        whole.update(self.arrived + self.lost - whole.n)
 
     def advanced(self, transfer: Transfer, size: int) -> None:
         """Move a large object's bar as well, or give it one if there is a row left."""
@@ -257,7 +257,8 @@ class Lines(Progress):
         rate = self.arrived / (now - self._started)
         line = (
             f"{self.ended_objects:,} of {self.objects:,}{more} files, "
-            f"{in_bytes(self.arrived)} of {in_bytes(self.size)}{more}, {in_bytes(rate)}/s"
+            f"{in_bytes(self.arrived + self.lost)} of {in_bytes(self.size)}{more}, "
+            f"{in_bytes(rate)}/s"
         )
         printed(line, self._stream)
 

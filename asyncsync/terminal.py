@@ -123,7 +123,7 @@ class Terminal:
 class Row(tqdm):  # type: ignore[type-arg]  # not generic but in its stubs
     """One bar. Made by `Terminal.row`.
 
-    `n` and `total` are bytes; where the total is unknown it is 0.
+    `n` and `total` are bytes; where the total is unknown it is 0. What is lost is part of `n`.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Row(tqdm):  # type: ignore[type-arg]  # not generic but in its stubs
         self.note = ""
         """Stands in the place of the time left."""
         self.lost = 0
-        """Bytes that will never arrive."""
+        """Bytes that are done with and have not arrived."""
         self._terminal = terminal
         self.number = number
         self._seen: deque[tuple[float, float]] = deque([(monotonic(), 0)])
@@ -147,9 +147,8 @@ class Row(tqdm):  # type: ignore[type-arg]  # not generic but in its stubs
         )
 
     def restart(self, n: int, total: int) -> None:
-        """Measure from here."""
+        """Show the share of a total that was not known before."""
         self.total, self.n, self.last_print_n = total, n, n
-        self._seen = deque([(monotonic(), n)])
         self.display()
 
     def close(self) -> None:
@@ -186,7 +185,7 @@ class Row(tqdm):  # type: ignore[type-arg]  # not generic but in its stubs
         return tqdm.format_meter(share, 1, 0, ncols=width, ascii=self.ascii, bar_format="{bar}")
 
     def _share(self) -> float | None:
-        return min(1.0, max(0.0, (self.n + self.lost) / self.total)) if self.total else None
+        return min(1.0, max(0.0, self.n / self.total)) if self.total else None
 
     def _figures(self, *, wide: bool) -> Iterator[str]:
         """Yield the columns behind the bar: share, bytes, rate, time left."""
@@ -199,18 +198,20 @@ class Row(tqdm):  # type: ignore[type-arg]  # not generic but in its stubs
         if wide:
             left = self.note
             if self.total and speed and not left and self.number == 0:
-                left = f"ETA {tqdm.format_interval((self.total - self.lost - self.n) / speed)}"
+                left = f"ETA {tqdm.format_interval((self.total - self.n) / speed)}"
             yield f"{left:>12}" if self.number == 0 else " " * 12
 
     def _speed(self) -> float:
-        """Return the bytes a second of late."""
-        now = monotonic()
+        """Return the bytes a second of late; those that came count, also if they are of no use."""
+        now, arrived = monotonic(), self.n - self.lost
+        if (taken_back := self._seen[-1][1] - arrived) > 0:
+            self._seen = deque((then, before - taken_back) for then, before in self._seen)
         while len(self._seen) > 1 and self._seen[1][0] <= now - SECONDS_OF_RATE:
             self._seen.popleft()
         then, before = self._seen[0]
-        self._seen.append((now, self.n))
+        self._seen.append((now, arrived))
         seconds = now - then
-        return max(0.0, self.n - before) / seconds if seconds >= _LEAST_SECONDS_OF_RATE else 0.0
+        return (arrived - before) / seconds if seconds >= _LEAST_SECONDS_OF_RATE else 0.0
 
 
 def _size(stream: TextIO) -> os.terminal_size:

@@ -342,15 +342,15 @@ def test_resized_terminal_is_drawn_anew(
     assert terminal.lines == []
 
 
-def test_failure_lessens_what_is_left_and_not_the_total(terminal: Terminal, bars: Bars) -> None:
-    """A total that runs backwards would be no total; the bar ends when the work does."""
+def test_failed_object_is_done_with(terminal: Terminal, bars: Bars) -> None:
+    """Neither bytes nor total run backwards; the bar ends when the work does."""
     with bars:
         bars.compared(found(transfer("a"), transfer("b")))
         bars.listed()
         bars.ended(failed(transfer("a")))
-        assert re.search(r" 50% +0 B of 20 MB", terminal.lines[0])
+        assert re.search(r" 50% +10 MB of 20 MB", terminal.lines[0])
         bars.ended(downloaded(transfer("b")))
-        assert re.search(r" 100% +10 MB of 20 MB", terminal.lines[0])
+        assert re.search(r" 100% +20 MB of 20 MB", terminal.lines[0])
 
 
 def test_rate_is_that_of_late(
@@ -370,6 +370,51 @@ def test_rate_is_that_of_late(
             bars.advanced(transfer("a", 100 * MB), size)
             seen.append(" ".join(terminal.lines[0].partition("MB ")[2].partition("MB")[2].split()))
     assert seen == ["", "2 MB/s ETA 00:49", "2 MB/s ETA 00:48", "800 kB/s ETA 02:00", "", ""]
+
+
+def test_rate_goes_on_when_the_listing_ends(
+    monkeypatch: pytest.MonkeyPatch, terminal: Terminal, bars: Bars
+) -> None:
+    """What is known of it does not depend on the total."""
+    now = 100.0
+    monkeypatch.setattr("asyncsync.terminal.monotonic", lambda: now)
+    bars = Bars(terminal)
+    with bars:
+        bars.compared(found(transfer("a", 100 * MB)))
+        bars.started(transfer("a", 100 * MB))
+        now += 2
+        bars.advanced(transfer("a", 100 * MB), 20 * MB)
+        bars.listed()
+        assert terminal.lines[0].endswith(" 20 MB of 100 MB   10 MB/s   ETA 00:08")
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["failed", "begun again"])
+def test_rate_outlives_a_failure(
+    monkeypatch: pytest.MonkeyPatch, terminal: Terminal, bars: Bars, *, fails: bool
+) -> None:
+    """It is that of the line; bytes that came for nothing have come, and none come at once."""
+    now = 100.0
+    monkeypatch.setattr("asyncsync.terminal.monotonic", lambda: now)
+    bars = Bars(terminal)
+    a, b = transfer("a", 100 * MB), transfer("b", 100 * MB)
+    with bars:
+        bars.compared(found(a, b))
+        bars.listed()
+        for each in (a, b):
+            bars.started(each)
+        for _ in range(4):
+            now += 1
+            for each in (a, b):
+                bars.advanced(each, 5 * MB)
+        bars.advanced(a, -20 * MB)
+        if fails:
+            bars.ended(failed(a))
+        now += 1
+        bars.advanced(b, 10 * MB)
+        done = "130 MB of 200 MB" if fails else "30 MB of 200 MB"
+        left = "00:07" if fails else "00:17"
+        figures = " ".join(terminal.lines[0].split()[-9:])
+        assert figures.endswith(f"{done} 10 MB/s ETA {left}")
 
 
 @pytest.mark.anyio
@@ -423,9 +468,12 @@ def test_lines_come_every_few_seconds(log: io.StringIO) -> None:
         lines.listed()
         now += 0.1
         lines.ended(downloaded(transfer("2")))
+        now += SECONDS_BETWEEN_LINES
+        lines.ended(failed(transfer("3")))
     assert log.getvalue().splitlines() == [
         "1 of 1,200+ files, 10 MB of 12 GB+, 2 MB/s",
         "3 of 1,200 files, 30 MB of 12 GB, 3 MB/s",
+        "4 of 1,200 files, 40 MB of 12 GB, 2 MB/s",
     ]
 
 
