@@ -142,7 +142,8 @@ async def _run(
             return exit_code
 
         def stopped(number: signal.Signals) -> int:
-            return closing(128 + number, f"stopped by {number.name}")
+            then = "; the next run goes on from here" if command == "sync" else ""
+            return closing(128 + number, f"stopped by {number.name}{then}")
 
         async with task_group() as group:
             loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel

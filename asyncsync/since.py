@@ -124,7 +124,7 @@ class Since(SilentObserver):
     def listed(self) -> None:
         """Tell what the listing has cost, and what was saved."""
         parts = self._listed.keys() & self._marks.keys()
-        cost = f"{self._requests:,} requests, {_price(self._requests)} with R2"
+        cost = f"{_many(self._requests, 'request')}, {_price(self._requests)} with R2"
         if not parts:
             self._notice(f"all was listed: {cost}")
             return
@@ -133,7 +133,7 @@ class Since(SilentObserver):
         self._notice(
             f"only what sorts behind the last keys was listed: {cost}, instead of {in_full:,} for "
             f"{_price(in_full)}; all will be in {hours:.0f} h "
-            f"or {MOST_RUNS - self._runs} runs"
+            f"or {_many(MOST_RUNS - self._runs, 'run')}"
         )
 
     def _fail(self, failed: Failed) -> None:
@@ -175,6 +175,10 @@ class Since(SilentObserver):
             return  # a power cut since then may have taken files that sort before the last keys
         if 0 <= self._now - full_at < LONGEST and 0 < runs < MOST_RUNS:
             self._full_at, self._runs, self._marks = full_at, runs, marks
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _price(requests: int) -> str:

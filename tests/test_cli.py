@@ -533,7 +533,9 @@ def test_signal_stops_the_run(store: MemoryStore, run: Run, number: signal.Signa
     store.always("get", "1hz/b.parquet", Act(before=send, until=anyio.Event()))
     ran = run()
     assert ran.code == 128 + number
-    assert ran.err.endswith(f"stopped by {number.name} (exit code {128 + number})\n")
+    assert ran.err.endswith(
+        f"{number.name}; the next run goes on from here (exit code {128 + number})\n"
+    )
     assert "1hz/b.parquet" not in tree(DEST)
     assert unfinished(DEST) == []
 

@@ -153,7 +153,9 @@ async def test_signal_stops_the_run_within_two_seconds(
             done = await ended(child)
             assert time.monotonic() - sent < 2
     assert done.code == 128 + number
-    assert done.err.endswith(f"stopped by {number.name} (exit code {128 + number})\n")
+    assert done.err.endswith(
+        f"{number.name}; the next run goes on from here (exit code {128 + number})\n"
+    )
     assert all(GOOD[key] == data for key, data in tree(dest).items())
     assert "good/large.parquet" not in tree(dest)
     assert (await asyncsync(settings, "good/", "--dest", str(dest))).code == 0

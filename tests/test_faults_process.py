@@ -187,7 +187,8 @@ async def test_signal_stops_the_run_within_two_seconds(dest: Path, number: signa
             done = await ended(child)
             assert time.monotonic() - sent < 2
         assert done.code == 128 + number
-        assert done.err == f"asyncsync: stopped by {number.name} (exit code {128 + number})\n"
+        said = f"stopped by {number.name}; the next run goes on from here"
+        assert done.err == f"asyncsync: {said} (exit code {128 + number})\n"
         check_promises(dest)
         await check_next_run(s3, dest)
 
@@ -293,7 +294,8 @@ async def test_signal_stops_a_run_whose_disk_hangs(
             done = await ended(child)
             assert time.monotonic() - sent < 2
         assert done.code == 128 + number
-        assert done.err == f"asyncsync: stopped by {number.name} (exit code {128 + number})\n"
+        said = f"stopped by {number.name}; the next run goes on from here"
+        assert done.err == f"asyncsync: {said} (exit code {128 + number})\n"
         assert ("0.parquet" in tree(dest)) == there
 
 

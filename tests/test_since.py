@@ -272,6 +272,14 @@ async def test_server_without_an_order_is_listed_in_full(tmp_path: Path) -> None
     assert tree(rig.dest) == OLD
 
 
+async def test_single_request_is_told_as_one(tmp_path: Path) -> None:
+    """As whoever names a small prefix reads it."""
+    rig = Rig(tmp_path / "dest", {"a/1": b"x"})
+    rig.scope = replace(SCOPE, prefixes=("a/",))
+    (told,) = (await rig.run()).notices
+    assert told.startswith("all was listed: 1 request, ")
+
+
 async def test_plan_tells_what_is_saved_and_notes_nothing(rig: Rig) -> None:
     """In requests and in money; a plan gets nothing in step."""
     (told,) = (await rig.run()).notices
