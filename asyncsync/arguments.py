@@ -156,8 +156,8 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
         raise ConfigError("--keep: goes with demo only")
     if arguments.deep and arguments.words[:1] not in (["verify"], ["doctor"]):
         raise ConfigError("--deep: goes with verify only; a sync proves what it downloads")
-    if arguments.words[:1] == ["demo"] and arguments.words[1:]:
-        raise ConfigError(f"demo: takes no PREFIX, and so not {shown(arguments.words[1])}")
+    if arguments.words[:1] == ["demo"]:
+        _check_demo(arguments)
     given: dict[str, object] = {
         "include": tuple(arguments.include) if arguments.include else None,
         "exclude": tuple(arguments.exclude) if arguments.exclude else None,
@@ -174,3 +174,12 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
         except ValueError as error:
             raise ConfigError(f"--{name.replace('_', '-')}: {error}") from None
     return given
+
+
+def _check_demo(arguments: argparse.Namespace) -> None:
+    if arguments.words[1:]:
+        raise ConfigError(f"demo: takes no PREFIX, and so not {shown(arguments.words[1])}")
+    made = parser()
+    given = {name for name, value in vars(arguments).items() if value != made.get_default(name)}
+    if given - {"words", "dest", "keep"}:
+        raise ConfigError("demo: takes --dest and --keep, and no other option")

@@ -66,8 +66,8 @@ def demo(dest: Path, *, keep: bool) -> int:
                     return code
             _say(f"\nThe data is in {dest.resolve()} ({volume}).")
             if keep:
-                _say(f"The server runs until Ctrl-C; until then its settings are in {env_file},")
-                _say(f"so `asyncsync plan --env-file {env_file}` asks it, and so on.")
+                _say("The server runs until Ctrl-C. Until then, in another terminal:")
+                _say(f"$ asyncsync plan --env-file {env_file}")
                 with suppress(KeyboardInterrupt):
                     threading.Event().wait()
     _say("The server is stopped, and its data is deleted.")

@@ -389,6 +389,8 @@ def test_failed_object_is_1(store: MemoryStore, run: Run) -> None:
         (("--deep",), "--deep"),
         (("plan", "--deep"), "--deep"),
         (("demo", "1hz/"), "1hz/"),
+        (("demo", "--limit-rate", "5M"), "--dest and --keep"),
+        (("demo", "--no-parquet-check"), "--dest and --keep"),
         (("--plan", "nowhere.json"), "nowhere.json"),
         (("--plan", ""), "is not a file"),
         (("--colour",), "--colour"),
