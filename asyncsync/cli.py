@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found, options = settings.load(arguments.env_file, given=given)
         planned = _planned(command, prefixes, found, options, arguments)
         _log(arguments)
-    except ConfigError as error:
+    except AsyncSyncError as error:
         printed(f"asyncsync: {error}", sys.stderr)
         return error.exit_code
     return _run_async(partial(_run, command, prefixes, found, options, arguments, planned))

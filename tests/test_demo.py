@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,7 +19,7 @@ from dotenv import dotenv_values
 from pyarrow import parquet
 
 from asyncsync import cli, demo
-from asyncsync.errors import ConfigError
+from asyncsync.errors import ConfigError, SourceError
 from asyncsync.seaweed import SeaweedServer
 from asyncsync.settings import Options, exposure
 from tests.rigs.bucket import Bucket
@@ -146,6 +147,19 @@ def test_kept_server_runs_until_ctrl_c(
     assert seen == _keys(sample)
     assert kept.items() >= quick.server.environment().items()
     assert "The server is stopped" in capsys.readouterr().out
+
+
+def test_server_that_does_not_start_is_told(
+    monkeypatch: pytest.MonkeyPatch, quick: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its own last words, an exit code, and no traceback."""
+
+    def serve(directory: Path, name: str) -> NoReturn:
+        raise SourceError("SeaweedFS ended before it was ready:\nno more ports")
+
+    monkeypatch.setattr(demo, "serve", serve)
+    assert cli.main(["demo"]) == SourceError.exit_code
+    assert capsys.readouterr().err.startswith("asyncsync: SeaweedFS ended before it was ready:")
 
 
 def test_demo_goes_on_when_its_output_is_cut_off(
