@@ -12,7 +12,9 @@ from asyncsync.arguments import parser
 from asyncsync.disk import Folder
 from tests.rigs.bucket import Bucket
 
-DOCUMENT = (Path(__file__).parent.parent / "docs/cron.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENT = (ROOT / "docs/cron.md").read_text(encoding="utf-8")
 PLACE = "/srv/sensors"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="cron is not there")
@@ -47,6 +49,7 @@ def sh(place: Path, script: str) -> subprocess.CompletedProcess[str]:
 
 def test_line_of_the_crontab_works(place: Path) -> None:
     """It downloads, prints nothing, and leaves a log; the five fields are a time."""
+    assert block("## Cron") in README
     *fields, command = block("## Cron").split(maxsplit=5)
     assert all(re.fullmatch(r"[\d*]+", field) for field in fields)
     for downloaded in (1, 0):
