@@ -124,6 +124,7 @@ class Bars(Progress):
             self._terminal.flush()
         if self._openings == 0:
             for bar in (*self._files.values(), *self._idle, self._whole):
+                bar.total = 0  # or a widget that is short of it would stay, in red
                 bar.close()
 
     def say(self, line: str, stream: TextIO) -> None:

@@ -39,10 +39,15 @@ def stock(server: SeaweedServer, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture
 def place(stock: Bucket, tmp_path: Path) -> Path:
     """A folder with an env file that leads to the bucket."""
-    settings = stock.server.environment().items()
-    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings))
-    (tmp_path / ".env").chmod(0o600)
+    lead_to(stock, tmp_path)
     return tmp_path
+
+
+def lead_to(bucket: Bucket, folder: Path) -> None:
+    """Write an env file into the folder."""
+    settings = bucket.server.environment().items()
+    (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings))
+    (folder / ".env").chmod(0o600)
 
 
 class Kernel:
@@ -132,6 +137,27 @@ async def test_bars_of_a_notebook_reach_their_end(place: Path) -> None:
             )
             assert printed(cell).startswith("True "), printed(cell)
             assert "application/vnd.jupyter.widget-view+json" in str(cell.outputs)
+
+
+async def test_no_bar_is_left_in_a_cell(bucket: Bucket, tmp_path: Path) -> None:
+    """Neither of the whole nor of an object that failed: the report names it."""
+    bucket.put("large.parquet", bytes(1_000_000))
+    lead_to(bucket, tmp_path)
+    source = """
+        import asyncsync, ipywidgets
+        class Seen(asyncsync.Bars):
+            def __exit__(self, *error):
+                print(len(left()), end=" ")
+                super().__exit__(*error)
+        def left():
+            known = ipywidgets.widgets.widget._instances.values()
+            return [widget for widget in known if isinstance(widget, ipywidgets.HBox)]
+        report = await asyncsync.sync(parquet_check=True, observer=Seen())
+        print(len(left()), report.failed)
+    """
+    async with kernel(tmp_path) as session:
+        cell = await session.run(re.sub("^ {8}", "", source, flags=re.MULTILINE))
+    assert printed(cell) == "2 0 1\n"
 
 
 @pytest.mark.parametrize("call", ["await asyncsync.sync", "asyncsync.run"])
