@@ -25,7 +25,7 @@ from asyncsync.compare import Selection, compare
 from asyncsync.concurrently import task_group, together
 from asyncsync.disk import Folder
 from asyncsync.download import Downloader
-from asyncsync.errors import SourceError, TransferError
+from asyncsync.errors import IntegrityError, SourceError, TransferError
 from asyncsync.folding import Names, in_order
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import has_path
@@ -175,7 +175,11 @@ async def verify(job: Job) -> None:
         if job.deep:
             checks = replace(job.checks, content=True)
             opened = partial(job.folder.open, remote)
-            proven |= await proof.Prover(remote, checks, opened, hashers, tries).of_whole_file()
+            try:
+                proven |= await proof.Prover(remote, checks, opened, hashers, tries).of_whole_file()
+            except IntegrityError as error:  # which a sync does not see: it reads no files
+                text = f"{error}; remove the file, and a sync fetches it again"
+                raise IntegrityError(remote.key, text) from error
         return UpToDate(remote, proven)
 
     async def work(found: UpToDate | Transfer) -> None:

@@ -38,6 +38,7 @@ from asyncsync.errors import (
 from asyncsync.folding import Folding
 from asyncsync.model import (
     Checks,
+    Failed,
     Head,
     Outcome,
     Page,
@@ -611,6 +612,10 @@ async def test_deep_verification_finds_other_content(dest: Path, deep: bool) -> 
         "d.parquet": NotParquetError,
     }
     assert rig.watcher.failures == (found if deep else {})
+    told = {o.remote.key: str(o.error) for o in rig.watcher.outcomes if isinstance(o, Failed)}
+    ways_out = {key: text.partition("; remove the file, and ")[2] for key, text in told.items()}
+    again = "a sync fetches it again"
+    assert ways_out == ({"a.parquet": again, "b.parquet": again, "d.parquet": ""} if deep else {})
     assert rig.watcher.confirmed == ["c.parquet"] if deep else sorted(objects)
     assert snapshot(dest) == before
     proven = Proof.SIZE_AND_VERSION | (Proof.MD5 | Proof.PARQUET if deep else Proof(0))
