@@ -5,7 +5,6 @@ is named, `./.env` by default; no parent folder is searched, nothing is interpol
 copied into the environment of the process.
 """
 
-import ipaddress
 import logging
 import os
 import re
@@ -13,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from asyncsync.endpoint import endpoint
 from asyncsync.errors import ConfigError
 from asyncsync.keys import shown
 from asyncsync.model import Checks
@@ -281,43 +280,8 @@ def _settings(values: Mapping[str, str], file: str) -> Settings:
         )
     if not _REGION.fullmatch(found.get("region", "auto")):
         raise ConfigError("R2_REGION: not a region's name (letters, digits, '-'), such as auto")
-    found["endpoint_url"] = _endpoint(found["endpoint_url"], found["bucket"])
+    found["endpoint_url"] = endpoint(found["endpoint_url"], found["bucket"])
     return Settings(**found)  # type: ignore[arg-type]  # `reload` is not among them
-
-
-def _endpoint(url: str, bucket: str) -> str:
-    """Return scheme, host and port; what the dashboard shows has the bucket's name behind them."""
-    variable = "R2_ENDPOINT_URL"
-    example = "https://<account>.r2.cloudflarestorage.com"
-    if "://" not in url:
-        raise ConfigError(f"{variable}: has no scheme; it should look like {example}")
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:  # not named as the cause: it shows a password where a port should be
-        raise ConfigError(f"{variable}: not a URL; it should look like {example}") from None
-    if parts.username is not None or parts.password is not None:
-        raise ConfigError(
-            f"{variable}: holds a user name or password; the credentials go into "
-            "R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY"
-        )
-    if parts.scheme not in {"http", "https"} or not host or port == 0:
-        raise ConfigError(f"{variable}: not an HTTP address; it should look like {example}")
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise ConfigError(f"{variable}: http:// would send data in the open; use https://")
-    if parts.path.strip("/") not in {"", bucket} or parts.query or parts.fragment:
-        raise ConfigError(
-            f"{variable}: has a path behind the host that is not the bucket in R2_BUCKET; "
-            f"it should look like {example}"
-        )
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _options(values: Mapping[str, str], given: Mapping[str, object]) -> Options:
