@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         command, prefixes = "sync", arguments.words
     try:
-        if arguments.print_completion:
+        if arguments.print_completion is not None:
             from asyncsync.completion import script  # needs the extra of that name
 
             return 0 if printed(script(arguments.print_completion), sys.stdout) else 1
@@ -188,7 +188,7 @@ def _progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | L
 
 def _log(arguments: argparse.Namespace) -> None:
     """Write the log to the file that was asked for; retries and pauses are told there."""
-    if not arguments.log_file:
+    if arguments.log_file is None:
         return
     try:
         handler = logging.FileHandler(arguments.log_file, encoding="utf-8")

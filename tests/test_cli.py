@@ -384,6 +384,8 @@ def test_failed_object_is_1(store: MemoryStore, run: Run) -> None:
         (("--dest", "/"), "dest"),
         (("--env-file", "nowhere.env"), "nowhere.env"),
         (("--log-file", "nowhere/run.log"), "--log-file"),
+        (("--log-file", ""), "--log-file"),
+        (("--print-completion", ""), "--print-completion"),
         (("--keep",), "--keep"),
         (("plan", "--keep"), "--keep"),
         (("--deep",), "--deep"),
