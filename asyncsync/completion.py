@@ -24,6 +24,7 @@ def script(shell: str) -> str:
         "FILE": shtab.FILE,
         "HOW": shtab.cmd(_lines(*Validate)),
         "PREFIX": shtab.cmd(_lines(*COMMANDS)),
+        "auto": shtab.cmd(_lines("auto", "off")),
         "SHELL": shtab.cmd(_lines(*SHELLS)),
     }
     made = parser()

@@ -63,6 +63,7 @@ def test_values_of_options_are_proposed(pressed: Pressed) -> None:
     assert pressed("--dest", "m") == ["mine"]
     assert pressed("--env-file", "m") == ["mine", "my.env"]
     assert pressed("--validate", "r") == ["response"]
+    assert pressed("--since", "") == ["auto", "off"]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
