@@ -47,10 +47,15 @@ def sh(place: Path, script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["sh", "-c", script], cwd="/", capture_output=True, text=True, timeout=60)
 
 
-def test_line_of_the_crontab_works(place: Path) -> None:
-    """It downloads, prints nothing, and leaves a log; the five fields are a time."""
+def test_line_of_the_readme_is_that_of_the_document() -> None:
+    """So that the test below is about both."""
     assert block("## Cron") in README
-    *fields, command = block("## Cron").split(maxsplit=5)
+
+
+@pytest.mark.parametrize("heading", ["## Cron", "## Only at night"])
+def test_line_of_the_crontab_works(place: Path, heading: str) -> None:
+    """It downloads, prints nothing, and leaves a log; the five fields are a time."""
+    *fields, command = block(heading).split(maxsplit=5)
     assert all(re.fullmatch(r"[\d*]+", field) for field in fields)
     for downloaded in (1, 0):
         done = sh(place, command)
