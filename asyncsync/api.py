@@ -50,7 +50,7 @@ class Given(TypedDict, total=False):
         dest: The local folder; `downloads` by default.
         include: Globs over whole keys, one of which must match; `["*.parquet"]` by default.
         exclude: Globs of keys that do not count.
-        workers: Requests for objects in flight; found while running by default.
+        workers: Requests for objects in flight; `auto`, the default, finds the number.
         max_workers: The most that may be found.
         validate: What must agree with the listing: `content` (the default) or `head` or `response`.
         parquet_check: Whether `*.parquet` must be Parquet; true by default.
@@ -60,8 +60,8 @@ class Given(TypedDict, total=False):
             by default.
         durable: Whether a file counts only when it would survive a power cut; it need not by
             default.
-        limit_rate: Bytes of objects a second at most.
-        since: `auto` lists from the last keys on; see the README for what that misses.
+        limit_rate: Bytes of objects a second at most, or a str such as `20M`; `off` by default.
+        since: `auto` lists from the last keys on, `off` all; the README says what that misses.
         strict: Whether an env file that others can read is an error; only a warning by default.
         env_file: The file with the settings; `./.env` by default.
         observer: Whoever looks on; nobody by default. `asyncsync.Bars()` draws bars. One that is a
@@ -72,7 +72,7 @@ class Given(TypedDict, total=False):
     dest: Path | str
     include: Sequence[str]
     exclude: Sequence[str]
-    workers: int
+    workers: int | Literal["auto"]
     max_workers: int
     validate: Literal["content", "head", "response"]
     parquet_check: bool
@@ -80,8 +80,8 @@ class Given(TypedDict, total=False):
     attempts: int
     space_check: bool
     durable: bool
-    limit_rate: int
-    since: Literal["auto"]
+    limit_rate: float | str
+    since: Literal["auto", "off"]
     strict: bool
     env_file: Path | str
     observer: Observer

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from operator import index
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -86,7 +87,7 @@ class Options:
     """An env file that others can read is an error, and not only a warning."""
 
     def __post_init__(self) -> None:
-        """Take what callers of the API may give as well: a str for a path, a list of globs."""
+        """Take what callers of the API may give as well: a str for a path, `20M`, a list."""
         if not str(self.dest).strip():
             raise ConfigError("dest: an empty name is not a folder")
         if self.validate not in set(Validate):
@@ -101,9 +102,9 @@ class Options:
             raise ConfigError("dest: the root of a file system is no folder to sync into")
         if os.path.exists(self.dest) and not os.path.isdir(self.dest):
             raise ConfigError(f"dest: {shown(str(self.dest))} is a file, and not a folder")
+        for name in _WORDS:
+            object.__setattr__(self, name, _meant(name, getattr(self, name)))
         self._check_numbers()
-        if self.since not in {None, "auto"}:
-            raise ConfigError(f"since: {self.since!r} is not auto")
 
     def _check_numbers(self) -> None:
         for name, value in (("workers", self.workers), ("max-workers", self.max_workers)):
@@ -127,6 +128,26 @@ class Options:
 def _globs(given: str | Sequence[str]) -> tuple[str, ...]:
     """Return the globs; a str is one of them, and not a sequence of single characters."""
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+_NUMBERS = ("workers", "max_workers", "attempts", "limit_rate")
+_WORDS = (*_NUMBERS, "since", "parquet_check", "deep", "space_check", "durable", "strict")
+"""Options that have other values than text, and for which the command line has words."""
+
+
+def _meant(name: str, value: object) -> object:
+    """Return the value of an option that may have been given in the command line's words."""
+    try:
+        if isinstance(value, str):
+            return parse_option(name, value)
+        if name in _NUMBERS and value is not None:
+            if isinstance(value, float) and value.is_integer():  # such as 20e6
+                return int(value)
+            return index(value)  # type: ignore[arg-type]  # or it raises
+    except (TypeError, ValueError) as error:
+        text = error if isinstance(value, str) else f"{value!r} is not a whole number"
+        raise ConfigError(f"{name.replace('_', '-')}: {text}") from None
+    return value
 
 
 _VARIABLES = {

@@ -426,6 +426,37 @@ def test_auto_workers_are_none() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("workers", "auto", None),
+        ("workers", "8", 8),
+        ("limit_rate", "20M", 20 << 20),
+        ("limit_rate", 20e6, 20_000_000),
+        ("limit_rate", "off", None),
+        ("since", "off", None),
+        ("durable", "no", False),
+    ],
+)
+def test_callers_may_use_the_words_of_the_command_line(
+    name: str, value: object, meant: object
+) -> None:
+    """So that they can say against the environment what they could say by leaving it out."""
+    environ = {"ASYNCSYNC_WORKERS": "4", "ASYNCSYNC_LIMIT_RATE": "1M", "ASYNCSYNC_SINCE": "auto"}
+    options = load(environ={**REQUIRED, **environ}, given={name: value})[1]
+    assert getattr(options, name) == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("workers", "many"), ("workers", 1.5), ("limit_rate", []), ("since", "now"), ("deep", "so")],
+)
+def test_caller_who_means_nothing_is_told(name: str, value: object) -> None:
+    """With the argument's name, before any request."""
+    with pytest.raises(ConfigError, match=f"^{name.replace('_', '-')}: .* is "):
+        load(environ=REQUIRED, given={name: value})
+
+
+@pytest.mark.parametrize(
     ("name", "text", "why"),
     [
         ("WORKERS", "0", "between 1 and 1024"),

@@ -62,9 +62,15 @@ async def commands() -> None:
     assert_type(report.failures, list[Failed])
 
 
+async def words() -> None:
+    """What the command line has words for, as against what the environment says."""
+    await asyncsync.sync(workers="auto", limit_rate="20M", since="off")
+    await asyncsync.sync(limit_rate=20e6)
+
+
 async def mistakes() -> None:
     """What mypy must refuse; an ignore that is not needed is an error."""
     await asyncsync.sync(destination="downloads")  # type: ignore[call-arg]  # no such argument
     await asyncsync.sync(validate="md5")  # type: ignore[arg-type]  # no such way
     await asyncsync.verify(plan="plan.json")  # type: ignore[call-arg]  # only downloads take one
-    await asyncsync.plan(workers="auto")  # type: ignore[arg-type]  # leave it out instead
+    await asyncsync.plan(workers="many")  # type: ignore[arg-type]  # a number, or auto
