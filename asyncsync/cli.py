@@ -30,7 +30,7 @@ from asyncsync.errors import AsyncSyncError, ConfigError
 from asyncsync.findings import Finding, Verdict
 from asyncsync.interfaces import Observers
 from asyncsync.report import Report, printed
-from asyncsync.screen import JsonLines, Log, Text, takes_escapes
+from asyncsync.screen import RED, JsonLines, Log, Text, coloured, columns, takes_escapes
 from asyncsync.settings import Options, Settings
 from asyncsync.signals import stopping
 
@@ -167,7 +167,9 @@ async def _examine(
         if arguments.json:
             printed(json.dumps(events.check_json(finding)), sys.stdout)
         elif not arguments.quiet or finding.verdict in {Verdict.WARNING, Verdict.WRONG}:
-            printed(doctor.as_text(finding), sys.stdout)
+            line = doctor.as_text(finding, columns(sys.stdout))
+            is_wrong = finding.verdict is Verdict.WRONG
+            printed(coloured(line, RED, sys.stdout) if is_wrong else line, sys.stdout)
 
     exit_code = 0
     async with task_group() as group:

@@ -4,6 +4,7 @@ Nothing is changed, but for a folder of a temporary name in the destination. Wha
 something that is wrong is not looked at.
 """
 
+import textwrap
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from asyncsync.errors import AsyncSyncError, SourceError, TransientError
 from asyncsync.findings import Finding, Look, Verdict
 from asyncsync.keys import shown
 from asyncsync.settings import Options
+
+_WIDE = 60
+"""Cells from which on there is room for what is found beside its name."""
 
 _BY_WEIGHT = (6, 2, 4, 5, 1, 3)
 """Exit codes: of several, the first is the run's."""
@@ -92,6 +96,16 @@ async def _made(check: Check, visit: Visit, needed: Finding | None) -> Finding:
         return Finding(check.name, Verdict.WRONG, error.advice, kind.exit_code)
 
 
-def as_text(finding: Finding) -> str:
-    """Return a line for people."""
-    return f"{finding.verdict:<7}  {finding.check:<10}  {shown(finding.text)}"
+def as_text(finding: Finding, width: int = 0) -> str:
+    """Return a line for people; one longer than `width`, unless that is 0, goes on below itself."""
+    head = f"{finding.verdict:<7}  {finding.check:<10}  "
+    line = head + shown(finding.text)
+    if not width:
+        return line
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=" " * (len(head) if width >= _WIDE else 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -22,7 +22,7 @@ from asyncsync.settings import Options, Settings
 MOST_ROWS = 20
 """Prefixes that a table shows unless all are to be named."""
 
-_RED, _GREEN = 31, 32
+RED, GREEN = 31, 32
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Text(SilentObserver):
     def listed(self) -> None:
         """Print the sync check."""
         most = None if self._verbose else MOST_ROWS
-        for line in report.table(self._figures, most, _columns(sys.stdout)):
+        for line in report.table(self._figures, most, columns(sys.stdout)):
             self._tell(line)
 
     def ended(self, outcome: Outcome) -> None:
@@ -103,13 +103,13 @@ class Text(SilentObserver):
         """Print the summary, if there is anything to sum up, and return the exit code."""
         if not error or self._figures.total.in_bucket:
             summary = _summary(self._command, self._figures, self._folder)
-            self._tell(_coloured(summary, _RED if exit_code else _GREEN, sys.stdout))
+            self._tell(coloured(summary, RED if exit_code else GREEN, sys.stdout))
         if error:
             self._warn(f"asyncsync: {shown(error)} (exit code {exit_code})")
         return exit_code
 
     def _warn(self, line: str) -> None:
-        self._say(_coloured(line, _RED, sys.stderr), sys.stderr)
+        self._say(coloured(line, RED, sys.stderr), sys.stderr)
 
     def _tell(self, line: str) -> None:
         if not self._quiet:
@@ -204,21 +204,22 @@ def takes_escapes(stream: TextIO) -> bool:
     """
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
-    return _columns(stream) > 0
+    return columns(stream) > 0
 
 
-def _columns(stream: TextIO) -> int:
+def columns(stream: TextIO) -> int:
     """Return the width of a terminal in cells; 0 for what is none, or does not say."""
     if not stream.isatty():
         return 0
     try:
-        columns = os.get_terminal_size(stream.fileno()).columns
+        found = os.get_terminal_size(stream.fileno()).columns
     except OSError:
-        columns = 0
-    return columns or shutil.get_terminal_size((0, 0)).columns  # which asks COLUMNS
+        found = 0
+    return found or shutil.get_terminal_size((0, 0)).columns  # which asks COLUMNS
 
 
-def _coloured(line: str, colour: int, stream: TextIO) -> str:
+def coloured(line: str, colour: int, stream: TextIO) -> str:
+    """Return the line in a colour (`RED`, `GREEN`), where the stream takes it."""
     return f"\x1b[{colour}m{line}\x1b[0m" if takes_escapes(stream) else line
 
 
