@@ -37,7 +37,7 @@ def demo(dest: Path, *, keep: bool) -> int:
         keep: keep the server until Ctrl-C.
 
     Returns:
-        The exit code: 0, or that of the sync that failed.
+        The exit code: 0, that of the sync that failed, or 130 after Ctrl-C before the syncs' end.
 
     Raises:
         ConfigError: the packages of the `demo` extra are not installed.
@@ -45,6 +45,14 @@ def demo(dest: Path, *, keep: bool) -> int:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # nothing would be stopped or deleted
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    code = 128 + signal.SIGINT
+    with suppress(KeyboardInterrupt):
+        code = _shown(dest, keep=keep)
+    _say("The server is stopped, and its data is deleted.")
+    return code
+
+
+def _shown(dest: Path, *, keep: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="asyncsync-demo-") as name:
         folder = Path(name)
         _say("Making sample data: two months of three sensor folders, as Parquet files ...")
@@ -70,7 +78,6 @@ def demo(dest: Path, *, keep: bool) -> int:
                 _say(f"$ asyncsync plan --env-file {env_file}")
                 with suppress(KeyboardInterrupt):
                     threading.Event().wait()
-    _say("The server is stopped, and its data is deleted.")
     return 0
 
 
@@ -142,9 +149,10 @@ def _sync(env_file: Path, dest: Path) -> int:
     command = [sys.executable, "-m", "asyncsync", *arguments]
     with subprocess.Popen(command, env=environment) as child:
         try:
-            return child.wait()
+            code = child.wait()
         except KeyboardInterrupt:
-            return child.wait()  # Ctrl-C reached the child as well, which ends in good order
+            code = child.wait()  # Ctrl-C reached the child as well, which ends in good order
+    return code if code >= 0 else 128 - code  # of a signal, as a shell tells it
 
 
 def _say(text: str) -> None:

@@ -162,6 +162,30 @@ def test_server_that_does_not_start_is_told(
     assert capsys.readouterr().err.startswith("asyncsync: SeaweedFS ended before it was ready:")
 
 
+def test_ctrl_c_before_the_server_is_ready_ends_in_good_order(
+    monkeypatch: pytest.MonkeyPatch, quick: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line instead of a traceback, and the code that shells expect."""
+
+    def serve(directory: Path, name: str) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "serve", serve)
+    assert cli.main(["demo"]) == 130
+    assert capsys.readouterr().out.endswith("The server is stopped, and its data is deleted.\n")
+
+
+def test_sync_that_a_signal_ends_is_told_as_by_a_shell(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that Ctrl-C reaches while it still imports dies of it."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nkill -INT $$\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(demo, "sys", SimpleNamespace(executable=str(program), stdout=sys.stdout))
+    assert demo._sync(tmp_path / "demo.env", tmp_path) == 130
+
+
 def test_demo_goes_on_when_its_output_is_cut_off(
     monkeypatch: pytest.MonkeyPatch, quick: Bucket, tmp_path: Path
 ) -> None:
