@@ -279,7 +279,6 @@ class Tries:
 
     async def _pause(self, error: TransientError, failed: int) -> None:
         if failed >= self._pace.attempts:
-            raise RetriesExhaustedError(
-                self._key, f"given up after {failed} attempts: {error}"
-            ) from error
+            times = f"{failed} attempt{'s' if failed > 1 else ''}"
+            raise RetriesExhaustedError(self._key, f"given up after {times}: {error}") from error
         await self._pace.pause(error, failed)

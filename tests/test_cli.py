@@ -368,7 +368,7 @@ def test_failed_object_is_1(store: MemoryStore, run: Run) -> None:
     store.always("get", "root.parquet", Act(error=ServerError("the server failed")))
     ran = run("--attempts", "1")
     assert ran.code == 1
-    assert ran.err == "failed: root.parquet: given up after 1 attempts: the server failed\n"
+    assert ran.err == "failed: root.parquet: given up after 1 attempt: the server failed\n"
     assert sorted(tree(DEST)) == ["1hz/a.parquet", "1hz/b.parquet"]
 
 
