@@ -21,7 +21,8 @@ from asyncsync.errors import (
     UnreachableError,
 )
 from asyncsync.tls import ROOM, TlsLayer
-from asyncsync.wire import Buffers, Connection, encode_head
+from asyncsync.transport import Buffers
+from asyncsync.wire import Connection, encode_head
 
 _CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "SSL_CERT_FILE")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}

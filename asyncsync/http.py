@@ -14,7 +14,8 @@ from typing import Final, Self
 from asyncsync.dial import Dialer, tls_context
 from asyncsync.errors import ProtocolError
 from asyncsync.patience import Patience
-from asyncsync.wire import CAPACITY, Connection, StaleConnectionError, encode_head
+from asyncsync.transport import CAPACITY
+from asyncsync.wire import Connection, StaleConnectionError, encode_head
 
 __all__ = ["HttpClient", "Response", "tls_context"]
 

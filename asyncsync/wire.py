@@ -7,19 +7,16 @@ the socket, so that a slow reader holds back its own connection and nothing else
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from asyncsync.errors import AsyncSyncError, ConnectionLostError, ProtocolError
 from asyncsync.patience import Patience, Watch
+from asyncsync.transport import Buffers, Transport
 
-CAPACITY: Final = 192 * 1024
-"""Bytes that a connection buffers at most."""
 HEAD_ROOM: Final = 4 * 1024
 """Bytes that it buffers until it knows that a body needs more; most connections are idle."""
-SPARE: Final = 64
-"""Buffers for bodies that are kept for the next ones."""
 MAX_HEAD: Final = 64 * 1024
 """Bytes of all heads of one answer, interim ones included."""
 
@@ -29,45 +26,6 @@ _IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_CLOSE = range(5)
 
 class StaleConnectionError(ConnectionLostError):
     """The connection was closed before a byte of the answer came."""
-
-
-class Buffers:
-    """The memory for bodies: lent while one arrives, the last one back first, as it is still warm.
-
-    A buffer of this size comes fresh from the system otherwise, page by page and set to zero, which
-    costs as much as filling it.
-    """
-
-    def __init__(self) -> None:
-        self._spare: list[memoryview] = []
-
-    def lend(self) -> memoryview:
-        """Return a buffer of `CAPACITY` bytes."""
-        return self._spare.pop() if self._spare else memoryview(bytearray(CAPACITY))
-
-    def give_back(self, buffer: memoryview) -> None:
-        """Take back a buffer that nobody reads any more."""
-        if len(self._spare) < SPARE:
-            self._spare.append(buffer)
-
-
-class Transport(Protocol):
-    """What a connection needs of what lies below it: an event loop's transport, or a TLS layer."""
-
-    def write(self, data: bytes) -> None:
-        """Send, now or soon."""
-
-    def pause_reading(self) -> None:
-        """Call `buffer_updated` no more for now."""
-
-    def resume_reading(self) -> None:
-        """Go on with that; it may be called at once."""
-
-    def abort(self) -> None:
-        """Close the socket without a farewell."""
-
-    def get_extra_info(self, name: str) -> object:
-        """Return what is known under the name, such as `ssl_object`."""
 
 
 class Connection(asyncio.BufferedProtocol):

@@ -24,7 +24,8 @@ from asyncsync.errors import (
 )
 from asyncsync.http import HttpClient, tls_context
 from asyncsync.patience import Patience, Watch
-from asyncsync.wire import CAPACITY, SPARE, Buffers, Connection
+from asyncsync.transport import CAPACITY, SPARE, Buffers
+from asyncsync.wire import Connection
 from tests.rigs.scripted import Authority, Peer, Script, ScriptedServer, answers, response, silent
 
 pytestmark = pytest.mark.anyio

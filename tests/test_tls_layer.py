@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncsync.tls import ROOM, TlsLayer
-from asyncsync.wire import CAPACITY, Buffers, Connection
+from asyncsync.transport import CAPACITY, Buffers
+from asyncsync.wire import Connection
 from tests.rigs.scripted import Authority, response
 
 pytestmark = pytest.mark.anyio
