@@ -153,11 +153,12 @@ class Pace:
         while True:
             while (wait := self._paused_until - (now := self._clock())) > 0:
                 await self._sleep(wait)
+            throttled_at = self._throttled_at
             if (wait := self._rate.wait(now)) <= 0:
                 return now
             await self._sleep(wait)
-            if self._paused_until <= (now := self._clock()):
-                return now
+            if throttled_at == self._throttled_at:
+                return self._clock()
 
     async def pause(self, error: TransientError, attempt: int) -> None:
         """Wait before the attempt after the failed one; everybody does when the server is busy."""

@@ -14,6 +14,8 @@ SHORTEST = 0.1
 """Seconds over which a rate means something."""
 LESS = 0.95
 """What is taken of the rate that was too much."""
+NEAR = 0.01
+"""Moments by which one may be missed."""
 
 
 class RequestRate:
@@ -22,28 +24,42 @@ class RequestRate:
     def __init__(self) -> None:
         self._answers: deque[float] = deque(maxlen=4096)
         self._base = 0.0
+        """Requests a second at the time of the last refusal; 0 before the first."""
         self._refused_at = 0.0
-        self._next = 0.0
+        self._given = 0.0
+        """Moments since then that somebody has got, or that nobody wanted."""
 
     def answered(self, now: float) -> None:
         """Count a request that the server has served."""
         self._answers.append(now)
 
     def refused(self, now: float) -> None:
-        """Send fewer from now on than were served of late."""
+        """Send fewer from now on than were served of late; moments that were given are void."""
         answers = self._answers
         while answers and answers[0] < now - WINDOW:
             answers.popleft()
         seconds = max(now - answers[0], SHORTEST) if answers else WINDOW
         self._base = LESS * max(len(answers), 1) / seconds
-        self._refused_at = self._next = now
+        self._refused_at = now
+        self._given = 0.0
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next moment that nobody has, which the caller gets."""
         if not self._base:
             return 0.0
         quiet = now - self._refused_at
-        rate = self._base * (1 + 0.05 * quiet + 0.1 * quiet**3)
-        begin = max(self._next, now)
-        self._next = begin + 1 / rate
-        return begin - now
+        passed = self._moments(quiet)
+        self._given = max(self._given + 1, passed)
+        # Newton's method, from the far side: as if the rate did not grow any more.
+        at = quiet + (self._given - passed) / self._rate(quiet)
+        while (over := self._moments(at) - self._given) > NEAR:
+            at -= over / self._rate(at)
+        return max(at - quiet, 0.0)
+
+    def _rate(self, quiet: float) -> float:
+        """Return the requests a second, so many seconds after the refusal."""
+        return self._base * (1 + 0.05 * quiet + 0.1 * quiet**3)
+
+    def _moments(self, quiet: float) -> float:
+        """Return how many moments there are in the first so many seconds: the rate's integral."""
+        return self._base * (quiet + 0.025 * quiet**2 + 0.025 * quiet**4)

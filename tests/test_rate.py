@@ -35,7 +35,7 @@ def test_refusal_makes_the_rate_of_the_answers_the_limit() -> None:
         rate.answered(number / 100)
     rate.refused(1.0)
     waits = [rate.wait(1.0) for _ in range(4)]
-    assert waits == pytest.approx([n / (LESS * 101) for n in range(4)])
+    assert waits == pytest.approx([n / (LESS * 101) for n in range(1, 5)], rel=0.02)
 
 
 def test_old_answers_do_not_count() -> None:
@@ -46,7 +46,6 @@ def test_old_answers_do_not_count() -> None:
     for number in range(10):
         rate.answered(5 + number / 10)
     rate.refused(5 + WINDOW)
-    rate.wait(5 + WINDOW)
     assert rate.wait(5 + WINDOW) == pytest.approx(1 / (LESS * 10), rel=0.2)
 
 
@@ -57,8 +56,16 @@ def test_server_that_answers_nothing_is_asked_all_the_same(answers: int) -> None
     for _ in range(answers):
         rate.answered(0.0)
     rate.refused(0.0)
-    assert rate.wait(0.0) == 0
     assert 0 < rate.wait(0.0) < 1.1
+
+
+def test_many_that_wait_have_the_growth_before_them() -> None:
+    """A server that was away for a moment does not hold up a run for minutes."""
+    rate = RequestRate()
+    rate.refused(0.0)
+    waits = [rate.wait(0.0) for _ in range(512)]
+    assert waits == sorted(waits)
+    assert waits[-1] < 15
 
 
 def test_rate_that_was_no_limit_is_soon_forgotten() -> None:
@@ -66,7 +73,7 @@ def test_rate_that_was_no_limit_is_soon_forgotten() -> None:
     rate = RequestRate()
     rate.answered(0.0)
     rate.refused(0.0)
-    rate.wait(10.0)
+    assert rate.wait(10.0) == 0
     assert rate.wait(10.0) < 1 / (LESS * 100 / WINDOW)
 
 
