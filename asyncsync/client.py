@@ -43,13 +43,23 @@ class Lister:
         self._page: ContextVar[Page] = ContextVar("page")
         client.meta.events.register_first("before-send.s3.ListObjectsV2", self._send)
 
-    async def page(self, **wanted: str) -> Page:
-        """Return the page that the parameters of ListObjectsV2 describe.
+    async def page(self, prefix: str, delimiter: str, start_after: str, token: str) -> Page:
+        """Return one page of a listing, as `Store.list_page` does.
 
         Raises:
             SourceError, TransientError: what `fetch` raises.
         """
-        await self._client.list_objects_v2(Bucket=self._bucket, **wanted)
+        wanted = {
+            "Prefix": prefix,
+            "Delimiter": delimiter,
+            "StartAfter": start_after,
+            "ContinuationToken": token,
+        }
+        await self._client.list_objects_v2(
+            Bucket=self._bucket,
+            EncodingType="url",
+            **{name: value for name, value in wanted.items() if value},
+        )
         return self._page.get()
 
     async def _send(self, request: Any, **_: object) -> "_EmptyPage":

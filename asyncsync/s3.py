@@ -105,18 +105,9 @@ class S3Store:
         sent = _NO_TEXT.split(prefix, maxsplit=1)[0]
         if token:
             lister = await self._loaded_lister()
-            page = await lister.page(
-                ContinuationToken=token,
-                EncodingType="url",
-                **({"Prefix": sent} if sent else {}),
-                **({"Delimiter": delimiter} if delimiter else {}),
-                **({"StartAfter": start_after} if start_after else {}),
-            )
+            page = await lister.page(sent, delimiter, start_after, token)
         else:
-            wanted = {"delimiter": delimiter, "prefix": sent, "start-after": start_after}
-            query = [f"&{name}={quote(value, safe='')}" for name, value in wanted.items() if value]
-            path = f"/{self._settings.bucket}"
-            page = await self._fetch(path, f"list-type=2&encoding-type=url{''.join(query)}")
+            page = await self._first_page(sent, delimiter, start_after)
         if sent != prefix:  # the client sends text only, so what it cannot ask for is left out here
             page = replace(
                 page,
@@ -124,6 +115,12 @@ class S3Store:
                 prefixes=[found for found in page.prefixes if found.startswith(prefix)],
             )
         return page
+
+    async def _first_page(self, prefix: str, delimiter: str, start_after: str) -> Page:
+        wanted = {"prefix": prefix, "delimiter": delimiter, "start-after": start_after}
+        query = [f"&{name}={quote(value, safe='')}" for name, value in wanted.items() if value]
+        path = f"/{self._settings.bucket}"
+        return await self._fetch(path, f"list-type=2&encoding-type=url{''.join(query)}")
 
     async def _loaded_lister(self) -> "Lister":
         async with self._loading:
