@@ -19,6 +19,7 @@ import hashlib
 import json
 import logging
 import os
+import stat
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -231,17 +232,18 @@ async def open_part_file(folder: Path, run: str, remote: RemoteObject, before_ns
 
 
 def clear(folder: Path, before_ns: int) -> None:
-    """Remove what no run can go on with: files without a journal, and those that are too old.
+    """Remove what no run can go on with: without a journal, too old, or leading elsewhere.
 
     Args:
         folder: where unfinished files are.
         before_ns: files that were changed later are another run's, and stay.
     """
     found = dict(_found(folder))
-    for name, stat in found.items():
+    for name, status in found.items():
         other = name.removesuffix(JOURNAL) if name.endswith(JOURNAL) else name + JOURNAL
-        oldest = before_ns - MOST_AGE if other in found else before_ns
-        if stat.st_ctime_ns <= oldest:
+        is_of_use = _is_plain(status) and other in found and _is_plain(found[other])
+        oldest = before_ns - MOST_AGE if is_of_use else before_ns
+        if status.st_ctime_ns <= oldest:
             with suppress(OSError):
                 os.unlink(folder / name)
 
@@ -282,13 +284,20 @@ def _left_over(folder: Path, pattern: str, before_ns: int) -> Iterator[tuple[Pat
     for journal in folder.glob(pattern):
         data = journal.with_name(journal.name.removesuffix(JOURNAL))
         with suppress(OSError):
-            if max(data.stat().st_ctime_ns, journal.stat().st_ctime_ns) <= before_ns:
+            found = (data.lstat(), journal.lstat())
+            is_old = max(status.st_ctime_ns for status in found) <= before_ns
+            if is_old and all(map(_is_plain, found)):
                 yield data, journal
+
+
+def _is_plain(status: os.stat_result) -> bool:
+    """Return whether to write it changes nothing elsewhere, and to read it waits for nobody."""
+    return stat.S_ISREG(status.st_mode) and status.st_nlink <= 1
 
 
 def taken(folder: Path) -> int:
     """Return how many bytes of the disk the unfinished files take; they have holes."""
-    return sum(512 * getattr(stat, "st_blocks", 0) for _, stat in _found(folder))
+    return sum(512 * getattr(status, "st_blocks", 0) for _, status in _found(folder))
 
 
 def _found(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -296,10 +305,10 @@ def _found(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
-                stat = entry.stat(follow_symlinks=False)
+                status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            yield entry.name, stat
+            yield entry.name, status
 
 
 def _crc(file: FileIO, span: range) -> int:

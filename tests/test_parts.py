@@ -243,6 +243,32 @@ async def test_file_of_another_size_is_of_no_use(tmp_path: Path) -> None:
     assert set(map(len, here(again))) == {0}
 
 
+@pytest.mark.row(119)
+@pytest.mark.parametrize("suffix", ["", JOURNAL], ids=["file", "journal"])
+@pytest.mark.parametrize("kind", ["link", "second name", "fifo"])
+async def test_what_leads_elsewhere_is_of_no_use(tmp_path: Path, kind: str, suffix: str) -> None:
+    """Nothing is written or waited for there, whatever journal it has; all is fetched again."""
+    folder, elsewhere = tmp_path / "parts", tmp_path / "elsewhere"
+    folder.mkdir()
+    part = await left_by_a_killed_run(folder)
+    left = part.path.with_name(part.path.name + suffix)
+    left.rename(elsewhere)
+    if kind == "link":
+        left.symlink_to(elsewhere)
+    elif kind == "fifo":
+        os.mkfifo(left)
+    else:
+        os.link(elsewhere, left)
+    before = elsewhere.read_bytes()
+    again = await open_part_file(folder, "new", REMOTE, NOW)
+    assert set(map(len, here(again))) == {0}
+    await bring(again, range(PART, 2 * PART))
+    clear_stale(folder, "new", lambda _: True, NOW)
+    assert elsewhere.read_bytes() == before
+    clear(folder, NOW - MOST_AGE)
+    assert names(folder) == {"new", "new" + JOURNAL}
+
+
 async def test_second_run_never_writes_under_the_name_of_the_first(tmp_path: Path) -> None:
     """Where the lock does not work, the first one's file is taken over and both go on."""
     part = await left_by_a_killed_run(tmp_path)
