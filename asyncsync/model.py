@@ -95,7 +95,7 @@ class Proof(Flag):
 
     SIZE = auto()
     VERSION = auto()
-    """Every answer named the listed ETag, or none."""
+    """Every answer named the listed ETag."""
     MD5 = auto()
     """The bytes have the MD5 that is the ETag."""
     MD5_OF_PARTS = auto()

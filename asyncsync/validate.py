@@ -50,7 +50,8 @@ def agree(remote: RemoteObject, head: Head, verb: str) -> None:
     Raises:
         RemoteChangedError: it speaks of another version.
         EncodedObjectError: the object is not served as the bytes that were listed.
-        IntegrityError: it promises another size for the same version.
+        IntegrityError: it promises another size for the same version, or does not say which
+            version it is about although the listing does.
     """
     if remote.etag and head.etag and head.etag != remote.etag:
         raise RemoteChangedError(
@@ -70,6 +71,10 @@ def agree(remote: RemoteObject, head: Head, verb: str) -> None:
             remote.key,
             f"listed with {remote.size} bytes, but {verb} says {head.size}; if it is stored "
             f"compressed, {_NO_TRANSFORM}",
+        )
+    if remote.is_pinned and not head.etag:
+        raise IntegrityError(
+            remote.key, f"listed as version {remote.etag}, but {verb} does not say which it shows"
         )
 
 

@@ -83,14 +83,16 @@ def only_fails(run: Run, kind: type[AsyncSyncError], code: int = 1) -> None:
     assert run.tree == {OTHER: SMALL}
 
 
-def between_two_parts(change: Callable[[], object], *, checked: bool = True) -> list[Rule]:
+def between_two_parts(
+    change: Callable[[], object], *, checked: bool = True, tagged: bool = True
+) -> list[Rule]:
     """Return rules that do something when the first part has come, and before the second does."""
     came = asyncio.Event()
     request = {} if checked else {"if-match": None}
-    return [
-        Rule("GET", KEY, Act(until=came, do=change, request=request), span=SECOND_PART),
-        Rule("GET", KEY, Act(then=came.set, request=request), span="bytes=0-*"),
-    ]
+    headers = {} if tagged else {"etag": None}
+    first = Act(then=came.set, request=request, headers=headers)
+    second = Act(until=came, do=change, request=request, headers=headers)
+    return [Rule("GET", KEY, second, span=SECOND_PART), Rule("GET", KEY, first, span="bytes=0-*")]
 
 
 # objects that change while they are fetched -----------------------------------------------------
@@ -129,6 +131,26 @@ async def test_replaced_object_is_seen_without_the_servers_help(bucket: Bucket, 
     run = await synced(bucket, dest, *rules)
     is_done(run, new)
     assert run.proxy.count("GET", KEY) == 4
+
+
+@pytest.mark.row(43)
+async def test_parts_that_do_not_name_their_version_are_not_taken(
+    bucket: Bucket, dest: Path
+) -> None:
+    """They may be of two, and where the ETag is no hash nothing else would tell."""
+    bucket.put(KEY, PARTS)
+    replaced = partial(bucket.put, KEY, bytes(reversed(PARTS)))
+    run = await synced(
+        bucket,
+        dest,
+        Rule("LIST", "*", in_listing("<ETag>[^<]*<", "<ETag>opaque<")),
+        Rule("HEAD", "*", Act(headers={"etag": '"opaque"'})),
+        *between_two_parts(replaced, checked=False, tagged=False),
+        prefixes=[KEY],
+    )
+    assert run.failures == {KEY: IntegrityError}
+    assert "does not say which" in run.message
+    assert run.tree == {}
 
 
 @pytest.mark.row(44)

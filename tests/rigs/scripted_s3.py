@@ -64,7 +64,7 @@ class Answer:
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    """In place of those that go with the body."""
+    """In place of those that go with the body, or with the object."""
     cut: int | None = None
     """The connection is reset after so many bytes of the body."""
     until: asyncio.Event | None = None
@@ -239,6 +239,10 @@ class ScriptedS3:
             return Answer(data[first : last + 1], 206, headers)
         return Answer(data, 200, headers)
 
+    def _tag(self, request: Request) -> Mapping[str, str]:
+        data = None if request.verb == "LIST" else self.objects.get(request.key)
+        return {} if data is None else {"ETag": f'"{etag_of(data)}"'}
+
     def _listed(self, request: Request) -> bytes:
         behind = bytes.fromhex(request.token) or _raw(request.start_after)
         entries: dict[str, bool] = {}  # and whether they are rolled up
@@ -258,7 +262,7 @@ class ScriptedS3:
     async def _send(self, writer: asyncio.StreamWriter, request: Request, answer: Answer) -> None:
         if answer.until:
             await answer.until.wait()
-        headers = {"Content-Length": str(len(answer.body)), **answer.headers}
+        headers = {"Content-Length": str(len(answer.body)), **self._tag(request), **answer.headers}
         lines = [f"HTTP/1.1 {answer.status} -", *(f"{n}: {v}" for n, v in headers.items())]
         writer.write("\r\n".join([*lines, "", ""]).encode())
         body = b"" if request.verb == "HEAD" else answer.body[: answer.cut]
