@@ -231,7 +231,8 @@ class Downloader:
     async def _fetch_rest(
         self, remote: RemoteObject, span: range, part: PartFile, count: Callable[[int], None]
     ) -> None:
-        if not remote.is_pinned:  # what came before may be of another version
+        if not remote.is_pinned or span in part:
+            # What came before may be of another version, or the answer with its last byte was bad.
             count(-part.forget(span))
         rest = part.missing(span)
         left = len(rest)

@@ -94,6 +94,26 @@ async def test_broken_part_goes_on_where_it_broke(bucket: Bucket, dest: Path, cu
     assert sum(run.watcher.bytes[KEY]) == len(PARTS)
 
 
+@pytest.mark.row(3, 4)
+@pytest.mark.parametrize(
+    "act",
+    [
+        pytest.param(Act(stop=400_001, ending="fin", chunked=True), id="no-final-chunk"),
+        pytest.param(Act(body=lambda body: body + b"more"), id="more"),
+    ],
+)
+async def test_part_that_goes_wrong_behind_its_last_byte_is_fetched_again(
+    bucket: Bucket, dest: Path, act: Act
+) -> None:
+    """It alone, and as a whole: there is no rest to ask for."""
+    bucket.put(KEY, PARTS)
+    second = f"bytes={PART}-{len(PARTS) - 1}"
+    run = await synced(bucket, dest, Rule("GET", KEY, act, span=second, nth={1, 2}))
+    is_done(run, {KEY: PARTS}, retried=1)
+    assert sorted(run.proxy.spans(KEY)) == [f"bytes=0-{PART - 1}", second, second]
+    assert sum(run.watcher.bytes[KEY]) == len(PARTS)
+
+
 @pytest.mark.row(1, 2)
 @pytest.mark.parametrize("cut", [RESET, FIN], ids=["reset", "fin"])
 async def test_body_that_breaks_again_and_again_arrives(
