@@ -27,6 +27,8 @@ _OPEN_FILE = os.O_RDONLY | sum(
     getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 )
 
+HELD = "/proc/self/fd/"
+"""What begins the path of a folder that is open, by its number."""
 Doubts = Sequence[tuple[int, int]]
 """Nanoseconds from and until which a changed file is unsure."""
 
@@ -143,7 +145,7 @@ class Directory:
 
         Systems that have no such path get the one that is given.
         """
-        own = f"/proc/self/fd/{self._fd}"
+        own = f"{HELD}{self._fd}"
         return Path(own if os.path.isdir(own) else otherwise)
 
     def sync(self) -> None:

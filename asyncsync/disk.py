@@ -29,7 +29,7 @@ from anyio import CancelScope, to_thread
 
 from asyncsync import descriptors, lock
 from asyncsync.batches import Batches
-from asyncsync.directory import Directory, LocalFile, files, look_up
+from asyncsync.directory import HELD, Directory, LocalFile, files, look_up
 from asyncsync.durable import SyncedFolders
 from asyncsync.errors import (
     DestinationError,
@@ -369,6 +369,6 @@ class Folder:
 
     def _destination_error(self, error: OSError) -> DestinationError:
         kind = DiskFullError if error.errno in _FULL else DestinationError
-        names_it = isinstance(error.filename, str) and os.path.isabs(error.filename)
-        path = error.filename if names_it else self.path
+        name = error.filename if isinstance(error.filename, str) else ""
+        path = name if os.path.isabs(name) and not name.startswith(HELD) else self.path
         return kind(f"{shown(str(path))}: {error.strerror or error}")

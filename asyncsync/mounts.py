@@ -21,10 +21,15 @@ Folder = tuple[str, ...]
 
 
 class PartFolders:
-    """The folders for unfinished files of one run; a context in which those elsewhere are open."""
+    """The folders for unfinished files of one run; a context in which they are open.
+
+    Files in them are reached through what is open, so that a link that somebody puts in the place
+    of a folder leads nobody out of the destination.
+    """
 
     def __init__(self, root: Path) -> None:
         self.usual = root / STATE_DIR / "parts"
+        self._opened = self.usual
         self._root = str(root)
         self._list = root / STATE_DIR / "mounts"
         self._elsewhere: dict[Folder, Path] = {}
@@ -34,24 +39,32 @@ class PartFolders:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Open those of earlier runs that are still there. Blocks."""
+        """Open the usual one, and those of earlier runs that are still there. Blocks.
+
+        Raises:
+            OSError: the usual one cannot be opened.
+        """
         with self._holding:
+            self._opened = self._held(())
             for folder in self._listed():
                 with suppress(OSError):
-                    self._open(folder, create=False)
-            yield
-            self._elsewhere.clear()
+                    self._elsewhere[folder] = self._held(folder)
+            try:
+                yield
+            finally:
+                self._elsewhere.clear()
+                self._opened = self.usual
 
     def each(self) -> list[Path]:
         """Return all of them."""
-        return [self.usual, *self._elsewhere.values()]
+        return [self._opened, *self._elsewhere.values()]
 
     def of(self, path: Sequence[str]) -> Path:
         """Return the one for the file with this path."""
         for depth in range(len(path) - 1, 0, -1) if self._elsewhere else ():
             if found := self._elsewhere.get(tuple(path[:depth])):
                 return found
-        return self.usual
+        return self._opened
 
     def look(self, path: Sequence[str]) -> Path:
         """Return the one for the file with this path, after a look at the disks. Blocks."""
@@ -77,13 +90,13 @@ class PartFolders:
             if folder not in self._elsewhere:
                 with open(self._list, "ab", buffering=0) as file:
                     file.write(json.dumps(folder).encode() + b"\n")
-                self._open(folder, create=True)
+                self._elsewhere[folder] = self._held(folder, create=True)
         return True
 
-    def _open(self, folder: Folder, *, create: bool) -> None:
+    def _held(self, folder: Folder, *, create: bool = False) -> Path:
         names = [*folder, STATE_DIR, "parts"]
         directory = self._holding.enter_context(Directory.walk(self._root, names, create=create))
-        self._elsewhere[folder] = directory.path(os.path.join(self._root, *names))
+        return directory.path(os.path.join(self._root, *names))
 
     def _listed(self) -> Iterator[Folder]:
         with suppress(OSError):

@@ -157,5 +157,14 @@ class Publisher:
             self._published.add(transfer.remote.key)
             os.utime(part, ns=(modified_ns, modified_ns))
         *parents, name = transfer.path
-        with Directory.walk(self._root, parents, create=True) as directory:
+        with self._reached(parents) as directory:
             directory.receive(str(part), name)
+
+    def _reached(self, parents: Sequence[str]) -> Directory:
+        """Open a folder; it is made where it is missing, unless the destination itself is gone."""
+        try:
+            return Directory.walk(self._root, parents)
+        except FileNotFoundError:
+            if not self._folders.usual.is_dir():
+                raise
+        return Directory.walk(self._root, parents, create=True)

@@ -51,6 +51,7 @@ def violations(trace: Iterable[str], dest: Path) -> Iterator[str]:
     unsynced: set[str] = set()
     unnamed: dict[str, str] = {}  # a path whose name is not synced, by what made it
     for line in whole(trace):
+        line = re.sub(r'"/proc/self/fd/\d+', f'"{dest}/.asyncsync/parts', line)  # what is held open
         call, _, rest = line.partition("(")
         if not rest.rstrip().rpartition(" = ")[2][:1].isdigit():
             continue  # it failed

@@ -226,9 +226,9 @@ def _in_order(trace: str, dest: Path) -> int:
             if path.startswith(str(dest)):
                 unsynced.add(path)
         elif ".parquet" in rest and str(dest) in rest:
-            source = re.findall(r'"([^"]+)"', rest)[0]
+            source = Path(re.findall(r'"([^"]+)"', rest)[0]).name  # the path may be /proc/self/fd/9
             renames += 1
-            assert not any(path.endswith(source) for path in unsynced), f"not synced: {source}"
+            assert not any(Path(path).name == source for path in unsynced), f"not synced: {source}"
             waiting.add(re.findall(r"<(/[^>]+)>", rest)[-1])
     assert renames, "no rename was seen"
     assert not waiting, f"folders not synced: {sorted(waiting)[:3]}"
