@@ -29,6 +29,9 @@ _OPEN_FILE = os.O_RDONLY | sum(
 
 HELD = "/proc/self/fd/"
 """What begins the path of a folder that is open, by its number."""
+CAREFULLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Follow no link at the end of the path, and wait for nobody who would open the pipe there."""
+
 Doubts = Sequence[tuple[int, int]]
 """Nanoseconds from and until which a changed file is unsure."""
 
@@ -172,6 +175,11 @@ class Directory:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def own(path: str, flags: int) -> int:
+    """Open one of our own files, which nobody else may read; for `open`."""
+    return os.open(path, flags | CAREFULLY, 0o600)
 
 
 def look_up(root: str, paths: Sequence[tuple[str, ...]], doubts: Doubts) -> list[LocalFile | None]:

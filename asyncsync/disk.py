@@ -29,7 +29,7 @@ from anyio import CancelScope, to_thread
 
 from asyncsync import descriptors, lock
 from asyncsync.batches import Batches
-from asyncsync.directory import HELD, Directory, LocalFile, files, look_up
+from asyncsync.directory import HELD, Directory, LocalFile, files, look_up, own
 from asyncsync.durable import SyncedFolders
 from asyncsync.errors import (
     DestinationError,
@@ -59,7 +59,6 @@ PAUSE = 0.1
 
 Looked = TypeVar("Looked")
 
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _GONE = {errno.EROFS, errno.ESTALE, errno.ENODEV}
 
@@ -212,11 +211,10 @@ class Folder:
             OSError: it cannot be read.
         """
         try:
-            descriptor = os.open(self._parts.parent / name, os.O_RDONLY | _NO_FOLLOW)
+            with open(self._parts.parent / name, "rb", opener=own) as file:
+                return file.read(MOST_NOTE_BYTES)  # what is longer is cut, and makes no sense then
         except FileNotFoundError:
             return None
-        with os.fdopen(descriptor, "rb") as file:
-            return file.read(MOST_NOTE_BYTES)  # what is longer is cut, and makes no sense then
 
     def unsure_until(self) -> int:
         """Return, in nanoseconds, the end of the time whose files a power cut may have taken."""
@@ -321,7 +319,8 @@ class Folder:
         """
         new = self._parts / f"{name}.{self._run}"
         with self._ends_the_run():
-            new.write_bytes(content)
+            with open(new, "xb", opener=own) as file:
+                file.write(content)
             new.replace(self._parts.parent / name)
 
     def clear_stale(self, covers: Callable[[str], bool]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from asyncsync.directory import Directory
+from asyncsync.directory import Directory, own
 from asyncsync.errors import UnsafeKeyError
 from asyncsync.keys import STATE_DIR, local_path
 
@@ -88,7 +88,7 @@ class PartFolders:
             if not folder:
                 return False
             if folder not in self._elsewhere:
-                with open(self._list, "ab", buffering=0) as file:
+                with open(self._list, "ab", buffering=0, opener=own) as file:
                     file.write(json.dumps(folder).encode() + b"\n")
                 self._elsewhere[folder] = self._held(folder, create=True)
         return True
@@ -99,8 +99,8 @@ class PartFolders:
         return directory.path(os.path.join(self._root, *names))
 
     def _listed(self) -> Iterator[Folder]:
-        with suppress(OSError):
-            for line in set(self._list.read_bytes().splitlines()):
+        with suppress(OSError), open(self._list, "rb", opener=own) as file:
+            for line in set(file.read().splitlines()):
                 with suppress(ValueError, TypeError, UnsafeKeyError):
                     yield local_path("/".join(json.loads(line)))
 

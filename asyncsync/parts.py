@@ -30,6 +30,7 @@ import aiofiles
 from anyio import CancelScope, to_thread
 
 from asyncsync import descriptors
+from asyncsync.directory import own
 from asyncsync.keys import shown
 from asyncsync.model import RemoteObject
 
@@ -90,7 +91,8 @@ class PartFile:
         try:
             with open(self.path, "xb") as file:
                 file.truncate(self._remote.size)
-            self._journal.write_bytes(_header(self._remote))
+            with open(self._journal, "xb", opener=own) as journal:
+                journal.write(_header(self._remote))
         except OSError:
             self.remove()
             raise

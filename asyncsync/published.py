@@ -29,6 +29,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
+from asyncsync.directory import CAREFULLY
 from asyncsync.keys import shown
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ NOTE = 8
 """Bytes of a note."""
 FEW = 1 << 19
 """Notes whose double is not worth the work."""
-_FLAGS = os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS = os.O_APPEND | CAREFULLY | getattr(os, "O_BINARY", 0)
 
 
 class Published:

@@ -24,7 +24,7 @@ from pathlib import Path
 from anyio import CancelScope, to_thread
 
 from asyncsync import descriptors
-from asyncsync.directory import Directory, Doubts
+from asyncsync.directory import Directory, Doubts, own
 from asyncsync.keys import shown
 from asyncsync.mounts import PartFolders
 from asyncsync.times import as_text
@@ -37,7 +37,6 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 MOST_BYTES = 1 << 16
 FOR_EVER = 1 << 63
 
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _MARK = re.compile(r"([0-9a-f-]{36}) (\d{1,19})\n", re.ASCII)
 _DOUBT = re.compile(r"^(\d{1,19}) (\d{1,19})$", re.ASCII | re.MULTILINE)
 
@@ -176,8 +175,7 @@ class Unsynced:
 
     def _write(self, path: Path, text: str) -> None:
         """Write a file anew, and return when it is on the disk."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_FOLLOW
-        with open(os.open(path, flags, 0o600), "wb", buffering=0) as file:
+        with open(path, "wb", buffering=0, opener=own) as file:
             file.write(text.encode())
             os.fsync(file.fileno())
         self._sync_names()
@@ -222,6 +220,6 @@ def sync_disk(folder: Path) -> None:
 
 def _read(path: Path) -> str:
     """Return what the file holds, nothing if it cannot be read."""
-    with suppress(OSError), open(os.open(path, os.O_RDONLY | _NO_FOLLOW), "rb") as file:
+    with suppress(OSError), open(path, "rb", opener=own) as file:
         return file.read(MOST_BYTES).decode(errors="replace")
     return ""

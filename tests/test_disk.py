@@ -225,6 +225,20 @@ def test_writing_makes_the_folder_and_its_private_state(root: Path) -> None:
         assert stat.S_IMODE((state / "parts").stat().st_mode) == 0o700
 
 
+@pytest.mark.anyio
+async def test_files_of_the_state_are_private(root: Path) -> None:
+    """But for the bytes of an object, which get the mode of any new file, in a private folder."""
+    folder = Folder(root)
+    with folder.writing():
+        folder.keep_note("note", b"kept")
+        async with folder.part_file(transfer_of("large")) as part:
+            found = [path for path in (root / ".asyncsync").rglob("*") if path.is_file()]
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in found}
+    assert {part.path.name, f"{part.path.name}.journal", "note", "lock"} <= modes.keys()
+    del modes[part.path.name]
+    assert set(modes.values()) == {0o600}
+
+
 def test_writing_clears_what_a_killed_run_left(root: Path) -> None:
     """Unfinished files go, published ones and all others stay."""
     with Folder(root).writing():

@@ -408,6 +408,34 @@ async def test_folder_at_the_final_path_is_not_replaced(
     assert tree(dest)["b/3.parquet"] == b"three"
 
 
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+@pytest.mark.parametrize(
+    "name", ["lock", "published", "unsynced", "doubtful", "mounts", "since-x.json", "case"]
+)
+async def test_what_stands_in_for_a_file_of_ours_is_not_written(
+    dest: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
+    """No link is followed and no pipe is waited for, neither by a run nor by a look."""
+    (dest / ".asyncsync").mkdir()
+    path = dest / ".asyncsync" / name
+    if kind == "link":
+        path.symlink_to(outside / "precious")
+    else:
+        os.mkfifo(path)
+    (dest / "boot").write_text("0" * 36)
+    monkeypatch.setattr(unsynced, "BOOT", dest / "boot")
+    monkeypatch.setattr(unsynced, "sync_disk", str)
+    folder = Folder(dest)
+    with suppress(OSError):
+        assert not folder.note(name)
+    assert folder.unsure_until() == 0
+    assert await folder.look_up([("a", "2.parquet")]) == [None]
+    async with ScriptedS3(OBJECTS) as s3:
+        ran = await sync(s3, dest)
+    assert ran.code == (5 if name == "lock" else 0)
+    assert tree(dest).items() >= ({} if ran.code else OBJECTS).items()
+
+
 @contextmanager
 def _working_in(folder: Path) -> Iterator[None]:
     """Names of sockets are short, so they are given from where they lie."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from asyncsync import parts
 from asyncsync.errors import ConnectionLostError
 from asyncsync.model import RemoteObject
 from asyncsync.parts import (
@@ -283,7 +284,7 @@ async def test_file_that_cannot_be_made_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An empty name is not left for the next run to wonder about."""
-    monkeypatch.setattr(Path, "write_bytes", _fails)
+    monkeypatch.setattr(parts, "own", _fails)
     with pytest.raises(OSError, match="no space"):
         await open_part_file(tmp_path, "new", REMOTE, NOW)
     assert names(tmp_path) == set()
