@@ -13,6 +13,19 @@ from tests.rigs.bucket import Bucket, client_of, new_bucket
 from tests.rigs.child import interruptible
 from tests.rigs.read_once import read_once
 
+try:
+    from hypothesis import HealthCheck, settings
+except ModuleNotFoundError:  # tests of an installed package do without
+    pass
+else:
+    settings.register_profile(
+        "patient",  # with a machine that has other work to do
+        settings.default,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("patient")
+
 _HIDDEN = ("AWS_", "R2_", "ASYNCSYNC_")
 
 

@@ -22,7 +22,7 @@ from asyncsync.download import SMALL
 from asyncsync.seaweed import SeaweedServer
 from asyncsync.times import nanoseconds
 from tests.rigs.bucket import Bucket, new_bucket
-from tests.rigs.child import asyncsync, ended, started
+from tests.rigs.child import SOON, asyncsync, ended, started
 from tests.rigs.relay import Relay
 from tests.rigs.terminal import Terminal
 from tests.rigs.watch import snapshot, tree, unfinished
@@ -151,7 +151,7 @@ async def test_signal_stops_the_run_within_two_seconds(
             sent = time.monotonic()
             child.send_signal(number)
             done = await ended(child)
-            assert time.monotonic() - sent < 2
+            assert time.monotonic() - sent < SOON
     assert done.code == 128 + number
     assert done.err.endswith(
         f"{number.name}; the next run goes on from here (exit code {128 + number})\n"

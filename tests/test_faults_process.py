@@ -21,8 +21,8 @@ from asyncsync import lock
 from asyncsync.disk import Folder
 from asyncsync.download import SMALL
 from asyncsync.parts import PIECE
-from asyncsync.signals import GRACE
-from tests.rigs.child import asyncsync, ended, started
+from asyncsync.signals import GRACE, LAST_WORDS
+from tests.rigs.child import SOON, asyncsync, ended, started
 from tests.rigs.scripted_s3 import Ran, Request, ScriptedS3, sync
 from tests.rigs.watch import Watcher, tree, unfinished
 from tests.rigs.wrapped import on_a_terminal, wrapped
@@ -185,7 +185,7 @@ async def test_signal_stops_the_run_within_two_seconds(dest: Path, number: signa
             sent = time.monotonic()
             child.send_signal(number)
             done = await ended(child)
-            assert time.monotonic() - sent < 2
+            assert time.monotonic() - sent < SOON
         assert done.code == 128 + number
         said = f"stopped by {number.name}; the next run goes on from here"
         assert done.err == f"asyncsync: {said} (exit code {128 + number})\n"
@@ -239,7 +239,7 @@ async def test_ignored_interrupt_stays_ignored_while_python_imports() -> None:
 
 HANGING_DISK = """
 import os, sys, time
-from asyncsync import unsynced
+from asyncsync import signals, unsynced
 from asyncsync.cli import main
 
 def hang(*arguments, **options):
@@ -247,17 +247,19 @@ def hang(*arguments, **options):
     time.sleep(60)
 
 {call} = hang
+signals.GRACE = {grace}
 sys.exit(main(sys.argv[1:]))
 """
 
 
 @contextlib.asynccontextmanager
 async def on_a_hanging_disk(
-    s3: ScriptedS3, dest: Path, call: str
+    s3: ScriptedS3, dest: Path, call: str, grace: float = GRACE
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start a run and wait until a system call, which never returns, holds it up."""
+    program = HANGING_DISK.format(call=call, grace=grace)
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", HANGING_DISK.format(call=call), "--quiet", "--dest", str(dest)),
+        *(sys.executable, "-c", program, "--quiet", "--dest", str(dest)),
         env={**os.environ, **s3.environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -286,13 +288,14 @@ async def test_signal_stops_a_run_whose_disk_hangs(
     dest: Path, number: signal.Signals, call: str, there: bool
 ) -> None:
     """Nobody waits for what may never end; the line, the code and the kept parts are as ever."""
+    assert GRACE + LAST_WORDS < 2
     objects = {"0.parquet": LARGE if call == "os.write" else b"x"}
     async with ScriptedS3(objects) as s3:
         async with on_a_hanging_disk(s3, dest, call) as child:
             sent = time.monotonic()
             child.send_signal(number)
             done = await ended(child)
-            assert time.monotonic() - sent < 2
+            assert time.monotonic() - sent < SOON
         assert done.code == 128 + number
         said = f"stopped by {number.name}; the next run goes on from here"
         assert done.err == f"asyncsync: {said} (exit code {128 + number})\n"
@@ -308,14 +311,14 @@ async def test_second_signal_ends_a_run_whose_disk_hangs(
     """At once, without a word."""
     async with (
         ScriptedS3({"0.parquet": LARGE}) as s3,
-        on_a_hanging_disk(s3, dest, call) as child,
+        on_a_hanging_disk(s3, dest, call, grace=20) as child,
     ):
         child.send_signal(number)
         await until(lambda: not _pending(child.pid, number))
         sent = time.monotonic()
         child.send_signal(number)
         done = await ended(child)
-        assert time.monotonic() - sent < GRACE
+        assert time.monotonic() - sent < 10  # at once, but for a machine with other work to do
     assert (done.code, done.err) == (128 + number, "")
     assert ("0.parquet" in tree(dest)) == there
 

@@ -204,7 +204,8 @@ async def test_parts_whose_lengths_make_up_for_each_other_are_not_taken(
 
 # slow ones --------------------------------------------------------------------------------------
 
-IMPATIENT = {"read_timeout": 0.1, "slow_time": 0.2, "slow_rate": 100_000}
+IMPATIENT = {"read_timeout": 0.5, "slow_time": 1.0, "slow_rate": 10_000}
+"""Long enough for a real server on a busy machine, and for a trickle of 500 bytes a second."""
 
 
 @pytest.mark.row(5)

@@ -12,6 +12,9 @@ from typing import Any
 
 SECONDS = 30
 """After so long a child counts as hung."""
+SOON = 4.0
+"""Seconds within which a signal must have ended a child: the two that are promised, to which the
+soak's G10 holds it, and two more for a machine that has other work to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,8 @@ from asyncsync.settings import Settings
 from tests.rigs.watch import Watcher, quick_pace, unfinished
 
 MODIFIED = "2026-01-02T03:04:05.678Z"
-SECONDS = 10
-"""After so long a run counts as hung."""
+SECONDS = 25
+"""After so long a run counts as hung; a stall would end after 30."""
 _PIECE = 64 * 1024
 
 
