@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from functools import partial
+from itertools import count
 
 from asyncsync.errors import ConnectionLostError, ListingError, NetworkError, RetriesExhaustedError
 from asyncsync.interfaces import Store
@@ -41,8 +42,9 @@ class Paging:
         tokens: set[str] = set()
         firsts: set[str] = set()  # apart from the tokens: those of some servers are keys
         without_news = empty = 0
-        while True:
-            page = await self._page(prefix, delimiter, after, token)
+        for number in count(1):
+            place = f", page {number}" * (number > 1) + f" behind {shown(after)}" * bool(after)
+            page = await self._page(prefix, delimiter, after, token, place)
             yield page
             token = page.next_token
             if not token:
@@ -62,18 +64,20 @@ class Paging:
             tokens.add(token)
             firsts.add(first)
 
-    async def _page(self, prefix: str, delimiter: str, after: str, token: str) -> Page:
+    async def _page(
+        self, prefix: str, delimiter: str, after: str, token: str, place: str = ""
+    ) -> Page:
         fetch = partial(
             self._store.list_page, prefix, delimiter=delimiter, start_after=after, token=token
         )
         try:
             return await self._pace.tries(prefix).run(fetch)
         except ListingError as error:
-            raise ListingError(f"{_named(prefix)}: {error}") from error
+            raise ListingError(f"{_named(prefix)}{place}: {error}") from error
         except RetriesExhaustedError as error:
             lost = isinstance(error.__cause__, ConnectionLostError)
             kind = NetworkError if lost else ListingError
-            raise kind(f"{_named(prefix)} cannot be listed: {error}") from error
+            raise kind(f"{_named(prefix)} cannot be listed{place}: {error}") from error
 
 
 def _named(prefix: str) -> str:

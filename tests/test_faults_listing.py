@@ -35,13 +35,14 @@ def in_turn(s3: ScriptedS3, *tokens: str) -> Hook:
     )
 
 
-async def ends_with_listing_error(s3: ScriptedS3, dest: Path) -> None:
-    """Check that the listing of a prefix is given up at once, and that nothing is deleted."""
+async def ends_with_listing_error(s3: ScriptedS3, dest: Path) -> str:
+    """Check that a prefix's listing is given up at once, and nothing deleted; return the error."""
     ran = await sync(s3, dest, "1hz/")
     assert (ran.code, type(ran.error)) == (4, ListingError)
     assert "1hz/" in str(ran.error)
     assert tree(dest)["1hz/mine.parquet"] == b"mine"
     assert set(tree(dest)) <= {*KEYS, "1hz/mine.parquet"}
+    return str(ran.error)
 
 
 @pytest.mark.parametrize("tag", ["a&#13;&#10;X-Evil: 1", "a\nb", "é", "a&quot;b"])
@@ -177,7 +178,12 @@ async def test_control_character_in_the_xml_ends_the_run(dest: Path, character: 
     async with ScriptedS3(OBJECTS, encodes=False) as s3:
         xml = s3.page(*KEYS, "1hz/x@x").replace(b"@", character.encode())
         s3.on_list = lambda request: Answer(xml)
-        await ends_with_listing_error(s3, dest)
+        said = await ends_with_listing_error(s3, dest)
+        assert said.startswith("prefix 1hz/ cannot be listed: ")
+        first = s3.page(KEYS[0], token="2")
+        s3.on_list = lambda request: Answer(xml if request.token else first)
+        said = await ends_with_listing_error(s3, dest)
+        assert said.startswith("prefix 1hz/ cannot be listed, page 2: ")
 
 
 @pytest.mark.row(70)

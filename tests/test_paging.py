@@ -145,3 +145,11 @@ async def test_error_of_the_page_itself_names_the_prefix() -> None:
     store.always("list", "1hz/", Act(error=ListingError("nothing follows")))
     with pytest.raises(ListingError, match="prefix 1hz/: nothing follows"):
         await listed(store, "1hz/")
+
+
+async def test_page_that_is_not_the_first_is_named_by_its_place() -> None:
+    """By its number, and by the key behind which the listing began."""
+    store = MemoryStore(dict.fromkeys("bcd", b""), page_size=1)
+    store.on("list", "", Act(), *[Act(error=ServerError("failed"))] * 3)
+    with pytest.raises(ListingError, match=r"the bucket cannot be listed, page 2 behind a\\n: "):
+        await listed(store, after="a\n")
