@@ -1,7 +1,9 @@
 """Answers of HTTP and S3 that are not the ones that were hoped for: rows 19 to 41."""
 
+import asyncio
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
@@ -36,7 +38,7 @@ from tests.rigs.fault_run import Run, emptied, synced
 from tests.rigs.scripted import Authority, ScriptedServer, answers, response
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
 from tests.rigs.scripted_s3 import sync as scripted_sync
-from tests.rigs.watch import tree
+from tests.rigs.watch import tree, unfinished
 
 pytestmark = pytest.mark.anyio
 
@@ -347,6 +349,28 @@ async def test_credentials_that_expire_end_the_run(
     ended(run, AuthError, code)
     assert run.tree == {OTHER: SMALL}
     assert run.proxy.count("GET") == 1
+
+
+@pytest.mark.row(29)
+async def test_parts_are_kept_when_credentials_expire(bucket: Bucket, dest: Path) -> None:
+    """The next run, with new ones, asks for the rest only."""
+    bucket.put(KEY, PARTS)
+    came = asyncio.Event()
+    expired = s3_error("403 Forbidden", "ExpiredToken")
+    run = await synced(
+        bucket,
+        dest,
+        Rule("GET", KEY, replace(expired, until=came), span=f"bytes={PART}-*"),
+        Rule("GET", KEY, Act(then=came.set), span="bytes=0-*"),
+        prefixes=[KEY],
+    )
+    ended(run, AuthError, "ExpiredToken")
+    assert run.tree == {}
+    assert unfinished(dest)
+    run = await synced(bucket, dest, prefixes=[KEY])
+    assert (run.tree, run.ended_by) == ({KEY: PARTS}, (None, 0))
+    assert run.report.kept_bytes > 0
+    assert sum(run.watcher.bytes[KEY]) == len(PARTS)
 
 
 @pytest.mark.row(29)
