@@ -79,6 +79,7 @@ class Folder:
         self._part_folders = PartFolders(self.path)
         self._published = Published(self._parts.parent / "published")
         self._unsynced = Unsynced(self._part_folders, notice)
+        self._notice = notice
         self._run = secrets.token_hex(8)
         self._run_began_ns = 0
         synced = SyncedFolders(self._root) if durable else None
@@ -282,7 +283,9 @@ class Folder:
         with self._translated(transfer):
             with CancelScope(shield=True):
                 parts = await to_thread.run_sync(self._part_folders.look, transfer.path)
-                part = await open_part_file(parts, self._run, transfer.remote, self._run_began_ns)
+                part = await open_part_file(
+                    parts, self._run, transfer.remote, self._run_began_ns, self._notice
+                )
             try:
                 try:
                     yield part

@@ -109,7 +109,7 @@ class PartFile:
         with open(self._journal, "r+b") as journal, FileIO(self.path) as file:
             line = journal.readline()
             if line != _header(self._remote) or self.path.stat().st_size != self._remote.size:
-                raise ValueError("the journal is of another object")
+                raise ValueError("its journal is damaged, or of another version")
             for line in journal:
                 with suppress(ValueError):
                     self._take(line, file)
@@ -196,7 +196,13 @@ class PartFile:
             path.unlink(missing_ok=True)
 
 
-async def open_part_file(folder: Path, run: str, remote: RemoteObject, before_ns: int) -> PartFile:
+async def open_part_file(
+    folder: Path,
+    run: str,
+    remote: RemoteObject,
+    before_ns: int,
+    notice: Callable[[str], object] = logger.info,
+) -> PartFile:
     """Open the unfinished file of an object: that of an earlier run, or a new one.
 
     Args:
@@ -204,6 +210,7 @@ async def open_part_file(folder: Path, run: str, remote: RemoteObject, before_ns
         run: what this run's files are named by.
         remote: the version of the object.
         before_ns: files that were changed later are another run's.
+        notice: told of a file that is of no use.
 
     Raises:
         OSError: no file can be made.
@@ -225,7 +232,8 @@ async def open_part_file(folder: Path, run: str, remote: RemoteObject, before_ns
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and descriptors.refused(error):
                 raise
-            logger.info("%s: what an earlier run left is of no use: %s", shown(remote.key), error)
+            told = logger.info if isinstance(error, FileNotFoundError) else notice
+            told(f"{shown(remote.key)}: what an earlier run left of it is of no use: {error}")
             await to_thread.run_sync(part.remove)
         else:
             return part

@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 import anyio
@@ -56,12 +56,13 @@ def check_promises(dest: Path, objects: Mapping[str, bytes] = OBJECTS) -> None:
     assert {path.name for path in dest.parent.iterdir()} == {dest.name}
 
 
-async def check_next_run(s3: ScriptedS3, dest: Path) -> None:
-    """The next run makes everything good, and leaves nothing over."""
+async def check_next_run(s3: ScriptedS3, dest: Path) -> Sequence[str]:
+    """The next run makes everything good, and leaves nothing over; return what it tells."""
     ran = await sync(s3, dest)
     assert (ran.code, ran.error) == (0, None)
     assert tree(dest) == OBJECTS
     assert unfinished(dest) == []
+    return ran.seen.notices
 
 
 @contextlib.asynccontextmanager
@@ -575,7 +576,10 @@ TAMPERED: Mapping[str, Callable[[bytes], bytes]] = {
 @pytest.mark.row(118)
 @pytest.mark.row(119)
 async def test_what_was_tampered_with_is_fetched_again(tmp_path: Path, dest: Path) -> None:
-    """The journal of an unfinished file, or its bytes, whatever the other says of them."""
+    """The journal of an unfinished file, or its bytes, whatever the other says of them.
+
+    Somebody is told where a whole file is of no use.
+    """
     async with ScriptedS3(OBJECTS) as s3:
         allowance = TOTAL - len(LARGE) // 2
         async with stopped_half_way(s3, dest, allowance, "--quiet") as child:
@@ -589,7 +593,12 @@ async def test_what_was_tampered_with_is_fetched_again(tmp_path: Path, dest: Pat
                 for path in unfinished(copy):
                     if path.name.endswith(".journal") is journals:
                         path.write_bytes(change(path.read_bytes()))
-                await check_next_run(s3, copy)
+                notices = await check_next_run(s3, copy)
+                if kind in {"empty", "of a newer version", "no text"}:
+                    assert notices
+                assert all(
+                    "fft/" in said and "is of no use: its journal" in said for said in notices
+                )
 
 
 # bugs -------------------------------------------------------------------------------------------

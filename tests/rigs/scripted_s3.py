@@ -346,7 +346,7 @@ async def sync(
     async with open_store(s3.settings, seen.noticed) as store:
         job = pipeline.Job(
             store=store,
-            folder=Folder(dest),
+            folder=Folder(dest, notice=seen.noticed),
             prefixes=prefixes,
             selection=Selection(tuple(include), ()),
             pace=quick_pace(workers=workers),
