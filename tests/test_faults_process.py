@@ -20,6 +20,7 @@ import pytest
 from asyncsync import lock
 from asyncsync.disk import Folder
 from asyncsync.download import SMALL
+from asyncsync.errors import LockHeldError
 from asyncsync.parts import PIECE
 from asyncsync.signals import GRACE, LAST_WORDS
 from tests.rigs.child import SOON, asyncsync, ended, started
@@ -495,6 +496,10 @@ async def test_second_run_on_a_folder_is_refused(dest: Path) -> None:
         ScriptedS3(OBJECTS) as other,
         stopped_half_way(s3, dest, TOTAL // 2, "--quiet") as child,
     ):
+        began = time.monotonic()
+        with pytest.raises(LockHeldError), Folder(dest).writing():
+            pass
+        assert time.monotonic() - began < 1  # without what a process takes to start
         second = await asyncsync(other.environment, "--quiet", "--dest", str(dest))
         assert second.code == 6
         assert f"process {child.pid} on " in second.err

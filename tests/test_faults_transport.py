@@ -534,7 +534,7 @@ async def test_slow_network_with_resets_costs_few_requests(bucket: Bucket, dest:
     """One answer of a hundred is reset; at most a tenth more requests are sent than are needed."""
     objects = {f"1hz/{number:03}.parquet": SMALL for number in range(150)}
     bucket.put_many(objects)
-    slow = 0.01
+    slow = 0.1
     reset = Rule("*", "*", Act(delay=slow, stop=0, ending="reset"), chance=0.01)
     run = await synced(bucket, dest, reset, Rule("*", "*", Act(delay=slow)), seed=4)
     assert run.tree == objects

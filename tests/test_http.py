@@ -1,6 +1,7 @@
 """The transport against a server that does whatever its script says."""
 
 import asyncio
+import inspect
 import os
 import socket
 import ssl
@@ -790,6 +791,14 @@ async def test_refused_connection_is_lost_and_names_the_address() -> None:
         with pytest.raises(ConnectionLostError, match=f"127.0.0.1:{port}") as caught:
             await fetch(client)
     assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.row(5, 6, 7)
+def test_limits_of_patience_are_those_that_are_promised() -> None:
+    """10 s to connect, 30 s without a byte, less than 1 KiB a second for a minute."""
+    parameters = inspect.signature(HttpClient).parameters
+    names = ("connect_timeout", "read_timeout", "slow_rate", "slow_time")
+    assert [parameters[name].default for name in names] == [10, 30, 1024, 60]
 
 
 async def test_handshake_that_never_ends_is_cut_off() -> None:
