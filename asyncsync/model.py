@@ -10,6 +10,8 @@ from enum import Flag, StrEnum, auto
 from asyncsync.errors import TransferError
 
 UNKNOWN_SIZE = -1
+LARGEST_SIZE = 1 << 50
+"""Bytes; more than any S3 stores as one object."""
 
 
 @dataclass(frozen=True, slots=True)

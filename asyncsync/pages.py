@@ -14,10 +14,8 @@ from urllib.parse import unquote_to_bytes
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 from asyncsync.errors import ListingError, ProtocolError
-from asyncsync.model import UNKNOWN_SIZE, Page, RemoteObject
+from asyncsync.model import LARGEST_SIZE, UNKNOWN_SIZE, Page, RemoteObject
 from asyncsync.times import nanoseconds
-
-_LARGEST = 1 << 50  # bytes; more than any S3 stores as one object
 
 _TEXT = "[ -%'-;=?-~]"  # ASCII that stands for itself: no markup, reference or control character
 _QUOTE = '(?:&quot;|&#34;|")'
@@ -127,6 +125,8 @@ def _decoded(text: str, encoded: bool) -> str:
 def _size(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         return UNKNOWN_SIZE
-    if len(text) > len(str(_LARGEST)) or int(text) > _LARGEST:  # many digits take long to convert
+    if (
+        len(text) > len(str(LARGEST_SIZE)) or int(text) > LARGEST_SIZE
+    ):  # many digits take long to convert
         return UNKNOWN_SIZE
     return int(text)

@@ -15,7 +15,7 @@ from pathlib import Path
 from asyncsync.errors import ConfigError
 from asyncsync.events import FORMAT, Json
 from asyncsync.keys import shown
-from asyncsync.model import RemoteObject, Route
+from asyncsync.model import LARGEST_SIZE, RemoteObject, Route
 from asyncsync.times import nanoseconds
 
 PAGE = 1000
@@ -104,7 +104,8 @@ def _remote(path: Path, number: int, event: Json) -> RemoteObject:
     match event:
         case {"key": str(key), "size": int(size), "etag": str(etag), "modified": str(modified)}:
             time = nanoseconds(modified)
-            if size >= 0 and not isinstance(size, bool) and bool(time) == bool(modified):
+            is_size = 0 <= size <= LARGEST_SIZE and not isinstance(size, bool)
+            if is_size and bool(time) == bool(modified):
                 return RemoteObject(key, size, etag, time)
     raise _bad(path, number, "is not a transfer with key, size, etag and modified")
 

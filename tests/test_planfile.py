@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from asyncsync import events, planfile
 from asyncsync.errors import AuthError, ConfigError, UnsafeKeyError
-from asyncsync.model import Compared, Failed, Reason, RemoteObject, Route, Transfer
+from asyncsync.model import LARGEST_SIZE, Compared, Failed, Reason, RemoteObject, Route, Transfer
 from asyncsync.report import Report
 from asyncsync.times import nanoseconds
 
@@ -154,6 +154,8 @@ def test_damaged_line_is_named(path: Path, number: int, line: str | bytes) -> No
         {"size": True},
         {"size": 1.5},
         {"size": "7"},
+        {"size": LARGEST_SIZE + 1},
+        {"size": 10**30},
         {"etag": None},
         {"modified": None},
         {"modified": "yesterday"},
