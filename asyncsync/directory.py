@@ -90,8 +90,9 @@ class Directory:
         except FileNotFoundError:
             if not create:
                 raise
+            mode = 0o700 if name == STATE_DIR else 0o777
             with suppress(FileExistsError):  # another worker was faster
-                os.mkdir(os.path.join(self._base, name), dir_fd=self._fd)
+                os.mkdir(os.path.join(self._base, name), mode, dir_fd=self._fd)
             return self._open(name)
         except NotADirectoryError:
             self._refuse_link(name)

@@ -594,6 +594,8 @@ async def test_disk_mounted_inside_the_destination_gets_its_files(
     found = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
     own = ("lock", "mounts", "published", *(name for name, _ in (CASE, FORM)))
     assert found == {*objects, *(f".asyncsync/{name}" for name in own)}
+    for state in copy.rglob(".asyncsync"):
+        assert stat.S_IMODE(state.stat().st_mode) == 0o700
 
 
 @pytest.mark.row(103)
