@@ -139,17 +139,18 @@ async def _trial(
         allowed = ENDS if verb == "LIST" else FAILS
     said = f"{fault.name}, {verb}, {'stays' if stays else 'once'}"
     assert run.exit_code in allowed, f"{said}: exit code {run.exit_code}"
-    check(run, objects, said)
+    check(run, objects, key, said)
     return {"retried": run.report.retried}
 
 
-def check(run: Run, objects: dict[str, bytes], said: str) -> None:
-    """Insist that every file is right, and that what is missing was named."""
-    for key, data in run.tree.items():
-        assert objects[key] == data, f"{said}: {key} is wrong"
+def check(run: Run, objects: dict[str, bytes], key: str, said: str) -> None:
+    """Insist that every file is right, and that what is missing met the fault and was named."""
+    for name, data in run.tree.items():
+        assert objects[name] == data, f"{said}: {name} is wrong"
     missing = objects.keys() - run.tree.keys()
     if run.exit_code in {0, 1, 3}:
         assert missing == run.failures.keys(), f"{said}: {missing} is missing"
+        assert missing <= {key}, f"{said}: {missing} is missing, but only {key} met the fault"
     assert run.exit_code or not missing
 
 
