@@ -177,6 +177,7 @@ class Downloader:
             for span in waiting:  # shared by all: each takes the next that nobody has
                 async with self._pace.streams, self._pace.slot:
                     await self._fetch_part(remote, span, part, count, tries)
+                sound.add(span)
                 prover.arrived()
 
         several = self._pace.large if len(parts) > 1 else nullcontext()
@@ -185,11 +186,12 @@ class Downloader:
                 lambda: opened.enter_async_context(self._folder.part_file(transfer))
             )
             prover = proof.Prover(remote, self._checks, part.open, self._hashers, tries)
-            waiting = (span for span in parts if span not in part)
+            sound = {span for span in parts if span in part}  # nothing of them is written again
+            waiting = (span for span in parts if span not in sound)
             many = min(-(-remote.size // PART), self._pace.most)
             calls: list[Callable[[], Coroutine[object, object, None]]] = [fetch_parts] * many
             if prover.hashes:
-                calls.append(partial(prover.follow, parts, part))
+                calls.append(partial(prover.follow, parts, sound))
             head = partial(validate.head_agrees, remote, self._store, tries)
             self._observer.started(transfer)
             try:

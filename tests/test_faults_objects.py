@@ -5,12 +5,14 @@ import gzip
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial, reduce
 from pathlib import Path
 
 import pytest
+from anyio import to_thread, wait_all_tasks_blocked
 
 from asyncsync.download import STARTS
 from asyncsync.errors import (
@@ -24,6 +26,7 @@ from asyncsync.errors import (
     VanishedError,
 )
 from asyncsync.parts import PART
+from asyncsync.proof import Prover, _Hash
 from asyncsync.seaweed import SeaweedServer
 from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.fault_proxy import Act, Rule, Verb, flipped, padded
@@ -375,6 +378,38 @@ async def test_flipped_byte_is_found(bucket: Bucket, dest: Path, data: bytes, at
     run = await synced(bucket, dest, Rule("GET", KEY, Act(body=flipped(at)), span=span, nth={1, 2}))
     is_done(run, data)
     assert run.report.without_hash == 0
+
+
+@pytest.mark.row(52)
+async def test_part_that_comes_again_is_hashed_again(
+    bucket: Bucket, dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first time it is right but for the end of its answer, the second time a byte is not."""
+    bucket.put(KEY, PARTS)
+    broken, hashed = asyncio.Event(), threading.Event()
+    really = Prover._hash
+
+    def hash_(prover: Prover, hashes: Sequence[_Hash], span: range) -> None:
+        really(prover, hashes, span)
+        hashed.set()
+
+    async def until_the_first_part_is_hashed(_: Run) -> None:
+        broken.set()
+        await to_thread.run_sync(hashed.wait)
+        await wait_all_tasks_blocked()
+
+    monkeypatch.setattr(Prover, "_hash", hash_)
+    whole = Act(stop=len(PARTS) - PART, chunked=True, ending="fin")
+    run = await synced(
+        bucket,
+        dest,
+        Rule("GET", KEY, whole, span=SECOND_PART, nth={1, 2}),
+        Rule("GET", KEY, Act(until=broken), span="bytes=0-*", nth={1, 2}),
+        Rule("GET", KEY, Act(body=flipped(7)), span=SECOND_PART, nth={3}),
+        paused=until_the_first_part_is_hashed,
+    )
+    is_done(run, PARTS)
+    assert run.proxy.count("GET", KEY) == 5
 
 
 @pytest.mark.row(57)
