@@ -201,9 +201,13 @@ class Folder:
         """Return how many bytes files may grow by, those of unfinished files included.
 
         None where the disk does not say how large it is, so that nobody knows.
+
+        Raises:
+            DestinationError: the disk cannot be asked.
         """
-        disk = shutil.disk_usage(self.path)
-        return disk.free + taken(self._parts) if disk.total else None
+        with self._ends_the_run():
+            disk = shutil.disk_usage(self.path)
+            return disk.free + taken(self._parts) if disk.total else None
 
     def note(self, name: str) -> bytes | None:
         """Return what `keep_note` has kept in some run, None if nothing.

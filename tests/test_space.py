@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from asyncsync.disk import Folder
-from asyncsync.errors import DiskFullError
+from asyncsync.errors import DestinationError, DiskFullError
 from asyncsync.model import Reason, RemoteObject, Transfer
 from asyncsync.space import Space
 
@@ -48,6 +48,13 @@ def test_what_fits_to_the_last_byte_is_claimed(folder: Folder, disk: Disk) -> No
     with pytest.raises(DiskFullError, match=r"101 B or more needed, 100 B free") as caught:
         space.claim([transfer(1)])
     assert str(folder.path) in str(caught.value)
+
+
+def test_disk_that_cannot_be_asked_ends_the_run(folder: Folder) -> None:
+    """As one that has just been taken away."""
+    shutil.rmtree(folder.path)
+    with pytest.raises(DestinationError, match="No such file or directory"):
+        Space(folder)
 
 
 def test_replaced_files_make_room(folder: Folder, disk: Disk) -> None:
