@@ -65,7 +65,9 @@ class Directory:
             raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
 
     @classmethod
-    def walk(cls, root: str, names: Iterable[str], *, create: bool = False) -> Self:
+    def walk(
+        cls, root: str, names: Iterable[str], *, create: bool = False, mode: int = 0o777
+    ) -> Self:
         """Open the folder below `root` that the names lead to, making what is missing if asked.
 
         Raises:
@@ -75,7 +77,7 @@ class Directory:
         here = cls(root)
         try:
             for name in names:
-                deeper = here._enter(name, create=create)
+                deeper = here._enter(name, mode if create else None)
                 here.close()
                 here = deeper
         except BaseException:
@@ -83,14 +85,13 @@ class Directory:
             raise
         return here
 
-    def _enter(self, name: str, *, create: bool) -> Self:
+    def _enter(self, name: str, mode: int | None) -> Self:
         try:
             self._refuse_link(name, always=not _RELATIVE)
             return self._open(name)
         except FileNotFoundError:
-            if not create:
+            if mode is None:
                 raise
-            mode = 0o700 if name == STATE_DIR else 0o777
             with suppress(FileExistsError):  # another worker was faster
                 os.mkdir(os.path.join(self._base, name), mode, dir_fd=self._fd)
             return self._open(name)

@@ -244,15 +244,15 @@ class Folder:
                 for state in (self._parts.parent, self._parts):
                     if state.is_symlink():
                         raise DestinationError(f"{state}: is a symbolic link; remove it")
-                    state.mkdir(mode=0o700, exist_ok=True)
-                path = self._parts.parent / "lock"
-                works = holding.enter_context(lock.held(path))
-                self._run_began_ns = path.stat().st_ctime_ns - (0 if works else UNLOCKED)
                 holding.enter_context(self._part_folders.opened())
+                state = self._part_folders.state
+                path = state / "lock"
+                works = holding.enter_context(lock.held(path, self.path))
+                self._run_began_ns = path.stat().st_ctime_ns - (0 if works else UNLOCKED)
                 for parts in self._part_folders.each():
                     clear(parts, self._run_began_ns)
-                holding.enter_context(self._published.writing())
-                mark(self._parts.parent)
+                holding.enter_context(self._published.writing(state))
+                mark(state)
                 began_ns = self._run_began_ns if works else None
                 holding.enter_context(self._unsynced.writing(began_ns))
             yield
@@ -324,11 +324,12 @@ class Folder:
         Raises:
             DestinationError: it cannot be written.
         """
-        new = self._parts / f"{name}.{self._run}"
+        state = self._part_folders.state
+        new = self._part_folders.of(()) / f"{name}.{self._run}"
         with self._ends_the_run():
             with open(new, "xb", opener=own) as file:
                 file.write(content)
-            new.replace(self._parts.parent / name)
+            new.replace(state / name)
 
     def clear_stale(self, covers: Callable[[str], bool]) -> None:
         """Remove what earlier runs left unfinished of keys that this run covers."""

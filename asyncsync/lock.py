@@ -13,8 +13,10 @@ from asyncsync.errors import LockHeldError
 
 
 @contextmanager
-def held(path: Path) -> Iterator[bool]:
+def held(path: Path, folder: Path | None = None) -> Iterator[bool]:
     """Hold the lock file at `path`, which also says who does.
+
+    An error names the folder, which is two above the file unless given.
 
     Yields whether that keeps others out: some network file systems lock nothing.
 
@@ -24,7 +26,7 @@ def held(path: Path) -> Iterator[bool]:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        _take(file, path)
+        _take(file, folder or path.parent.parent)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         with open(path, "r+b", buffering=0) as another:
@@ -41,14 +43,14 @@ def check_free(path: Path) -> None:
     """
     if path.exists():
         with open(path, "r+b", buffering=0) as file:
-            _take(file, path)
+            _take(file, path.parent.parent)
 
 
-def _take(file: BinaryIO, path: Path) -> None:
+def _take(file: BinaryIO, folder: Path) -> None:
     if not _lock(file):
         holder = file.read(200).decode(errors="replace").strip()
         raise LockHeldError(
-            f"{path.parent.parent}: another run works on this folder"
+            f"{folder}: another run works on this folder"
             + (f" ({holder})" if holder.isprintable() and holder else "")
         )
 

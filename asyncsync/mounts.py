@@ -16,6 +16,7 @@ from asyncsync.directory import Directory, own
 from asyncsync.errors import UnsafeKeyError
 from asyncsync.keys import STATE_DIR, local_path
 
+LIST = "mounts"
 Folder = tuple[str, ...]
 """The names that lead there from the destination."""
 
@@ -29,9 +30,10 @@ class PartFolders:
 
     def __init__(self, root: Path) -> None:
         self.usual = root / STATE_DIR / "parts"
+        self.state = root / STATE_DIR
+        """What leads to the folder of everything else that is kept."""
         self._opened = self.usual
         self._root = str(root)
-        self._list = root / STATE_DIR / "mounts"
         self._elsewhere: dict[Folder, Path] = {}
         self._looked_at: set[Folder] = set()
         self._holding = ExitStack()
@@ -39,13 +41,14 @@ class PartFolders:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Open the usual one, and those of earlier runs that are still there. Blocks.
+        """Make and open the usual one, and open those of earlier runs that are still there. Blocks.
 
         Raises:
-            OSError: the usual one cannot be opened.
+            OSError: the usual one cannot be had.
         """
         with self._holding:
-            self._opened = self._held(())
+            self._opened = self._held((), create=True)
+            self.state = self._walked(STATE_DIR)
             for folder in self._listed():
                 with suppress(OSError):
                     self._elsewhere[folder] = self._held(folder)
@@ -53,7 +56,7 @@ class PartFolders:
                 yield
             finally:
                 self._elsewhere.clear()
-                self._opened = self.usual
+                self._opened, self.state = self.usual, self.usual.parent
 
     def each(self) -> list[Path]:
         """Return all of them."""
@@ -88,18 +91,21 @@ class PartFolders:
             if not folder:
                 return False
             if folder not in self._elsewhere:
-                with open(self._list, "ab", buffering=0, opener=own) as file:
+                with open(self.state / LIST, "ab", buffering=0, opener=own) as file:
                     file.write(json.dumps(folder).encode() + b"\n")
                 self._elsewhere[folder] = self._held(folder, create=True)
         return True
 
     def _held(self, folder: Folder, *, create: bool = False) -> Path:
-        names = [*folder, STATE_DIR, "parts"]
-        directory = self._holding.enter_context(Directory.walk(self._root, names, create=create))
+        return self._walked(*folder, STATE_DIR, "parts", create=create)
+
+    def _walked(self, *names: str, create: bool = False) -> Path:
+        directory = Directory.walk(self._root, names, create=create, mode=0o700)
+        self._holding.enter_context(directory)
         return directory.path(os.path.join(self._root, *names))
 
     def _listed(self) -> Iterator[Folder]:
-        with suppress(OSError), open(self._list, "rb", opener=own) as file:
+        with suppress(OSError), open(self.state / LIST, "rb", opener=own) as file:
             for line in set(file.read().splitlines()):
                 with suppress(ValueError, TypeError, UnsafeKeyError):
                     yield local_path("/".join(json.loads(line)))

@@ -53,8 +53,13 @@ class Published:
         self._hashes: array[int] | None = None
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Take notes from here on; only one run at a time should."""
+    def writing(self, folder: Path | None = None) -> Iterator[None]:
+        """Take notes from here on; only one run at a time should.
+
+        Args:
+            folder: what leads to the one where they are meanwhile, if that is another path.
+        """
+        nominal, self._path = self._path, (folder or self._path.parent) / self._path.name
         with ExitStack() as closing:
             try:
                 self._file = self._open()
@@ -64,7 +69,7 @@ class Published:
             try:
                 yield
             finally:
-                self._file = None
+                self._file, self._path = None, nominal
 
     def add(self, key: str) -> None:
         """Note that the key's file is about to be published. Costs some microseconds."""

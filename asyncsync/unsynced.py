@@ -52,14 +52,20 @@ class Unsynced:
     def __init__(self, parts: PartFolders, notice: Notice) -> None:
         self._parts = parts
         self._state = parts.usual.parent
-        self._mark = self._state / "unsynced"
-        self._doubtful = self._state / "doubtful"
         self._notice = notice
         self._doubts: list[tuple[int, int]] | None = None
         self._boot: str | None = None
         self._began_ns = 0
         self._is_marked = False
         self._marking = threading.Lock()
+
+    @property
+    def _mark(self) -> Path:
+        return self._parts.state / "unsynced"
+
+    @property
+    def _doubtful(self) -> Path:
+        return self._parts.state / "doubtful"
 
     def doubts(self) -> Doubts:
         """Return when the files changed that are unsure; it is read once."""
@@ -120,7 +126,7 @@ class Unsynced:
                 except OSError as error:
                     if descriptors.refused(error):
                         raise
-                    logger.info("%s: no mark is left: %s", shown(str(self._mark)), error)
+                    logger.info("%s: no mark is left: %s", shown(str(self._state)), error)
                     self._boot = None
                 else:
                     self._is_marked = True
@@ -149,8 +155,9 @@ class Unsynced:
         if mark := _MARK.fullmatch(text):
             return mark[1], int(mark[2])
         if text:
+            path = shown(str(self._state / self._mark.name))
             self._notice(
-                f"{shown(str(self._mark))}: makes no sense; if the machine lost its power, remove"
+                f"{path}: makes no sense; if the machine lost its power, remove"
                 " what the last sync has written"
             )
         return None

@@ -19,6 +19,7 @@ import pytest
 
 from asyncsync import pipeline, unsynced
 from asyncsync.compare import Selection
+from asyncsync.directory import HELD
 from asyncsync.disk import Folder
 from asyncsync.download import SMALL
 from asyncsync.errors import (
@@ -449,14 +450,17 @@ def _working_in(folder: Path) -> Iterator[None]:
 
 
 @pytest.mark.row(100)
-@pytest.mark.parametrize("swapped", ["d", ".asyncsync/parts"])
+@pytest.mark.parametrize("swapped", ["d", ".asyncsync", ".asyncsync/parts"])
 async def test_link_swapped_in_before_any_call_redirects_nothing(
     tmp_path: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, swapped: str
 ) -> None:
     """A racer that wins before the n-th system call, for every n; and one that then swaps back.
 
-    Of unfinished files as well; nor is anything deleted there, as are those of killed runs.
+    Of unfinished files and our own notes as well; nor is anything deleted there.
     """
+    monkeypatch.setattr(unsynced, "BOOT", tmp_path / "boot")
+    monkeypatch.setattr(unsynced, "sync_disk", str)
+    (tmp_path / "boot").write_text("0" * 36)
     objects = {"d/e/x.parquet": b"small", "d/e/y.parquet": LARGE}
     count, win_at, swap_back = 1, 0, True
     dest = tmp_path / "unset"
@@ -508,7 +512,7 @@ def _raced(
 
     def raced(path: str | bytes | int, *arguments: object, **options: object) -> object:
         relative = "dir_fd" in options or "dst_dir_fd" in options
-        if relative or str(path).startswith(dest()):
+        if relative or str(path).startswith((dest(), HELD)):
             race()
         return call(path, *arguments, **options)
 

@@ -538,7 +538,7 @@ async def test_run_whose_unfinished_files_are_taken_away_writes_them_again(
     dest: Path, monkeypatch: pytest.MonkeyPatch, offset: int
 ) -> None:
     """Other machines' locks may be unseen, so that the second run takes the first for dead."""
-    monkeypatch.setattr(lock, "held", lambda path: contextlib.nullcontext(path.touch() or True))
+    monkeypatch.setattr(lock, "held", lambda path, _: contextlib.nullcontext(path.touch() or True))
     await two_at_once(dest, offset)
 
 
