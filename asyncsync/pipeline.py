@@ -25,7 +25,7 @@ from asyncsync.compare import Selection, compare
 from asyncsync.concurrently import task_group, together
 from asyncsync.disk import Folder
 from asyncsync.download import Downloader
-from asyncsync.errors import IntegrityError, SourceError, TransferError
+from asyncsync.errors import DestinationError, IntegrityError, SourceError, TransferError
 from asyncsync.folding import Names, in_order
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import has_path
@@ -226,23 +226,34 @@ async def _work_through(
                 underway.discard(item.remote.key)
 
     listing_error: SourceError | None = None
-    async with task_group() as run:
-        run.start_soon(job.pace.tune)
-        async with task_group() as workers:
-            with items:
-                for _ in range(job.pace.most):
-                    workers.start_soon(worker, items.clone())
-            with queue:
-                try:
-                    if job.planned is None:
-                        await _list_and_compare(job, enqueue)
-                    else:
-                        await _compare_planned(job, job.planned, enqueue)
-                except SourceError as error:
-                    listing_error = error
-        run.cancel_scope.cancel()
+    try:
+        async with task_group() as run:
+            run.start_soon(job.pace.tune)
+            async with task_group() as workers:
+                with items:
+                    for _ in range(job.pace.most):
+                        workers.start_soon(worker, items.clone())
+                with queue:
+                    listing_error = await _find(job, enqueue)
+            run.cancel_scope.cancel()
+    except DestinationError as error:
+        if not listing_error:
+            raise
+        job.observer.noticed(str(error))  # of two exit codes the remote side's counts
     if listing_error:
         raise listing_error
+
+
+async def _find(job: Job, then: Then) -> SourceError | None:
+    """Pass on every page of objects to work on; return what kept the listing from its end."""
+    try:
+        if job.planned is None:
+            await _list_and_compare(job, then)
+        else:
+            await _compare_planned(job, job.planned, then)
+    except SourceError as error:
+        return error
+    return None
 
 
 async def _list_and_compare(job: Job, then: Then) -> None:

@@ -1,18 +1,22 @@
 """Rows 61 to 75 of the table of faults: listings that lie, break off, or never end."""
 
 import asyncio
+import errno
 import sys
 from bisect import bisect_right
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
 from asyncsync.download import SMALL
 from asyncsync.errors import ListingError, NetworkError, RemoteChangedError
-from asyncsync.paging import MOST_EMPTY_PAGES, MOST_PAGES_WITHOUT_NEWS
+from asyncsync.model import Page
+from asyncsync.paging import MOST_EMPTY_PAGES, MOST_PAGES_WITHOUT_NEWS, Paging
 from asyncsync.s3 import PAGE_LIMIT
 from tests.rigs.scripted_s3 import Answer, Hook, Request, ScriptedS3, etag_of, sync
 from tests.rigs.watch import Watcher, tree
+from tests.test_faults_files import FailingDisk
 
 pytestmark = pytest.mark.anyio
 
@@ -240,6 +244,34 @@ async def test_begun_transfers_finish_when_a_page_fails_for_good(
     assert (ran.code, type(ran.error)) == (4, kind)
     assert ran.seen.downloaded == list(KEYS[:2])
     assert sorted(tree(dest)) == [*KEYS[:2], "1hz/mine.parquet"]
+
+
+@pytest.mark.row(71, 91)
+async def test_failed_listing_is_told_where_the_disk_is_full_as_well(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two exit codes, that of the listing is the one; the other error is told as well."""
+    given_up = asyncio.Event()
+    really = Paging.pages
+
+    async def pages(
+        paging: Paging, prefix: str, *, delimiter: str = "", after: str = ""
+    ) -> AsyncGenerator[Page, None]:
+        try:
+            async for page in really(paging, prefix, delimiter=delimiter, after=after):
+                yield page
+        except ListingError:
+            asyncio.get_running_loop().call_soon(given_up.set)
+            raise
+
+    monkeypatch.setattr(Paging, "pages", pages)
+    FailingDisk(monkeypatch, errno.ENOSPC, "write")
+    async with ScriptedS3(OBJECTS, page_size=2) as s3:
+        s3.on_list = lambda request: Answer(status=500) if request.number else None
+        s3.on_object = lambda request: Answer(s3.objects[request.key], until=given_up)
+        ran = await sync(s3, dest, "1hz/")
+    assert (ran.code, type(ran.error)) == (4, ListingError)
+    assert ["No space left on device" in notice for notice in ran.seen.notices] == [True]
 
 
 @pytest.mark.row(72)
