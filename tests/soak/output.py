@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.soak.figure import Figure, Measured, Trial, total
 
 ROOT = Path(__file__).parents[2]
-PLACES = 6
+PLACES = 7
 PLANTED = """
 import asyncio, logging, subprocess, sys
 from asyncsync.settings import Settings
@@ -24,6 +24,10 @@ def test_log_and_streams(capsys):
     Settings("AKID", SECRET, "http://127.0.0.1", "sensors", session_token=TOKEN)
     logging.getLogger("some.library").debug("the key is %s", SECRET)
     logging.getLogger("some.library").log(1, "Signature=" + "0a" * 32)
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        logging.getLogger("some.library").info("failed", exc_info=True)
     print(TOKEN)
     capsys.readouterr()
     print(SECRET)

@@ -53,8 +53,8 @@ class _Everything(logging.Handler):
     """Searches all records."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Search one."""
-        search(record.getMessage(), f"logger {record.name}")
+        """Search one, with its traceback."""
+        search(self.format(record), f"logger {record.name}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
