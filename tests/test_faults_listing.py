@@ -4,15 +4,14 @@ import asyncio
 import errno
 import sys
 from bisect import bisect_right
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
+from asyncsync import pipeline
 from asyncsync.download import SMALL
-from asyncsync.errors import ListingError, NetworkError, RemoteChangedError
-from asyncsync.model import Page
-from asyncsync.paging import MOST_EMPTY_PAGES, MOST_PAGES_WITHOUT_NEWS, Paging
+from asyncsync.errors import ListingError, NetworkError, RemoteChangedError, SourceError
+from asyncsync.paging import MOST_EMPTY_PAGES, MOST_PAGES_WITHOUT_NEWS
 from asyncsync.s3 import PAGE_LIMIT
 from tests.rigs.scripted_s3 import Answer, Hook, Request, ScriptedS3, etag_of, sync
 from tests.rigs.watch import Watcher, tree
@@ -252,19 +251,14 @@ async def test_failed_listing_is_told_where_the_disk_is_full_as_well(
 ) -> None:
     """Of two exit codes, that of the listing is the one; the other error is told as well."""
     given_up = asyncio.Event()
-    really = Paging.pages
+    really = pipeline._find
 
-    async def pages(
-        paging: Paging, prefix: str, *, delimiter: str = "", after: str = ""
-    ) -> AsyncGenerator[Page, None]:
-        try:
-            async for page in really(paging, prefix, delimiter=delimiter, after=after):
-                yield page
-        except ListingError:
-            asyncio.get_running_loop().call_soon(given_up.set)
-            raise
+    async def find(job: pipeline.Job, then: pipeline.Then) -> SourceError | None:
+        error = await really(job, then)
+        given_up.set()
+        return error
 
-    monkeypatch.setattr(Paging, "pages", pages)
+    monkeypatch.setattr(pipeline, "_find", find)
     FailingDisk(monkeypatch, errno.ENOSPC, "write")
     async with ScriptedS3(OBJECTS, page_size=2) as s3:
         s3.on_list = lambda request: Answer(status=500) if request.number else None

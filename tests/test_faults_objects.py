@@ -395,7 +395,7 @@ async def test_part_that_comes_again_is_hashed_again(
 
     async def until_the_first_part_is_hashed(_: Run) -> None:
         broken.set()
-        await to_thread.run_sync(hashed.wait)
+        assert await to_thread.run_sync(hashed.wait, 10)
         await wait_all_tasks_blocked()
 
     monkeypatch.setattr(Prover, "_hash", hash_)
