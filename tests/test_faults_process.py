@@ -25,7 +25,7 @@ from asyncsync.parts import PIECE
 from asyncsync.signals import GRACE, LAST_WORDS
 from tests.rigs.child import SOON, asyncsync, ended, started
 from tests.rigs.scripted_s3 import Ran, Request, ScriptedS3, sync
-from tests.rigs.watch import Watcher, tree, unfinished
+from tests.rigs.watch import Watcher, noted, tree, unfinished
 from tests.rigs.wrapped import on_a_terminal, wrapped
 
 pytestmark = [
@@ -137,14 +137,6 @@ async def test_run_that_is_killed_while_it_publishes_is_made_good(dest: Path, se
             await child.wait()
         check_promises(dest)
         await check_next_run(s3, dest)
-
-
-def noted(dest: Path) -> int:
-    """Return how many bytes the journal of the one unfinished file says are here."""
-    journals = [*(dest / ".asyncsync/parts").glob("*.journal")]
-    _, *lines = journals[0].read_bytes().splitlines() if journals else [b""]
-    pieces = [tuple(map(int, line.split())) for line in lines]
-    return sum(stop - start for start, stop, _ in pieces)
 
 
 @pytest.mark.row(107)

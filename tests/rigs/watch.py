@@ -141,6 +141,14 @@ def unfinished(folder: Path) -> list[Path]:
     return sorted((folder / ".asyncsync" / "parts").glob("*"))
 
 
+def noted(folder: Path) -> int:
+    """Return how many bytes the journal of the one unfinished file says are here."""
+    journals = [path for path in unfinished(folder) if path.name.endswith(".journal")]
+    _, *lines = journals[0].read_bytes().splitlines() if journals else [b""]
+    pieces = [tuple(map(int, line.split())) for line in lines]
+    return sum(stop - start for start, stop, _ in pieces)
+
+
 def snapshot(folder: Path) -> dict[str, tuple[int, int, int]]:
     """Return mode, size and time of everything below the folder."""
     found = {}

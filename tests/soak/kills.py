@@ -13,10 +13,10 @@ from functools import partial
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
-from asyncsync.parts import PART
+from asyncsync.parts import PART, PIECE
 from tests.rigs.child import started
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
-from tests.rigs.watch import tree, unfinished
+from tests.rigs.watch import noted, tree, unfinished
 from tests.soak.figure import Figure, Measured, Trial, most, total
 from tests.soak.scene import ShortLived, real_buckets, some_parquet
 
@@ -150,6 +150,15 @@ async def keeping(folder: Path) -> AsyncIterator[Trial]:
         yield partial(_kept, s3, processes(), folder)
 
 
+async def _arrived(dest: Path, received: int) -> None:
+    """Return when all that has left the server is here: nothing has been noted for a while."""
+    least = received - UNFINISHED // PART * 2 * PIECE  # of each part some is not noted yet
+    before, now = -1, 0
+    while now == 0 or now < least or now != before:
+        await asyncio.sleep(0.2)
+        before, now = now, noted(dest)
+
+
 async def _kept(
     s3: ScriptedS3, context: ForkServerContext, folder: Path, rng: random.Random
 ) -> Measured:
@@ -164,7 +173,7 @@ async def _kept(
     try:
         async with asyncio.timeout(30):
             await s3.used_up.wait()
-        await asyncio.sleep(0.2)  # what has left arrives
+            await _arrived(dest, received)
     finally:
         process.kill()
         await asyncio.to_thread(process.join)
