@@ -56,7 +56,8 @@ def parse_page(body: bytes) -> Page:
         for entry in root.iterfind(namespace + "CommonPrefixes")
     ]
     token = root.findtext(namespace + "NextContinuationToken", "")
-    truncated = root.findtext(namespace + "IsTruncated") == "true"
+    said = root.findtext(namespace + "IsTruncated", "").strip().lower()
+    truncated = said == "true" or (said != "false" and bool(token))  # rather more than too little
     if truncated and not token:
         raise ListingError("the listing says that more follows, but not where it goes on")
     return Page(objects, prefixes, token if truncated else "")

@@ -62,10 +62,12 @@ def test_empty_listing_is_an_empty_page() -> None:
 
 
 def test_token_of_a_last_page_leads_nowhere() -> None:
-    """Only a truncated page goes on."""
+    """Only a page that says it is the last one ends the listing where there is a token."""
     token = "<NextContinuationToken>t</NextContinuationToken>"
-    assert parse_page(listing(token)).next_token == ""
-    assert parse_page(listing(token, "<IsTruncated>false</IsTruncated>")).next_token == ""
+    for said, leads in (("false", ""), ("False", ""), ("true", "t"), (" TRUE ", "t"), ("", "t")):
+        page = parse_page(listing(token, f"<IsTruncated>{said}</IsTruncated>"))
+        assert page.next_token == leads
+    assert parse_page(listing(token)).next_token == "t"
 
 
 @pytest.mark.parametrize("token", ["", "<NextContinuationToken/>"])
