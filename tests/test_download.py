@@ -31,7 +31,7 @@ from asyncsync.errors import (
 )
 from asyncsync.keys import local_path
 from asyncsync.model import Checks, Downloaded, Head, Reason, Transfer
-from asyncsync.pace import Pace
+from asyncsync.pace import LARGE_AT_ONCE, Pace
 from asyncsync.parts import PART
 from tests.rigs.memory_store import Act, MemoryStore
 from tests.rigs.watch import Watcher, quick_pace, tree, unfinished
@@ -115,6 +115,24 @@ async def test_small_object_takes_one_get_and_one_head(dest: Path) -> None:
     assert rig.store.count("head", KEY) == 1
     assert len(rig.store.requests) == 2
     assert rig.watcher.begun == []
+
+
+@pytest.mark.parametrize(("size", "waits"), [(PART, False), (PART + 1, True)])
+async def test_objects_in_several_parts_hold_up_only_each_other(
+    dest: Path, size: int, waits: bool
+) -> None:
+    """However many of them are under way, one that is a single part goes by."""
+    rig = Rig(dest, LARGE[:size])
+    for other in range(LARGE_AT_ONCE):
+        await rig.pace.large.acquire_on_behalf_of(other)
+    async with anyio.create_task_group() as group:
+        group.start_soon(rig.download)
+        await anyio.wait_all_tasks_blocked()
+        assert (rig.pace.large.statistics().tasks_waiting == 1) == waits
+        for other in range(LARGE_AT_ONCE):
+            rig.pace.large.release_on_behalf_of(other)
+    assert tree(dest) == {KEY: LARGE[:size]}
+    rig.is_tidy()
 
 
 async def test_large_object_takes_a_get_for_each_part_and_one_head(dest: Path) -> None:
