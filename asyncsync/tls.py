@@ -63,8 +63,11 @@ class TlsLayer(asyncio.BufferedProtocol):
     # What the connection calls.
 
     def write(self, data: bytes) -> None:
-        """Encrypt and send."""
-        self._tls.write(data)
+        """Encrypt and send; the connection is lost if that cannot be, as when keys are changed."""
+        try:
+            self._tls.write(data)
+        except OSError as error:
+            self._lose(error)
         self._flush()
 
     def pause_reading(self) -> None:
@@ -76,7 +79,7 @@ class TlsLayer(asyncio.BufferedProtocol):
         """Pass on what has waited here, and then go on."""
         self._paused = False
         self._decrypt()
-        if not self._paused:
+        if not self._paused and not self._connection.closed:
             self._transport.resume_reading()
 
     def abort(self) -> None:
@@ -156,8 +159,7 @@ class TlsLayer(asyncio.BufferedProtocol):
             except ssl.SSLWantReadError:
                 got = -1
             except OSError as error:  # without TLS' own farewell, anybody may have cut it
-                self._error = error
-                self._transport.abort()
+                self._lose(error)
                 got = -1
             if count:
                 connection.buffer_updated(count)
@@ -167,6 +169,10 @@ class TlsLayer(asyncio.BufferedProtocol):
             if got <= 0:
                 break
         self._flush()  # perhaps keys are to be changed
+
+    def _lose(self, error: OSError) -> None:
+        self._error = error
+        self._transport.abort()
 
     def _flush(self) -> None:
         if self._outgoing.pending:

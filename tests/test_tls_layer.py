@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from itertools import pairwise
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from asyncsync.tls import ROOM, TlsLayer
 from asyncsync.transport import CAPACITY, Buffers
-from asyncsync.wire import Connection
+from asyncsync.wire import Connection, StaleConnectionError
 from tests.rigs.scripted import Authority, response
 
 pytestmark = pytest.mark.anyio
@@ -189,6 +190,47 @@ async def test_nonsense_ends_the_connection() -> None:
     played.layer.connection_lost(None)
     with pytest.raises(Exception, match="closed the connection without an answer"):
         await exchange
+
+
+async def test_request_that_cannot_be_encrypted_is_a_lost_connection() -> None:
+    """As while a server wants other keys first; the request may go out on another connection."""
+    played = Played()
+    played.shake()
+    outgoing = played.layer._tls
+
+    class Changing:
+        """Says what OpenSSL does then."""
+
+        read = outgoing.read
+
+        def write(self, data: bytes) -> int:
+            raise ssl.SSLWantReadError
+
+    played.layer._tls = cast("ssl.SSLObject", Changing())
+    exchange = asyncio.ensure_future(played.connection.exchange(b"x", bodiless=False))
+    await asyncio.sleep(0)
+    assert played.transport.ended == "abort"
+    played.layer.connection_lost(None)
+    with pytest.raises(StaleConnectionError):
+        await exchange
+
+
+async def test_connection_that_ends_while_it_resumes_is_read_no_more() -> None:
+    """The farewell was behind what had waited for it."""
+    played = Played()
+    played.shake()
+    exchange = asyncio.ensure_future(played.connection.exchange(b"x", bodiless=False))
+    await asyncio.sleep(0)
+    played.server.write(RAW[: CAPACITY + 1000])
+    with pytest.raises(ssl.SSLWantReadError):
+        played.server.unwrap()
+    played.deliver()
+    await exchange
+    assert played.transport.paused
+    while not played.transport.ended:
+        await played.connection.block(1)
+    assert played.transport.ended == "close"
+    assert played.transport.paused
 
 
 async def test_wrong_certificate_is_refused_before_anything_is_sent() -> None:
