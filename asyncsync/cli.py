@@ -131,6 +131,7 @@ async def _run(
         )
         teller.opening(found, options)
         log = Log(command, figures, Folder(options.dest))
+        log.opening(found, options)
         observer = Observers(figures, *([progress] if progress else []), teller, log)
 
         def closing(exit_code: int, error: str) -> int:

@@ -54,8 +54,7 @@ class Text(SilentObserver):
 
     def opening(self, found: Settings, options: Options) -> None:
         """Print from where to where the run goes."""
-        place = f"{found.bucket} at {found.endpoint_url}"
-        self._tell(f"{self._command}: {place} -> {options.dest}")
+        self._tell(_way(self._command, found, options))
 
     def compared(self, page: Compared) -> None:
         """Name what cannot be fetched, and what is going to be if all is to be named."""
@@ -173,6 +172,10 @@ class Log(SilentObserver):
         self._figures = figures
         self._folder = folder
 
+    def opening(self, found: Settings, options: Options) -> None:
+        """Log from where to where the run goes."""
+        logger.info("%s", _way(self._command, found, options))
+
     def compared(self, page: Compared) -> None:
         """Log what cannot be fetched."""
         for refused in page.refused:
@@ -195,6 +198,11 @@ class Log(SilentObserver):
         logger.info("%s", _summary(self._command, self._figures, self._folder))
         if error:
             logger.info("%s (exit code %d)", shown(error), exit_code)
+
+
+def _way(command: str, found: Settings, options: Options) -> str:
+    place = f"{found.bucket} at {found.endpoint_url}"
+    return f"{command}: {place} -> {shown(str(options.dest))}"
 
 
 def takes_escapes(stream: TextIO) -> bool:
