@@ -15,6 +15,8 @@ from asyncsync.errors import AsyncSyncError
 from asyncsync.model import Proof, Transfer
 from asyncsync.publish import Publisher
 
+MOST = 16
+"""Files that a hop takes: those behind them wait no longer than that."""
 WRITERS = 2
 """Threads that write small files."""
 
@@ -57,7 +59,7 @@ class Batches:
 
     async def _write(self) -> None:
         while self._unwritten:
-            batch, self._unwritten = self._unwritten, []
+            batch, self._unwritten = self._unwritten[:MOST], self._unwritten[MOST:]
             results = await to_thread.run_sync(self._publish, batch)
             for (*_, written), result in zip(batch, results, strict=True):
                 if not written.done():

@@ -26,6 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import add_expect_header
 
 from asyncsync.errors import ConfigError, SourceError, missing
+from asyncsync.redaction import redact_libraries
 
 _LOOPBACK = "127.0.0.1"
 _READY_SECONDS = 30.0
@@ -90,6 +91,7 @@ class SeaweedServer:
         # The server answers an empty PUT that expects a 100 with its 200 at once, which leaves
         # botocore's connection in a state where the next answer on it is never understood.
         client.meta.events.unregister("before-call.s3", add_expect_header)
+        redact_libraries()
         return client
 
 

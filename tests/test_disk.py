@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 from asyncsync import disk
 from asyncsync import publish as publishing
+from asyncsync.batches import MOST, WRITERS
 from asyncsync.directory import LocalFile
 from asyncsync.disk import Folder
 from asyncsync.errors import (
@@ -344,6 +346,26 @@ async def test_empty_object_is_an_empty_file(folder: Folder, root: Path, publish
     """No bytes are content as well."""
     await publish(folder, transfer_of("empty", 0), b"")
     assert files(root) == {"empty": b""}
+
+
+@pytest.mark.anyio
+async def test_no_file_waits_for_all_that_came_with_it(folder: Folder) -> None:
+    """Here the last of many is not proven until an early one has its name."""
+    is_published = threading.Event()
+
+    async def publish(number: int) -> None:
+        def prove() -> Proof:
+            assert number < last or is_published.wait(5)
+            return Proof.SIZE
+
+        await folder.publish(transfer_of(f"{number}"), b"data", prove)
+        if number == WRITERS:  # those before it come alone
+            is_published.set()
+
+    last = (WRITERS + 1) * MOST
+    async with anyio.create_task_group() as group:
+        for number in range(last + 1):
+            group.start_soon(publish, number)
 
 
 @pytest.mark.anyio
