@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo docs test test-long soak check format bench bench-quick build lock clean
+.PHONY: help venv demo docs test test-long soak check audit format bench bench-quick build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ check: $(INSTALLED) ## lint, formatting and types
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
+
+audit: $(INSTALLED) ## look up the known faults of the pinned packages
+	$(PY) -m pip_audit --requirement requirements-dev.txt --require-hashes --disable-pip \
+		--progress-spinner off --desc off
 
 format: $(INSTALLED) ## format the code and mend what lint can mend
 	$(PY) -m ruff check --fix
