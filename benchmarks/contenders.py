@@ -52,6 +52,7 @@ def contenders(peers: Peers, sample: int) -> dict[str, Contender]:
         Contender("asyncsync", _asyncsync()),
         Contender("asyncsync head", _asyncsync("--validate", "head")),
         Contender("asyncsync response", _asyncsync("--validate", "response")),
+        Contender("asyncsync durable", _asyncsync("--durable")),
         Contender("asyncsync no progress", _asyncsync("--no-progress"), terminal=True),
         Contender("asyncsync bars", _asyncsync(), terminal=True),
         *(

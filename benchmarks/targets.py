@@ -42,13 +42,14 @@ class Cost:
 
 
 def costs(cases: Sequence[CaseSummary]) -> list[Cost]:
-    """Return what the proofs and the progress bars cost, where both ways were measured."""
+    """Return what can be switched on or off costs, where both ways were measured."""
     return [
         Cost(case.case.name, what, dear.wall / plain.wall)
         for case in cases
         for what, with_it, without in (
             ("proof of the content", "asyncsync", "asyncsync head"),
             ("validation by HEAD", "asyncsync head", "asyncsync response"),
+            ("--durable", "asyncsync durable", "asyncsync"),
             ("progress bars", "asyncsync bars", "asyncsync no progress"),
         )
         if (dear := case.row(with_it)) and (plain := case.row(without))
