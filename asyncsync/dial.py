@@ -257,8 +257,14 @@ def _translated(error: OSError, peer: str) -> AsyncSyncError:
         return NetworkError(f"the host of {peer} is not known: {error.strerror}")
     if throttled := descriptors.refused(error):
         return throttled
-    reason = error.strerror or str(error) or type(error).__name__
-    return UnreachableError(f"no connection to {peer}: {reason}")
+    return UnreachableError(f"no connection to {peer}: {_reason(error)}")
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words for an error: asyncio's name the address instead of the reason."""
+    if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):  # of other numbers
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or type(error).__name__
 
 
 def _is_refusal(reason: str) -> bool:
