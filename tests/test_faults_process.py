@@ -23,7 +23,7 @@ from asyncsync.download import SMALL
 from asyncsync.errors import LockHeldError
 from asyncsync.parts import PIECE
 from asyncsync.signals import GRACE, LAST_WORDS
-from tests.rigs.child import SOON, asyncsync, ended, started
+from tests.rigs.child import SOON, asyncsync, ended, started, until
 from tests.rigs.scripted_s3 import Ran, Request, ScriptedS3, sync
 from tests.rigs.watch import Watcher, noted, tree, unfinished
 from tests.rigs.wrapped import on_a_terminal, wrapped
@@ -81,13 +81,6 @@ async def stopped_half_way(
         over.cancel()
         yield child
     s3.allowance = None
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Look again and again until the condition holds."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # another process has no event to wait for
-            await asyncio.sleep(0.005)
 
 
 # kills ------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -50,10 +50,14 @@ def interruptible() -> None:
 
 @asynccontextmanager
 async def started(
-    settings: Mapping[str, str], *arguments: str, stdout: int = asyncio.subprocess.PIPE
+    settings: Mapping[str, str],
+    *arguments: str,
+    stdout: int = asyncio.subprocess.PIPE,
+    wrapper: Sequence[str] = (),
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start asyncsync with these settings; afterwards the child is gone."""
+    """Start asyncsync with these settings, inside a wrapper; afterwards the child is gone."""
     child = await asyncio.create_subprocess_exec(
+        *wrapper,
         sys.executable,
         "-m",
         "asyncsync",
@@ -84,3 +88,10 @@ async def asyncsync(settings: Mapping[str, str], *arguments: str) -> Done:
     """Run asyncsync to its end."""
     async with started(settings, *arguments) as child:
         return await ended(child)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Look again and again until the condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  # another process has no event to wait for
+            await asyncio.sleep(0.005)

@@ -11,6 +11,7 @@ A key is a str; a byte of it that is no UTF-8 is a surrogate, as in names of fil
 import asyncio
 import hashlib
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -82,6 +83,8 @@ class ScriptedS3:
         objects: what it holds at first.
         page_size: objects and rolled-up prefixes on one page.
         encodes: whether it does what `encoding-type=url` asks for.
+        listener: where it listens, unless on a free port of 127.0.0.1.
+        tls: what it speaks.
     """
 
     def __init__(
@@ -90,7 +93,11 @@ class ScriptedS3:
         *,
         page_size: int = 1000,
         encodes: bool = True,
+        listener: socket.socket | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._listener = listener
+        self._tls = tls
         self.objects = dict(objects or {})
         self.page_size = page_size
         self.encodes = encodes
@@ -174,7 +181,8 @@ class ScriptedS3:
     # serving ------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        listener = self._listener or socket.create_server(("127.0.0.1", 0))
+        self._server = await asyncio.start_server(self._accept, sock=listener, ssl=self._tls)
         return self
 
     async def __aexit__(

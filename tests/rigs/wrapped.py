@@ -12,24 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.rigs.child import Done, ended
+from tests.rigs.child import Done, ended, started
 
 
 async def wrapped(wrapper: Sequence[str], settings: Mapping[str, str], *arguments: str) -> Done:
     """Run asyncsync to its end as the last arguments of another program."""
-    child = await asyncio.create_subprocess_exec(
-        *(*wrapper, sys.executable, "-m", "asyncsync", *arguments),
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **settings},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
+    path = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    async with started({**path, **settings}, *arguments, wrapper=wrapper) as child:
         return await ended(child)
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.communicate()
 
 
 async def on_a_terminal(settings: Mapping[str, str], *arguments: str) -> tuple[int, str]:
