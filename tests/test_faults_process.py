@@ -352,6 +352,29 @@ async def test_stopped_process_goes_on_where_it_was(dest: Path) -> None:
     assert tree(dest) == OBJECTS
 
 
+@pytest.mark.row(114)
+@pytest.mark.long
+async def test_process_that_was_stopped_for_a_minute_blames_nobody(dest: Path) -> None:
+    """Neither the silence nor the slowness was the server's, so no request is sent again."""
+    async with ScriptedS3(OBJECTS) as s3:
+        arguments = ("--json", "--limit-rate", "8M", "--dest", str(dest))
+        async with started(s3.environment, *arguments) as child:
+            await until(lambda: unfinished(dest))
+            child.send_signal(signal.SIGSTOP)
+            await until(lambda: _state(child.pid) == "T")
+            await asyncio.sleep(65)  # a server may be silent for 30 seconds, and slow for 60
+            child.send_signal(signal.SIGCONT)
+            done = await ended(child)
+        spans = [
+            (request.key, request.headers.get("range"))
+            for request in s3.requests
+            if request.verb == "GET"
+        ]
+    assert (done.code, done.summary["retried"]) == (0, 0)
+    assert len(spans) == len(set(spans))
+    assert tree(dest) == OBJECTS
+
+
 def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
