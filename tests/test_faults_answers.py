@@ -685,3 +685,35 @@ async def test_huge_error_body_is_not_read(bucket: Bucket, dest: Path, verb: Ver
     run = await synced(bucket, dest, Rule(verb, "*", huge), attempts=2)
     assert run.exit_code == (4 if verb == "LIST" else 1)
     assert run.tree == {}
+
+
+HUGE = 100 * 1024 * 1024
+MOST_IN_SOCKETS = 8 * 1024 * 1024
+FRAMINGS = {
+    "announced": {"Content-Length": str(HUGE)},
+    "in chunks": {"Transfer-Encoding": "chunked"},
+    "until the end": {"Connection": "close"},
+}
+
+
+@pytest.mark.row(41)
+@pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMINGS)
+@pytest.mark.parametrize(("status", "times"), [(403, 1), (500, 3)])
+@pytest.mark.parametrize("verb", ["LIST", "HEAD", "GET"])
+async def test_error_body_without_bounds_is_hung_up_on(
+    tmp_path: Path, verb: Verb, status: int, times: int, framing: dict[str, str]
+) -> None:
+    """A server that would send 100 MiB gets rid of what the sockets between hold, and no more."""
+    flood = Answer(b"", status, framing, more=HUGE)
+    async with ScriptedS3({KEY: SMALL}) as s3:
+        hook = partial(_flooding, verb, flood)
+        s3.on_list, s3.on_object = hook, hook
+        ran = await scripted_sync(s3, tmp_path / "dest")
+    assert ran.code == (4 if verb == "LIST" else 1)
+    assert tree(tmp_path / "dest") == {}
+    assert len(s3.sent) == times
+    assert max(s3.sent) < MOST_IN_SOCKETS
+
+
+def _flooding(verb: Verb, flood: Answer, request: Request) -> Answer | None:
+    return flood if request.verb == verb else None

@@ -70,6 +70,11 @@ class Answer:
     """The connection is reset after so many bytes of the body."""
     until: asyncio.Event | None = None
     """The answer waits for it."""
+    more: int | None = None
+    """Bytes that follow the body as fast as the client takes them, also in an answer to HEAD.
+
+    The end of the connection ends them, unless the headers say otherwise.
+    """
 
 
 Hook = Callable[[Request], Answer | None]
@@ -110,6 +115,8 @@ class ScriptedS3:
         """Bytes of objects that are sent before all their answers stop half-way."""
         self.used_up = asyncio.Event()
         """Set when the allowance is."""
+        self.sent: list[int] = []
+        """For each answer with `more`, how much of that the client has taken."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -270,7 +277,8 @@ class ScriptedS3:
     async def _send(self, writer: asyncio.StreamWriter, request: Request, answer: Answer) -> None:
         if answer.until:
             await answer.until.wait()
-        headers = {"Content-Length": str(len(answer.body)), **self._tag(request), **answer.headers}
+        usual = {} if answer.more else {"Content-Length": str(len(answer.body))}
+        headers = {**usual, **self._tag(request), **answer.headers}
         lines = [f"HTTP/1.1 {answer.status} -", *(f"{n}: {v}" for n, v in headers.items())]
         writer.write("\r\n".join([*lines, "", ""]).encode())
         body = b"" if request.verb == "HEAD" else answer.body[: answer.cut]
@@ -287,9 +295,23 @@ class ScriptedS3:
                 writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0)  # a writer that is never held up would stop the event loop
+        if answer.more:
+            await self._flood(writer, answer.more)
         if answer.cut is not None:
             await _sent(writer)
             _reset(writer)
+
+    async def _flood(self, writer: asyncio.StreamWriter, size: int) -> None:
+        writer.transport.set_write_buffer_limits(0)  # what is counted has left
+        number = len(self.sent)
+        self.sent.append(0)
+        chunk = b"%x\r\n%b\r\n" % (_PIECE, bytes(_PIECE))
+        while self.sent[number] < size:
+            writer.write(chunk)
+            await writer.drain()
+            await asyncio.sleep(0)  # a writer that is never held up would stop the event loop
+            self.sent[number] += _PIECE
+        writer.transport.abort()
 
 
 _ESCAPE = "surrogateescape"
