@@ -30,12 +30,12 @@ from asyncsync.errors import (
     RetriesExhaustedError,
 )
 from asyncsync.folding import CASE, FORM
-from asyncsync.model import Checks
-from asyncsync.parts import PartFile
+from asyncsync.model import Checks, RemoteObject
+from asyncsync.parts import PartFile, _name
 from tests.rigs import scripted_s3
 from tests.rigs.child import Done, asyncsync
 from tests.rigs.memory_store import MemoryStore
-from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, sync
+from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, etag_of, sync
 from tests.rigs.watch import Watcher, quick_pace, snapshot, tree, unfinished
 from tests.rigs.wrapped import injected, limited, on_a_disk, wrapped
 
@@ -227,6 +227,51 @@ async def test_exceeded_quota_is_a_full_disk(dest: Path, monkeypatch: pytest.Mon
     assert (ran.code, type(ran.error)) == (5, DiskFullError)
     assert "Disk quota exceeded" in str(ran.error)
     assert tree(dest) == {"a/1.parquet": b"old one"}
+
+
+@pytest.fixture
+def unfinished_names(tmp_path: Path) -> dict[str, str]:
+    """What lets each child name its unfinished files alike, so that a rig can tell their calls."""
+    (tmp_path / "site").mkdir()
+    same = "import secrets\nsecrets.token_hex = lambda size: '0' * 2 * size\n"
+    (tmp_path / "site" / "sitecustomize.py").write_text(same)
+    return {"PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parents[1])])}
+
+
+@pytest.mark.row(93)
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+@pytest.mark.parametrize("calls", ["write", "ftruncate", "openat", "rename,renameat,renameat2"])
+async def test_system_call_that_exceeds_the_quota_ends_the_run(
+    dest: Path, unfinished_names: dict[str, str], calls: str, size: int
+) -> None:
+    """Whichever it is, the error has its name; the old file stays, and nothing unfinished does."""
+    run_name = "0" * 16
+    remote = RemoteObject("a/1.parquet", size, etag_of(bytes(size)), 0)
+    name = f"{_name(remote) if size > SMALL else 0}.{run_name}"
+    parts = [dest / ".asyncsync" / "parts", *(Path(f"{HELD}{fd}") for fd in range(3, 40))]
+    wrapper = injected(f"{calls}:error=EDQUOT", paths=[folder / name for folder in parts])
+    async with ScriptedS3({"a/1.parquet": bytes(size)}) as s3:
+        arguments = ("--quiet", "--workers", "1", "--dest", str(dest))
+        done = await wrapped(wrapper, s3.environment | unfinished_names, *arguments)
+    if (calls, size) == ("ftruncate", 3):  # what is written as a whole needs none
+        assert (done.code, tree(dest)) == (0, {"a/1.parquet": bytes(size)})
+        return
+    assert (done.code, done.err.count("\n")) == (5, 1), done.err
+    assert f"{dest}: Disk quota exceeded; make room" in done.err
+    assert tree(dest) == {"a/1.parquet": b"old one"}
+    assert unfinished(dest) == []
+
+
+@pytest.mark.row(93)
+async def test_folder_that_exceeds_the_quota_ends_the_run(dest: Path) -> None:
+    """What had arrived before stays."""
+    wrapper = injected("mkdir,mkdirat:error=EDQUOT", paths=[dest / "new", Path("new")])
+    async with ScriptedS3({"a/2.parquet": b"two", "new/3.parquet": LARGE}) as s3:
+        done = await run(wrapper, s3, dest, "--workers", "1")
+    assert (done.code, done.err.count("\n")) == (5, 1), done.err
+    assert "Disk quota exceeded; make room" in done.err
+    assert tree(dest).items() <= {"a/1.parquet": b"old one", "a/2.parquet": b"two"}.items()
+    assert unfinished(dest) == []
 
 
 @pytest.mark.row(93)
