@@ -20,9 +20,13 @@ def process() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.set_threshold(20_000, 50, 100)
-    from asyncsync.cli import main
+    try:
+        from asyncsync.cli import main
 
-    exit_code = main()
+        exit_code = main()
+    except MemoryError:
+        os.write(2, b"asyncsync: out of memory (exit code 5)\n")
+        exit_code = 5
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()

@@ -8,12 +8,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from anyio import to_thread
-
 from asyncsync.durable import SyncedFolders
 from asyncsync.errors import AsyncSyncError
 from asyncsync.model import Proof, Transfer
 from asyncsync.publish import Publisher
+from asyncsync.threads import in_thread
 
 MOST = 16
 """Files that a hop takes: those behind them wait no longer than that."""
@@ -60,7 +59,7 @@ class Batches:
     async def _write(self) -> None:
         while self._unwritten:
             batch, self._unwritten = self._unwritten[:MOST], self._unwritten[MOST:]
-            results = await to_thread.run_sync(self._publish, batch)
+            results = await in_thread(self._publish, batch)
             for (*_, written), result in zip(batch, results, strict=True):
                 if not written.done():
                     written.set_result(result)

@@ -26,16 +26,18 @@ from asyncsync import api, pipeline, settings
 from asyncsync.arguments import COMMANDS, given_options, taken_apart
 from asyncsync.concurrently import task_group
 from asyncsync.disk import Folder
-from asyncsync.errors import AsyncSyncError, ConfigError
+from asyncsync.errors import AsyncSyncError, ConfigError, MachineError
 from asyncsync.findings import Finding, Verdict
 from asyncsync.interfaces import Observers
 from asyncsync.report import Report, printed
 from asyncsync.screen import RED, JsonLines, Log, Text, coloured, columns, takes_escapes
 from asyncsync.settings import Options, Settings
-from asyncsync.signals import stopping
+from asyncsync.signals import ending_without_memory, stopping
 
 if TYPE_CHECKING:
     from asyncsync.progress import Bars, Lines
+
+NO_MEMORY = MachineError("out of memory").advice
 
 _RUNS: dict[str, api.Command] = {
     "sync": pipeline.sync,
@@ -148,11 +150,16 @@ async def _run(
 
         async with task_group() as group:
             loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
-            with stopping(partial(loop.call_soon_threadsafe, cancel), stopped) as caught:
+            with (
+                stopping(partial(loop.call_soon_threadsafe, cancel), stopped) as caught,
+                ending_without_memory(partial(closing, MachineError.exit_code, NO_MEMORY)),
+            ):
                 try:
                     await api.perform(_RUNS[command], found, options, prefixes, observer, planned)
                 except AsyncSyncError as ended_by:
                     error, exit_code = ended_by.advice, ended_by.exit_code
+                except MemoryError:
+                    error, exit_code = NO_MEMORY, MachineError.exit_code
     if caught:
         return stopped(caught[0])
     return closing(figures.exit_code if exit_code is None else exit_code, error)

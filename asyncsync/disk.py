@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import anyio
-from anyio import CancelScope, to_thread
+from anyio import CancelScope
 
 from asyncsync import descriptors, lock
 from asyncsync.batches import Batches
@@ -47,6 +47,7 @@ from asyncsync.mounts import PartFolders
 from asyncsync.parts import PartFile, clear, clear_stale, open_part_file, taken
 from asyncsync.publish import Publisher
 from asyncsync.published import Published
+from asyncsync.threads import in_thread
 from asyncsync.unsynced import Notice, Unsynced
 
 MOST_NOTE_BYTES = 64 * 1024 * 1024
@@ -100,7 +101,7 @@ class Folder:
 
     async def were_published(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose files this or an earlier run has made."""
-        return await to_thread.run_sync(self._published.known, keys)
+        return await in_thread(self._published.known, keys)
 
     def open(self, remote: RemoteObject) -> FileIO:
         """Open the file of an object for reading, following no link. Blocks.
@@ -142,10 +143,10 @@ class Folder:
         """Return what a call finds, in a thread; it is repeated while no files can be opened."""
         for _ in range(LOOKS - 1):
             with suppress(OSError):
-                return await to_thread.run_sync(look)
+                return await in_thread(look)
             await anyio.sleep(PAUSE)
         with self._ends_the_run():
-            return await to_thread.run_sync(look)
+            return await in_thread(look)
 
     def folding(self) -> Folding:
         """Return which names are one here; before the first `writing`, none are known to be."""
@@ -286,7 +287,7 @@ class Folder:
         """
         with self._translated(transfer):
             with CancelScope(shield=True):
-                parts = await to_thread.run_sync(self._part_folders.look, transfer.path)
+                parts = await in_thread(self._part_folders.look, transfer.path)
                 part = await open_part_file(
                     parts, self._run, transfer.remote, self._run_began_ns, self._notice
                 )
@@ -314,7 +315,7 @@ class Folder:
             OSError: anything else; `part_file` says what it means.
         """
         try:
-            await to_thread.run_sync(self._publisher.parts, transfer, part.path)
+            await in_thread(self._publisher.parts, transfer, part.path)
         except OSError as error:
             raise descriptors.refused(error) or error from error
 

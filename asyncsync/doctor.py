@@ -10,8 +10,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from anyio import to_thread
-
 from asyncsync import bucket_checks as bucket
 from asyncsync import folder_checks
 from asyncsync.bucket_checks import Visit
@@ -19,6 +17,7 @@ from asyncsync.errors import AsyncSyncError, SourceError, TransientError
 from asyncsync.findings import Finding, Look, Verdict
 from asyncsync.keys import shown
 from asyncsync.settings import Options
+from asyncsync.threads import in_thread
 
 _WIDE = 60
 """Cells from which on there is room for what is found beside its name."""
@@ -39,7 +38,7 @@ class Check:
 
 def _local(look: Callable[[Options], Look]) -> Callable[[Visit], Awaitable[Look]]:
     """Return a check of the local side, which may wait for a slow disk, as one of the others."""
-    return lambda visit: to_thread.run_sync(look, visit.options)
+    return lambda visit: in_thread(look, visit.options)
 
 
 CHECKS = (

@@ -12,7 +12,8 @@
     │   └── TLSError                the endpoint's certificate is not acceptable
     ├── DestinationError            the local side ends the run                              exit 5
     │   ├── DiskFullError           no space, no inodes or no quota left
-    │   └── LockHeldError           another run works on the same folder                     exit 6
+    │   ├── LockHeldError           another run works on the same folder                     exit 6
+    │   └── MachineError            this machine has no memory or no threads left
     ├── TransferError               one object; the others go on                             exit 1
     │   ├── AccessDeniedError       this key may not be read
     │   ├── EncodedObjectError      stored compressed, so its bytes differ from its size
@@ -129,6 +130,12 @@ class LockHeldError(DestinationError):
 
     exit_code = 6
     hint = ""
+
+
+class MachineError(DestinationError):
+    """This machine, or a limit that is set on it, gives no more memory or threads."""
+
+    hint = "end something else, allow more (ulimit -v, -u), or set --workers to a few"
 
 
 class TransferError(AsyncSyncError):

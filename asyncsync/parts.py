@@ -27,12 +27,13 @@ from io import FileIO
 from pathlib import Path
 
 import aiofiles
-from anyio import CancelScope, to_thread
+from anyio import CancelScope
 
 from asyncsync import descriptors
 from asyncsync.directory import own
 from asyncsync.keys import shown
 from asyncsync.model import RemoteObject
+from asyncsync.threads import Threads, in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class PartFile:
         """
         with CancelScope(shield=True):  # what is opened is known, or nobody would close it
             try:
-                file = await aiofiles.open(self.path, "r+b", buffering=0)
+                file = await aiofiles.open(self.path, "r+b", buffering=0, executor=Threads())
             except OSError as error:
                 raise descriptors.refused(error) or error from error
         try:
@@ -225,19 +226,19 @@ async def open_part_file(
             old.append(part.path)
         return old
 
-    old = await to_thread.run_sync(found)
+    old = await in_thread(found)
     for data in old if remote.is_pinned else []:
         try:
-            await to_thread.run_sync(part.take_over, data)
+            await in_thread(part.take_over, data)
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and descriptors.refused(error):
                 raise
             told = logger.info if isinstance(error, FileNotFoundError) else notice
             told(f"{shown(remote.key)}: what an earlier run left of it is of no use: {error}")
-            await to_thread.run_sync(part.remove)
+            await in_thread(part.remove)
         else:
             return part
-    await to_thread.run_sync(part.create)
+    await in_thread(part.create)
     return part
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from anyio import Event, create_memory_object_stream, to_thread
+from anyio import Event, create_memory_object_stream
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from asyncsync import proof
@@ -45,6 +45,7 @@ from asyncsync.pace import Pace
 from asyncsync.paging import Paging
 from asyncsync.since import Since
 from asyncsync.space import Space
+from asyncsync.threads import in_thread
 from asyncsync.validate import head_agrees, in_step
 
 QUEUE = 2000
@@ -352,7 +353,7 @@ async def _compare_planned(job: Job, planned: Pages, then: Then) -> None:
     async def is_needed(prefix: str) -> bool:  # noqa: ARG001
         return False  # not known without a listing, and no planned object needs to be
 
-    while objects := await to_thread.run_sync(next, planned, None):
+    while objects := await in_thread(next, planned, None):
         page = await compare(objects, job.folder, is_needed)
         page = names.kept(page) if names else page
         local.update(known.remote.prefix for known in page.up_to_date)

@@ -18,11 +18,12 @@ from functools import partial
 from io import FileIO
 from typing import Protocol
 
-from anyio import CapacityLimiter, Event, to_thread
+from anyio import CapacityLimiter, Event
 
 from asyncsync.errors import IntegrityError, NotParquetError
 from asyncsync.model import Checks, Proof, RemoteObject
 from asyncsync.pace import Tries
+from asyncsync.threads import in_thread
 
 MIB = 1024 * 1024
 STEP = 8 * MIB
@@ -123,15 +124,15 @@ class Prover:
         if others and not found:  # all of them at once, so that the file is read but twice
             await self._feed(others, range(self._remote.size))
             found = _matches(self._remote, others)
-        first, last = await self._tries.locally(partial(to_thread.run_sync, self._ends))
+        first, last = await self._tries.locally(partial(in_thread, self._ends))
         return _verdict(self._remote, self._checks, found, first, last)
 
     async def _feed(self, hashes: Sequence["_Hash"], span: range) -> None:
         for start in range(span.start, span.stop, STEP):
             step = range(start, min(start + STEP, span.stop))
             hash_step = partial(self._hash, hashes, step)
-            in_thread = partial(to_thread.run_sync, hash_step, limiter=self._hashers)
-            await self._tries.locally(in_thread)
+            hash_in_thread = partial(in_thread, hash_step, limiter=self._hashers)
+            await self._tries.locally(hash_in_thread)
 
     def _hash(self, hashes: Sequence["_Hash"], span: range) -> None:
         buffer = memoryview(bytearray(BLOCK))

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
-from anyio import Lock, to_thread
+from anyio import Lock
 
 from asyncsync.clock import Clock
 from asyncsync.errors import (
@@ -41,6 +41,7 @@ from asyncsync.pages import parse_page
 from asyncsync.refusals import refusal
 from asyncsync.settings import Settings
 from asyncsync.sigv4 import Signer, path_of
+from asyncsync.threads import in_thread
 from asyncsync.times import http_date
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class S3Store:
     async def _loaded_lister(self) -> "Lister":
         async with self._loading:
             if self._lister is None:
-                open_lister = await to_thread.run_sync(_load_lister)
+                open_lister = await in_thread(_load_lister)
                 lister = open_lister(self._settings, self._fetch)
                 self._lister = await self._opened.enter_async_context(lister)
         return self._lister

@@ -1,14 +1,20 @@
-"""Signals that end a run: the first one stops it, the second one ends the process at once.
+"""What ends a run from outside: signals, and that there is no memory left.
+
+The first signal stops it, the second one ends the process at once.
 
 A disk that hangs can hold up any thread, that of the event loop as well. So a thread of its own
 waits for signals, and when a stopped run has not ended after some time, it ends the process.
 """
 
+import asyncio
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
+
+from asyncsync.errors import MachineError
 
 GRACE = 1.2
 """Seconds that a stopped run gets to end by itself."""
@@ -44,17 +50,58 @@ def stopping(
     handlers = {number: signal.signal(number, watch.take) for number in numbers}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     watcher = threading.Thread(target=watch.wait, args=(numbers,), daemon=True)
-    watcher.start()
+    try:
+        watcher.start()
+    except RuntimeError:  # no thread is to be had; the handlers do, unless something hangs
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
         yield watch.caught
     finally:
         watch.over.set()
-        with suppress(ProcessLookupError):  # it has just ended, by a signal that came now
-            signal.pthread_kill(watcher.ident or 0, min(numbers))
-        watcher.join()
+        if watcher.ident:
+            with suppress(ProcessLookupError):  # it has just ended, by a signal that came now
+                signal.pthread_kill(watcher.ident, min(numbers))
+            watcher.join()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def ending_without_memory(last_words: Callable[[], object]) -> Iterator[None]:
+    """End the process when there is no memory left for what nobody can be told of.
+
+    In a callback of the event loop or in the workings of a thread, that leaves somebody waiting
+    for ever. Nothing is lost but the time: the next run goes on, as after a kill.
+
+    Args:
+        last_words: tells of it, just before the process is ended.
+    """
+
+    def end() -> None:
+        try:
+            last_words()
+        finally:
+            os._exit(MachineError.exit_code)
+
+    def in_loop(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), MemoryError):
+            end()
+        loop.default_exception_handler(context)
+
+    def in_thread(told: threading.ExceptHookArgs) -> None:
+        if issubclass(told.exc_type, MemoryError):
+            end()
+        usual(told)
+
+    loop, usual = asyncio.get_running_loop(), threading.excepthook
+    loop.set_exception_handler(in_loop)
+    threading.excepthook = in_thread
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(None)
+        threading.excepthook = usual
 
 
 class _Watch:
@@ -81,7 +128,8 @@ class _Watch:
         if self.caught:
             os._exit(128 + number)  # somebody is in a hurry; unfinished files are found next time
         self.caught.append(signal.Signals(number))
-        threading.Thread(target=self._leave, daemon=True).start()
+        with suppress(RuntimeError):  # no thread is to be had
+            threading.Thread(target=self._leave, daemon=True).start()
         self._stop()
 
     def _leave(self) -> None:

@@ -21,12 +21,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from anyio import CancelScope, to_thread
+from anyio import CancelScope
 
 from asyncsync import descriptors
 from asyncsync.directory import Directory, Doubts, own
 from asyncsync.keys import shown
 from asyncsync.mounts import PartFolders
+from asyncsync.threads import in_thread
 from asyncsync.times import as_text
 
 logger = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class Unsynced:
             return
         try:
             with CancelScope(shield=True):  # a run that is stopped has written as well
-                await to_thread.run_sync(self._sync_disks)
+                await in_thread(self._sync_disks)
             self._mark.unlink()  # here: a thread that nobody waits for could take a later run's
         except OSError as error:
             self._notice(

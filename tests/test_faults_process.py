@@ -26,7 +26,7 @@ from asyncsync.signals import GRACE, LAST_WORDS
 from tests.rigs.child import SOON, asyncsync, ended, started, until
 from tests.rigs.scripted_s3 import Ran, Request, ScriptedS3, sync
 from tests.rigs.watch import Watcher, noted, tree, unfinished
-from tests.rigs.wrapped import on_a_terminal, wrapped
+from tests.rigs.wrapped import limited, on_a_terminal, wrapped
 
 pytestmark = [
     pytest.mark.anyio,
@@ -104,6 +104,81 @@ async def killed_again_and_again(dest: Path, seed: int, times: int) -> None:
 async def test_killed_runs_are_made_good_by_the_last(dest: Path, seed: int) -> None:
     """Nothing half-done has a final name after any of them, and nothing is left over in the end."""
     await killed_again_and_again(dest, seed, 3)
+
+
+LOADED = """
+import asyncsync, asyncsync.cli, asyncsync.progress, asyncsync.s3, uvloop
+for line in open("/proc/self/status"):
+    if line.startswith("VmPeak:"):
+        print(line.split()[1])
+"""
+
+
+@pytest.mark.row(115)
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="limits of memory are Linux's")
+@pytest.mark.parametrize("megabytes", [2, 16, 80, 320])
+async def test_run_that_has_too_little_memory_ends_and_is_made_good(
+    dest: Path, megabytes: int
+) -> None:
+    """It fails with a line about it or does with less; nothing half-done has a final name."""
+    asked = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", LOADED), stdout=asyncio.subprocess.PIPE
+    )
+    needed = int((await asked.communicate())[0])
+    async with ScriptedS3(OBJECTS) as s3:
+        wrapper = limited("-v", needed + megabytes * 1024)
+        done = await wrapped(wrapper, s3.environment, "--quiet", "--dest", str(dest))
+        check_promises(dest)
+        assert done.code in {0, 5, -signal.SIGABRT}  # which is how libuv ends a process
+        if done.code == 0:
+            assert tree(dest) == OBJECTS
+        if done.code == 5:
+            assert "memory" in done.err or "no thread is to be had" in done.err
+        await check_next_run(s3, dest)
+
+
+STARVED = """
+import asyncio, sys, threading
+from asyncsync import pipeline
+from asyncsync.cli import main
+
+def starve(*_):
+    raise MemoryError
+
+{moment}
+sys.exit(main(sys.argv[1:]))
+"""
+MOMENTS = {
+    "in a task": "pipeline.compare = starve",
+    "in a callback": "from asyncsync.wire import Connection; Connection.buffer_updated = starve",
+    "in a thread": (
+        "def compare(*_):\n"
+        "    threading.Thread(target=starve).start()\n"
+        "    return asyncio.Event().wait()\n"
+        "pipeline.compare = compare"
+    ),
+}
+
+
+@pytest.mark.row(115)
+@pytest.mark.parametrize("moment", ["in a task", "in a callback", "in a thread"])
+async def test_memory_that_runs_out_where_nobody_is_told_ends_the_process(
+    dest: Path, moment: str
+) -> None:
+    """Somebody would wait for ever otherwise; the summary is told, and one line says why."""
+    async with ScriptedS3(OBJECTS) as s3:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", STARVED.format(moment=MOMENTS[moment])),
+            *("--json", "--no-progress", "--dest", str(dest)),
+            env={**os.environ, **s3.environment},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        done = await ended(child)
+        assert (done.code, done.err) == (5, "")
+        assert done.summary["error"].startswith("out of memory; ")
+        check_promises(dest)
+        await check_next_run(s3, dest)
 
 
 @pytest.mark.row(107)

@@ -1,0 +1,100 @@
+"""Calls in threads, where the system lets the process have as many as are wanted or not."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from asyncsync import threads
+from asyncsync.errors import MachineError
+from asyncsync.threads import Threads, in_thread
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Lets the system refuse so many threads."""
+    monkeypatch.setattr(threads, "PAUSE", 0)
+    really, left = threading._start_new_thread, 0  # type: ignore[attr-defined]  # the lowest seam
+
+    def start(*arguments: object) -> object:
+        nonlocal left
+        if left:
+            left -= 1
+            raise RuntimeError("can't start new thread")
+        return really(*arguments)
+
+    def refuse(number: int) -> None:
+        nonlocal left
+        left = number
+
+    monkeypatch.setattr(threading, "_start_new_thread", start)
+    return refuse
+
+
+async def test_call_gets_its_arguments_and_its_result_comes_back() -> None:
+    """From another thread."""
+    assert await in_thread(divmod, 7, 3) == (2, 1)
+    assert await in_thread(threading.get_ident) != threading.get_ident()
+
+
+async def test_call_waits_for_a_thread(refuse: Callable[[int], None]) -> None:
+    """One that is refused is asked for again."""
+    refuse(threads.LOOKS - 1)
+    assert await in_thread(divmod, 7, 3) == (2, 1)
+
+
+async def test_call_takes_a_thread_that_others_are_done_with(
+    refuse: Callable[[int], None],
+) -> None:
+    """No new one can be had while they are at work, and none is needed then."""
+    may_end, order = threading.Event(), []
+
+    async def first() -> None:
+        await in_thread(may_end.wait)
+        order.append("first")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(first)
+        await anyio.wait_all_tasks_blocked()
+        refuse(1_000_000)
+        group.start_soon(in_thread, order.append, "second")
+        may_end.set()
+    assert order == ["first", "second"]
+
+
+async def test_call_without_a_thread_ends_the_run(refuse: Callable[[int], None]) -> None:
+    """With what can be done about it."""
+    refuse(threads.LOOKS)
+    with pytest.raises(MachineError, match="no thread is to be had: can't start") as caught:
+        await in_thread(divmod, 7, 3)
+    assert "ulimit" in caught.value.advice
+
+
+async def test_what_a_call_raises_is_not_taken_for_a_refusal() -> None:
+    """The call is made once."""
+    calls = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise RuntimeError("can't start new thread")
+
+    with pytest.raises(RuntimeError):
+        await in_thread(fail)
+    assert calls == [1]
+
+
+async def test_executor_takes_a_thread_that_others_are_done_with(
+    refuse: Callable[[int], None],
+) -> None:
+    """A library that wants an executor gets results and errors as from any other."""
+    await in_thread(int)
+    refuse(1_000_000)
+    loop, executor = asyncio.get_running_loop(), Threads()
+    calls = [loop.run_in_executor(executor, divmod, 7, number) for number in (1, 2, 0)]
+    *found, error = await asyncio.gather(*calls, return_exceptions=True)
+    assert found == [(7, 0), (3, 1)]
+    assert isinstance(error, ZeroDivisionError)
