@@ -43,7 +43,8 @@ HAS_UVLOOP = importlib.util.find_spec("uvloop") is not None
 class Given(TypedDict, total=False):
     """The keyword arguments of every function here; each falls back to the environment.
 
-    An argument beats the environment (`R2_...`, `ASYNCSYNC_...`), which beats the env file.
+    An argument beats the environment (`R2_...`, `ASYNCSYNC_...`), which beats the env file. None
+    is as good as no argument.
 
     Attributes:
         prefixes: Key prefixes to sync, or one as a str; without one, the whole bucket.
@@ -68,23 +69,23 @@ class Given(TypedDict, total=False):
             context manager is opened for the run, and closed with it.
     """
 
-    prefixes: Sequence[str]
-    dest: Path | str
-    include: Sequence[str]
-    exclude: Sequence[str]
-    workers: int | Literal["auto"]
-    max_workers: int
-    validate: Literal["content", "head", "response"]
-    parquet_check: bool
-    deep: bool
-    attempts: int
-    space_check: bool
-    durable: bool
-    limit_rate: float | str
-    since: Literal["auto", "off"]
-    strict: bool
-    env_file: Path | str
-    observer: Observer
+    prefixes: Sequence[str] | None
+    dest: Path | str | None
+    include: Sequence[str] | None
+    exclude: Sequence[str] | None
+    workers: int | Literal["auto"] | None
+    max_workers: int | None
+    validate: Literal["content", "head", "response"] | None
+    parquet_check: bool | None
+    deep: bool | None
+    attempts: int | None
+    space_check: bool | None
+    durable: bool | None
+    limit_rate: float | str | None
+    since: Literal["auto", "off"] | None
+    strict: bool | None
+    env_file: Path | str | None
+    observer: Observer | None
 
 
 _NOWHERE = Route("", "", "")
@@ -100,7 +101,7 @@ class GivenToSync(Given, total=False):
             has to be for the one that is set.
     """
 
-    plan: "Plan | Path | str"
+    plan: "Plan | Path | str | None"
 
 
 @dataclass
@@ -248,7 +249,7 @@ async def stream(**given: Unpack[GivenToSync]) -> AsyncGenerator[Outcome, None]:
         ConfigError, SourceError, DestinationError: as for `sync`.
     """
     outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
-    given["observer"] = Observers(_Passing(outcomes), given.get("observer", SilentObserver()))
+    given["observer"] = Observers(_Passing(outcomes), _observer(given))
 
     async def produce() -> None:
         try:
@@ -291,22 +292,28 @@ async def _perform(
     """Do what the keyword arguments say; the report is kept up to the end, whatever that is."""
     if unknown := given.keys() - Given.__annotations__.keys():
         raise TypeError(f"no such argument: {', '.join(sorted(unknown))}")
-    if isinstance(planned, Plan):
-        given.setdefault("dest", planned.route.dest)
-    prefixes = given.get("prefixes", ())
+    if isinstance(planned, Plan) and given.get("dest") is None:
+        given["dest"] = planned.route.dest
+    prefixes = given.get("prefixes") or ()
     if isinstance(prefixes, str):
         prefixes = [prefixes]
-    env_file = Path(given["env_file"]) if "env_file" in given else None
+    file = given.get("env_file")
+    env_file = None if file is None else Path(file)
     found, options = settings.load(env_file, given=given)
     way = route(found, options)
     pages = None if planned is None else planned_pages(planned, way, given)
     started = time.monotonic()
     try:
-        with Observers(report, given.get("observer", SilentObserver())) as observer:
+        with Observers(report, _observer(given)) as observer:
             await perform(command, found, options, prefixes, observer, pages)
     finally:
         report.seconds = time.monotonic() - started
     return way, options
+
+
+def _observer(given: Given) -> Observer:
+    observer = given.get("observer")
+    return SilentObserver() if observer is None else observer
 
 
 def route(found: Settings, options: Options) -> Route:

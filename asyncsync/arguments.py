@@ -158,6 +158,8 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
         raise ConfigError("--deep: goes with verify only; a sync proves what it downloads")
     if arguments.words[:1] == ["demo"]:
         _check_demo(arguments)
+    if arguments.plan is not None and arguments.words[:1] in (["plan"], ["verify"], ["doctor"]):
+        raise ConfigError(f"--plan: goes with sync, not with {arguments.words[0]}")
     given: dict[str, object] = {
         "include": tuple(arguments.include) if arguments.include else None,
         "exclude": tuple(arguments.exclude) if arguments.exclude else None,

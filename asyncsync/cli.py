@@ -37,6 +37,8 @@ from asyncsync.signals import ending_without_memory, stopping
 if TYPE_CHECKING:
     from asyncsync.progress import Bars, Lines
 
+logger = logging.getLogger(__name__)
+
 NO_MEMORY = MachineError("out of memory").advice
 
 _RUNS: dict[str, api.Command] = {
@@ -64,9 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return demo(Path(arguments.dest or "downloads-demo"), keep=arguments.keep)
         if command == "doctor":
+            _log(arguments)
             return _run_async(partial(_examine, prefixes, given, arguments))
         found, options = settings.load(arguments.env_file, given=given)
-        planned = _planned(command, prefixes, found, options, arguments)
+        planned = _planned(prefixes, found, options, arguments)
         _log(arguments)
     except AsyncSyncError as error:
         printed(f"asyncsync: {error}", sys.stderr)
@@ -79,7 +82,6 @@ def _run_async(run: Callable[[], Coroutine[object, object, int]]) -> int:
 
 
 def _planned(
-    command: str,
     prefixes: Sequence[str],
     found: Settings,
     options: Options,
@@ -88,8 +90,6 @@ def _planned(
     """Return the objects of the plan that is to be done, None if a listing is to find them."""
     if arguments.plan is None:
         return None
-    if command != "sync":
-        raise ConfigError(f"--plan: goes with sync, not with {command}")
     said = {**given_options(arguments), "prefixes": prefixes}
     return api.planned_pages(arguments.plan, api.route(found, options), said)
 
@@ -172,6 +172,7 @@ async def _examine(
     from asyncsync import doctor, events
 
     def tell(finding: Finding) -> None:
+        logger.info("%s", doctor.as_text(finding))
         if arguments.json:
             printed(json.dumps(events.check_json(finding)), sys.stdout)
         elif not arguments.quiet or finding.verdict in {Verdict.WARNING, Verdict.WRONG}:

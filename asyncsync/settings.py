@@ -88,8 +88,10 @@ class Options:
 
     def __post_init__(self) -> None:
         """Take what callers of the API may give as well: a str for a path, `20M`, a list."""
-        if not str(self.dest).strip():
-            raise ConfigError("dest: an empty name is not a folder")
+        try:
+            _check_folder(str(self.dest))
+        except ValueError as error:
+            raise ConfigError(f"dest: {error}") from None
         if self.validate not in set(Validate):
             raise ConfigError(f"validate: {self.validate!r} is not {' or '.join(Validate)}")
         object.__setattr__(self, "dest", Path(self.dest))
@@ -98,22 +100,8 @@ class Options:
         object.__setattr__(self, "validate", Validate(self.validate))
         if not self.include:
             raise ConfigError("include: without a glob no key counts; '*' stands for all")
-        if (there := Path(os.path.realpath(self.dest))) == Path(there.anchor):
-            raise ConfigError("dest: the root of a file system is no folder to sync into")
-        if os.path.exists(self.dest) and not os.path.isdir(self.dest):
-            raise ConfigError(f"dest: {shown(str(self.dest))} is a file, and not a folder")
         for name in _WORDS:
             object.__setattr__(self, name, _meant(name, getattr(self, name)))
-        self._check_numbers()
-
-    def _check_numbers(self) -> None:
-        for name, value in (("workers", self.workers), ("max-workers", self.max_workers)):
-            if value is not None and not 1 <= value <= MAX_REQUESTS:
-                raise ConfigError(f"{name}: {value} is not between 1 and {MAX_REQUESTS}")
-        if self.attempts < 1:
-            raise ConfigError(f"attempts: {self.attempts} is less than 1")
-        if self.limit_rate is not None and self.limit_rate < LEAST_RATE:
-            raise ConfigError(f"limit-rate: {self.limit_rate} is less than {LEAST_RATE} bytes/s")
 
     @property
     def checks(self) -> Checks:
@@ -142,12 +130,23 @@ def _meant(name: str, value: object) -> object:
             return parse_option(name, value)
         if name in _NUMBERS and value is not None:
             if isinstance(value, float) and value.is_integer():  # such as 20e6
-                return int(value)
-            return index(value)  # type: ignore[arg-type]  # or it raises
-    except (TypeError, ValueError) as error:
-        text = error if isinstance(value, str) else f"{value!r} is not a whole number"
-        raise ConfigError(f"{name.replace('_', '-')}: {text}") from None
+                value = int(value)
+            return _in_range(name, index(value))  # type: ignore[arg-type]  # or it raises
+    except TypeError:
+        raise ConfigError(f"{name}: {value!r} is not a whole number") from None
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from None
     return value
+
+
+def _in_range(name: str, number: int) -> int:
+    if name in {"workers", "max_workers"} and not 1 <= number <= MAX_REQUESTS:
+        raise ValueError(f"{number} is not between 1 and {MAX_REQUESTS}")
+    if name == "attempts" and number < 1:
+        raise ValueError(f"{number} is less than 1")
+    if name == "limit_rate" and number < LEAST_RATE:
+        raise ValueError(f"{number} is less than {LEAST_RATE} bytes/s")
+    return number
 
 
 _VARIABLES = {
@@ -351,11 +350,15 @@ def parse_option(name: str, text: str) -> object:
         case "parquet_check" | "deep" | "space_check" | "durable" | "strict":
             return _yes_or_no(text)
         case _:
-            try:
-                return int(text)
-            except ValueError:
-                auto = " or auto" if name == "workers" else ""
-                raise ValueError(f"{text!r} is not a whole number{auto}") from None
+            return _in_range(name, _whole(name, text))
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        auto = " or auto" if name == "workers" else ""
+        raise ValueError(f"{text!r} is not a whole number{auto}") from None
 
 
 def _rate(text: str) -> int | None:
@@ -365,16 +368,25 @@ def _rate(text: str) -> int | None:
     if not (match := _RATE.fullmatch(text)):
         raise ValueError(f"{text!r} is neither off nor a rate such as 500k, 20M or 1.5G")
     number, unit = match.groups()
-    return int(float(number) * _UNITS[unit.lower()])
+    return _in_range("limit_rate", int(float(number) * _UNITS[unit.lower()]))
 
 
 def _folder(text: str) -> Path:
-    if not text.strip():
-        raise ValueError("an empty name is not a folder")
     try:
-        return Path(text).expanduser()
+        folder = Path(text).expanduser()
     except RuntimeError:
         raise ValueError("no such user's home folder") from None
+    _check_folder(text and str(folder))
+    return folder
+
+
+def _check_folder(name: str) -> None:
+    if not name.strip():
+        raise ValueError("an empty name is not a folder")
+    if (there := Path(os.path.realpath(name))) == Path(there.anchor):
+        raise ValueError("the root of a file system is no folder to sync into")
+    if os.path.exists(name) and not os.path.isdir(name):
+        raise ValueError(f"{shown(name)} is a file, and not a folder")
 
 
 def _since(text: str) -> str | None:

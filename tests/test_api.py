@@ -365,6 +365,17 @@ async def test_reader_of_a_stream_may_be_cancelled(store: MemoryStore, tmp_path:
         assert (await asyncsync.sync(dest=tmp_path)).exit_code == 0
 
 
+async def test_none_is_as_good_as_no_argument(store: MemoryStore, tmp_path: Path) -> None:
+    """Nobody looks on then, and all is what it is by default."""
+    given = {"observer": None, "env_file": None, "prefixes": None, "workers": None, "since": None}
+    report = await asyncsync.sync(dest=tmp_path, plan=None, **given)
+    assert (report.exit_code, len(tree(tmp_path))) == (0, report.downloaded)
+    assert report.downloaded > 0
+    assert [outcome async for outcome in asyncsync.stream(dest=tmp_path, **given)]
+    plan = await asyncsync.plan(dest=tmp_path / "other", **given)
+    assert (await asyncsync.sync(plan=plan, dest=None)).downloaded == report.downloaded
+
+
 async def test_own_observer_of_a_stream_is_told_as_well(store: MemoryStore, tmp_path: Path) -> None:
     """The stream does not take its place."""
     watcher = Watcher()

@@ -535,6 +535,16 @@ def test_quiet_command_prints_what_is_worth_a_word(capsys: pytest.CaptureFixture
     assert line.startswith("wrong    settings    R2_ACCESS_KEY_ID, ")
 
 
+async def test_log_file_gets_what_was_found(tmp_path: Path) -> None:
+    """Whatever of it is printed."""
+    async with ScriptedS3(OBJECTS) as s3:
+        log = tmp_path / "log"
+        done = await asyncsync(s3.environment, "doctor", "--quiet", "--log-file", str(log))
+    lines = await asyncio.to_thread(log.read_text)
+    assert done.code == 0
+    assert all(f" INFO {Verdict.OK:<7}  {name}" in lines for name in ("settings", "listing"))
+
+
 async def test_command_ends_on_a_signal() -> None:
     """Also while a server does not answer."""
     async with ScriptedS3(OBJECTS) as s3:

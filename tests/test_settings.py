@@ -448,11 +448,23 @@ def test_callers_may_use_the_words_of_the_command_line(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("workers", "many"), ("workers", 1.5), ("limit_rate", []), ("since", "now"), ("deep", "so")],
+    [
+        ("workers", "many"),
+        ("workers", 1.5),
+        ("workers", 0),
+        ("max_workers", 1025),
+        ("attempts", 0),
+        ("limit_rate", []),
+        ("limit_rate", 1),
+        ("limit_rate", "1"),
+        ("since", "now"),
+        ("deep", "so"),
+        ("dest", "/"),
+    ],
 )
 def test_caller_who_means_nothing_is_told(name: str, value: object) -> None:
     """With the argument's name, before any request."""
-    with pytest.raises(ConfigError, match=f"^{name.replace('_', '-')}: .* is "):
+    with pytest.raises(ConfigError, match=f"^{name}: .* is "):
         load(environ=REQUIRED, given={name: value})
 
 
@@ -487,7 +499,7 @@ def test_bad_option_is_refused(name: str, text: str, why: str) -> None:
     """The message names the option and says what would be right."""
     with pytest.raises(ConfigError, match=why) as caught:
         options({f"ASYNCSYNC_{name}": text})
-    assert name.lower().replace("_", "-") in str(caught.value).lower().replace("_", "-")
+    assert str(caught.value).startswith(f"ASYNCSYNC_{name}: ")
 
 
 @pytest.mark.parametrize("text", ["", "  "])
