@@ -5,6 +5,7 @@ import contextlib
 import errno
 import fcntl
 import gc
+import inspect
 import os
 import random
 import shutil
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 
 import anyio
 import pytest
@@ -692,22 +694,60 @@ async def test_what_was_tampered_with_is_fetched_again(tmp_path: Path, dest: Pat
 # bugs -------------------------------------------------------------------------------------------
 
 
+BUGS = {
+    "listing": ("pipeline.list_objects", "s3.parse_page", "paging.Paging.first"),
+    "counting": ("disk.Folder.count", "landmarks.Landmarks.settle"),
+    "comparing": ("pipeline.compare", "collisions.Collisions.parted", "disk.Folder.look_up"),
+    "small objects": ("download.Downloader._read", "validate.agree", "validate.arrived"),
+    "large objects": ("parts.PartFile.create", "parts.PartFile.at", "parts.zlib.crc32"),
+    "asking HEAD": ("validate.head_agrees", "s3.S3Store.head"),
+    "hashing": ("proof.Prover.follow", "proof.Prover._hash", "proof.Prover.verdict"),
+    "writing in threads": ("proof.prove", "publish.Publisher.whole", "publish.Publisher.parts"),
+    "retries": ("pace.Pace.ready", "pace.Pace.served", "pace.Pace.tune"),
+    "the end": ("disk.Folder.clear_stale", "disk.Folder.settle", "download.Downloader.sum_up"),
+}
+"""Where a bug may be, by the task that meets it."""
+
+
+@pytest.mark.row(121)
+@pytest.mark.parametrize("place", [place for places in BUGS.values() for place in places])
+async def test_bug_in_any_task_ends_the_run(
+    dest: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """The exception comes out as it is; all others are cancelled, and none is heard of later."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    async def fail_later(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    is_task = inspect.iscoroutinefunction(resolve_name(f"asyncsync.{place}"))
+    monkeypatch.setattr(f"asyncsync.{place}", fail_later if is_task else fail)
+    await check_bug(dest, Watcher())
+
+
 @pytest.mark.row(121)
 @pytest.mark.parametrize("moment", ["started", "ended", "compared", "listed"])
 async def test_bug_ends_the_run(dest: Path, moment: str) -> None:
-    """The exception comes out as it is; all others are cancelled, and none is heard of later."""
-    unheard: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: unheard.append(context))
+    """Also one of whoever looks on."""
 
     class Buggy(Watcher):
         def _fail(self, *arguments: object) -> None:
             raise ZeroDivisionError
 
     setattr(Buggy, moment, Buggy._fail)
+    await check_bug(dest, Buggy())
+
+
+async def check_bug(dest: Path, seen: Watcher) -> None:
+    """A run ends with the bug's exception and leaves no task, no promise broken, no lock held."""
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: unheard.append(context))
     before = len(asyncio.all_tasks())
     async with ScriptedS3(OBJECTS) as s3:
         with pytest.raises(ZeroDivisionError):
-            await sync(s3, dest, seen=Buggy())
+            await sync(s3, dest, seen=seen)
     gc.collect()
     await anyio.lowlevel.checkpoint()
     assert len(asyncio.all_tasks()) == before
