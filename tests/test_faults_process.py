@@ -28,7 +28,7 @@ from asyncsync.signals import GRACE, LAST_WORDS
 from tests.rigs.child import SOON, asyncsync, ended, started, until
 from tests.rigs.scripted_s3 import Ran, Request, ScriptedS3, sync
 from tests.rigs.watch import Watcher, noted, tree, unfinished
-from tests.rigs.wrapped import limited, on_a_terminal, wrapped
+from tests.rigs.wrapped import injected, limited, on_a_terminal, wrapped
 
 pytestmark = [
     pytest.mark.anyio,
@@ -109,7 +109,10 @@ async def test_killed_runs_are_made_good_by_the_last(dest: Path, seed: int) -> N
 
 
 LOADED = """
-import asyncsync, asyncsync.cli, asyncsync.progress, asyncsync.s3, uvloop
+import asyncsync.cli, asyncsync.progress, asyncsync.s3
+from asyncsync.api import HAS_UVLOOP
+if HAS_UVLOOP:
+    import uvloop
 for line in open("/proc/self/status"):
     if line.startswith("VmPeak:"):
         print(line.split()[1])
@@ -137,6 +140,16 @@ async def test_run_that_has_too_little_memory_ends_and_is_made_good(
         if done.code == 5:
             assert "memory" in done.err or "no thread is to be had" in done.err
         await check_next_run(s3, dest)
+
+
+@pytest.mark.row(115)
+async def test_run_that_gets_no_more_threads_does_with_those_that_it_has(dest: Path) -> None:
+    """One of its own is enough; the others are for signals and names."""
+    async with ScriptedS3(OBJECTS) as s3:
+        wrapper = injected("clone,clone3:error=EAGAIN:when=7+")
+        done = await wrapped(wrapper, s3.environment, "--quiet", "--dest", str(dest))
+    assert (done.code, done.err) == (0, "")
+    assert tree(dest) == OBJECTS
 
 
 STARVED = """
