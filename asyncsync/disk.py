@@ -333,9 +333,15 @@ class Folder:
             new.replace(state / name)
 
     def clear_stale(self, covers: Callable[[str], bool]) -> None:
-        """Remove what earlier runs left unfinished of keys that this run covers."""
-        for parts in self._part_folders.each():
-            clear_stale(parts, self._run, covers, self._run_began_ns)
+        """Remove what earlier runs left unfinished of keys that this run covers.
+
+        Where that fails, a person is told; a later run does it.
+        """
+        try:
+            for parts in self._part_folders.each():
+                clear_stale(parts, self._run, covers, self._run_began_ns)
+        except OSError as error:
+            self._notice(f"what earlier runs left unfinished stays for now: {error.strerror}")
 
     async def settle(self) -> None:
         """Wait until all that was published is on the disk; to be called at the end of `writing`.

@@ -586,6 +586,27 @@ async def test_failing_disk_fails_its_object(
     assert (again.code, tree(dest)) == (0, {**OBJECTS, key: bytes(size)})
 
 
+@pytest.mark.row(101)
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOENT])
+async def test_unfinished_files_that_cannot_be_looked_through_stay(
+    dest: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """All objects are there by then; a line says so, and the next run clears them away."""
+    left = dest / ".asyncsync" / "parts" / "0.killed"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"unfinished")
+    left.with_name("0.killed.journal").write_bytes(b"damaged")
+    async with ScriptedS3(OBJECTS) as s3:
+        with monkeypatch.context() as failing:
+            failing.setattr("asyncsync.parts.Path.glob", _refusing(number))
+            ran = await sync(s3, dest, alone=False)
+        assert (ran.code, ran.error, tree(dest)) == (0, None, OBJECTS)
+        stays = f"what earlier runs left unfinished stays for now: {os.strerror(number)}"
+        assert ran.seen.notices == [stays]
+        assert (await sync(s3, dest)).code == 0
+    assert unfinished(dest) == []
+
+
 @pytest.mark.row(102)
 @pytest.mark.parametrize(
     "fault",
