@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,13 +25,17 @@ def held(path: Path, folder: Path | None = None) -> Iterator[bool]:
         OSError: the file cannot be opened.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    with os.fdopen(descriptor, "r+b", buffering=0) as file:
+    file = os.fdopen(descriptor, "r+b", buffering=0)
+    try:
         _take(file, folder or path.parent.parent)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         with open(path, "r+b", buffering=0) as another:
             works = not _lock(another)
         yield works
+    finally:
+        with suppress(OSError):  # on a network's disk it may be full only now; the lock is gone
+            file.close()
 
 
 def check_free(path: Path) -> None:

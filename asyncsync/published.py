@@ -63,7 +63,7 @@ class Published:
         with ExitStack() as closing:
             try:
                 self._file = self._open()
-                closing.callback(os.close, self._file)
+                closing.callback(_close, self._file)
             except OSError as error:
                 self._give_up(error)
             try:
@@ -144,6 +144,11 @@ class Published:
 
     def _inode(self) -> int:
         return self._path.parent.stat().st_ino & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def _close(file: int) -> None:
+    with suppress(OSError):  # on a network's disk it may be full only now
+        os.close(file)
 
 
 def _hash(key: str) -> int:

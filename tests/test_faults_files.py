@@ -586,6 +586,21 @@ async def test_failing_disk_fails_its_object(
     assert (again.code, tree(dest)) == (0, {**OBJECTS, key: bytes(size)})
 
 
+@pytest.mark.row(93, 101)
+@pytest.mark.parametrize(("name", "when"), [("lock", "2+"), ("published", "1+")])
+@pytest.mark.parametrize("error", ["EDQUOT", "EIO"])
+async def test_notes_that_cannot_be_closed_end_no_run(
+    dest: Path, name: str, when: str, error: str
+) -> None:
+    """All objects are there by then; a disk across a network tells of its quota only now."""
+    wrapper = injected(f"close:error={error}:when={when}", paths=[dest / ".asyncsync" / name])
+    async with ScriptedS3(OBJECTS) as s3:
+        done = await run(wrapper, s3, dest)
+        assert (done.code, done.err) == (0, "")
+        assert (await sync(s3, dest)).code == 0
+    assert tree(dest) == OBJECTS
+
+
 @pytest.mark.row(101)
 @pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOENT])
 async def test_unfinished_files_that_cannot_be_looked_through_stay(
