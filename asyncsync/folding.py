@@ -101,14 +101,17 @@ class Names:
         found = [transfer.remote for transfer in page.transfers]
         found += [known.remote for known in page.up_to_date]
         lost = [remote for remote in sorted(found, key=_key) if not self._take(remote.key)]
-        if not lost:
-            return page
         keys = {remote.key for remote in lost}
         return Compared(
             [transfer for transfer in page.transfers if transfer.remote.key not in keys],
             [known for known in page.up_to_date if known.remote.key not in keys],
-            [*page.refused, *map(_refused, lost)],
+            [*map(self._explained, page.refused), *map(_refused, lost)],
         )
+
+    def _explained(self, failed: Failed) -> Failed:
+        """Return the same, but if the folder in its way is one that a key has taken."""
+        is_taken = hash(self._fold(failed.remote.key)) in self._folders
+        return _refused(failed.remote) if is_taken else failed
 
     def _take(self, key: str) -> bool:
         """Take the key's path; return whether it was free, or the key's own."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.errors import KeyCollisionError
+from asyncsync.errors import KeyCollisionError, LocalFileError
 from asyncsync.folding import CASE, FORM, Folding, Names, in_order, mark, probe
-from asyncsync.model import Compared, Reason, RemoteObject, Transfer, UpToDate
+from asyncsync.model import Compared, Failed, Reason, RemoteObject, Transfer, UpToDate
 
 NFC, NFD = (unicodedata.normalize(form, "\u00e9") for form in ("NFC", "NFD"))
 BOTH = Folding(cases=True, forms=True)
@@ -147,6 +147,16 @@ def test_refused_key_takes_nothing() -> None:
     assert refused(names, "A", "a/b") == ["a/b"]
     assert refused(names, "a/B") == ["a/B"]
     assert refused(names, "B") == []
+
+
+def test_folder_of_another_key_that_lies_in_the_way_is_a_collision() -> None:
+    """It has its file by then; what lies at the path of a key that takes none stays as it was."""
+    told = [
+        Failed(remote, LocalFileError(remote.key, "a folder has its path"))
+        for remote in objects(["a", "b"])
+    ]
+    page = Names(BOTH).kept(Compared([], [UpToDate(objects(["A/x"])[0])], told))
+    assert [type(failed.error) for failed in page.refused] == [KeyCollisionError, LocalFileError]
 
 
 def test_pages_are_put_in_order() -> None:

@@ -1,0 +1,375 @@
+"""A disk in memory that loses its power, or takes names for one: a program for FUSE.
+
+    python -m tests.rigs.fuse_disk FOLDER [--fold-cases] [--fold-forms]
+
+It is mounted at the folder, says `mounted`, and ends with its standard input. See `mounted.py`,
+which starts it.
+
+A file's data is on the disk when the file was synced, a name when the folder was that it is in.
+When the power fails, of all that was not synced anything may be there: each name what it was at the
+last sync or at any time since, whatever became of other names; and of a file the old data, the new,
+zeros, only the beginning, or some blocks of each. So a file may even be found under two names, or
+under none. Times and sizes of a file are as they were when it got its name, which the journals of
+ext4, XFS and Btrfs keep in order.
+
+FUSE does not hear of `syncfs`. Who has called it tells so by the attribute `user.power`, which is
+how the disk is told everything: `sync`; `cut CHANGES SEED`, for the power to fail at the change
+that comes after so many, and for whoever makes it to be killed; `on`, for changes after that.
+"""
+
+import argparse
+import errno
+import itertools
+import os
+import random
+import signal
+import stat
+import sys
+import threading
+import time
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.rigs.mounted import UNABLE
+
+try:
+    import mfusepy
+except (ImportError, OSError) as missing:  # the second where libfuse is
+    print(missing, file=sys.stderr)
+    sys.exit(UNABLE)
+
+BLOCK = 4096
+UTIME_NOW = (1 << 30) - 1
+
+
+class Node:
+    """What a name stands for."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self, mode: int) -> None:
+        self.mode = mode
+        self.number = next(self.numbers)
+        self.links = 0
+        self.modified = self.changed = time.time_ns()
+        self.size = 0
+
+    def sync(self) -> None:
+        """Put it on the disk."""
+
+    def lose(self, dice: random.Random) -> None:
+        """Forget what was not synced, or not all of it."""
+
+    def touch(self) -> None:
+        """Take note of a change of the content."""
+        self.modified = self.changed = time.time_ns()
+
+
+class File(Node):
+    """Some bytes, and those that are on the disk."""
+
+    def __init__(self, mode: int) -> None:
+        super().__init__(stat.S_IFREG | mode & 0o7777)
+        self.data = bytearray()
+        self._synced: bytes | None = b""
+
+    def write(self, data: bytes, offset: int) -> None:
+        """Put bytes into their place."""
+        self.truncate(max(len(self.data), offset))
+        self.data[offset : offset + len(data)] = data
+        self.size = len(self.data)
+
+    def truncate(self, size: int) -> None:
+        """Cut the data, or lengthen it with zeros."""
+        del self.data[size:]
+        self.data.extend(bytes(size - len(self.data)))
+        self.size = size
+        self.touch()
+
+    def sync(self) -> None:
+        self._synced = bytes(self.data)
+
+    def lose(self, dice: random.Random) -> None:
+        new, old = bytes(self.data), self._synced
+        if new == old:
+            return
+        mixed = bytearray(old[: len(new)].ljust(len(new), b"\0"))
+        for start in range(0, len(new), BLOCK):
+            if dice.random() < 0.5:
+                mixed[start : start + BLOCK] = new[start : start + BLOCK]
+        short = new[: dice.randrange(len(new) + 1)]
+        self.data = bytearray(dice.choice([new, old, short, bytes(len(new)), bytes(mixed)]))
+        self.size = len(self.data)
+        self.sync()
+
+
+class Folder(Node):
+    """Names, and what each was at the last sync and since."""
+
+    def __init__(self, mode: int) -> None:
+        super().__init__(stat.S_IFDIR | mode & 0o7777)
+        self.names: dict[str, tuple[str, Node]] = {}
+        """By the folded name: how it is spelt, and what it stands for."""
+        self._states: dict[str, list[tuple[str, Node] | None]] = {}
+
+    def __iter__(self) -> Iterator[Node]:
+        return (node for _, node in self.names.values())
+
+    def put(self, folded: str, entry: tuple[str, Node] | None) -> None:
+        """Let a name stand for something else, or for nothing."""
+        old = self.names.pop(folded, None)
+        self._states.setdefault(folded, [old]).append(entry)
+        if old:
+            old[1].links -= 1
+        if entry:
+            self.names[folded] = entry
+            entry[1].links += 1
+            entry[1].changed = time.time_ns()
+        self.touch()
+
+    def sync(self) -> None:
+        self._states.clear()
+
+    def lose(self, dice: random.Random) -> None:
+        for folded, states in list(self._states.items()):
+            self.put(folded, dice.choice(states))
+        self.sync()
+
+
+class Disk:
+    """The file system. All calls come from one thread.
+
+    Args:
+        cases: whether names that differ by case are one.
+        forms: whether names are that differ by the form of their letters.
+    """
+
+    use_ns = True
+
+    def __init__(self, *, cases: bool, forms: bool) -> None:
+        self._cases, self._forms = cases, forms
+        self._root = Folder(0o755)
+        self._files: dict[int, File] = {}
+        self._handles = itertools.count(1)
+        self._dice = random.Random()
+        self._left: int | None = None
+        """Changes until the power fails."""
+        self._is_off = False
+        self._changes = 0
+        self.is_mounted = False
+
+    # power --------------------------------------------------------------------------------------
+
+    def setxattr(self, path: str, name: str, value: bytes, options: int, position: int = 0) -> int:
+        match name, value.decode().split():
+            case "user.power", ["sync"]:
+                for node in self._all():
+                    node.sync()
+            case "user.power", ["cut", changes, seed]:
+                self._left, self._dice = int(changes), random.Random(int(seed))
+            case "user.power", ["on"]:
+                self._left, self._is_off = None, False
+            case _:
+                raise OSError(errno.ENOTSUP, "no such attribute")
+        return 0
+
+    def getxattr(self, path: str, name: str, position: int = 0) -> bytes:
+        if name != "user.power":
+            raise OSError(errno.ENODATA, "no such attribute")
+        return f"{'off' if self._is_off else 'on'} {self._changes}".encode()
+
+    def _change(self) -> None:
+        """Be called before each change, of which one is that at which the power fails."""
+        self._changes += 1
+        if self._left is not None and not self._is_off:
+            self._left -= 1
+            if self._left < 0:
+                self._is_off = True
+                for node in self._all():
+                    node.lose(self._dice)
+                os.kill(mfusepy.fuse_get_context()[2], signal.SIGKILL)
+        if self._is_off:
+            raise OSError(errno.EIO, "the power has failed")
+
+    def _all(self) -> Iterator[Node]:
+        """Yield everything, a folder before what is in it: what that is may have changed by then."""
+        pending: list[Node] = [self._root]
+        while pending:
+            yield (node := pending.pop())
+            if isinstance(node, Folder):
+                pending.extend(node)
+
+    # names --------------------------------------------------------------------------------------
+
+    def _fold(self, name: str) -> str:
+        if self._forms:
+            name = unicodedata.normalize("NFD", name)
+        return name.casefold() if self._cases else name
+
+    def _at(self, path: str) -> tuple[Folder, str, Node | None]:
+        """Return the folder of a path, its folded name there, and what that stands for."""
+        *above, name = path.split("/")[1:]
+        folder = self._root
+        for part in above:
+            _, node = folder.names.get(self._fold(part), ("", None))
+            if not isinstance(node, Folder):
+                raise OSError(errno.ENOTDIR if node else errno.ENOENT, "no such folder")
+            folder = node
+        folded = self._fold(name)
+        return folder, folded, folder.names.get(folded, ("", None))[1] if name else self._root
+
+    def _found(self, path: str) -> Node:
+        *_, node = self._at(path)
+        if node is None:
+            raise OSError(errno.ENOENT, "no such file")
+        return node
+
+    def _file(self, path: str, handle: int | None = None) -> File:
+        node = self._files[handle] if handle in self._files else self._found(path)
+        if not isinstance(node, File):
+            raise OSError(errno.EISDIR, "a folder")
+        return node
+
+    def _make(self, path: str, node: Node) -> None:
+        self._change()
+        folder, folded, there = self._at(path)
+        if there:
+            raise OSError(errno.EEXIST, "there is one")
+        folder.put(folded, (path.rpartition("/")[2], node))
+
+    def _open(self, file: File) -> int:
+        self._files[handle := next(self._handles)] = file
+        return handle
+
+    def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
+        node = self._files[fh] if fh in self._files else self._found(path)
+        return {
+            "st_mode": node.mode,
+            "st_ino": node.number,
+            "st_nlink": node.links,
+            "st_uid": os.getuid(),
+            "st_gid": os.getgid(),
+            "st_size": node.size,
+            "st_blocks": -(-node.size // 512),
+            "st_atime": node.modified,
+            "st_mtime": node.modified,
+            "st_ctime": node.changed,
+        }
+
+    def readdir(self, path: str, fh: int) -> list[tuple[str, dict[str, int], int]]:
+        folder = self._found(path)
+        assert isinstance(folder, Folder)
+        found = {".": folder, "..": folder} | dict(folder.names.values())
+        return [(name, {"st_mode": n.mode, "st_ino": n.number}, 0) for name, n in found.items()]
+
+    def mkdir(self, path: str, mode: int) -> int:
+        self._make(path, Folder(mode))
+        return 0
+
+    def create(self, path: str, mode: int, fi: object = None) -> int:
+        self._make(path, file := File(mode))
+        return self._open(file)
+
+    def unlink(self, path: str) -> int:
+        self._change()
+        folder, folded, _ = self._at(path)
+        folder.put(folded, None)
+        return 0
+
+    def rmdir(self, path: str) -> int:
+        folder = self._found(path)
+        if isinstance(folder, Folder) and folder.names:
+            raise OSError(errno.ENOTEMPTY, "it is not empty")
+        return self.unlink(path)
+
+    def rename(self, old: str, new: str) -> int:
+        node = self._found(old)
+        folder, folded, there = self._at(new)
+        if isinstance(there, Folder):
+            raise OSError(errno.EISDIR, "a folder has this name")
+        self.unlink(old)
+        folder.put(folded, (new.rpartition("/")[2], node))
+        return 0
+
+    def fsyncdir(self, path: str, datasync: int, fh: int) -> int:
+        self._change()
+        self._found(path).sync()
+        return 0
+
+    # data ---------------------------------------------------------------------------------------
+
+    def open(self, path: str, flags: int) -> int:
+        return self._open(self._file(path))
+
+    def release(self, path: str, fh: int) -> int:
+        del self._files[fh]
+        return 0
+
+    def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
+        return bytes(self._file(path, fh).data[offset : offset + size])
+
+    def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
+        self._change()
+        self._file(path, fh).write(data, offset)
+        return len(data)
+
+    def truncate(self, path: str, length: int, fh: int | None = None) -> int:
+        self._change()
+        self._file(path, fh).truncate(length)
+        return 0
+
+    def fsync(self, path: str, datasync: int, fh: int) -> int:
+        self._change()
+        self._file(path, fh).sync()
+        return 0
+
+    def chmod(self, path: str, mode: int) -> int:
+        self._change()
+        node = self._found(path)
+        node.mode = stat.S_IFMT(node.mode) | stat.S_IMODE(mode)
+        return 0
+
+    def utimens(self, path: str, times: tuple[int, int] | None = None) -> int:
+        self._change()
+        node = self._found(path)
+        node.touch()
+        if times and times[1] != UTIME_NOW:
+            node.modified = times[1]
+        return 0
+
+    def statfs(self, path: str) -> Mapping[str, int]:
+        return {"f_bsize": BLOCK, "f_frsize": BLOCK, "f_blocks": 1 << 20, "f_bavail": 1 << 20}
+
+    def init(self, path: str) -> None:
+        self.is_mounted = True
+        print("mounted", flush=True)
+
+
+def main() -> None:
+    """Be the disk until standard input ends."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
+    parser.add_argument("--fold-cases", action="store_true")
+    parser.add_argument("--fold-forms", action="store_true")
+    given = parser.parse_args()
+
+    def end_with_input() -> None:
+        sys.stdin.read()
+        os.kill(os.getpid(), signal.SIGTERM)  # which libfuse takes for the wish to be unmounted
+
+    threading.Thread(target=end_with_input, daemon=True).start()
+    disk = Disk(cases=given.fold_cases, forms=given.fold_forms)
+    options: dict[str, bool | int] = {"foreground": True, "nothreads": True}
+    options |= {"use_ino": True, "hard_remove": True}
+    options |= {"entry_timeout": 0, "attr_timeout": 0, "negative_timeout": 0}  # the disk knows best
+    try:
+        mfusepy.FUSE(disk, given.folder, **options)
+    except RuntimeError as error:  # also for the signal
+        if not disk.is_mounted:
+            print(f"nothing can be mounted: {error}", file=sys.stderr)
+            sys.exit(UNABLE)
+
+
+if __name__ == "__main__":
+    main()
