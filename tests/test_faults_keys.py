@@ -3,7 +3,7 @@
 import asyncio
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from asyncsync.directory import Directory
 from asyncsync.errors import KeyCollisionError, UnsafeKeyError
 from asyncsync.keys import local_path
 from tests.rigs.child import Done, asyncsync
+from tests.rigs.mounted import Mounted, mounted
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, sync
 from tests.rigs.terminal import Terminal
 from tests.rigs.watch import snapshot, tree
@@ -358,3 +359,47 @@ async def test_long_folder_with_names_that_are_no_text_arrives(
         ran = await sync(s3, tmp_path / "dest", "a/")
     assert (ran.code, ran.error) == (0, None)
     assert tree(tmp_path / "dest") == objects
+
+
+# on a disk that folds names ---------------------------------------------------------------------
+
+NFC, NFD = (unicodedata.normalize(form, "\u00e9.parquet") for form in ("NFC", "NFD"))
+
+
+async def told_apart(disk: Mounted, won: Sequence[str], lost: Sequence[str]) -> None:
+    """Check that twice the first keys get files and the others are refused, which fetches once."""
+    objects = {key: key.encode() * 99 for key in [*won, *lost]}
+    dest = disk.path / "dest"
+    async with ScriptedS3(objects) as s3:
+        for _ in range(2):
+            done = await asyncsync(s3.environment, "--json", "--include", "*", "--dest", str(dest))
+            refused = [(e["key"], e["error"]) for e in done.events if e["event"] == "skipped"]
+            assert (done.code, sorted(refused)) == (
+                3,
+                [(key, "KeyCollisionError") for key in sorted(lost)],
+            )
+            assert tree(dest) == {key: objects[key] for key in won}
+            assert sorted(r.key for r in s3.requests if r.verb == "GET") == sorted(won)
+
+
+@pytest.mark.row(82, 83)
+async def test_keys_are_told_apart_on_a_disk_that_folds_names(tmp_path: Path) -> None:
+    """By case and by form, in folders and as a folder of another's name, as on a Mac's disk."""
+    won = ["Case/a", "D/x", "E", "Q/\u00c9/a", NFD]
+    lost = ["case/a", "d", "e/x", "q/e\u0301/A", NFC]
+    with mounted(tmp_path / "disk", "--fold-cases", "--fold-forms") as disk:
+        await told_apart(disk, won, lost)
+
+
+@pytest.mark.row(82)
+async def test_keys_are_told_apart_on_a_disk_that_folds_forms(tmp_path: Path) -> None:
+    """Those that differ by case are two there."""
+    with mounted(tmp_path / "disk", "--fold-forms") as disk:
+        await told_apart(disk, ["Case/a", "case/a", NFD], [NFC])
+
+
+@pytest.mark.row(83)
+async def test_keys_are_told_apart_on_a_disk_that_folds_cases(tmp_path: Path) -> None:
+    """Those that differ by the form of a letter are two there."""
+    with mounted(tmp_path / "disk", "--fold-cases") as disk:
+        await told_apart(disk, ["Case/a", NFC, NFD], ["case/a"])

@@ -72,7 +72,7 @@ class File(Node):
     def __init__(self, mode: int) -> None:
         super().__init__(stat.S_IFREG | mode & 0o7777)
         self.data = bytearray()
-        self._synced: bytes | None = b""
+        self._synced = b""
 
     def write(self, data: bytes, offset: int) -> None:
         """Put bytes into their place."""
@@ -118,22 +118,25 @@ class Folder(Node):
 
     def put(self, folded: str, entry: tuple[str, Node] | None) -> None:
         """Let a name stand for something else, or for nothing."""
-        old = self.names.pop(folded, None)
-        self._states.setdefault(folded, [old]).append(entry)
-        if old:
+        self._states.setdefault(folded, [self.names.get(folded)]).append(entry)
+        self._set(folded, entry)
+        self.touch()
+        if entry:
+            entry[1].changed = self.changed
+
+    def _set(self, folded: str, entry: tuple[str, Node] | None) -> None:
+        if old := self.names.pop(folded, None):
             old[1].links -= 1
         if entry:
             self.names[folded] = entry
             entry[1].links += 1
-            entry[1].changed = time.time_ns()
-        self.touch()
 
     def sync(self) -> None:
         self._states.clear()
 
     def lose(self, dice: random.Random) -> None:
-        for folded, states in list(self._states.items()):
-            self.put(folded, dice.choice(states))
+        for folded, states in self._states.items():
+            self._set(folded, dice.choice(states))
         self.sync()
 
 
@@ -193,7 +196,7 @@ class Disk:
             raise OSError(errno.EIO, "the power has failed")
 
     def _all(self) -> Iterator[Node]:
-        """Yield everything, a folder before what is in it: what that is may have changed by then."""
+        """Yield everything; what is in a folder when whoever asked has dealt with the folder."""
         pending: list[Node] = [self._root]
         while pending:
             yield (node := pending.pop())
