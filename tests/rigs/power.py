@@ -2,19 +2,24 @@
 
 import os
 import random
-from collections.abc import Awaitable, Callable
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from asyncsync.download import SMALL
 from asyncsync.parts import PART
 from tests.rigs.child import Done
 from tests.rigs.mounted import Mounted
+from tests.rigs.objects import parquet
 from tests.rigs.scripted_s3 import ScriptedS3
 from tests.rigs.watch import tree
 
 Run = Callable[..., Awaitable[Done]]
 """Runs asyncsync with these arguments until it ends or is killed."""
 
+SYSTEMS = "/proc/sys/kernel/random/boot_id"
+"""Where the system says which boot this is; only a mount can make it say something else."""
 OURS = {"lock", "parts", "published", "case", "\u00e9", "doubtful"}
 """What a run leaves in `.asyncsync` when all is done."""
 AT_ONCE = 3
@@ -25,13 +30,22 @@ class Boot:
     """A file that says which boot of the machine this is.
 
     Args:
-        path: where it is made; it is meant to be mounted over the system's own.
+        path: where it is made; it is meant to be mounted over SYSTEMS.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._number = 0
         self.next()
+
+    @contextmanager
+    def over_the_systems(self) -> Iterator[None]:
+        """Mount it there; needs a name space of one's own, such as that of `unshare -Urm`."""
+        subprocess.run(["mount", "--bind", self.path, SYSTEMS], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", SYSTEMS], check=True)
 
     def next(self) -> None:
         """Be in another boot."""
@@ -116,9 +130,9 @@ class Machine:
         least |= {"fft/one-part.parquet": SMALL + 1, "fft/parts.parquet": PART + SMALL}
         for key, size in least.items():
             if rng.random() < share:
-                old = len(self._s3.objects.get(key, b""))
-                size += rng.randrange(6000)
-                self._s3.objects[key] = rng.randbytes(size + (size == old))
+                data = rng.randbytes(size + rng.randrange(6000))
+                is_as_long = len(parquet(data)) == len(self._s3.objects.get(key, b""))
+                self._s3.objects[key] = parquet(data + bytes(is_as_long))
 
 
 def downloaded(ran: Done) -> set[str]:

@@ -10,6 +10,7 @@ from tests.soak.links import G20
 from tests.soak.listings import G7, G8, G13
 from tests.soak.machine import G9, G17, G18, G19
 from tests.soak.output import G14
+from tests.soak.power import G21
 from tests.soak.sequences import G16
 from tests.soak.versions import G4, G5
 from tests.soak.waits import G11, G12
@@ -28,6 +29,7 @@ FIGURES: Mapping[str, Figure] = {
         G2,
         G19,
         G18,
+        G21,
         G5,
         G10,
         G4,
