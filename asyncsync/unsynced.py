@@ -36,6 +36,8 @@ Notice = Callable[[str], object]
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 MOST_BYTES = 1 << 16
+MOST_DOUBTS = MOST_BYTES // 40
+"""Lines that are read in any case; the times of older power cuts become one."""
 FOR_EVER = 1 << 63
 
 _MARK = re.compile(r"([0-9a-f-]{36}) (\d{1,19})\n", re.ASCII)
@@ -103,6 +105,7 @@ class Unsynced:
             self._is_marked = mark is not None and mark[0] == self._boot
             if mark and not self._is_marked:
                 self._doubts.append(self._told(mark, self._began_ns))
+        self._doubts = _few(self._doubts)
         if self._doubts != known:
             self._keep(self._doubts)
         if self._boot and not self._is_marked:
@@ -224,6 +227,18 @@ def sync_disk(folder: Path) -> None:
             raise OSError(number, os.strerror(number))
     finally:
         os.close(descriptor)
+
+
+def _few(doubts: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return as many doubts as are read again; the oldest become one, and what lies between them.
+
+    That costs at most one more download of what was made between those power cuts.
+    """
+    surplus = len(doubts) - MOST_DOUBTS
+    if surplus <= 0:
+        return doubts
+    old, new = doubts[: surplus + 1], doubts[surplus + 1 :]
+    return [(min(since for since, _ in old), max(until for _, until in old)), *new]
 
 
 def _read(path: Path) -> str:

@@ -216,6 +216,20 @@ async def test_second_power_cut_adds_to_the_first(machine: Machine) -> None:
 
 
 @pytest.mark.row(120)
+async def test_no_power_cut_is_forgotten_after_many(machine: Machine) -> None:
+    """Neither the first nor the last, though only so much is read of what is kept about them."""
+    await machine.run(prefixes=("1hz/a",))
+    long_ago = 10**18
+    lines = [f"{long_ago} {time.time_ns()}\n", *[f"{long_ago} {long_ago + 1}\n"] * 1637]
+    (machine.dest / ".asyncsync" / "doubtful").write_text("".join(lines), encoding="ascii")
+    await machine.killed(prefixes=("large",))
+    machine.restart()
+    await machine.run(prefixes=("1hz/b",))
+    wanted = {"1hz/a": Reason.UNSURE, "large": Reason.UNSURE}
+    assert reasons(await machine.run(pipeline.plan)) == wanted
+
+
+@pytest.mark.row(120)
 async def test_plan_and_verify_tell_of_unsure_files_and_change_nothing(machine: Machine) -> None:
     """The mark is left to the next sync."""
     await machine.killed()
