@@ -87,13 +87,13 @@ async def test_disk_keeps_what_was_synced_and_may_lose_the_rest(tmp_path: Path) 
     assert {WHOLE, b"", None} < seen["neither"]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(3))
 async def test_file_that_was_synced_survives(tmp_path: Path, seed: int) -> None:
     """With --durable: no file is torn, none is lost that was reported, none is fetched again."""
     await cuts(tmp_path, seed, durable=True, least=1)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(3))
 async def test_next_run_mends_what_was_not_synced(tmp_path: Path, seed: int) -> None:
     """Without --durable: files may be torn, and the next run that ends has fetched them again."""
     await cuts(tmp_path, seed, durable=False, least=1)

@@ -5,12 +5,7 @@
 It is mounted at the folder, says `mounted`, and ends with its standard input. See `mounted.py`,
 which starts it.
 
-A file's data is on the disk when the file was synced, a name when the folder was that it is in.
-When the power fails, of all that was not synced anything may be there: each name what it was at the
-last sync or at any time since, whatever became of other names; and of a file the old data, the new,
-zeros, only the beginning, or some blocks of each. So a file may even be found under two names, or
-under none. Times and sizes of a file are as they were when it got its name, which the journals of
-ext4, XFS and Btrfs keep in order.
+What may be lost when the power fails, `forgetful.py` says.
 
 FUSE does not hear of `syncfs`. Who has called it tells so by the attribute `user.power`, which is
 how the disk is told everything: `sync`; `cut CHANGES SEED`, for the power to fail at the change
@@ -26,118 +21,19 @@ import signal
 import stat
 import sys
 import threading
-import time
 import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.rigs.mounted import UNABLE
+from tests.rigs.forgetful import BLOCK, File, Folder, Node
 
 try:
     import mfusepy
-except (ImportError, OSError) as missing:  # the second where libfuse is
+except (ImportError, OSError) as missing:  # it, or libfuse
     print(missing, file=sys.stderr)
-    sys.exit(UNABLE)
+    sys.exit(os.EX_UNAVAILABLE)
 
-BLOCK = 4096
 UTIME_NOW = (1 << 30) - 1
-
-
-class Node:
-    """What a name stands for."""
-
-    numbers = itertools.count(1)
-
-    def __init__(self, mode: int) -> None:
-        self.mode = mode
-        self.number = next(self.numbers)
-        self.links = 0
-        self.modified = self.changed = time.time_ns()
-        self.size = 0
-
-    def sync(self) -> None:
-        """Put it on the disk."""
-
-    def lose(self, dice: random.Random) -> None:
-        """Forget what was not synced, or not all of it."""
-
-    def touch(self) -> None:
-        """Take note of a change of the content."""
-        self.modified = self.changed = time.time_ns()
-
-
-class File(Node):
-    """Some bytes, and those that are on the disk."""
-
-    def __init__(self, mode: int) -> None:
-        super().__init__(stat.S_IFREG | mode & 0o7777)
-        self.data = bytearray()
-        self._synced = b""
-
-    def write(self, data: bytes, offset: int) -> None:
-        """Put bytes into their place."""
-        self.truncate(max(len(self.data), offset))
-        self.data[offset : offset + len(data)] = data
-        self.size = len(self.data)
-
-    def truncate(self, size: int) -> None:
-        """Cut the data, or lengthen it with zeros."""
-        del self.data[size:]
-        self.data.extend(bytes(size - len(self.data)))
-        self.size = size
-        self.touch()
-
-    def sync(self) -> None:
-        self._synced = bytes(self.data)
-
-    def lose(self, dice: random.Random) -> None:
-        new, old = bytes(self.data), self._synced
-        if new == old:
-            return
-        mixed = bytearray(old[: len(new)].ljust(len(new), b"\0"))
-        for start in range(0, len(new), BLOCK):
-            if dice.random() < 0.5:
-                mixed[start : start + BLOCK] = new[start : start + BLOCK]
-        short = new[: dice.randrange(len(new) + 1)]
-        self.data = bytearray(dice.choice([new, old, short, bytes(len(new)), bytes(mixed)]))
-        self.size = len(self.data)
-        self.sync()
-
-
-class Folder(Node):
-    """Names, and what each was at the last sync and since."""
-
-    def __init__(self, mode: int) -> None:
-        super().__init__(stat.S_IFDIR | mode & 0o7777)
-        self.names: dict[str, tuple[str, Node]] = {}
-        """By the folded name: how it is spelt, and what it stands for."""
-        self._states: dict[str, list[tuple[str, Node] | None]] = {}
-
-    def __iter__(self) -> Iterator[Node]:
-        return (node for _, node in self.names.values())
-
-    def put(self, folded: str, entry: tuple[str, Node] | None) -> None:
-        """Let a name stand for something else, or for nothing."""
-        self._states.setdefault(folded, [self.names.get(folded)]).append(entry)
-        self._set(folded, entry)
-        self.touch()
-        if entry:
-            entry[1].changed = self.changed
-
-    def _set(self, folded: str, entry: tuple[str, Node] | None) -> None:
-        if old := self.names.pop(folded, None):
-            old[1].links -= 1
-        if entry:
-            self.names[folded] = entry
-            entry[1].links += 1
-
-    def sync(self) -> None:
-        self._states.clear()
-
-    def lose(self, dice: random.Random) -> None:
-        for folded, states in self._states.items():
-            self._set(folded, dice.choice(states))
-        self.sync()
 
 
 class Disk:
@@ -371,7 +267,7 @@ def main() -> None:
     except RuntimeError as error:  # also for the signal
         if not disk.is_mounted:
             print(f"nothing can be mounted: {error}", file=sys.stderr)
-            sys.exit(UNABLE)
+            sys.exit(os.EX_UNAVAILABLE)
 
 
 if __name__ == "__main__":

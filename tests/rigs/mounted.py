@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-UNABLE = 77
-"""What the disk's program exits with where this machine cannot mount it."""
 SECONDS = 10
 ATTRIBUTE = "user.power"
 
@@ -66,12 +64,13 @@ def mounted(path: Path, *options: str) -> Iterator[Mounted]:
             assert program.stderr
             if not program.stdout.readline():
                 said = program.stderr.read()
-                assert program.wait() == UNABLE, said
+                assert program.wait() == os.EX_UNAVAILABLE, said
                 pytest.skip(f"this machine mounts no disk of a program: {said.strip()}")
             yield Mounted(path)
         finally:
             try:
-                program.communicate(timeout=SECONDS)  # the end of its input is its own
+                _, said = program.communicate(timeout=SECONDS)  # the end of its input is its own
+                print(said, end="", file=sys.stderr)
             except subprocess.TimeoutExpired:
                 program.kill()
             for command in (["umount", "-l"], ["fusermount3", "-uz"]):  # should it be there still
