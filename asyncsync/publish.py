@@ -81,6 +81,7 @@ class Publisher:
 
     def parts(self, transfer: Transfer, part: Path) -> None:
         """Give a file that has come in parts its name."""
+        _set_time(transfer, part)
         if self.synced:
             durable.sync_file(part)
             self._rename(transfer, part)
@@ -132,6 +133,7 @@ class Publisher:
                 rest = memoryview(content)
                 while rest:
                     rest = rest[file.write(rest) :]
+            _set_time(transfer, part)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -153,9 +155,8 @@ class Publisher:
             raise
 
     def _rename(self, transfer: Transfer, part: Path) -> None:
-        if modified_ns := transfer.remote.modified_ns:
+        if transfer.remote.modified_ns:
             self._published.add(transfer.remote.key)
-            os.utime(part, ns=(modified_ns, modified_ns))
         *parents, name = transfer.path
         with self._reached(parents) as directory:
             directory.receive(str(part), name)
@@ -168,3 +169,9 @@ class Publisher:
             if not self._folders.usual.is_dir():
                 raise
         return Directory.walk(self._root, parents, create=True)
+
+
+def _set_time(transfer: Transfer, part: Path) -> None:
+    """Give a file its object's time; before it is synced, so that the time is as well."""
+    if modified_ns := transfer.remote.modified_ns:
+        os.utime(part, ns=(modified_ns, modified_ns))

@@ -27,7 +27,9 @@ OBJECTS = {
     "root.parquet": b"2",
     "large/1.parquet": os.urandom(SMALL + 1),
 }
-CALLS = "openat,write,pwrite64,ftruncate,mkdir,mkdirat,rename,renameat,renameat2,fsync,syncfs"
+CALLS = (
+    "openat,write,pwrite64,ftruncate,utimensat,mkdir,mkdirat,rename,renameat,renameat2,fsync,syncfs"
+)
 
 
 def whole(trace: Iterable[str]) -> Iterator[str]:
@@ -46,7 +48,8 @@ def whole(trace: Iterable[str]) -> Iterator[str]:
 def violations(trace: Iterable[str], dest: Path) -> Iterator[str]:
     """Yield what a power cut could have undone, by the trace of a run that has ended.
 
-    Data that is renamed before it is synced, and names that are not synced in the end.
+    Data and times of files that are renamed before these are synced, and names that are not synced
+    in the end.
     """
     unsynced: set[str] = set()
     unnamed: dict[str, str] = {}  # a path whose name is not synced, by what made it
@@ -60,6 +63,8 @@ def violations(trace: Iterable[str], dest: Path) -> Iterator[str]:
         match call:
             case "write" | "pwrite64" | "ftruncate":
                 unsynced.update(files[:1])
+            case "utimensat":
+                unsynced.add(names[0])
             case "fsync":
                 unsynced.discard(files[0])
                 unnamed = {p: by for p, by in unnamed.items() if os.path.dirname(p) != files[0]}

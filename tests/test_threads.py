@@ -13,6 +13,8 @@ from asyncsync.threads import Threads, in_thread
 
 pytestmark = pytest.mark.anyio
 
+FOR_EVER = 1 << 62
+
 
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
@@ -48,7 +50,7 @@ async def test_call_waits_for_a_thread(refuse: Callable[[int], None]) -> None:
 
 
 async def test_call_takes_a_thread_that_others_are_done_with(
-    refuse: Callable[[int], None],
+    refuse: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No new one can be had while they are at work, and none is needed then."""
     may_end, order = threading.Event(), []
@@ -57,10 +59,11 @@ async def test_call_takes_a_thread_that_others_are_done_with(
         await in_thread(may_end.wait)
         order.append("first")
 
+    monkeypatch.setattr(threads, "LOOKS", FOR_EVER)
     async with anyio.create_task_group() as group:
         group.start_soon(first)
         await anyio.wait_all_tasks_blocked()
-        refuse(1_000_000)
+        refuse(FOR_EVER)
         group.start_soon(in_thread, order.append, "second")
         may_end.set()
     assert order == ["first", "second"]
@@ -88,11 +91,12 @@ async def test_what_a_call_raises_is_not_taken_for_a_refusal() -> None:
 
 
 async def test_executor_takes_a_thread_that_others_are_done_with(
-    refuse: Callable[[int], None],
+    refuse: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A library that wants an executor gets results and errors as from any other."""
+    monkeypatch.setattr(threads, "LOOKS", FOR_EVER)
     await in_thread(int)
-    refuse(1_000_000)
+    refuse(FOR_EVER)
     loop, executor = asyncio.get_running_loop(), Threads()
     calls = [loop.run_in_executor(executor, divmod, 7, number) for number in (1, 2, 0)]
     *found, error = await asyncio.gather(*calls, return_exceptions=True)

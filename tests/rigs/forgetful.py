@@ -4,7 +4,8 @@ A file's data is on the disk when the file was synced, a name when the folder wa
 When the power fails, of all that was not synced anything may be there: each name what it was at the
 last sync or at any time since, whatever became of other names; and of a file the old data, the new,
 zeros, only the beginning, or some blocks of each. So a file may even be found under two names, or
-under none. Times are never lost: the journals of ext4, XFS and Btrfs keep them in order with names.
+under none. The times of files are kept, as the journals of ext4, XFS and Btrfs keep them in order
+with names, unless they are to be forgotten as well.
 """
 
 import itertools
@@ -31,8 +32,8 @@ class Node:
     def sync(self) -> None:
         """Put it on the disk."""
 
-    def lose(self, dice: random.Random) -> None:
-        """Forget what was not synced, or not all of it."""
+    def lose(self, dice: random.Random, *, times: bool) -> None:
+        """Forget what was not synced, or not all of it; perhaps the times as well."""
 
     def touch(self) -> None:
         """Take note of a change of the content."""
@@ -46,6 +47,7 @@ class File(Node):
         super().__init__(stat.S_IFREG | mode & 0o7777)
         self.data = bytearray()
         self._synced = b""
+        self._synced_modified = 0
 
     def write(self, data: bytes, offset: int) -> None:
         """Put bytes into their place."""
@@ -62,10 +64,12 @@ class File(Node):
 
     def sync(self) -> None:
         """Put the data on the disk."""
-        self._synced = bytes(self.data)
+        self._synced, self._synced_modified = bytes(self.data), self.modified
 
-    def lose(self, dice: random.Random) -> None:
+    def lose(self, dice: random.Random, *, times: bool) -> None:
         """Have the old data, the new, or neither as a whole."""
+        if times:
+            self.modified = dice.choice([self.modified, self._synced_modified])
         new, old = bytes(self.data), self._synced
         if new == old:
             return
@@ -110,7 +114,7 @@ class Folder(Node):
         """Put the names on the disk."""
         self._states.clear()
 
-    def lose(self, dice: random.Random) -> None:
+    def lose(self, dice: random.Random, *, times: bool) -> None:
         """Have of each name one of its states."""
         for folded, states in self._states.items():
             self._set(folded, dice.choice(states))

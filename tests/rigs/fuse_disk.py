@@ -1,6 +1,6 @@
 """A disk in memory that loses its power, or takes names for one: a program for FUSE.
 
-    python -m tests.rigs.fuse_disk FOLDER [--fold-cases] [--fold-forms]
+    python -m tests.rigs.fuse_disk FOLDER [--fold-cases] [--fold-forms] [--forget-times]
 
 It is mounted at the folder, says `mounted`, and ends with its standard input. See `mounted.py`,
 which starts it.
@@ -42,12 +42,13 @@ class Disk:
     Args:
         cases: whether names that differ by case are one.
         forms: whether names are that differ by the form of their letters.
+        forgets_times: whether times may be lost that were not synced.
     """
 
     use_ns = True
 
-    def __init__(self, *, cases: bool, forms: bool) -> None:
-        self._cases, self._forms = cases, forms
+    def __init__(self, *, cases: bool, forms: bool, forgets_times: bool) -> None:
+        self._cases, self._forms, self._forgets_times = cases, forms, forgets_times
         self._root = Folder(0o755)
         self._files: dict[int, File] = {}
         self._handles = itertools.count(1)
@@ -86,7 +87,7 @@ class Disk:
             if self._left < 0:
                 self._is_off = True
                 for node in self._all():
-                    node.lose(self._dice)
+                    node.lose(self._dice, times=self._forgets_times)
                 os.kill(mfusepy.fuse_get_context()[2], signal.SIGKILL)
         if self._is_off:
             raise OSError(errno.EIO, "the power has failed")
@@ -251,6 +252,7 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--fold-cases", action="store_true")
     parser.add_argument("--fold-forms", action="store_true")
+    parser.add_argument("--forget-times", action="store_true")
     given = parser.parse_args()
 
     def end_with_input() -> None:
@@ -258,7 +260,7 @@ def main() -> None:
         os.kill(os.getpid(), signal.SIGTERM)  # which libfuse takes for the wish to be unmounted
 
     threading.Thread(target=end_with_input, daemon=True).start()
-    disk = Disk(cases=given.fold_cases, forms=given.fold_forms)
+    disk = Disk(cases=given.fold_cases, forms=given.fold_forms, forgets_times=given.forget_times)
     options: dict[str, bool | int] = {"foreground": True, "nothreads": True}
     options |= {"use_ino": True, "hard_remove": True}
     options |= {"entry_timeout": 0, "attr_timeout": 0, "negative_timeout": 0}  # the disk knows best

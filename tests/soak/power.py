@@ -22,7 +22,10 @@ async def failing(folder: Path) -> AsyncIterator[Trial]:
     """Two machines, one of which syncs with --durable, and in each trial the power of one fails."""
     boot = Boot(folder / "boot_id")
     with boot.over_the_systems(), ExitStack() as mounts:
-        disks = [mounts.enter_context(mounted(folder / name)) for name in ("plain", "durable")]
+        disks = [
+            mounts.enter_context(mounted(folder / "plain")),
+            mounts.enter_context(mounted(folder / "durable", "--forget-times")),
+        ]
         async with ScriptedS3() as plain, ScriptedS3() as durable:
             context = processes()
             machines = [
