@@ -109,6 +109,7 @@ async def test_killed_runs_are_made_good_by_the_last(dest: Path, seed: int) -> N
 
 
 LOADED = """
+import ctypes, resource  # which a run loads later
 import asyncsync.cli, asyncsync.progress, asyncsync.s3
 from asyncsync.api import HAS_UVLOOP
 if HAS_UVLOOP:
