@@ -25,6 +25,7 @@ from anyio import CancelScope
 
 from asyncsync import descriptors
 from asyncsync.directory import Directory, Doubts, own
+from asyncsync.errors import MachineError
 from asyncsync.keys import shown
 from asyncsync.mounts import PartFolders
 from asyncsync.threads import in_thread
@@ -143,9 +144,10 @@ class Unsynced:
             with CancelScope(shield=True):  # a run that is stopped has written as well
                 await in_thread(self._sync_disks)
             self._mark.unlink()  # here: a thread that nobody waits for could take a later run's
-        except OSError as error:
+        except (OSError, MachineError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
             self._notice(
-                f"the disk has not said that all is written ({error.strerror});"
+                f"the disk has not said that all is written ({why});"
                 " after a restart, a sync fetches this run's files again"
             )
 

@@ -18,7 +18,7 @@ from asyncsync.compare import Selection
 from asyncsync.directory import Directory
 from asyncsync.disk import Folder
 from asyncsync.download import SMALL
-from asyncsync.errors import OutOfStepError
+from asyncsync.errors import MachineError, OutOfStepError
 from asyncsync.model import Checks, Outcome, Reason
 from tests.rigs.memory_store import MemoryStore
 from tests.rigs.watch import Watcher, quick_pace, tree
@@ -320,13 +320,18 @@ async def test_mark_that_cannot_be_left_fails_no_object(
 
 
 @pytest.mark.row(120)
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EIO, os.strerror(errno.EIO)), MachineError("no thread is to be had")],
+    ids=["disk", "thread"],
+)
 async def test_mark_stays_when_the_disk_fails_at_the_end(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """The run says so, and after a restart its files are fetched again."""
 
     def sync_disk(folder: Path) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+        raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(unsynced, "sync_disk", sync_disk)
