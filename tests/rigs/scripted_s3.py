@@ -189,6 +189,8 @@ class ScriptedS3:
 
     async def __aenter__(self) -> Self:
         listener = self._listener or socket.create_server(("127.0.0.1", 0))
+        # Handed on to its connections; asyncio does that for sockets only that it has made itself.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server = await asyncio.start_server(self._accept, sock=listener, ssl=self._tls)
         return self
 
