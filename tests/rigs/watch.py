@@ -144,8 +144,8 @@ def unfinished(folder: Path) -> list[Path]:
 def noted(folder: Path) -> int:
     """Return how many bytes the journal of the one unfinished file says are here."""
     journals = [path for path in unfinished(folder) if path.name.endswith(".journal")]
-    _, *lines = journals[0].read_bytes().splitlines() if journals else [b""]
-    pieces = [tuple(map(int, line.split())) for line in lines]
+    lines = journals[0].read_bytes().splitlines() if journals else []  # its first may yet come
+    pieces = [tuple(map(int, line.split())) for line in lines[1:]]
     return sum(stop - start for start, stop, _ in pieces)
 
 
