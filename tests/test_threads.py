@@ -55,13 +55,13 @@ async def test_call_takes_a_thread_that_others_are_done_with(
     """No new one can be had while they are at work, and none is needed then."""
     may_end, order = threading.Event(), []
 
-    async def first() -> None:
-        await in_thread(may_end.wait)
+    def first() -> None:
+        may_end.wait()
         order.append("first")
 
     monkeypatch.setattr(threads, "LOOKS", FOR_EVER)
     async with anyio.create_task_group() as group:
-        group.start_soon(first)
+        group.start_soon(in_thread, first)
         await anyio.wait_all_tasks_blocked()
         refuse(FOR_EVER)
         group.start_soon(in_thread, order.append, "second")
