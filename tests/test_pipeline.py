@@ -405,7 +405,8 @@ async def test_error_about_the_source_ends_the_run_at_once(dest: Path) -> None:
     """Credentials that expire on the way end all that waits."""
     rig = Rig(dest)
     rig.store.always("get", "root.parquet", Act(error=AuthError("expired")))
-    rig.store.always("get", "1hz/b.parquet", Act(until=anyio.Event()))
+    for key in ("1hz/b.parquet", "fft_hub1/c.parquet"):  # of which nothing comes, to be kept
+        rig.store.always("get", key, Act(until=anyio.Event()))
     rig.store.always("list", "fft_hub1/", Act(until=anyio.Event()))
     with pytest.raises(AuthError, match="expired"):
         await rig.sync()
@@ -426,7 +427,8 @@ async def test_error_about_the_destination_ends_the_run_at_once(
 
     monkeypatch.setattr(os, "utime", utime)
     rig = Rig(dest)
-    rig.store.always("get", "1hz/b.parquet", Act(until=anyio.Event()))
+    for key in ("1hz/b.parquet", "fft_hub1/c.parquet"):  # of which nothing comes, to be kept
+        rig.store.always("get", key, Act(until=anyio.Event()))
     rig.store.always("list", "fft_hub1/", Act(until=anyio.Event()))
     with pytest.raises(kind, match=os.strerror(number)):
         await rig.sync()
