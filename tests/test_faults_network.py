@@ -79,6 +79,7 @@ def check_written_once(journal: Path) -> None:
 
 
 @pytest.mark.row(10)
+@pytest.mark.long
 async def test_server_that_is_killed_and_started_again_costs_no_byte(
     tmp_path: Path, dest: Path, log: Path, arguments: Sequence[str]
 ) -> None:

@@ -14,6 +14,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -223,6 +224,8 @@ class ScriptedS3:
         finally:
             self._writers.discard(writer)
             writer.transport.abort()
+            with suppress(OSError):  # which would be told of as one that nobody has heard
+                await writer.wait_closed()
 
     def _read(self, head: bytes) -> Request:
         line, *fields = head.decode("ascii").split("\r\n")[:-2]
