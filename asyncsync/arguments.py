@@ -28,7 +28,7 @@ exit codes:
   2  usage or configuration
   3  keys were skipped (unsafe, colliding, gone); all others were done
   4  the remote side ended the run: credentials, bucket, listing, TLS, network
-  5  the local side ended the run: disk full, not writable
+  5  the local side ended the run: disk full, not writable, out of memory
   6  another run holds the destination
   129, 130, 143  stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM
 

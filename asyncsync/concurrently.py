@@ -5,7 +5,7 @@ know what went wrong, not how the work was divided, so here the first error is r
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -48,3 +48,15 @@ async def together(*calls: Callable[[], Coroutine[object, object, None]]) -> Non
     async with task_group() as group:
         for call in calls:
             group.start_soon(call)
+
+
+async def either(*calls: Callable[[], Awaitable[object]]) -> None:
+    """Run the calls side by side until one of them has ended, and cancel the others."""
+    async with task_group() as group:
+
+        async def run(call: Callable[[], Awaitable[object]]) -> None:
+            await call()
+            group.cancel_scope.cancel()
+
+        for call in calls:
+            group.start_soon(run, call)

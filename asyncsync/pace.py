@@ -11,7 +11,8 @@ One `Pace` serves a whole run, so that what one request learns about the server 
   for two. When the server asks for fewer requests, the slots are halved, everybody pauses, and then
   requests leave one after the other, as many a second as it takes (`rate.py`).
 - That no connection comes about is the matter of the run and not of one object: all count the time
-  since the last answer, and when it is too long, the run ends. A connection that comes about and is
+  since the last answer, and when it is too long, the run ends; the first answer is the sign for all
+  to go on. A connection that comes about and is
   reset before a byte of an answer counts as an attempt of the object: what stands in between may
   dislike just this request, and would then hold up all others for minutes, and end the run. (With
   TLS, one that is reset at once has not come about.)
@@ -21,11 +22,13 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import anyio
 from anyio import CapacityLimiter
 
+from asyncsync.concurrently import either
 from asyncsync.errors import (
     NetworkError,
     RetriesExhaustedError,
@@ -69,6 +72,15 @@ RELIEF = 3
 """Looks before a quarter is added after the server has asked for fewer requests."""
 
 
+class _Outage:
+    """A time in which nobody gets an answer."""
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.is_told = False
+        self.over = anyio.Event()
+
+
 class Pace:
     """The shared pace of a run's requests."""
 
@@ -95,8 +107,7 @@ class Pace:
         self._worked = worked
         self._paused_until = 0.0
         self._has_answered = False
-        self._away_since: float | None = None
-        self._away_is_told = False
+        self._outage: _Outage | None = None
         self._throttled_at = float("-inf")
         self._refusals = 0
         self._rate = RequestRate()
@@ -109,18 +120,23 @@ class Pace:
     def received(self, size: int) -> None:
         """Count bytes of objects that have arrived."""
         self._received += size
-        if self._away_since is not None:
+        if self._outage:
             self.answered()
 
     def answered(self) -> None:
         """Take note that the endpoint is there, whatever it says."""
         self._has_answered = True
-        if self._away_is_told and self._away_since is not None:
-            self._notice(f"it goes on after {self._clock() - self._away_since:.0f} s")
-        self._away_since, self._away_is_told = None, False
+        if outage := self._outage:
+            self._outage = None
+            outage.over.set()
+            if outage.is_told:
+                self._notice(f"it goes on after {self._clock() - outage.since:.0f} s")
 
     async def away(self, error: UnreachableError, asked: float) -> None:
         """Wait before the next connection is tried: half as long as there has been no answer.
+
+        Not that long when somebody gets one meanwhile. But nobody tries again at once: where old
+        connections answer and no new one comes about, that would be many times a second.
 
         Args:
             error: what became of the last one.
@@ -129,18 +145,19 @@ class Pace:
         Raises:
             NetworkError: the endpoint has been away for too long.
         """
-        if self._away_since is None:
-            self._away_since = asked
-        away = self._clock() - self._away_since
+        outage = self._outage = self._outage or _Outage(asked)
+        away = self._clock() - outage.since
         left = (LONGEST_OUTAGE if self._has_answered else FIRST_ANSWER) - away
         if left <= 0:
             raise NetworkError(f"{error}; tried for {away:.0f} s") from error
-        if away >= NOTICE_AFTER and not self._away_is_told:
-            self._away_is_told = True
+        if away >= NOTICE_AFTER and not outage.is_told:
+            outage.is_told = True
             self._notice(f"{error}; trying again for {left:.0f} s")
         wait = min(max(away / 2, FIRST_PAUSE), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
         logger.info("%s; the next attempt in %.1f s", error, wait)
-        await self._sleep(min(wait, left))
+        at_least = min(FIRST_PAUSE, wait, left)
+        await self._sleep(at_least)
+        await either(partial(self._sleep, min(wait, left) - at_least), outage.over.wait)
 
     def served(self) -> None:
         """Take note that the server has done what it was asked for."""

@@ -7,7 +7,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asyncsync.concurrently import beside, task_group, together
+from asyncsync.concurrently import beside, either, task_group, together
 
 pytestmark = pytest.mark.anyio
 
@@ -134,4 +134,28 @@ async def test_cancelled_beside_leaves_nothing_running() -> None:
         group.start_soon(lambda: beside(calls.waits("other")(), calls.waits("one")()))
         await anyio.wait_all_tasks_blocked()
         group.cancel_scope.cancel()
+    assert sorted(calls.ended) == ["one", "other"]
+
+
+async def test_either_ends_with_the_first() -> None:
+    """The others are cancelled."""
+    calls = Calls()
+    await either(calls.waits("slow"), calls.turns("fast", 3))
+    assert calls.ended == ["fast", "slow"]
+
+
+async def test_error_of_either_comes_by_itself() -> None:
+    """It ends the others as well."""
+    calls = Calls()
+    with pytest.raises(ValueError, match="failed"):
+        await either(calls.waits("other"), fails)
+    assert calls.ended == ["other"]
+
+
+async def test_cancelled_either_leaves_nothing_running() -> None:
+    """A stop from outside is not taken for an end of one of them."""
+    calls = Calls()
+    with anyio.move_on_after(0) as scope:
+        await either(calls.waits("one"), calls.waits("other"))
+    assert scope.cancelled_caught
     assert sorted(calls.ended) == ["one", "other"]
