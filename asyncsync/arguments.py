@@ -5,14 +5,19 @@ import re
 import textwrap
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from asyncsync import __version__
 from asyncsync.errors import ConfigError
 from asyncsync.keys import shown
-from asyncsync.settings import parse_option
+from asyncsync.settings import globs, parse_option
 
 COMMANDS = ("sync", "plan", "verify", "doctor", "demo")
+
+_GLOBS = ("include", "exclude")
+_TEXTS = ("dest", "workers", "max_workers", "validate", "attempts", "limit_rate", "since")
+"""Options whose words mean a value, by field name."""
 
 _HELP = """\
 commands:
@@ -161,18 +166,17 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
     if arguments.plan is not None and arguments.words[:1] in (["plan"], ["verify"], ["doctor"]):
         raise ConfigError(f"--plan: goes with sync, not with {arguments.words[0]}")
     given: dict[str, object] = {
-        "include": tuple(arguments.include) if arguments.include else None,
-        "exclude": tuple(arguments.exclude) if arguments.exclude else None,
         "space_check": arguments.space_check,
         "durable": arguments.durable,
         "strict": arguments.strict,
         "parquet_check": arguments.parquet_check,
         "deep": arguments.deep,
     }
-    for name in ("dest", "workers", "max_workers", "validate", "attempts", "limit_rate", "since"):
-        text = getattr(arguments, name)
+    for name in (*_GLOBS, *_TEXTS):
+        said = getattr(arguments, name)
+        parse = globs if name in _GLOBS else partial(parse_option, name)
         try:
-            given[name] = None if text is None else parse_option(name, text)
+            given[name] = None if said is None else parse(said)
         except ValueError as error:
             raise ConfigError(f"--{name.replace('_', '-')}: {error}") from None
     return given

@@ -95,12 +95,15 @@ def _planned(
 
 
 def _open_streams() -> None:
-    """Open what the caller has closed, or a file would get a standard stream's number."""
+    """Open what the caller has closed, or a file would get a standard stream's number.
+
+    Nothing can be read there or written, as before.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDONLY)  # takes the lowest number that is free: this one
             setattr(sys, name, os.fdopen(number, "r+", closefd=False))
 
 
@@ -171,10 +174,13 @@ async def _examine(
     """Let the doctor look at everything, and return the exit code."""
     from asyncsync import doctor, events
 
+    is_whole = True
+
     def tell(finding: Finding) -> None:
+        nonlocal is_whole
         logger.info("%s", doctor.as_text(finding))
         if arguments.json:
-            printed(json.dumps(events.check_json(finding)), sys.stdout)
+            is_whole &= printed(json.dumps(events.check_json(finding)), sys.stdout)
         elif not arguments.quiet or finding.verdict in {Verdict.WARNING, Verdict.WRONG}:
             line = doctor.as_text(finding, columns(sys.stdout))
             is_wrong = finding.verdict is Verdict.WRONG
@@ -185,7 +191,7 @@ async def _examine(
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         with stopping(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught:
             exit_code = await doctor.examine(arguments.env_file, given, prefixes, tell)
-    return 128 + caught[0] if caught else exit_code
+    return 128 + caught[0] if caught else exit_code or int(not is_whole)
 
 
 def _progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | Lines | None]":
@@ -202,10 +208,26 @@ def _log(arguments: argparse.Namespace) -> None:
     if arguments.log_file is None:
         return
     try:
-        handler = logging.FileHandler(arguments.log_file, encoding="utf-8")
+        handler = _LogFile(arguments.log_file, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--log-file: {arguments.log_file}: {error.strerror}") from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("asyncsync")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that says once when it cannot be written, as on a full disk; the run goes on."""
+
+    is_lost = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say that lines are missing; called while the error is handled."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self.is_lost:
+            self.is_lost = True
+            line = f"asyncsync: --log-file: {self.baseFilename}: {error.strerror}; lines are lost"
+            printed(line, sys.stderr)

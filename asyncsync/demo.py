@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from asyncsync.errors import ConfigError, missing
@@ -37,19 +37,48 @@ def demo(dest: Path, *, keep: bool) -> int:
         keep: keep the server until Ctrl-C.
 
     Returns:
-        The exit code: 0, that of the sync that failed, or 130 after Ctrl-C before the syncs' end.
+        The exit code: 0, also after a Ctrl-C that ends a kept server, or that of the sync that
+        failed, or 128 and the number of the signal that ended it all.
 
     Raises:
         ConfigError: the packages of the `demo` extra are not installed.
         SourceError: the server did not start.
     """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # nothing would be stopped or deleted
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    code = 128 + signal.SIGINT
-    with suppress(KeyboardInterrupt):
-        code = _shown(dest, keep=keep)
+    with _stoppable():
+        try:
+            code = _shown(dest, keep=keep)
+        except _Stopped as stopped:
+            code = 128 + stopped.number
     _say("The server is stopped, and its data is deleted.")
     return code
+
+
+class _Stopped(BaseException):
+    """A signal came. Not an Exception, as KeyboardInterrupt is none: nobody else may catch it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Raise where a signal comes, or nothing would be stopped and deleted; the first one counts."""
+
+    def stop(number: int, _: object) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise _Stopped(number)
+
+    numbers = {signal.SIGINT, signal.SIGTERM} | {getattr(signal, "SIGHUP", signal.SIGINT)}
+    # What was ignored before stays so, as under nohup.
+    numbers = {number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
+    handlers = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _shown(dest: Path, *, keep: bool) -> int:
@@ -76,8 +105,11 @@ def _shown(dest: Path, *, keep: bool) -> int:
             if keep:
                 _say("The server runs until Ctrl-C. Until then, in another terminal:")
                 _say(f"$ asyncsync plan --env-file {env_file}")
-                with suppress(KeyboardInterrupt):
+                try:
                     threading.Event().wait()
+                except _Stopped as stopped:
+                    if stopped.number != signal.SIGINT:
+                        raise
     return 0
 
 
@@ -150,8 +182,9 @@ def _sync(env_file: Path, dest: Path) -> int:
     with subprocess.Popen(command, env=environment) as child:
         try:
             code = child.wait()
-        except KeyboardInterrupt:
-            code = child.wait()  # Ctrl-C reached the child as well, which ends in good order
+        except _Stopped as stopped:
+            child.send_signal(stopped.number)  # what a terminal sends has reached it already
+            code = child.wait()
     return code if code >= 0 else 128 - code  # of a signal, as a shell tells it
 
 

@@ -224,7 +224,8 @@ def failure(failed: Failed) -> str:
 
 def sync_summary(report: Report) -> str:
     """Return one line about a sync."""
-    rate = report.downloaded_bytes / report.seconds if report.seconds else 0.0
+    arrived = report.downloaded_bytes - report.kept_bytes
+    rate = arrived / report.seconds if report.seconds else 0.0
     size = f" ({in_bytes(report.downloaded_bytes)} at {in_bytes(rate)}/s)"
     parts = [
         f"{report.downloaded:,} downloaded{size if report.downloaded else ''}",
@@ -246,10 +247,15 @@ def plan_summary(report: Report, free_bytes: int) -> str:
     """Return one line about a plan."""
     needed = report.total.bytes_to_download
     fits = "fits" if report.growth <= free_bytes else "DOES NOT FIT"
-    return (
-        f"{report.total.to_download:,} to download ({in_bytes(needed)}), "
-        f"{report.up_to_date:,} up to date; {fits}: {in_bytes(free_bytes)} free"
-    )
+    parts = [
+        f"{report.total.to_download:,} to download ({in_bytes(needed)})",
+        f"{report.up_to_date:,} up to date",
+    ]
+    if report.failed:
+        parts.append(f"{report.failed:,} failed")
+    if report.skipped:
+        parts.append(f"{report.skipped:,} skipped")
+    return f"{', '.join(parts)}; {fits}: {in_bytes(free_bytes)} free"
 
 
 def verify_summary(report: Report) -> str:

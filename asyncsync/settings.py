@@ -18,7 +18,7 @@ from dotenv import dotenv_values
 
 from asyncsync.endpoint import endpoint
 from asyncsync.errors import ConfigError
-from asyncsync.keys import shown
+from asyncsync.keys import STATE_DIR, shown
 from asyncsync.model import Checks
 
 logger = logging.getLogger(__name__)
@@ -95,11 +95,14 @@ class Options:
         if self.validate not in set(Validate):
             raise ConfigError(f"validate: {self.validate!r} is not {' or '.join(Validate)}")
         object.__setattr__(self, "dest", Path(self.dest))
-        object.__setattr__(self, "include", _globs(self.include))
-        object.__setattr__(self, "exclude", _globs(self.exclude))
         object.__setattr__(self, "validate", Validate(self.validate))
         if not self.include:
             raise ConfigError("include: without a glob no key counts; '*' stands for all")
+        for name in ("include", "exclude"):
+            try:
+                object.__setattr__(self, name, globs(getattr(self, name)))
+            except ValueError as error:
+                raise ConfigError(f"{name}: {error}") from None
         for name in _WORDS:
             object.__setattr__(self, name, _meant(name, getattr(self, name)))
 
@@ -113,9 +116,16 @@ class Options:
         )
 
 
-def _globs(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the globs; a str is one of them, and not a sequence of single characters."""
-    return (given,) if isinstance(given, str) else tuple(given)
+def globs(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the globs; a str is one of them, and not a sequence of single characters.
+
+    Raises:
+        ValueError: one is blank, as where a variable is not set; no key would ever match it.
+    """
+    found = (given,) if isinstance(given, str) else tuple(given)
+    if not all(glob.strip() for glob in found):
+        raise ValueError("a blank glob matches no key; '*' stands for all")
+    return found
 
 
 _NUMBERS = ("workers", "max_workers", "attempts", "limit_rate")
@@ -201,7 +211,7 @@ def parse(
         ConfigError: as for `load`.
     """
     path = Path(".env") if env_file is None else env_file
-    is_there = path.is_file()
+    is_there = os.path.exists(path)
     if env_file is not None and not is_there:
         raise ConfigError(f"{path}: no such file; {_HOW_TO_MAKE_IT}")
     values = {**_read(path), **(os.environ if environ is None else environ)}
@@ -255,7 +265,7 @@ def origins(
 def exposure(env_file: Path | None = None) -> str:
     """Return what lets others at the env file, and how to end it; empty for nothing."""
     path = Path(".env") if env_file is None else env_file
-    if not hasattr(os, "geteuid") or not path.is_file():
+    if not hasattr(os, "geteuid") or not os.path.isfile(path):
         return ""  # modes say nothing on Windows
     found = path.stat()
     if found.st_uid not in {os.geteuid(), 0}:
@@ -266,8 +276,11 @@ def exposure(env_file: Path | None = None) -> str:
 
 
 def _read(path: Path) -> dict[str, str]:
-    if not path.is_file():
+    if not os.path.exists(path):
         return {}
+    if not os.path.isfile(path):
+        what = "a folder" if os.path.isdir(path) else "a pipe or a device"
+        raise ConfigError(f"{path}: is {what}; an env file is a file, since it is read again")
     try:
         found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -383,8 +396,14 @@ def _folder(text: str) -> Path:
 def _check_folder(name: str) -> None:
     if not name.strip():
         raise ValueError("an empty name is not a folder")
-    if (there := Path(os.path.realpath(name))) == Path(there.anchor):
+    try:
+        there = Path(os.path.realpath(name))
+    except FileNotFoundError:
+        raise ValueError("the current folder is gone; go to one, or name a whole path") from None
+    if there == Path(there.anchor):
         raise ValueError("the root of a file system is no folder to sync into")
+    if STATE_DIR in there.parts:
+        raise ValueError(f"{shown(name)} is in the state of a destination, which is its own affair")
     if os.path.exists(name) and not os.path.isdir(name):
         raise ValueError(f"{shown(name)} is a file, and not a folder")
 

@@ -1,6 +1,8 @@
 """What ends a run from outside: signals, and that there is no memory left.
 
-The first signal stops it, the second one ends the process at once.
+The first signal stops it, a later one ends the process at once. Two that come together count as
+one: `timeout` sends its signal to the process and to its group, and a terminal that is closed does
+much the same.
 
 A disk that hangs can hold up any thread, that of the event loop as well. So a thread of its own
 waits for signals, and when a stopped run has not ended after some time, it ends the process.
@@ -10,12 +12,15 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from asyncsync.errors import MachineError
 
+TOGETHER = 0.3
+"""Seconds behind the first signal in which others say the same: nobody is in such a hurry."""
 GRACE = 1.2
 """Seconds that a stopped run gets to end by itself."""
 LAST_WORDS = 0.3
@@ -26,7 +31,7 @@ LAST_WORDS = 0.3
 def stopping(
     stop: Callable[[], object], last_words: Callable[[signal.Signals], object]
 ) -> Iterator[list[signal.Signals]]:
-    """Call `stop` on the first signal, end the process on the second.
+    """Call `stop` on the first signal, end the process on a later one.
 
     Yields the signals that were caught, a list that fills when one comes. On Windows none is: an
     interrupt ends the process there.
@@ -113,6 +118,7 @@ class _Watch:
         self.caught: list[signal.Signals] = []
         self.over = threading.Event()
         """Set when the run has ended."""
+        self._together_until = 0.0
         self._stop = stop
         self._last_words = last_words
 
@@ -124,9 +130,13 @@ class _Watch:
                 self.take(number)
 
     def take(self, number: int, _: object = None) -> None:
-        """Stop the run; end the process if that was done before."""
+        """Stop the run; end the process if that was done a while before."""
+        now = time.monotonic()
         if self.caught:
-            os._exit(128 + number)  # somebody is in a hurry; unfinished files are found next time
+            if now >= self._together_until:
+                os._exit(128 + number)  # somebody is in a hurry; the next run finds what is there
+            return
+        self._together_until = now + TOGETHER
         self.caught.append(signal.Signals(number))
         with suppress(RuntimeError):  # no thread is to be had
             threading.Thread(target=self._leave, daemon=True).start()

@@ -3,6 +3,7 @@
 import filecmp
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from asyncsync.errors import ConfigError, SourceError
 from asyncsync.seaweed import SeaweedServer
 from asyncsync.settings import Options, exposure
 from tests.rigs.bucket import Bucket
+
+SYNC = demo._sync
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +143,7 @@ def test_kept_server_runs_until_ctrl_c(
             seen.extend(quick.keys())
             (path,) = re.findall(r"--env-file (\S+demo\.env)", capsys.readouterr().out)
             kept.update(dotenv_values(path))
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(demo, "threading", SimpleNamespace(Event=PressesCtrlC))
     assert demo.demo(tmp_path, keep=True) == 0
@@ -162,17 +165,25 @@ def test_server_that_does_not_start_is_told(
     assert capsys.readouterr().err.startswith("asyncsync: SeaweedFS ended before it was ready:")
 
 
-def test_ctrl_c_before_the_server_is_ready_ends_in_good_order(
-    monkeypatch: pytest.MonkeyPatch, quick: Bucket, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_before_the_server_is_ready_ends_in_good_order(
+    monkeypatch: pytest.MonkeyPatch,
+    quick: Bucket,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
 ) -> None:
     """A line instead of a traceback, and the code that shells expect."""
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
 
-    def serve(directory: Path, name: str) -> NoReturn:
-        raise KeyboardInterrupt
+    @contextmanager
+    def serve(directory: Path, name: str) -> Iterator[SeaweedServer]:
+        signal.raise_signal(number)
+        yield quick.server
 
     monkeypatch.setattr(demo, "serve", serve)
-    assert cli.main(["demo"]) == 130
+    assert cli.main(["demo"]) == 128 + number
     assert capsys.readouterr().out.endswith("The server is stopped, and its data is deleted.\n")
+    assert [signal.getsignal(number) for number in signal.valid_signals()] == handlers
 
 
 def test_sync_that_a_signal_ends_is_told_as_by_a_shell(
@@ -184,6 +195,22 @@ def test_sync_that_a_signal_ends_is_told_as_by_a_shell(
     program.chmod(0o755)
     monkeypatch.setattr(demo, "sys", SimpleNamespace(executable=str(program), stdout=sys.stdout))
     assert demo._sync(tmp_path / "demo.env", tmp_path) == 130
+
+
+def test_sync_of_a_demo_that_is_stopped_is_stopped_as_well(
+    monkeypatch: pytest.MonkeyPatch, quick: Bucket, tmp_path: Path
+) -> None:
+    """It would look for its server for minutes."""
+    program = tmp_path / "program"
+    program.write_text(
+        f"#!/bin/sh\ntrap 'touch stopped; exit 143' TERM\nkill -TERM {os.getpid()}\n"
+        "while :; do sleep 0.05; done\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(demo, "_sync", SYNC)
+    monkeypatch.setattr(demo, "sys", SimpleNamespace(executable=str(program), stdout=sys.stdout))
+    assert demo.demo(tmp_path, keep=False) == 143
+    assert Path("stopped").exists()
 
 
 def test_demo_goes_on_when_its_output_is_cut_off(

@@ -25,6 +25,7 @@ from tests.rigs.bucket import Bucket
 from tests.rigs.child import asyncsync, ended, started
 from tests.rigs.scripted import Authority, ScriptedServer, answers, response
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
+from tests.rigs.wrapped import wrapped
 
 pytestmark = pytest.mark.anyio
 
@@ -543,6 +544,14 @@ async def test_log_file_gets_what_was_found(tmp_path: Path) -> None:
     lines = await asyncio.to_thread(log.read_text)
     assert done.code == 0
     assert all(f" INFO {Verdict.OK:<7}  {name}" in lines for name in ("settings", "listing"))
+
+
+async def test_findings_that_nobody_gets_are_a_failure() -> None:
+    """A program that reads them would take nothing for good."""
+    async with ScriptedS3(OBJECTS) as s3:
+        for redirected in ("> /dev/full", ">&-"):
+            wrapper = ["sh", "-c", f'"$@" {redirected}', "sh"]
+            assert (await wrapped(wrapper, s3.environment, "doctor", "--json")).code == 1
 
 
 async def test_command_ends_on_a_signal() -> None:

@@ -232,10 +232,17 @@ def test_summaries_tell_the_figures(report: Report) -> None:
         "2 downloaded (2 MB at 1 MB/s), 2 up to date, 1 failed, 1 skipped, 1 after a retry, "
         "1 without a content hash, in 2.0 s"
     )
+    resumed = Report(seconds=2.0)
+    resumed.ended(Downloaded(transfer("a", 10_000_000), 1, 0.5, kept=6_000_000, proven=HASHED))
+    assert telling.sync_summary(resumed) == (
+        "1 downloaded (10 MB at 2 MB/s), 0 up to date, 0 failed, 6 MB kept from an earlier run, "
+        "in 2.0 s"
+    )
     assert telling.sync_summary(Report()) == "0 downloaded, 0 up to date, 0 failed, in 0.0 s"
     assert telling.plan_summary(report, 3_000_000) == (
-        "3 to download (2 MB), 2 up to date; fits: 3 MB free"
+        "3 to download (2 MB), 2 up to date, 1 failed, 1 skipped; fits: 3 MB free"
     )
+    assert telling.plan_summary(Report(), 0) == "0 to download (0 B), 0 up to date; fits: 0 B free"
     assert "DOES NOT FIT: 1 MB free" in telling.plan_summary(report, 1_000_000)
     assert telling.verify_summary(report_of(UpToDate(remote("a")), failed("b"))) == (
         "1 verified, 1 not in step, 0 skipped, in 0.0 s"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncsync.arguments import given_options, taken_apart
 from asyncsync.errors import ConfigError
 from asyncsync.model import Checks
 from asyncsync.settings import Options, Settings, Validate, load, parse_option
@@ -94,6 +95,19 @@ def test_named_env_file_must_exist() -> None:
     """A name that leads nowhere is a mistake, unlike a missing `./.env`."""
     with pytest.raises(ConfigError, match=r"nowhere\.env: no such file"):
         load(Path("nowhere.env"), REQUIRED)
+
+
+@pytest.mark.parametrize("name", [".env", "named.env"])
+def test_env_file_is_a_file(name: str) -> None:
+    """It may be read again, so a pipe will not do; nor is it passed over in silence."""
+    given = None if name == ".env" else Path(name)
+    Path(name).mkdir()
+    with pytest.raises(ConfigError, match=rf"{name}: is a folder; an env file is a file"):
+        load(given, REQUIRED)
+    Path(name).rmdir()
+    os.mkfifo(name)
+    with pytest.raises(ConfigError, match=rf"{name}: is a pipe or a device; an env file is"):
+        load(given, REQUIRED)
 
 
 def test_env_file_of_a_parent_folder_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -511,6 +525,26 @@ def test_empty_destination_is_refused(text: str) -> None:
         options(dest=text)
 
 
+@pytest.mark.parametrize("name", [".asyncsync", "data/.asyncsync/parts"])
+def test_state_of_a_destination_is_no_destination(name: str) -> None:
+    """Whoever clears the state away would take the data with it."""
+    with pytest.raises(ConfigError, match=r"^dest: \S+ is in the state of a destination"):
+        options(dest=name)
+
+
+def test_folder_below_one_that_is_gone_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole path is as good as ever."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ConfigError, match=r"^dest: the current folder is gone"):
+        options()
+    assert options(dest=tmp_path).dest == tmp_path
+
+
 def test_bad_validation_given_by_a_caller_is_a_config_error() -> None:
     """The Python API refuses what the command line would."""
     with pytest.raises(ConfigError, match="not content or head or response"):
@@ -529,6 +563,17 @@ def test_no_glob_at_all_is_refused() -> None:
     """Nothing would count, or everything: nobody can mean it."""
     with pytest.raises(ConfigError, match="include"):
         options(include=[])
+
+
+@pytest.mark.parametrize("name", ["include", "exclude"])
+@pytest.mark.parametrize("blank", ["", " "])
+def test_blank_glob_is_refused(name: str, blank: str) -> None:
+    """An unset shell variable must not make a job that has nothing to do for ever."""
+    with pytest.raises(ConfigError, match=f"^{name}: a blank glob matches no key"):
+        options(**{name: ["*", blank]})
+    arguments = taken_apart(["--" + name, blank])
+    with pytest.raises(ConfigError, match=f"^--{name}: a blank glob matches no key"):
+        given_options(arguments)
 
 
 def test_settings_can_be_read_again() -> None:
