@@ -17,7 +17,7 @@ from pathlib import Path
 
 from asyncsync.errors import ConfigError, missing
 from asyncsync.report import printed
-from asyncsync.seaweed import SeaweedServer, serve
+from asyncsync.seaweed import SeaweedServer, end_with_parent, serve
 
 _BUCKET = "sensors"
 _FIRST_DAY = datetime.date(2026, 1, 1)
@@ -179,7 +179,8 @@ def _sync(env_file: Path, dest: Path) -> int:
         if not name.startswith(("R2_", "ASYNCSYNC_"))
     }
     command = [sys.executable, "-m", "asyncsync", *arguments]
-    with subprocess.Popen(command, env=environment) as child:
+    # What ends it is also the end of this process, should that come before there is a `child`.
+    with subprocess.Popen(command, env=environment, preexec_fn=end_with_parent()) as child:
         try:
             code = child.wait()
         except _Stopped as stopped:

@@ -37,6 +37,7 @@ from asyncsync.errors import (
     IntegrityError,
     KeyCollisionError,
     LocalFileError,
+    MachineError,
     RetriesExhaustedError,
     SourceError,
 )
@@ -383,6 +384,8 @@ class Folder:
 
     def _destination_error(self, error: OSError) -> DestinationError:
         kind = DiskFullError if error.errno in _FULL else DestinationError
+        if descriptors.refused(error):
+            kind = MachineError
         name = error.filename if isinstance(error.filename, str) else ""
         path = name if os.path.isabs(name) and not name.startswith(HELD) else self.path
         return kind(f"{shown(str(path))}: {error.strerror or error}")

@@ -123,6 +123,8 @@ class Downloader:
         for found in page.objects:
             if found.key == remote.key:
                 return found
+        if page.next_token:  # a key that is no text cannot be asked for; others sort before it
+            return remote
         raise VanishedError(remote.key, "deleted since it was listed")
 
     # small --------------------------------------------------------------------------------------

@@ -133,9 +133,9 @@ class LockHeldError(DestinationError):
 
 
 class MachineError(DestinationError):
-    """This machine, or a limit that is set on it, gives no more memory or threads."""
+    """This machine, or a limit that is set on it, gives no more memory, threads or open files."""
 
-    hint = "end something else, allow more (ulimit -v, -u), or set --workers to a few"
+    hint = "end something else, allow more (ulimit -v, -u, -n), or set --workers to a few"
 
 
 class TransferError(AsyncSyncError):

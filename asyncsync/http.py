@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from asyncsync.dial import Dialer, tls_context
 from asyncsync.errors import ProtocolError
-from asyncsync.patience import Patience
+from asyncsync.patience import CONNECT_TIMEOUT, Patience
 from asyncsync.transport import CAPACITY
 from asyncsync.wire import Connection, StaleConnectionError, encode_head
 
@@ -119,7 +119,7 @@ class HttpClient:
         endpoint: str,
         *,
         ssl_context: ssl.SSLContext | None = None,
-        connect_timeout: float = 10.0,
+        connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = 30.0,
         max_idle: int = 512,
         slow_rate: int = 1024,

@@ -136,7 +136,13 @@ class _Listing:
         since = self._since
         after = since.begin(prefix) if since else ""
         ranges = Ranges(
-            self._paging, prefix, self._slots, self._handle_others, after, self._landmarks
+            self._paging,
+            prefix,
+            self._slots,
+            self._handle_others,
+            self._discovered,
+            after,
+            self._landmarks,
         )
         try:
             await ranges.run()

@@ -37,6 +37,7 @@ from asyncsync.errors import (
     TransientError,
     UnreachableError,
 )
+from asyncsync.patience import CONNECT_TIMEOUT
 from asyncsync.rate import RequestRate
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class Pace:
         self._notice = notice
         self._worked = worked
         self._paused_until = 0.0
-        self._has_answered = False
+        self._answered_at = float("-inf")
         self._outage: _Outage | None = None
         self._throttled_at = float("-inf")
         self._refusals = 0
@@ -120,17 +121,16 @@ class Pace:
     def received(self, size: int) -> None:
         """Count bytes of objects that have arrived."""
         self._received += size
-        if self._outage:
-            self.answered()
+        self.answered()
 
     def answered(self) -> None:
         """Take note that the endpoint is there, whatever it says."""
-        self._has_answered = True
+        self._answered_at = self._clock()
         if outage := self._outage:
             self._outage = None
             outage.over.set()
             if outage.is_told:
-                self._notice(f"it goes on after {self._clock() - outage.since:.0f} s")
+                self._notice(f"it goes on after {self._answered_at - outage.since:.0f} s")
 
     async def away(self, error: UnreachableError, asked: float) -> None:
         """Wait before the next connection is tried: half as long as there has been no answer.
@@ -145,9 +145,14 @@ class Pace:
         Raises:
             NetworkError: the endpoint has been away for too long.
         """
-        outage = self._outage = self._outage or _Outage(asked)
-        away = self._clock() - outage.since
-        left = (LONGEST_OUTAGE if self._has_answered else FIRST_ANSWER) - away
+        now = self._clock()
+        # Since it was asked for, the request may have waited for a limit of bytes, or the process
+        # have been stopped: nobody was away then.
+        since = max(asked, self._answered_at, now - CONNECT_TIMEOUT)
+        outage = self._outage = self._outage or _Outage(since)
+        away = now - outage.since
+        has_answered = self._answered_at > float("-inf")
+        left = (LONGEST_OUTAGE if has_answered else FIRST_ANSWER) - away
         if left <= 0:
             raise NetworkError(f"{error}; tried for {away:.0f} s") from error
         if away >= NOTICE_AFTER and not outage.is_told:

@@ -17,6 +17,9 @@ from asyncsync.errors import ListingError, ProtocolError
 from asyncsync.model import LARGEST_SIZE, UNKNOWN_SIZE, Page, RemoteObject
 from asyncsync.times import nanoseconds
 
+MOST_TAGS = 2_000_000
+"""Of what goes through the parser, which makes 100 bytes of each: 100,000 keys have fewer."""
+
 _TEXT = "[ -%'-;=?-~]"  # ASCII that stands for itself: no markup, reference or control character
 _QUOTE = '(?:&quot;|&#34;|")'
 _PLAIN = re.compile(
@@ -94,6 +97,8 @@ def _objects(root: Element, namespace: str, encoded: bool) -> list[RemoteObject]
 def _parse(body: bytes) -> Element:
     if b"<!DOCTYPE" in body or b"\0" in body:  # UTF-16 would hide one, and has NUL bytes
         raise ProtocolError("not an S3 answer: it declares a document type, or is no UTF-8")
+    if body.count(b"<") > MOST_TAGS:
+        raise ProtocolError(f"not an S3 answer: more than {MOST_TAGS:,} tags")
     parser = XMLParser()  # noqa: S314  # safe without a document type: there are no entities
     try:
         parser.feed(body)

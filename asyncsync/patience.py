@@ -6,6 +6,9 @@ server, and no byte that arrives costs a look at the clock.
 
 from dataclasses import dataclass
 
+CONNECT_TIMEOUT = 10.0
+"""Seconds for name look-up, connection, proxy and TLS handshake together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:

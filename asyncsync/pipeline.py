@@ -83,6 +83,10 @@ class Job:
         """Return whether the key is one of those to work on."""
         return key.startswith(tuple(self.prefixes) or "") and self.selection(key)
 
+    def lists(self, key: str) -> bool:
+        """Return whether the listing brings the key, if it is in the bucket."""
+        return self.covers(key) and not (self.since and self.since.passes_over(key))
+
     def takes(self, remote: RemoteObject) -> bool:
         """Return whether the object is to be told of: it counts, or is a marker with content.
 
@@ -105,7 +109,8 @@ class Job:
 async def sync(job: Job) -> None:
     """Bring the folder in step with the bucket; the observer learns what happens to each object.
 
-    What was found before the listing failed is downloaded all the same.
+    What was found before the listing failed is downloaded all the same, but for a key or two that
+    the next page would have decided on.
 
     Raises:
         SourceError: the remote side ended the run.
@@ -126,7 +131,7 @@ async def sync(job: Job) -> None:
             await _work_through(job, _transfers, work, claim)
             downloader.sum_up()
             if job.planned is None:  # only a listing knows what no object needs
-                job.folder.clear_stale(job.covers)
+                job.folder.clear_stale(job.lists)
             if job.since:
                 job.since.save()
         finally:
@@ -304,26 +309,15 @@ async def _list_and_compare(job: Job, then: Then) -> None:
         else partial(list_objects, *found, folders.update, since, landmarks)
     )
 
-    async def pass_on_rest() -> None:
+    async def list_to_the_end() -> None:
+        await listing()  # if it fails, what waits has to wait for the next run's
         if waiting := collisions.rest():
             await pass_on(Compared(waiting, [], []))
 
-    await together(count, partial(_in_turn, listing, pass_on_rest))
+    await together(count, list_to_the_end)
     for prefix in sorted(unmatched):
         job.observer.unmatched(prefix)
     job.observer.listed()
-
-
-async def _in_turn(
-    listing: Callable[[], Awaitable[None]], then: Callable[[], Awaitable[None]]
-) -> None:
-    """Call both; what the listing had found when it failed is worked on all the same."""
-    try:
-        await listing()
-    except SourceError:
-        await then()
-        raise
-    await then()
 
 
 async def _is_needed(job: Job, prefix: str) -> bool:

@@ -3,7 +3,11 @@
 A range knows the key up to which it goes, and its neighbour begins behind that, so no key is lost
 and none is listed twice, as long as the server lists keys in the order of their bytes. S3 does, but
 not everything that speaks S3. So every page is checked; where one is out of order, the prefix is
-not cut, or is listed once more from its beginning if it was cut before.
+not cut. If it was cut before, its ranges end, each when it has handled its page to the end, and the
+prefix is listed once more from its beginning.
+
+A cut may lie between the key `x` and the keys below `x/`. Then neither of the ranges can tell what
+becomes of `x` (`collisions.py`), so whoever has to know is told of `x/`.
 
 The files that are here tell best where to cut (`landmarks.py`). Where there are none, nothing is
 known of the keys to come, except that they lie behind the last one seen and are likely to be made
@@ -16,7 +20,7 @@ last key, to find out how far the keys go.
 """
 
 from array import array
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from itertools import pairwise
 
@@ -41,10 +45,6 @@ That is empty where the server keeps no order. Called for several pages side by 
 """
 
 
-class _OutOfOrderError(Exception):
-    """The server does not list keys in the order of their bytes."""
-
-
 class Ranges:
     """The ranges of one prefix.
 
@@ -53,6 +53,7 @@ class Ranges:
         prefix: what all the keys start with.
         slots: bounds the listings at once, of all prefixes together.
         handle: takes the objects; the listing of a range goes on when it has returned.
+        torn: told of the prefixes `x/` whose keys are in another range than the key `x`.
         after: the key behind which to begin; a server that keeps no order is listed in full.
         landmarks: where keys are likely to lie.
     """
@@ -63,6 +64,7 @@ class Ranges:
         prefix: str,
         slots: CapacityLimiter,
         handle: Handler,
+        torn: Callable[[Iterable[str]], object],
         after: str = "",
         landmarks: Landmarks | None = None,
     ) -> None:
@@ -72,11 +74,14 @@ class Ranges:
         self._handle = handle
         self._after = self._last = after
         self._landmarks = landmarks or Landmarks()
+        self._torn = torn
         self.requests = 0
         """Pages so far."""
         self._is_cut = self._is_surveyed = False
         self._may_be_cut = True
         self._is_sorted = True
+        self._is_void = False
+        """Whether the ranges are not what they were thought to be, and so end."""
         self._handled = array("q")
         """Hashes of the keys that were handled: eight bytes a key, where a set needs a hundred."""
         self._seen_behind: dict[str, str] = {}
@@ -88,11 +93,9 @@ class Ranges:
         Raises:
             SourceError: it could not be listed to its end.
         """
-        try:
-            async with task_group() as group:
-                await self._list(group, self._after, None)
-        except _OutOfOrderError:
-            self._may_be_cut = False
+        async with task_group() as group:
+            await self._list(group, self._after, None)
+        if self._is_void:
             await self._list_again()
 
     @property
@@ -109,9 +112,9 @@ class Ranges:
                 self.requests += 1
                 if not page.objects:
                     continue
-                self._check_order(last, page.objects)
-                if after and not firsts:
-                    self._check_cut(after, page.objects[0].key)
+                self._check_page(page.objects, last, "" if firsts else after)
+                if self._is_void:
+                    return
                 firsts.append(page.objects[0].key)
                 last = page.objects[-1].key
                 inside = page.objects
@@ -146,6 +149,8 @@ class Ranges:
         if not found:
             return until
         self._is_cut = True
+        for cut in found:
+            self._torn(torn_prefixes(cut))
         for start, stop in zip(found, [*found[1:], until], strict=True):
             borrower = object()
             slots.acquire_on_behalf_of_nowait(borrower)
@@ -160,13 +165,15 @@ class Ranges:
         finally:
             self._slots.release_on_behalf_of(borrower)
 
-    def _check_order(self, last: str, objects: Sequence[RemoteObject]) -> None:
+    def _check_page(self, objects: Sequence[RemoteObject], last: str, cut: str) -> None:
+        """Check that a page is in order behind the key `last`, and the first one behind a cut."""
+        if cut:
+            self._check_cut(cut, objects[0].key)
         keys = [last, *(remote.key for remote in objects)]
         if all(one < other for one, other in pairwise(keys)) and _is_text(keys):
             return
         self._is_sorted &= all(one <= other for one, other in pairwise(keys))
-        if self._is_cut:
-            raise _OutOfOrderError
+        self._is_void |= self._is_cut
         self._may_be_cut = False
 
     def _check_cut(self, cut: str, first_behind: str) -> None:
@@ -175,7 +182,8 @@ class Ranges:
         What one of them leaves to the other is listed only if the server goes on there as well.
         """
         if self._seen_behind.setdefault(cut, first_behind) != first_behind:
-            raise _OutOfOrderError
+            self._is_void = True
+            self._may_be_cut = False
 
     async def _list_again(self) -> None:
         """List the prefix page after page, passing on what was not handled yet."""
@@ -192,6 +200,13 @@ def _is_text(keys: Sequence[str]) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def torn_prefixes(cut: str) -> Iterator[str]:
+    """Yield each prefix `x/` whose keys lie behind the cut, where the key `x` does not."""
+    for end in range(1, len(cut) + 1):
+        if cut[end : end + 1] < "/":
+            yield cut[:end] + "/"
 
 
 def cuts(first: str, last: str, until: str, most: int) -> list[str]:

@@ -14,6 +14,8 @@ SHORTEST = 0.1
 """Seconds over which a rate means something."""
 LESS = 0.95
 """What is taken of the rate that was too much."""
+FORGOTTEN = 60.0
+"""Seconds after which there is no rate any more: by then it has grown to 20,000 times as much."""
 NEAR = 0.01
 """Moments by which one may be missed."""
 
@@ -45,9 +47,9 @@ class RequestRate:
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next moment that nobody has, which the caller gets."""
-        if not self._base:
-            return 0.0
         quiet = now - self._refused_at
+        if not self._base or quiet > FORGOTTEN:
+            return 0.0
         passed = self._moments(quiet)
         self._given = max(self._given + 1, passed)
         # Newton's method, from the far side: as if the rate did not grow any more.

@@ -36,7 +36,7 @@ from asyncsync.errors import (
 from asyncsync.http import HttpClient, Response
 from asyncsync.interfaces import Body
 from asyncsync.keys import shown
-from asyncsync.model import Credentials, Head, Page, RemoteObject
+from asyncsync.model import LARGEST_SIZE, Credentials, Head, Page, RemoteObject
 from asyncsync.pages import parse_page
 from asyncsync.refusals import refusal
 from asyncsync.settings import Settings
@@ -160,7 +160,8 @@ class S3Store:
         if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
             headers = {**self._signed("GET", path), "Range": "bytes=0-0"}
             async with self._http.request("GET", path, headers) as told:
-                if told.status >= HTTPStatus.BAD_REQUEST:
+                is_empty = told.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+                if told.status >= HTTPStatus.BAD_REQUEST and not is_empty:
                     return await self._refused(told, key, headers)
                 if self._clock.corrects(None, sent["x-amz-date"]):
                     return ClockCorrectedError("HEAD is refused, but not what is signed by now")
@@ -320,7 +321,7 @@ def _body(response: Response, span: range | None) -> _S3Body:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_SIZE))
 
 
 def _head(response: Response, size: str) -> Head:

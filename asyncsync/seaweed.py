@@ -190,7 +190,7 @@ def _running(
             command,
             cwd=log.parent,
             env=environment,
-            preexec_fn=_end_with_parent(),
+            preexec_fn=end_with_parent(),
             start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -208,7 +208,7 @@ def _running(
             process.wait()
 
 
-def _end_with_parent() -> Callable[[], object] | None:
+def end_with_parent() -> Callable[[], object] | None:
     """Return what makes Linux end a child whose parent was killed."""
     if sys.platform != "linux":
         return None

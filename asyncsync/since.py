@@ -109,6 +109,10 @@ class Since(SilentObserver):
         """Return whether only a part of what begins so is listed."""
         return any(part.startswith(prefix) or prefix.startswith(part) for part in self._marks)
 
+    def passes_over(self, key: str) -> bool:
+        """Return whether a key is not listed, for it was before."""
+        return any(key.startswith(part) and key <= mark.last for part, mark in self._marks.items())
+
     # looking on ---------------------------------------------------------------------------------
 
     def compared(self, page: Compared) -> None:

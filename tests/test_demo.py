@@ -202,15 +202,23 @@ def test_sync_of_a_demo_that_is_stopped_is_stopped_as_well(
 ) -> None:
     """It would look for its server for minutes."""
     program = tmp_path / "program"
-    program.write_text(
-        f"#!/bin/sh\ntrap 'touch stopped; exit 143' TERM\nkill -TERM {os.getpid()}\n"
-        "while :; do sleep 0.05; done\n"
-    )
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
     program.chmod(0o755)
+    codes: list[int] = []
+
+    class Child(subprocess.Popen[bytes]):
+        def wait(self, timeout: float | None = None) -> int:
+            if not codes:
+                codes.append(0)
+                signal.raise_signal(signal.SIGTERM)
+            codes.append(super().wait(timeout))
+            return codes[-1]
+
     monkeypatch.setattr(demo, "_sync", SYNC)
     monkeypatch.setattr(demo, "sys", SimpleNamespace(executable=str(program), stdout=sys.stdout))
+    monkeypatch.setattr(demo, "subprocess", SimpleNamespace(Popen=Child))
     assert demo.demo(tmp_path, keep=False) == 143
-    assert Path("stopped").exists()
+    assert codes[1] == -signal.SIGTERM
 
 
 def test_demo_goes_on_when_its_output_is_cut_off(

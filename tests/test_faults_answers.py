@@ -158,6 +158,19 @@ async def test_head_that_times_out_as_a_bad_request_is_retried(
     assert run.proxy.count("HEAD") == 4
 
 
+@pytest.mark.row(23)
+async def test_head_of_an_empty_object_that_times_out_is_retried(
+    bucket: Bucket, dest: Path
+) -> None:
+    """That its first byte is out of range tells that it is there, and that it is empty."""
+    bucket.put(KEY, b"")
+    late = s3_error("400 Bad Request", "RequestTimeout")
+    run = await synced(bucket, dest, Rule("HEAD", KEY, late, nth={1, 2, 3}), attempts=8)
+    assert run.tree == {KEY: b"", OTHER: SMALL}
+    assert run.ended_by == (None, 0)
+    assert run.proxy.count("HEAD", KEY) == 4
+
+
 @pytest.mark.row(20, 21)
 @pytest.mark.parametrize(
     ("status", "retry_after", "least", "most"),
@@ -603,11 +616,12 @@ async def test_empty_object_is_asked_for_without_a_range(bucket: Bucket, dest: P
         {"content-range": "bytes 300001-700000/700001"},
         {"content-range": "bytes 300000-700000/9999999"},
         {"content-range": "bytes 300000-700000/*"},
+        {"content-range": f"bytes 300000-700000/{'9' * 5000}"},
         {"content-range": "nonsense"},
         {"content-range": None},
         {"content-range": None, "content-type": "multipart/byteranges; boundary=x"},
     ],
-    ids=["start", "next", "total", "no total", "nonsense", "missing", "multipart"],
+    ids=["start", "next", "total", "no total", "long total", "nonsense", "missing", "multipart"],
 )
 async def test_wrong_range_is_not_written(
     bucket: Bucket, dest: Path, headers: dict[str, str | None]

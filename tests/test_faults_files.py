@@ -674,6 +674,21 @@ async def test_disk_mounted_inside_the_destination_gets_its_files(
 
 
 @pytest.mark.row(103)
+@pytest.mark.parametrize(("size", "code"), [(1, 0), (5 << 20, 5)], ids=["fits", "does not"])
+async def test_what_goes_to_another_disk_needs_no_space_here(
+    tmp_path: Path, size: int, code: int
+) -> None:
+    """The space for all else is looked at as ever."""
+    dest = tmp_path / "disk"
+    prepare = "mkdir b; mount -t tmpfs -o size=64m tmpfs b"
+    objects = {"a/1.parquet": bytes(size), "b/2.parquet": bytes(8 << 20), "b/c/3.parquet": b"3"}
+    async with ScriptedS3(objects) as s3:
+        done = await run(on_a_disk(dest, "size=4m", prepare), s3, dest)
+    assert done.code == code
+    assert ("too little space: 5.24 MB or more needed" in done.err) == bool(code)
+
+
+@pytest.mark.row(103)
 async def test_what_is_left_on_another_disk_is_cleared_away(tmp_path: Path) -> None:
     """By the next run; nothing is followed that has come to lie in its place."""
     dest = tmp_path / "disk"
@@ -751,6 +766,15 @@ async def test_few_descriptors_slow_the_run_down_and_no_more(
         done = await run(limited("-n", 64), s3, tmp_path / "dest")
     assert (done.code, done.err) == (0, "")
     assert tree(tmp_path / "dest") == objects
+
+
+@pytest.mark.row(105)
+async def test_limit_of_descriptors_that_nothing_can_do_with_is_named(tmp_path: Path) -> None:
+    """The destination is not to blame."""
+    async with ScriptedS3({"1.parquet": b"1"}) as s3:
+        done = await run(limited("-n", 15), s3, tmp_path / "dest")
+    assert done.code == 5
+    assert "Too many open files; end something else, allow more (ulimit -v, -u, -n)" in done.err
 
 
 @pytest.mark.row(105)

@@ -74,12 +74,12 @@ async def test_tag_that_no_header_holds_is_no_version(dest: Path, tag: str) -> N
 
 @pytest.mark.row(61)
 async def test_repeated_token_ends_the_run_at_its_first_repeat(dest: Path) -> None:
-    """What was listed before is downloaded all the same."""
+    """The last key is not fetched: on a page that never came, there may be keys below it."""
     async with ScriptedS3(OBJECTS) as s3:
         s3.on_list = in_turn(s3, "A")
         await ends_with_listing_error(s3, dest)
         assert s3.count("LIST") <= 4  # twice, since it was cut into ranges at first
-    assert tree(dest)[KEYS[0]] == OBJECTS[KEYS[0]]
+    assert KEYS[0] not in tree(dest)
 
 
 @pytest.mark.row(62)
@@ -116,12 +116,12 @@ async def test_empty_pages_without_an_end_end_the_run(dest: Path) -> None:
 async def test_same_keys_behind_ever_new_tokens_end_the_run(
     dest: Path, keys: tuple[str, ...]
 ) -> None:
-    """After a hundred pages without a new key; these are there all the same."""
+    """After a hundred pages without a new key; these are there all the same, but for the last."""
     async with ScriptedS3(OBJECTS) as s3:
         s3.on_list = lambda request: Answer(s3.page(*keys, token=f"token-{request.number}"))
         await ends_with_listing_error(s3, dest)
         assert s3.count("LIST") < 3 * MOST_PAGES_WITHOUT_NEWS
-    assert tree(dest).items() >= {key: OBJECTS[key] for key in keys}.items()
+    assert tree(dest).items() >= {key: OBJECTS[key] for key in keys[:-1]}.items()
 
 
 # listings that are odd --------------------------------------------------------------------------
@@ -225,7 +225,7 @@ async def test_page_that_breaks_off_is_asked_for_again(dest: Path, fault: str) -
 async def test_begun_transfers_finish_when_a_page_fails_for_good(
     dest: Path, answer: Answer, kind: type[Exception]
 ) -> None:
-    """The first page's objects arrive, even those that had to wait; nothing is deleted."""
+    """The first page's objects arrive, but for that which waits for the next; none is deleted."""
     given_up = asyncio.Event()
     seen = Watcher(on_listed=given_up.set)
     async with ScriptedS3(OBJECTS, page_size=2) as s3:
@@ -241,8 +241,8 @@ async def test_begun_transfers_finish_when_a_page_fails_for_good(
         s3.on_object = lambda request: Answer(s3.objects[request.key], until=given_up)
         ran = await sync(s3, dest, "1hz/", seen=seen)
     assert (ran.code, type(ran.error)) == (4, kind)
-    assert ran.seen.downloaded == list(KEYS[:2])
-    assert sorted(tree(dest)) == [*KEYS[:2], "1hz/mine.parquet"]
+    assert ran.seen.downloaded == [KEYS[0]]
+    assert sorted(tree(dest)) == [KEYS[0], "1hz/mine.parquet"]
 
 
 @pytest.mark.row(71, 91)

@@ -31,6 +31,7 @@ from asyncsync.pace import (
     START,
     Pace,
 )
+from asyncsync.patience import CONNECT_TIMEOUT
 
 pytestmark = pytest.mark.anyio
 
@@ -243,6 +244,41 @@ async def test_long_outage_is_told_once_and_so_is_its_end(clock: Clock) -> None:
     away, again = told
     assert away.startswith("no connection to h:1: refused; trying again")
     assert again.startswith("it goes on after ")
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["stopped", "others are answered"])
+async def test_wait_before_an_attempt_is_no_outage(clock: Clock, answers: bool) -> None:
+    """Such as that for a limit of bytes, or of a process that was stopped meanwhile."""
+    pace = clock.pace()
+    await pace.tries("list").run(failing())
+    errors = unreachable(1)
+
+    async def get() -> str:
+        await clock.sleep(2 * LONGEST_OUTAGE)
+        if answers:
+            pace.received(1)
+        if errors:
+            raise errors.pop()
+        return "answer"
+
+    assert await pace.tries("k").run(get) == "answer"
+
+
+async def test_no_outage_is_told_of_while_others_are_answered(clock: Clock) -> None:
+    """Though connections do not come about, each in all the time that it has."""
+    told: list[str] = []
+    pace = Pace(None, MOST, 8, clock.sleep, lambda: clock.now, told.append)
+    errors = unreachable(5)
+
+    async def get() -> str:
+        await clock.sleep(CONNECT_TIMEOUT)
+        pace.received(1)
+        if errors:
+            raise errors.pop()
+        return "answer"
+
+    assert await pace.tries("k").run(get) == "answer"
+    assert told == []
 
 
 async def test_answer_to_one_wakes_all_who_wait() -> None:

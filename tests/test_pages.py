@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from asyncsync.errors import ListingError, ProtocolError
 from asyncsync.model import UNKNOWN_SIZE, Page, RemoteObject
-from asyncsync.pages import parse_error, parse_page
+from asyncsync.pages import MOST_TAGS, parse_error, parse_page
 
 S3 = "http://s3.amazonaws.com/doc/2006-03-01/"
 
@@ -224,6 +224,13 @@ def test_document_type_is_refused(doctype: str, encoding: str) -> None:
     with pytest.raises(ProtocolError, match="document type"):
         parse_page(body)
     assert parse_error(body) == ("", "")
+
+
+@pytest.mark.parametrize("tag", [b"<a/>", b"<a>"], ids=["beside", "inside"])
+def test_many_tags_are_not_parsed(tag: bytes) -> None:
+    """They would take a hundred times the memory of their bytes."""
+    with pytest.raises(ProtocolError, match="more than 2,000,000 tags"):
+        parse_page(b"<ListBucketResult>" + tag * MOST_TAGS)
 
 
 @pytest.mark.parametrize(

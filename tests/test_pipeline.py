@@ -5,6 +5,7 @@ import os
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,6 +37,7 @@ from asyncsync.errors import (
     VanishedError,
 )
 from asyncsync.folding import Folding
+from asyncsync.landmarks import Landmarks
 from asyncsync.model import (
     Checks,
     Failed,
@@ -378,7 +380,10 @@ async def test_folder_wins_in_the_root(dest: Path, page_size: int) -> None:
 
 
 async def test_listing_error_does_not_take_back_what_was_begun(dest: Path) -> None:
-    """What is under way when a page fails is finished; then the error is raised."""
+    """What is under way when a page fails is finished; then the error is raised.
+
+    What becomes of `b.parquet` is not known before the next page: there may be keys below it.
+    """
     rig = Rig(dest, dict.fromkeys(["a.parquet", "b.parquet", "c.parquet"], b"x"), page_size=2)
     failed = anyio.Event()
     rig.store.always("get", "a.parquet", Act(until=failed))
@@ -386,9 +391,58 @@ async def test_listing_error_does_not_take_back_what_was_begun(dest: Path) -> No
     rig.store.on("list", "", Act(), Act(), Act(before=failed.set, error=error))
     with pytest.raises(ListingError, match="no more"):
         await rig.sync()
-    assert rig.watcher.downloaded == ["a.parquet", "b.parquet"]
-    assert sorted(tree(dest)) == ["a.parquet", "b.parquet"]
+    assert rig.watcher.downloaded == ["a.parquet"]
+    assert sorted(tree(dest)) == ["a.parquet"]
     assert rig.watcher.listings_ended == 0
+
+
+@pytest.mark.parametrize("page_size", [10, 17, 100])
+async def test_key_that_is_no_text_costs_no_other_one(dest: Path, page_size: int) -> None:
+    """A prefix that was cut before it turns up is listed again, and nothing is left out."""
+    keys = [f"p/{number:03}.parquet" for number in range(300)] + ["p/250\udcff.parquet"]
+    rig = Rig(dest, dict.fromkeys(keys, b"x"), page_size=page_size)
+    await rig.sync()
+    assert sorted(tree(dest)) == sorted(keys)
+
+
+@pytest.mark.parametrize("page_size", range(3, 20))
+async def test_folder_wins_where_the_listing_is_cut_before_its_keys(
+    dest: Path, monkeypatch: pytest.MonkeyPatch, page_size: int
+) -> None:
+    """A file that is here lies between `x` and `x/1`, and tells where to cut."""
+    monkeypatch.setattr(pipeline, "Landmarks", partial(Landmarks, 4))
+    names = [f"p/{place}{number:02}.parquet" for place in "az" for number in range(20)]
+    rig = Rig(dest, dict.fromkeys([*names, "p/x.parquet-old.parquet"], b"here"))
+    await rig.sync()
+    rig.store.put("p/x.parquet", b"file")
+    rig.store.put("p/x.parquet/1.parquet", b"deep")
+    rig.store.page_size, rig.prefixes = page_size, ["p/"]
+    seen = await rig.again()
+    assert seen.failures == {"p/x.parquet": KeyCollisionError}
+    assert "p/x.parquet/1.parquet" in tree(dest)
+
+
+async def test_folder_wins_when_the_listing_failed_before_its_keys(dest: Path) -> None:
+    """Nothing begins of which nobody knows whether it may be there."""
+    rig = Rig(dest, {"p/x.parquet": b"file", "p/x.parquet/1.parquet": b"deep"}, page_size=1)
+    rig.prefixes = ["p/"]
+    rig.store.on("list", "p/", Act(), Act(error=ListingError("no more")))
+    with pytest.raises(ListingError):
+        await rig.sync()
+    seen = await rig.again()
+    assert seen.failures == {"p/x.parquet": KeyCollisionError}
+    assert tree(dest) == {"p/x.parquet/1.parquet": b"deep"}
+
+
+async def test_key_that_is_no_text_and_came_damaged_is_fetched_again(dest: Path) -> None:
+    """It cannot be asked for, and so much sorts before it that it is not on the first page."""
+    key = "p/\udcff.parquet"
+    rig = Rig(dest, {f"p/{number}.parquet": b"1" for number in range(5)} | {key: b"data"})
+    rig.store.page_size = 2
+    rig.store.on("get", key, Act(body=b"dama"))
+    seen = await rig.sync()
+    assert seen.failures == {}
+    assert tree(dest)[key] == b"data"
 
 
 async def test_prefix_is_not_called_unmatched_when_its_listing_failed(dest: Path) -> None:

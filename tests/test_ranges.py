@@ -15,7 +15,7 @@ from asyncsync.errors import ListingError, ServerError
 from asyncsync.landmarks import Landmarks
 from asyncsync.model import Page, RemoteObject
 from asyncsync.paging import Paging
-from asyncsync.ranges import HIGHEST, Ranges, cuts, survey
+from asyncsync.ranges import HIGHEST, Ranges, cuts, survey, torn_prefixes
 from tests.rigs.memory_store import Act, MemoryStore
 from tests.rigs.watch import quick_pace
 
@@ -53,6 +53,14 @@ def test_order_of_code_points_is_the_order_of_bytes(last: str, until: str) -> No
     assert (last < until) == (last.encode() < until.encode())
 
 
+@given(KEY, KEY)
+def test_torn_prefixes_are_on_the_other_side_of_the_cut_than_their_name(cut: str, key: str) -> None:
+    """All of them are named, and no other one."""
+    is_torn = key <= cut < key + "/"
+    assert is_torn == (key + "/" in torn_prefixes(cut))
+    assert all(prefix[:-1] <= cut < prefix for prefix in torn_prefixes(cut))
+
+
 # every key once ---------------------------------------------------------------------------------
 
 
@@ -70,11 +78,16 @@ class Listing:
         list(map(landmarks.along(lambda _: True), files))
         landmarks.settle()
         paging = Paging(store, quick_pace())
-        self._ranges = Ranges(paging, prefix, self.slots, self._handle, landmarks=landmarks)
+        torn: set[str] = set()
+        self._ranges = Ranges(
+            paging, prefix, self.slots, self._handle, torn.update, landmarks=landmarks
+        )
 
     async def _handle(self, objects: Sequence[RemoteObject], known_to: str) -> None:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
+        for _ in range(len(objects) % 3):  # the disk is looked at, say
+            await anyio.lowlevel.checkpoint()
         self.keys += [remote.key for remote in objects]
         await anyio.lowlevel.checkpoint()
         self.under_way -= 1
@@ -131,12 +144,12 @@ ORDERS: Sequence[Callable[[str], Sequence[object]]] = [
     lambda key: (key.casefold(), key),
     lambda key: (len(key), key),
     lambda key: [-ord(char) for char in key] + [1],
-    lambda key: key.encode("utf-16-be"),
+    lambda key: key.encode("utf-16-be", "surrogatepass"),
 ]
 
 
 @given(
-    keys=KEYS,
+    keys=st.sets(st.one_of(KEY, KEY.map("{}\udcff".format)), max_size=60),
     page_size=st.integers(1, 9),
     slots=st.integers(1, 20),
     order=st.sampled_from(ORDERS),
@@ -151,7 +164,7 @@ def test_every_key_is_listed_once_by_a_strange_server(
     kind: type[MemoryStore],
     files: set[str],
 ) -> None:
-    """It ignores where to start, or has an order of its own: the prefix is listed again as one."""
+    """It ignores where to start, or has an order or keys of its own: all is listed again as one."""
     store = kind(dict.fromkeys(keys, b""), page_size=page_size, order=order)
     listing = Listing(store, slots, files=files)
     anyio.run(listing.run)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from asyncsync.rate import LESS, WINDOW, RequestRate
+from asyncsync.rate import FORGOTTEN, LESS, WINDOW, RequestRate
 
 
 def sent(rate: RequestRate, begin: float, seconds: float, takes: float) -> int:
@@ -47,6 +47,16 @@ def test_old_answers_do_not_count() -> None:
         rate.answered(5 + number / 10)
     rate.refused(5 + WINDOW)
     assert rate.wait(5 + WINDOW) == pytest.approx(1 / (LESS * 10), rel=0.2)
+
+
+@pytest.mark.parametrize("later", [FORGOTTEN - 1, FORGOTTEN + 1, 3600.0, 1e9])
+def test_refusal_is_forgotten(later: float) -> None:
+    """Also where the clock does not go on from one request to the next."""
+    rate = RequestRate()
+    for number in range(100):
+        rate.answered(number / 100)
+    rate.refused(1.0)
+    assert all(rate.wait(1.0 + later) < 0.001 for _ in range(100))
 
 
 @pytest.mark.parametrize("answers", [0, 1])

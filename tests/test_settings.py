@@ -570,7 +570,7 @@ def test_no_glob_at_all_is_refused() -> None:
 def test_blank_glob_is_refused(name: str, blank: str) -> None:
     """An unset shell variable must not make a job that has nothing to do for ever."""
     with pytest.raises(ConfigError, match=f"^{name}: a blank glob matches no key"):
-        options(**{name: ["*", blank]})
+        load(environ=REQUIRED, given={name: ["*", blank]})
     arguments = taken_apart(["--" + name, blank])
     with pytest.raises(ConfigError, match=f"^--{name}: a blank glob matches no key"):
         given_options(arguments)

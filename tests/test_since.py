@@ -14,12 +14,13 @@ from asyncsync.compare import Selection
 from asyncsync.disk import Folder
 from asyncsync.errors import AccessDeniedError, KeyCollisionError, ListingError, SourceError
 from asyncsync.folding import Folding
-from asyncsync.interfaces import Observers
+from asyncsync.interfaces import Observer, Observers
 from asyncsync.model import Checks
+from asyncsync.parts import PART
 from asyncsync.since import LONGEST, MOST_RUNS, Scope, Since, _price
 from tests.rigs.bucket import Bucket
 from tests.rigs.memory_store import Act, MemoryStore
-from tests.rigs.watch import Watcher, quick_pace, tree
+from tests.rigs.watch import Watcher, quick_pace, tree, unfinished
 
 pytestmark = pytest.mark.anyio
 
@@ -41,18 +42,21 @@ class Rig:
         self.store.requests.clear()
         seen = Watcher()
         since = Since(Folder(self.dest), self.scope, seen.noticed, lambda: self.now)
-        job = pipeline.Job(
+        await command(self.job(Observers(seen, since), since))
+        return seen
+
+    def job(self, observer: Observer, since: Since | None) -> pipeline.Job:
+        """Return what to work on."""
+        return pipeline.Job(
             store=self.store,
             folder=Folder(self.dest),
             prefixes=self.scope.prefixes,
             selection=Selection(self.scope.include, self.scope.exclude),
             pace=quick_pace(),
-            observer=Observers(seen, since),
+            observer=observer,
             checks=Checks(parquet=False),
             since=since,
         )
-        await command(job)
-        return seen
 
     def begun_at(self) -> dict[str, str]:
         """Return behind which key each prefix was listed."""
@@ -260,6 +264,22 @@ async def test_listing_that_breaks_off_keeps_the_notes(rig: Rig) -> None:
     with pytest.raises(SourceError):
         await rig.run()
     assert rig.notes.read_bytes() == before
+
+
+async def test_unfinished_files_of_what_is_not_listed_are_kept(rig: Rig) -> None:
+    """Only one that comes past them tells that no object needs them."""
+    await rig.run()
+    rig.store.put("a/00", bytes(PART))
+    rig.store.on("get", "a/00", *[Act(cut=PART // 2)] * 3)
+    await pipeline.sync(rig.job(Watcher(), None))  # which notes nothing
+    kept = unfinished(rig.dest)
+    assert kept
+    await rig.run()
+    assert unfinished(rig.dest) == kept
+    rig.store.delete("a/00")
+    rig.now += LONGEST + 1
+    await rig.run()
+    assert unfinished(rig.dest) == []
 
 
 async def test_server_without_an_order_is_listed_in_full(tmp_path: Path) -> None:
