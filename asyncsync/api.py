@@ -295,8 +295,7 @@ async def _perform(
     if isinstance(planned, Plan) and given.get("dest") is None:
         given["dest"] = planned.route.dest
     prefixes = given.get("prefixes") or ()
-    if isinstance(prefixes, str):
-        prefixes = [prefixes]
+    prefixes = [prefixes] if isinstance(prefixes, str) else list(prefixes)
     file = given.get("env_file")
     env_file = None if file is None else Path(file)
     found, options = settings.load(env_file, given=given)
@@ -370,6 +369,8 @@ async def perform(
     """
     from asyncsync.s3 import open_store  # not for --help
 
+    if "" in prefixes:  # stands for the whole bucket, which has prefixes of its own
+        prefixes = ()
     limit = Limit(options.limit_rate) if options.limit_rate else None
     folder = Folder(options.dest, durable=options.durable, notice=observer.noticed)
     since = None

@@ -2,16 +2,22 @@
 
 import argparse
 import re
+import sys
 import textwrap
 from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asyncsync import __version__
 from asyncsync.errors import ConfigError
 from asyncsync.keys import shown
+from asyncsync.report import printed
 from asyncsync.settings import globs, parse_option
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 COMMANDS = ("sync", "plan", "verify", "doctor", "demo")
 
@@ -62,9 +68,17 @@ class _Help(argparse.HelpFormatter):
         ) or [""]
 
 
+class _Parser(argparse.ArgumentParser):
+    """Prints what goes nowhere without an error, as all else does."""
+
+    def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
+        to_output = file is sys.stdout
+        printed(message.removesuffix("\n"), sys.stdout if to_output else sys.stderr)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return what takes a command line apart."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog="asyncsync",
         usage="asyncsync [sync|plan|verify|doctor|demo] [PREFIX ...] [options]",
         description="Bring a local folder in step with an R2 (S3-compatible) bucket.",

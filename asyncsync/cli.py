@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -97,11 +98,13 @@ def _planned(
 def _open_streams() -> None:
     """Open what the caller has closed, or a file would get a standard stream's number.
 
-    Nothing can be read there or written, as before.
+    Nothing can be read there or written, as before. A pipe that does not wait for its reader, as
+    some programs leave it, is told to, or lines would be lost.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
-            os.fstat(number)
+            if stat.S_ISFIFO(os.fstat(number).st_mode) and number:
+                os.set_blocking(number, True)
         except OSError:
             os.open(os.devnull, os.O_RDONLY)  # takes the lowest number that is free: this one
             setattr(sys, name, os.fdopen(number, "r+", closefd=False))

@@ -185,7 +185,8 @@ def _sync(env_file: Path, dest: Path) -> int:
             code = child.wait()
         except _Stopped as stopped:
             child.send_signal(stopped.number)  # what a terminal sends has reached it already
-            code = child.wait()
+            child.wait()
+            raise
     return code if code >= 0 else 128 - code  # of a signal, as a shell tells it
 
 

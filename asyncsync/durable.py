@@ -5,7 +5,9 @@ new to this run. A failed sync is never repeated: the system has dropped the dat
 next call would say that all is well.
 """
 
+import errno
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -38,6 +40,9 @@ class SyncedFolders:
     def __init__(self, root: str) -> None:
         self._root = root
         self._known: set[tuple[str, ...]] = {()}
+        self._lost: set[tuple[str, ...]] = set()
+        """Folders whose own names are not on the disk, and never will be."""
+        self._climbing = threading.Lock()
 
     def made(self, folders: Iterable[Path]) -> None:
         """Return when the names of folders that were missing are on the disk.
@@ -56,10 +61,20 @@ class SyncedFolders:
             OSError: they are not.
         """
         self._sync(folder)
-        while folder not in self._known:
-            self._sync(folder[:-1])
-            self._known.add(folder)
-            folder = folder[:-1]
+        if folder in self._known:
+            return
+        with self._climbing:  # nobody takes for done what somebody else is at
+            above = [folder[:end] for end in range(len(folder), 0, -1)]
+            new = [each for each in above if each not in self._known]
+            if not self._lost.isdisjoint(new):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            try:
+                for each in new:
+                    self._sync(each[:-1])
+            except OSError:
+                self._lost.update(new)
+                raise
+            self._known.update(new)
 
     def _sync(self, folder: tuple[str, ...]) -> None:
         with Directory.walk(self._root, folder) as directory:

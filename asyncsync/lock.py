@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,15 +24,28 @@ def held(path: Path, folder: Path | None = None) -> Iterator[bool]:
         LockHeldError: another process holds it.
         OSError: the file cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    file = os.fdopen(descriptor, "r+b", buffering=0)
-    try:
-        _take(file, folder or path.parent.parent)
+    folder = folder or path.parent.parent
+    with ExitStack() as holding:
+        file = holding.enter_context(_opened(path))
+        _take(file, folder)
+        if os.name == "posix" and os.fstat(file.fileno()).st_nlink > 1:
+            # A copy that was made of hard links has it as well, and is to keep it as it is.
+            path.unlink()
+            file = holding.enter_context(_opened(path))
+            _take(file, folder)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         with open(path, "r+b", buffering=0) as another:
             works = not _lock(another)
         yield works
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    file = os.fdopen(descriptor, "r+b", buffering=0)
+    try:
+        yield file
     finally:
         with suppress(OSError):  # on a network's disk it may be full only now; the lock is gone
             file.close()

@@ -25,7 +25,13 @@ from asyncsync.compare import Selection, compare
 from asyncsync.concurrently import task_group, together
 from asyncsync.disk import Folder
 from asyncsync.download import Downloader
-from asyncsync.errors import DestinationError, IntegrityError, SourceError, TransferError
+from asyncsync.errors import (
+    DestinationError,
+    IntegrityError,
+    LocalFileError,
+    SourceError,
+    TransferError,
+)
 from asyncsync.folding import Names, in_order
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import has_path
@@ -35,6 +41,7 @@ from asyncsync.model import (
     Checks,
     Compared,
     Failed,
+    Outcome,
     Proof,
     Reason,
     RemoteObject,
@@ -120,10 +127,12 @@ async def sync(job: Job) -> None:
     downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks, exact=exact)
 
     async def work(transfer: Transfer) -> None:
+        outcome: Outcome
         try:
-            job.observer.ended(await downloader.download(transfer))
+            outcome = await downloader.download(transfer)
         except TransferError as error:
-            job.observer.ended(Failed(transfer.remote, error))
+            outcome = Failed(transfer.remote, error)
+        job.observer.ended(outcome)
 
     with job.folder.writing():
         try:
@@ -179,24 +188,34 @@ async def verify(job: Job) -> None:
             if remote.is_pinned:
                 proven = Proof.SIZE_AND_VERSION
         if job.deep:
-            checks = replace(job.checks, content=True)
             opened = partial(job.folder.open, remote)
-            try:
-                proven |= await proof.Prover(remote, checks, opened, hashers, tries).of_whole_file()
-            except IntegrityError as error:  # which a sync does not see: it reads no files
-                text = f"{error}; remove the file, and a sync fetches it again"
-                raise IntegrityError(remote.key, text) from error
+            checks = replace(job.checks, content=True)
+            proven |= await _read(proof.Prover(remote, checks, opened, hashers, tries), remote)
         return UpToDate(remote, proven)
 
     async def work(found: UpToDate | Transfer) -> None:
+        outcome: Outcome
         try:
-            job.observer.ended(await check(found))
+            outcome = await check(found)
         except TransferError as error:
-            job.observer.ended(Failed(found.remote, error))
+            outcome = Failed(found.remote, error)
+        job.observer.ended(outcome)
 
     await _work_through(job, take_down, work)
     for key in await job.folder.unlisted(job.covers, listed):
         job.observer.unlisted(key)
+
+
+async def _read(prover: proof.Prover, remote: RemoteObject) -> Proof:
+    """Prove a file that is here."""
+    try:
+        return await prover.of_whole_file()
+    except IntegrityError as error:  # which a sync does not see: it reads no files
+        text = f"{error}; remove the file, and a sync fetches it again"
+        raise IntegrityError(remote.key, text) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise LocalFileError(remote.key, f"the file cannot be read: {reason}") from error
 
 
 def _transfers(page: Compared) -> Sequence[Transfer]:

@@ -84,11 +84,12 @@ class Published:
                 self._give_up(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def known(self, keys: Iterable[str]) -> set[str]:
-        """Return those of the keys that have been published here."""
+        """Return those of the keys that have been published here. May be called in any thread."""
         if self._hashes is None:
-            self._hashes = array("Q")
+            hashes = array("Q")
             with suppress(OSError):
-                self._hashes = self._read()
+                hashes = self._read()
+            self._hashes = hashes  # whole, for whoever asks meanwhile
         return {key for key in keys if _holds(self._hashes, _hash(key))}
 
     def _give_up(self, error: OSError) -> None:
@@ -98,6 +99,10 @@ class Published:
 
     def _open(self) -> int:
         """Open the file for more notes; it is begun, cut or written anew where that is needed."""
+        with suppress(FileNotFoundError):
+            if os.lstat(self._path).st_nlink > 1:  # a copy that was made of hard links has it too
+                with open(os.open(self._path, os.O_RDONLY | _FLAGS), "rb") as shared:
+                    self._replace(shared.read())
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
         size = os.fstat(file).st_size
         kept = self._kept(os.read(file, HEAD.size))
@@ -118,12 +123,15 @@ class Published:
 
     def _write_anew(self) -> None:
         hashes = array("Q", [value for value, _ in groupby(self._read())])
+        head = HEAD.pack(MAGIC, self._inode(), max(len(hashes), FEW))
+        self._replace(head + hashes.tobytes())
+
+    def _replace(self, content: bytes) -> None:
         new = self._path.with_name(self._path.name + ".new")
         new.unlink(missing_ok=True)
         file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
         with open(file, "wb") as writing:
-            writing.write(HEAD.pack(MAGIC, self._inode(), max(len(hashes), FEW)))
-            hashes.tofile(writing)
+            writing.write(content)
         os.replace(new, self._path)
 
     def _read(self) -> "array[int]":

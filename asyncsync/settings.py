@@ -211,8 +211,10 @@ def parse(
         ConfigError: as for `load`.
     """
     path = Path(".env") if env_file is None else env_file
-    is_there = os.path.exists(path)
-    if env_file is not None and not is_there:
+    is_there = os.path.isfile(path)
+    if env_file is not None and os.path.isdir(path):
+        raise ConfigError(f"{path}: is a folder, and not an env file")
+    if env_file is not None and not os.path.exists(path):
         raise ConfigError(f"{path}: no such file; {_HOW_TO_MAKE_IT}")
     values = {**_read(path), **(os.environ if environ is None else environ)}
     hint = "" if is_there else f"; there is none here: {_HOW_TO_MAKE_IT}"
@@ -276,11 +278,10 @@ def exposure(env_file: Path | None = None) -> str:
 
 
 def _read(path: Path) -> dict[str, str]:
-    if not os.path.exists(path):
-        return {}
+    if not os.path.exists(path) or os.path.isdir(path):
+        return {}  # `.env` is what some call a virtual environment
     if not os.path.isfile(path):
-        what = "a folder" if os.path.isdir(path) else "a pipe or a device"
-        raise ConfigError(f"{path}: is {what}; an env file is a file, since it is read again")
+        raise ConfigError(f"{path}: is a pipe or a device; an env file may be read again")
     try:
         found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

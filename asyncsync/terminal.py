@@ -12,6 +12,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from time import monotonic
 from typing import TextIO
 
@@ -109,8 +110,9 @@ class Terminal:
         if said and self._rows:
             # Row by row: some terminals keep what is cleared at once in their history.
             last = max(row.number for row in self._rows if self.fits(row.number))
-            self._rows[0].fp.write("\r\x1b[K" + "\n\x1b[K" * last + "\x1b[A" * last)
-            self._rows[0].fp.flush()
+            with suppress(OSError):
+                self._rows[0].fp.write("\r\x1b[K" + "\n\x1b[K" * last + "\x1b[A" * last)
+                self._rows[0].fp.flush()
         for line, stream in said:
             printed(line, stream)
 
@@ -157,14 +159,18 @@ class Row(tqdm):  # type: ignore[type-arg]  # not generic but in its stubs
         super().close()
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:  # noqa: ARG002 - tqdm's
-        """Draw the row with one write, and all of them if the terminal has another size."""
-        if self._terminal.has_new_size():
-            self.fp.write("\x1b[J")
-            self._terminal.draw()
-        if self._terminal.fits(self.number):
-            down, up = "\n" * self.number, "\x1b[A" * self.number
-            self.fp.write(f"\r{down}{str(self) if msg is None else msg}\x1b[K{up}\r")
-            self.fp.flush()
+        """Draw the row with one write, and all of them if the terminal has another size.
+
+        A terminal that takes no more for now, as one that does not wait (O_NONBLOCK), misses it.
+        """
+        with suppress(OSError):
+            if self._terminal.has_new_size():
+                self.fp.write("\x1b[J")
+                self._terminal.draw()
+            if self._terminal.fits(self.number):
+                down, up = "\n" * self.number, "\x1b[A" * self.number
+                self.fp.write(f"\r{down}{str(self) if msg is None else msg}\x1b[K{up}\r")
+                self.fp.flush()
 
     def __str__(self) -> str:
         """Return the row's text, which is no wider than the terminal."""

@@ -111,6 +111,23 @@ async def test_unknown_argument_is_refused(store: MemoryStore) -> None:
     assert "downloads" not in os.listdir()
 
 
+async def test_prefixes_may_be_any_iterable(store: MemoryStore, tmp_path: Path) -> None:
+    """One that yields them once is as good."""
+    report = await asyncsync.sync(dest=tmp_path, prefixes=iter(["1hz/"]))  # type: ignore[arg-type]
+    assert sorted(tree(tmp_path)) == ["1hz/a.parquet", "1hz/b.parquet"]
+    assert report.downloaded == 2
+
+
+async def test_empty_prefix_is_the_bucket_with_its_own_prefixes(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    """So that with `since` each of these has a last key."""
+    await asyncsync.sync(dest=tmp_path, prefixes=[""], since="auto")
+    store.put("1hz/c.parquet", b"new")
+    await asyncsync.sync(dest=tmp_path, prefixes=["", "1hz/"], since="auto")
+    assert "1hz/c.parquet" in tree(tmp_path)
+
+
 async def test_one_prefix_may_be_given_as_it_is(store: MemoryStore, tmp_path: Path) -> None:
     """A str is one prefix, and not a list of letters."""
     report = await asyncsync.sync(dest=tmp_path, prefixes="1hz/")

@@ -164,6 +164,32 @@ async def test_files_of_a_folder_that_cannot_be_synced_have_failed(
     assert 1 <= tried.count(str(tmp_path / "dest" / "a")) <= 2
 
 
+@pytest.mark.row(120)
+def test_folder_whose_name_is_lost_loses_all_that_comes_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only what was there when the sync of the folder above it failed."""
+    tried: list[str] = []
+    really = Directory.sync
+
+    def sync(directory: Directory) -> None:
+        path = str(directory.path("").resolve())
+        tried.append(path)
+        if path == str(tmp_path) and tried.count(path) == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        really(directory)
+
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "c").mkdir()
+    monkeypatch.setattr(Directory, "sync", sync)
+    folders = SyncedFolders(str(tmp_path))
+    for folder in (("a", "b"), ("a", "b"), ("a",)):
+        with pytest.raises(OSError, match="Input/output error"):
+            folders.sync(folder)
+    assert tried.count(str(tmp_path)) == 1
+    folders.sync(("c",))
+
+
 async def published(folder: Folder, keys: Iterable[str]) -> dict[str, AsyncSyncError]:
     """Publish small files side by side; return the errors."""
     errors: dict[str, AsyncSyncError] = {}

@@ -527,6 +527,19 @@ async def test_closed_streams_do_not_end_up_in_files(dest: Path, closed: str) ->
     assert (dest / ".asyncsync" / "lock").read_bytes().count(b"\n") == 1
 
 
+@pytest.mark.row(111)
+@pytest.mark.parametrize(
+    ("argument", "redirected", "code"),
+    [("--help", ">&-", 0), ("--version", "> /dev/full", 0), ("--nonsense", "2>&-", 2)],
+)
+async def test_what_nobody_reads_changes_no_exit_code(
+    argument: str, redirected: str, code: int
+) -> None:
+    """Nor is there a word about it."""
+    done = await wrapped(["sh", "-c", f'"$@" {redirected}', "sh"], {}, argument)
+    assert (done.code, done.out, done.err) == (code, "", "")
+
+
 @pytest.mark.row(112)
 @pytest.mark.parametrize(
     "environment",

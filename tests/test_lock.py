@@ -93,6 +93,21 @@ def test_text_that_is_no_holder_is_not_shown(path: Path, text: bytes) -> None:
     assert str(caught.value).isprintable()
 
 
+def test_lock_file_that_has_another_name_is_left_to_it(path: Path, tmp_path: Path) -> None:
+    """As in a copy that was made of hard links; who had opened it before is kept out as well."""
+    path.write_text("process 1 on host\n")
+    other = tmp_path / "copy"
+    os.link(path, other)
+    with held(path):
+        assert other.read_text() == "process 1 on host\n"
+        assert f"process {os.getpid()} on" in path.read_text()
+        for each in (path, other):
+            with pytest.raises(LockHeldError), held(each):
+                pytest.fail("two hold one lock")
+    with held(path), held(other):
+        pass
+
+
 def test_lock_file_is_private(path: Path) -> None:
     """Others on the machine need not know."""
     with held(path):

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import anyio
 import pytest
 
-from asyncsync import pipeline
+from asyncsync import pipeline, proof
 from asyncsync.compare import Selection
 from asyncsync.disk import Folder
 from asyncsync.download import SMALL
@@ -645,6 +645,27 @@ async def test_verify_names_files_that_are_not_in_the_bucket(dest: Path) -> None
     await pipeline.verify(rig.job())
     assert rig.watcher.extra_keys == ["1hz/mine.parquet", "1hz/\udcff.parquet"]
     assert rig.watcher.failures == {"1hz/b.parquet": OutOfStepError}
+
+
+@pytest.mark.row(101)
+async def test_deep_verification_goes_on_where_a_file_cannot_be_read(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a bad sector: its object has failed, and the others are checked."""
+    rig = Rig(dest, {"a.parquet": b"aa", "b.parquet": b"bb", "c.parquet": b"cc"})
+    await rig.sync()
+    really = proof.Prover.of_whole_file
+
+    async def of_whole_file(prover: proof.Prover) -> Proof:
+        if prover._remote.key == "b.parquet":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return await really(prover)
+
+    monkeypatch.setattr(proof.Prover, "of_whole_file", of_whole_file)
+    rig.watcher = Watcher()
+    await pipeline.verify(replace(rig.job(), deep=True))
+    assert rig.watcher.failures == {"b.parquet": LocalFileError}
+    assert rig.watcher.confirmed == ["a.parquet", "c.parquet"]
 
 
 @pytest.mark.row(58)

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,32 @@ def note(path: Path, *keys: str) -> None:
 
 def known(path: Path) -> set[str]:
     return Published(path).known([*KEYS, "other"])
+
+
+def test_notes_are_known_to_nobody_before_they_are_read(path: Path) -> None:
+    """Whoever asks meanwhile, in another thread, reads them as well."""
+    note(path, *KEYS)
+    seen: list[set[str]] = []
+
+    class Asked(Published):
+        def _read(self) -> "array[int]":
+            if not seen:
+                seen.append(set())
+                seen.append(self.known(KEYS))
+            return super()._read()
+
+    assert Asked(path).known(KEYS) == seen[1] == set(KEYS)
+
+
+def test_notes_that_have_another_name_are_left_to_it(path: Path, tmp_path: Path) -> None:
+    """As in a copy that was made of hard links."""
+    note(path, "a")
+    other = tmp_path / "copy"
+    os.link(path, other)
+    before = other.read_bytes()
+    note(path, *KEYS)
+    assert known(path) == set(KEYS)
+    assert other.read_bytes() == before
 
 
 def test_notes_of_all_runs_are_known(path: Path) -> None:

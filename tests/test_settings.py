@@ -98,16 +98,19 @@ def test_named_env_file_must_exist() -> None:
 
 
 @pytest.mark.parametrize("name", [".env", "named.env"])
-def test_env_file_is_a_file(name: str) -> None:
-    """It may be read again, so a pipe will not do; nor is it passed over in silence."""
-    given = None if name == ".env" else Path(name)
-    Path(name).mkdir()
-    with pytest.raises(ConfigError, match=rf"{name}: is a folder; an env file is a file"):
-        load(given, REQUIRED)
-    Path(name).rmdir()
+def test_env_file_is_no_pipe(name: str) -> None:
+    """It may be read again; nor is one passed over in silence."""
     os.mkfifo(name)
-    with pytest.raises(ConfigError, match=rf"{name}: is a pipe or a device; an env file is"):
-        load(given, REQUIRED)
+    with pytest.raises(ConfigError, match=rf"{name}: is a pipe or a device; an env file may be"):
+        load(None if name == ".env" else Path(name), REQUIRED)
+
+
+def test_named_env_file_is_no_folder() -> None:
+    """What is called `.env` may be one: some name a virtual environment so."""
+    Path(".env").mkdir()
+    assert load(None, REQUIRED)[0] == settings()
+    with pytest.raises(ConfigError, match=r"^\.env: is a folder, and not an env file"):
+        load(Path(".env"), REQUIRED)
 
 
 def test_env_file_of_a_parent_folder_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
