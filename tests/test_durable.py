@@ -3,7 +3,7 @@
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import anyio
@@ -142,23 +142,31 @@ async def test_failed_sync_is_never_repeated(
     assert unfinished(tmp_path / "dest") == []
 
 
-@pytest.mark.row(120)
-async def test_files_of_a_folder_that_cannot_be_synced_have_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All of them, and none of another folder's; one sync a folder is tried."""
+def failing_folders(
+    monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, int], bool]
+) -> list[str]:
+    """Let syncs of folders fail, by the path and which time it is; return those that are tried."""
     tried: list[str] = []
     really = Directory.sync
 
     def sync(directory: Directory) -> None:
         path = str(directory.path("").resolve())
         tried.append(path)
-        if path.endswith("/a"):
+        if fails(path, tried.count(path)):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         really(directory)
 
-    folder = Folder(tmp_path / "dest", durable=True)
     monkeypatch.setattr(Directory, "sync", sync)
+    return tried
+
+
+@pytest.mark.row(120)
+async def test_files_of_a_folder_that_cannot_be_synced_have_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, and none of another folder's; one sync a folder is tried."""
+    tried = failing_folders(monkeypatch, lambda path, _: path.endswith("/a"))
+    folder = Folder(tmp_path / "dest", durable=True)
     errors = await published(folder, ["a/1", "a/2", "b/1"])
     assert errors.keys() == {"a/1", "a/2"}
     assert 1 <= tried.count(str(tmp_path / "dest" / "a")) <= 2
@@ -169,19 +177,9 @@ def test_folder_whose_name_is_lost_loses_all_that_comes_into_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only what was there when the sync of the folder above it failed."""
-    tried: list[str] = []
-    really = Directory.sync
-
-    def sync(directory: Directory) -> None:
-        path = str(directory.path("").resolve())
-        tried.append(path)
-        if path == str(tmp_path) and tried.count(path) == 1:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        really(directory)
-
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "c").mkdir()
-    monkeypatch.setattr(Directory, "sync", sync)
+    tried = failing_folders(monkeypatch, lambda path, time: (path, time) == (str(tmp_path), 1))
     folders = SyncedFolders(str(tmp_path))
     for folder in (("a", "b"), ("a", "b"), ("a",)):
         with pytest.raises(OSError, match="Input/output error"):
