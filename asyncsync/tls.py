@@ -46,6 +46,8 @@ class TlsLayer(asyncio.BufferedProtocol):
     ) -> None:
         self._connection = connection
         self._room = room
+        if hasattr(ssl, "OP_IGNORE_UNEXPECTED_EOF"):  # set by some Pythons: a cut would be an end
+            context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
         self._shaken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
