@@ -2,7 +2,7 @@
 
 TYPE_CHECKING = False  # `typing` itself takes longer to import than all of this
 if TYPE_CHECKING:
-    from asyncsync.api import Plan, plan, run, stream, sync, verify
+    from asyncsync.api import plan, run, stream, sync, verify
     from asyncsync.errors import (
         AsyncSyncError,
         ConfigError,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         UpToDate,
     )
     from asyncsync.progress import Bars
-    from asyncsync.report import Report, Tally
+    from asyncsync.report import Plan, Report, Tally
 
 __version__ = "0.1.0"
 
@@ -54,12 +54,12 @@ __all__ = [
 
 
 _HOMES = {
-    "api": ["Plan", "plan", "run", "stream", "sync", "verify"],
+    "api": ["plan", "run", "stream", "sync", "verify"],
     "errors": ["AsyncSyncError", "ConfigError", "DestinationError", "SourceError", "TransferError"],
     "interfaces": ["Observer", "SilentObserver"],
     "model": ["Downloaded", "Failed", "Outcome", "Reason", "RemoteObject", "Transfer", "UpToDate"],
     "progress": ["Bars"],
-    "report": ["Report", "Tally"],
+    "report": ["Plan", "Report", "Tally"],
 }
 """In which module each name is."""
 

@@ -11,29 +11,28 @@ async for outcome in asyncsync.stream(dest="downloads"):
 import asyncio
 import importlib.util
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 from anyio.from_thread import start_blocking_portal
 
-from asyncsync import pipeline, planfile, settings
+from asyncsync import pipeline
 from asyncsync.compare import Selection
-from asyncsync.descriptors import affordable
+from asyncsync.descriptors import affordable_requests
 from asyncsync.disk import Folder
 from asyncsync.errors import ConfigError
 from asyncsync.interfaces import Observer, Observers, SilentObserver
 from asyncsync.keys import shown
-from asyncsync.limit import Limit, LimitedStore
-from asyncsync.model import Compared, Outcome, RemoteObject, Route, Transfer
-from asyncsync.pace import STREAMS_AT_ONCE, Pace
-from asyncsync.report import Report, as_html, in_bytes, plan_summary, verify_summary
-from asyncsync.settings import Options, Settings
-from asyncsync.since import Scope, Since
+from asyncsync.listing import Scope, Since
+from asyncsync.model import Compared, Outcome, Route, Settings
+from asyncsync.pace import STREAMS_AT_ONCE, Limit, LimitedStore, Pace
+from asyncsync.report import Plan, Report, Verification, read_plan
+from asyncsync.settings import Options, load
 
 Command = Callable[[pipeline.Job], Awaitable[None]]
 
@@ -88,9 +87,6 @@ class Given(TypedDict, total=False):
     observer: Observer | None
 
 
-_NOWHERE = Route("", "", "")
-
-
 class GivenToSync(Given, total=False):
     """The keyword arguments of what downloads: those of `Given`, and a plan.
 
@@ -102,61 +98,6 @@ class GivenToSync(Given, total=False):
     """
 
     plan: "Plan | Path | str | None"
-
-
-@dataclass
-class Plan(Report):
-    """What a sync would do: `for transfer in plan`, `len(plan)`, `plan.total`, `plan.fits`.
-
-    Holds every transfer, so it grows with what is missing.
-    """
-
-    transfers: list[Transfer] = field(default_factory=list, repr=False)
-    route: Route = _NOWHERE
-    """What it was made for."""
-    free_bytes: int = 0
-    """What the destination's disk has left."""
-
-    @property
-    def fits(self) -> bool:
-        """Whether there is space for all that would be downloaded."""
-        return self.growth <= self.free_bytes
-
-    def compared(self, page: Compared) -> None:
-        """Take in a page of the listing."""
-        super().compared(page)
-        self.transfers += page.transfers
-
-    def __iter__(self) -> Iterator[Transfer]:
-        """Yield what would be fetched."""
-        return iter(self.transfers)
-
-    def __len__(self) -> int:
-        """Return how many objects would be fetched."""
-        return len(self.transfers)
-
-    def summary(self) -> str:
-        """Return one line about the plan."""
-        return plan_summary(self, self.free_bytes)
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
-        rows = ((shown(t.remote.key), in_bytes(t.remote.size), t.reason.value) for t in self)
-        return as_html(self, ("to download", "size", "why"), rows, len(self))
-
-    def pages(self) -> Iterator[Sequence[RemoteObject]]:
-        """Yield what would be fetched, as a listing does."""
-        for start in range(0, len(self.transfers), planfile.PAGE):
-            some = self.transfers[start : start + planfile.PAGE]
-            yield [transfer.remote for transfer in some]
-
-
-class Verification(Report):
-    """What became of the files that were checked."""
-
-    def summary(self) -> str:
-        """Return one line about the verification."""
-        return verify_summary(self)
 
 
 async def sync(**given: Unpack[GivenToSync]) -> Report:
@@ -298,7 +239,7 @@ async def _perform(
     prefixes = [prefixes] if isinstance(prefixes, str) else list(prefixes)
     file = given.get("env_file")
     env_file = None if file is None else Path(file)
-    found, options = settings.load(env_file, given=given)
+    found, options = load(env_file, given=given)
     way = route(found, options)
     pages = None if planned is None else planned_pages(planned, way, given)
     started = time.monotonic()
@@ -340,7 +281,7 @@ def planned_pages(
             raise ConfigError(
                 f"{name}: a plan says itself what to fetch; give the one or the other"
             )
-    found = plan if isinstance(plan, Plan) else planfile.read(Path(plan))
+    found = plan if isinstance(plan, Plan) else read_plan(Path(plan))
     wanted = own if given.get("dest") is None else replace(own, dest=found.route.dest)
     for part in fields(Route):
         made_for, here = getattr(found.route, part.name), getattr(wanted, part.name)
@@ -389,11 +330,10 @@ async def perform(
             pipeline.Job(
                 store=LimitedStore(store, limit) if limit else store,
                 folder=folder,
-                prefixes=prefixes,
-                selection=Selection(options.include, options.exclude),
+                selection=Selection(options.include, options.exclude, prefixes),
                 pace=Pace(
-                    options.workers and affordable(options.workers),
-                    affordable(options.max_workers),
+                    options.workers and affordable_requests(options.workers),
+                    affordable_requests(options.max_workers),
                     options.attempts,
                     notice=observer.noticed,
                     streams=limit.streams if limit else STREAMS_AT_ONCE,

@@ -26,7 +26,9 @@ async def task_group() -> AsyncIterator[TaskGroup]:
         raise first from first.__cause__
 
 
-async def beside(other: Coroutine[object, object, object], one: Coroutine[object, object, T]) -> T:
+async def run_beside(
+    other: Coroutine[object, object, object], one: Coroutine[object, object, T]
+) -> T:
     """Return what `one` returns, when `other` has ended as well; an error ends both.
 
     Only `other` gets a task of its own: for two short coroutines a task group costs as much as
@@ -43,14 +45,14 @@ async def beside(other: Coroutine[object, object, object], one: Coroutine[object
     return result
 
 
-async def together(*calls: Callable[[], Coroutine[object, object, None]]) -> None:
+async def run_all(*calls: Callable[[], Coroutine[object, object, None]]) -> None:
     """Run the calls side by side until all have ended; the first error cancels the others."""
     async with task_group() as group:
         for call in calls:
             group.start_soon(call)
 
 
-async def either(*calls: Callable[[], Awaitable[object]]) -> None:
+async def run_until_first(*calls: Callable[[], Awaitable[object]]) -> None:
     """Run the calls side by side until one of them has ended, and cancel the others."""
     async with task_group() as group:
 

@@ -13,7 +13,7 @@ OTHERS = 32
 """Descriptors of everything else: 16 listings, folders, the lock, the event loop."""
 
 
-def affordable(requests: int) -> int:
+def affordable_requests(requests: int) -> int:
     """Return how many requests may be in flight, of those that are wanted.
 
     Raises the process's own limit of open files if that is too low, as far as the system lets it.

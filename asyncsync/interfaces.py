@@ -11,6 +11,9 @@ from typing import Protocol, Self
 
 from asyncsync.model import Compared, Head, Outcome, Page, RemoteObject, Transfer
 
+CONNECT_TIMEOUT = 10.0
+"""Seconds that a store takes at most to connect: look-up of the name, proxy and TLS included."""
+
 
 class Body(Protocol):
     """The answer to a GET, its bytes not yet read."""

@@ -61,7 +61,7 @@ def has_path(key: str) -> bool:
     return True
 
 
-def cells(text: str) -> int:
+def display_width(text: str) -> int:
     """Return how many cells of a terminal a shown text takes."""
     if text.isascii():
         return len(text)

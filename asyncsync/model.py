@@ -4,6 +4,7 @@ An *object* is remote, a *file* is local, a *part* is a range of an object's byt
 one object on its way to a file.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Flag, StrEnum, auto
 
@@ -59,7 +60,7 @@ class Page:
     """Where the next page starts; empty on the last page."""
 
     @property
-    def known_to(self) -> str:
+    def complete_to(self) -> str:
         """The key up to which no other page has keys to add; `LAST` on the last page."""
         if not self.next_token:
             return LAST
@@ -193,3 +194,18 @@ class Credentials:
     access_key_id: str
     secret_access_key: str = field(repr=False)
     session_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the bucket is and how to be let in."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    endpoint_url: str
+    """Scheme, host and port, without a path."""
+    bucket: str
+    session_token: str = field(default="", repr=False)
+    region: str = "auto"
+    reload: Callable[[], "Settings"] | None = field(default=None, repr=False, compare=False)
+    """Reads them again where they came from; may raise ConfigError."""

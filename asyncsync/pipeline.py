@@ -9,57 +9,29 @@ It is bounded: a listing that is far ahead waits, and memory does not grow with 
 A plan that was made before can take the listing's place: it is pages of objects as well.
 """
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from anyio import Event, create_memory_object_stream
+from anyio import create_memory_object_stream
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from asyncsync import proof
-from asyncsync.collisions import Collisions
-from asyncsync.compare import Selection, compare
-from asyncsync.concurrently import task_group, together
+from asyncsync.compare import Check, PlanCheck, Selection, Space, Then, in_order
+from asyncsync.concurrently import run_all, task_group
 from asyncsync.disk import Folder
-from asyncsync.download import Downloader
-from asyncsync.errors import (
-    DestinationError,
-    IntegrityError,
-    LocalFileError,
-    SourceError,
-    TransferError,
-)
-from asyncsync.folding import Names, in_order
+from asyncsync.download import Downloader, Verifier
+from asyncsync.errors import DestinationError, SourceError, TransferError
 from asyncsync.interfaces import Observer, Store
-from asyncsync.keys import has_path
-from asyncsync.landmarks import Landmarks
-from asyncsync.listing import list_in_order, list_objects
-from asyncsync.model import (
-    Checks,
-    Compared,
-    Failed,
-    Outcome,
-    Proof,
-    Reason,
-    RemoteObject,
-    Transfer,
-    UpToDate,
-)
+from asyncsync.listing import Landmarks, Since, has_key, list_in_order, list_objects
+from asyncsync.model import Checks, Compared, Failed, Outcome, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Pace
-from asyncsync.paging import Paging
-from asyncsync.since import Since
-from asyncsync.space import Space
 from asyncsync.threads import in_thread
-from asyncsync.validate import head_agrees, in_step
 
 QUEUE = 2000
 """Objects that may wait: two pages of a listing."""
 
 Item = TypeVar("Item", bound=Transfer | UpToDate)
-Then = Callable[[Compared], Awaitable[None]]
 Pages = Iterator[Sequence[RemoteObject]]
 
 
@@ -69,7 +41,6 @@ class Job:
 
     store: Store
     folder: Folder
-    prefixes: Sequence[str]
     selection: Selection
     pace: Pace
     observer: Observer
@@ -86,31 +57,9 @@ class Job:
     since: Since | None = None
     """What need not be listed."""
 
-    def covers(self, key: str) -> bool:
-        """Return whether the key is one of those to work on."""
-        return key.startswith(tuple(self.prefixes) or "") and self.selection(key)
-
     def lists(self, key: str) -> bool:
-        """Return whether the listing brings the key, if it is in the bucket."""
-        return self.covers(key) and not (self.since and self.since.passes_over(key))
-
-    def takes(self, remote: RemoteObject) -> bool:
-        """Return whether the object is to be told of: it counts, or is a marker with content.
-
-        A marker is judged by its folder's name. Its bytes have no file that could hold them.
-        """
-        key = remote.key
-        if not key.endswith("/"):
-            return self.covers(key)
-        return (
-            bool(remote.size)
-            and key.startswith(tuple(self.prefixes) or "")
-            and (self.selection(key.rstrip("/")))
-        )
-
-    def needs_folder(self, key: str) -> bool:
-        """Return whether the key's file is going to be there, in its folder."""
-        return self.covers(key) and has_path(key)
+        """Return whether the listing shows the key, if it is in the bucket."""
+        return self.selection(key) and not (self.since and self.since.passes_over(key))
 
 
 async def sync(job: Job) -> None:
@@ -125,19 +74,10 @@ async def sync(job: Job) -> None:
     """
     exact = job.planned is not None
     downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks, exact=exact)
-
-    async def work(transfer: Transfer) -> None:
-        outcome: Outcome
-        try:
-            outcome = await downloader.download(transfer)
-        except TransferError as error:
-            outcome = Failed(transfer.remote, error)
-        job.observer.ended(outcome)
-
     with job.folder.writing():
         try:
             claim = Space(job.folder).claim if job.checks_space else None
-            await _work_through(job, _transfers, work, claim)
+            await _work_through(job, lambda page: page.transfers, downloader.download, claim)
             downloader.sum_up()
             if job.planned is None:  # only a listing knows what no object needs
                 job.folder.clear_stale(job.lists)
@@ -170,62 +110,23 @@ async def verify(job: Job) -> None:
     Raises:
         SourceError: the remote side ended the run.
     """
+    verifier = Verifier(job.store, job.folder, job.pace, job.checks, deep=job.deep)
     listed: set[int] = set()  # by hash, which takes a third of what the keys would
-    hashers = proof.hashers()
 
     def take_down(page: Compared) -> Sequence[UpToDate | Transfer]:
         found: list[UpToDate | Transfer] = [*page.up_to_date, *page.transfers]
         listed.update(hash(known.remote.key) for known in [*found, *page.refused])
         return found
 
-    async def check(found: UpToDate | Transfer) -> UpToDate:
-        remote = in_step(found)
-        proven = Proof.SIZE
-        tries = job.pace.tries(remote.key)
-        if job.checks.head:
-            async with job.pace.slot:
-                await head_agrees(remote, job.store, tries)
-            if remote.is_pinned:
-                proven = Proof.SIZE_AND_VERSION
-        if job.deep:
-            opened = partial(job.folder.open, remote)
-            checks = replace(job.checks, content=True)
-            proven |= await _read(proof.Prover(remote, checks, opened, hashers, tries), remote)
-        return UpToDate(remote, proven)
-
-    async def work(found: UpToDate | Transfer) -> None:
-        outcome: Outcome
-        try:
-            outcome = await check(found)
-        except TransferError as error:
-            outcome = Failed(found.remote, error)
-        job.observer.ended(outcome)
-
-    await _work_through(job, take_down, work)
-    for key in await job.folder.unlisted(job.covers, listed):
+    await _work_through(job, take_down, verifier.verify)
+    for key in await job.folder.unlisted(job.selection, listed):
         job.observer.unlisted(key)
-
-
-async def _read(prover: proof.Prover, remote: RemoteObject) -> Proof:
-    """Prove a file that is here."""
-    try:
-        return await prover.of_whole_file()
-    except IntegrityError as error:  # which a sync does not see: it reads no files
-        text = f"{error}; remove the file, and a sync fetches it again"
-        raise IntegrityError(remote.key, text) from error
-    except OSError as error:
-        reason = error.strerror or error
-        raise LocalFileError(remote.key, f"the file cannot be read: {reason}") from error
-
-
-def _transfers(page: Compared) -> Sequence[Transfer]:
-    return page.transfers
 
 
 async def _work_through(
     job: Job,
     pick: Callable[[Compared], Sequence[Item]],
-    work: Callable[[Item], Awaitable[None]],
+    work: Callable[[Item], Awaitable[Outcome]],
     claim: Callable[[Iterable[Item]], None] | None = None,
 ) -> None:
     """Work on what is picked from each page that is found, while the finding goes on.
@@ -247,7 +148,7 @@ async def _work_through(
     async def worker(items: MemoryObjectReceiveStream[Item]) -> None:
         with items:
             async for item in items:
-                await work(item)
+                job.observer.ended(await _outcome(work, item))
                 underway.discard(item.remote.key)
 
     listing_error: SourceError | None = None
@@ -269,6 +170,13 @@ async def _work_through(
         raise listing_error
 
 
+async def _outcome(work: Callable[[Item], Awaitable[Outcome]], item: Item) -> Outcome:
+    try:
+        return await work(item)
+    except TransferError as error:
+        return Failed(item.remote, error)
+
+
 async def _find(job: Job, then: Then) -> SourceError | None:
     """Pass on every page of objects to work on; return what kept the listing from its end."""
     try:
@@ -283,99 +191,36 @@ async def _find(job: Job, then: Then) -> SourceError | None:
 
 async def _list_and_compare(job: Job, then: Then) -> None:
     """Pass on every page that was compared with the disk, as the disk was before the run."""
-    since = job.since
-    asked_for = job.prefixes or [""]
-    unmatched = {prefix for prefix in asked_for if not (since and since.knows(prefix))}
-    counted = Event()
-    folders: set[str] = set()
+    since, prefixes = job.since, job.selection.prefixes
+    check = Check(
+        job.folder,
+        job.selection,
+        job.observer,
+        then,
+        is_needed=partial(has_key, job.store, job.pace, job.selection.needs_folder),
+        expected=[prefix for prefix in prefixes or [""] if not (since and since.knows(prefix))],
+    )
     landmarks = Landmarks()
-    folding = job.folder.folding()
-    names = Names(folding) if folding else None
 
     async def count() -> None:
-        job.observer.counted(await job.folder.count(landmarks.along(job.covers)))
+        await check.count(landmarks.along(job.selection))
         landmarks.settle()
-        counted.set()
 
-    is_needed = partial(_is_needed, job)
-    collisions = Collisions(job.needs_folder, is_needed, folders)
+    async def list_all() -> None:
+        found = (job.store, prefixes, job.pace, check.page)
+        if check.needs_order:
+            await list_in_order(*found, since)
+        else:
+            await list_objects(*found, check.rolled_up, since, landmarks)
+        await check.end()
 
-    async def pass_on(page: Compared) -> None:
-        await counted.wait()
-        page = names.kept(page) if names else page
-        job.observer.compared(page)
-        await then(page)
-
-    async def handle(objects: Sequence[RemoteObject], known_to: str) -> None:
-        selected = [remote for remote in objects if job.takes(remote)]
-        if not selected:
-            return
-        unmatched.difference_update(
-            [p for p in unmatched if any(remote.key.startswith(p) for remote in selected)]
-        )
-        compared = await compare(selected, job.folder, is_needed)
-        page, doubtful = collisions.parted(objects, compared, known_to)
-        if names:  # whoever waits may be the first to have a name
-            page.transfers.extend(collisions.passed(known_to))
-        await pass_on(page)
-        if doubtful:
-            await pass_on(await collisions.settled(doubtful))
-
-    found = (job.store, job.prefixes, job.pace, handle)
-    listing = (
-        partial(list_in_order, *found, since)
-        if names
-        else partial(list_objects, *found, folders.update, since, landmarks)
-    )
-
-    async def list_to_the_end() -> None:
-        await listing()  # if it fails, what waits has to wait for the next run's
-        if waiting := collisions.rest():
-            await pass_on(Compared(waiting, [], []))
-
-    await together(count, list_to_the_end)
-    for prefix in sorted(unmatched):
-        job.observer.unmatched(prefix)
-    job.observer.listed()
-
-
-async def _is_needed(job: Job, prefix: str) -> bool:
-    """Ask the bucket for a key below the prefix that needs a folder there.
-
-    Raises:
-        SourceError: the prefix cannot be listed.
-    """
-    async with aclosing(Paging(job.store, job.pace).pages(prefix)) as pages:
-        async for page in pages:
-            below = [remote.key for remote in page.objects if remote.key.startswith(prefix)]
-            if any(map(job.needs_folder, below)):
-                return True
-            if page.objects and not below:
-                break  # the server lists what it likes, and perhaps for ever
-    return False
+    await run_all(count, list_all)
 
 
 async def _compare_planned(job: Job, planned: Pages, then: Then) -> None:
-    """Pass on the planned objects as a listing's; of the files, only theirs are counted."""
-    local = Counter[str]()
-    folding = job.folder.folding()
-    names = Names(folding) if folding else None
-    if names:
-        planned = in_order(planned)
-
-    async def is_needed(prefix: str) -> bool:  # noqa: ARG001
-        return False  # not known without a listing, and no planned object needs to be
-
-    while objects := await in_thread(next, planned, None):
-        page = await compare(objects, job.folder, is_needed)
-        page = names.kept(page) if names else page
-        local.update(known.remote.prefix for known in page.up_to_date)
-        local.update(
-            transfer.remote.prefix
-            for transfer in page.transfers
-            if transfer.reason is not Reason.MISSING
-        )
-        job.observer.counted(local)
-        job.observer.compared(page)
-        await then(page)
+    """Pass on the planned objects as a listing's."""
+    check = PlanCheck(job.folder, job.observer, then)
+    pages = in_order(planned) if check.needs_order else planned
+    while objects := await in_thread(next, pages, None):
+        await check.page(objects)
     job.observer.listed()

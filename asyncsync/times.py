@@ -9,7 +9,7 @@ _FIRST, _END = -62_135_596_800 * 10**9, 253_402_300_800 * 10**9
 """The years 1 to 9999, which are all that have text, in nanoseconds since the epoch."""
 
 
-def nanoseconds(text: str) -> int:
+def parse_time(text: str) -> int:
     """Return the nanoseconds since the epoch; 0 for a time that cannot be read."""
     try:
         found = (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND * 1000
@@ -18,7 +18,7 @@ def nanoseconds(text: str) -> int:
     return found if _FIRST <= found < _END else 0  # a zone may lead out of the years
 
 
-def as_text(nanoseconds: int) -> str:
+def format_time(nanoseconds: int) -> str:
     """Return the time to the microsecond; empty text for 0, which stands for none."""
     if not nanoseconds:
         return ""
@@ -26,12 +26,12 @@ def as_text(nanoseconds: int) -> str:
     return time.isoformat().replace("+00:00", "Z")
 
 
-def http_date(nanoseconds: int) -> str:
+def format_http_date(nanoseconds: int) -> str:
     """Return the time as a header holds it: in whole seconds, so the first that is not earlier."""
     return formatdate(-(-min(nanoseconds, _END - 10**9) // 10**9), usegmt=True)
 
 
-def http_seconds(date: str) -> float | None:
+def parse_http_date(date: str) -> float | None:
     """Return a date of HTTP in seconds since the epoch, None for what is no date."""
     parsed = parsedate_tz(date)
     try:

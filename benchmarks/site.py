@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from asyncsync import seaweed
-from asyncsync.seaweed import SeaweedServer
+from asyncsync.demo import seaweed
+from asyncsync.demo.seaweed import SeaweedServer
 from benchmarks import listing, works
 from benchmarks.tools import Peers
 from benchmarks.works import Work

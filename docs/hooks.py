@@ -15,7 +15,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import asyncsync
-from asyncsync.arguments import parser
+from asyncsync.cli.arguments import parser
 
 ROOT = Path(__file__).parent.parent
 

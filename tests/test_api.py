@@ -29,7 +29,7 @@ from asyncsync import (
 from asyncsync.errors import AuthError, ServerError, UnsafeKeyError
 from asyncsync.model import Head
 from asyncsync.progress import Bars
-from asyncsync.report import MOST_FAILURES
+from asyncsync.report.report import MOST_FAILURES
 from tests.rigs.memory_store import Act, MemoryStore, use_memory
 from tests.rigs.watch import Watcher, tree, unfinished
 

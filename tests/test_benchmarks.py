@@ -16,8 +16,8 @@ from benchmarks.gateway import Profile
 from benchmarks.listing import list_page
 from benchmarks.results import CaseSummary, Summary
 from benchmarks.tools import MissingToolError, find_nginx
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 KEYS = ["a/1", "a/2", "a/b/3", "b", "c/1", "c/2", "d"]
 FACTS: dict[str, object] = {"cores": 2, "date": "2026-01-01T00:00:00+00:00"}
 

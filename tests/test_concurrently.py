@@ -7,7 +7,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asyncsync.concurrently import beside, either, task_group, together
+from asyncsync.concurrently import run_all, run_beside, run_until_first, task_group
 
 pytestmark = pytest.mark.anyio
 
@@ -56,16 +56,16 @@ async def fails_as_well() -> None:
 async def test_together_waits_for_all() -> None:
     """It ends with the last call."""
     calls = Calls()
-    await together(calls.turns("slow", 5), calls.turns("fast", 1))
+    await run_all(calls.turns("slow", 5), calls.turns("fast", 1))
     assert calls.ended == ["fast", "slow"]
-    await together()
+    await run_all()
 
 
 async def test_first_error_comes_by_itself_and_ends_the_others() -> None:
     """Not in a group of exceptions, and with the cause it had."""
     calls = Calls()
     with pytest.raises(ValueError, match="failed") as caught:
-        await together(calls.waits("a"), fails, calls.waits("b"), fails_as_well)
+        await run_all(calls.waits("a"), fails, calls.waits("b"), fails_as_well)
     assert sorted(calls.ended) == ["a", "b"]
     assert isinstance(caught.value.__cause__, KeyError)
 
@@ -92,7 +92,7 @@ async def test_cancellation_passes() -> None:
     """A stop from outside is no error of the group's."""
     calls = Calls()
     with anyio.move_on_after(0) as scope:
-        await together(calls.waits("a"))
+        await run_all(calls.waits("a"))
     assert scope.cancelled_caught
     async with task_group() as group:
         group.start_soon(calls.waits("b"))
@@ -111,7 +111,7 @@ async def one(turns: int) -> str:
 async def test_beside_returns_when_both_have_ended(first: int, second: int) -> None:
     """The result is that of the one; the other one is waited for as well."""
     calls = Calls()
-    assert await beside(calls.turns("other", first)(), one(second)) == "result"
+    assert await run_beside(calls.turns("other", first)(), one(second)) == "result"
     assert calls.ended == ["other"]
 
 
@@ -119,19 +119,19 @@ async def test_error_on_either_side_is_raised_beside() -> None:
     """By itself; the other side has ended then."""
     calls = Calls()
     with pytest.raises(ValueError, match="failed"):
-        await beside(fails(), one(5))
+        await run_beside(fails(), one(5))
     with pytest.raises(ValueError, match="failed"):
-        await beside(calls.waits("other")(), fails())
+        await run_beside(calls.waits("other")(), fails())
     assert calls.ended == ["other"]
     with pytest.raises(ValueError, match="failed"):
-        await beside(fails_as_well(), fails())
+        await run_beside(fails_as_well(), fails())
 
 
 async def test_cancelled_beside_leaves_nothing_running() -> None:
     """Both sides end."""
     calls = Calls()
     async with anyio.create_task_group() as group:
-        group.start_soon(lambda: beside(calls.waits("other")(), calls.waits("one")()))
+        group.start_soon(lambda: run_beside(calls.waits("other")(), calls.waits("one")()))
         await anyio.wait_all_tasks_blocked()
         group.cancel_scope.cancel()
     assert sorted(calls.ended) == ["one", "other"]
@@ -140,7 +140,7 @@ async def test_cancelled_beside_leaves_nothing_running() -> None:
 async def test_either_ends_with_the_first() -> None:
     """The others are cancelled."""
     calls = Calls()
-    await either(calls.waits("slow"), calls.turns("fast", 3))
+    await run_until_first(calls.waits("slow"), calls.turns("fast", 3))
     assert calls.ended == ["fast", "slow"]
 
 
@@ -148,7 +148,7 @@ async def test_error_of_either_comes_by_itself() -> None:
     """It ends the others as well."""
     calls = Calls()
     with pytest.raises(ValueError, match="failed"):
-        await either(calls.waits("other"), fails)
+        await run_until_first(calls.waits("other"), fails)
     assert calls.ended == ["other"]
 
 
@@ -156,6 +156,6 @@ async def test_cancelled_either_leaves_nothing_running() -> None:
     """A stop from outside is not taken for an end of one of them."""
     calls = Calls()
     with anyio.move_on_after(0) as scope:
-        await either(calls.waits("one"), calls.waits("other"))
+        await run_until_first(calls.waits("one"), calls.waits("other"))
     assert scope.cancelled_caught
     assert sorted(calls.ended) == ["one", "other"]

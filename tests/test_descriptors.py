@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from asyncsync.descriptors import EACH, OTHERS, affordable, refused
+from asyncsync.descriptors import EACH, OTHERS, affordable_requests, refused
 from asyncsync.errors import ThrottledError
 
 Limits = dict[str, tuple[int, int]]
@@ -23,13 +23,13 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
 
 def test_limit_that_is_high_enough_stays(limits: Limits) -> None:
     """Nothing about the process is changed without need."""
-    assert affordable(128) == 128
+    assert affordable_requests(128) == 128
     assert limits["now"] == (1024, 4096)
 
 
 def test_limit_is_raised_to_what_is_needed(limits: Limits) -> None:
     """And no further: some programs suffer from a very high one."""
-    assert affordable(1000) == 1000
+    assert affordable_requests(1000) == 1000
     assert limits["now"] == (10 + OTHERS + EACH * 1000, 4096)
 
 
@@ -37,7 +37,7 @@ def test_limit_is_raised_to_what_is_needed(limits: Limits) -> None:
 def test_hard_limit_lowers_the_number_of_requests(limits: Limits, open_files: int) -> None:
     """One is made in any case."""
     limits["now"] = (open_files, open_files)
-    found = affordable(128)
+    found = affordable_requests(128)
     assert found == max(1, (open_files - 10 - OTHERS) // EACH)
 
 
@@ -50,7 +50,7 @@ def test_system_that_refuses_to_raise_the_limit_is_lived_with(
         raise ValueError
 
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    assert affordable(1000) == (1024 - 10 - OTHERS) // EACH
+    assert affordable_requests(1000) == (1024 - 10 - OTHERS) // EACH
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])

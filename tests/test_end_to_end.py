@@ -17,16 +17,16 @@ from pathlib import Path
 
 import pytest
 
+from asyncsync.demo.seaweed import SeaweedServer
 from asyncsync.disk import Folder
-from asyncsync.download import SMALL
-from asyncsync.seaweed import SeaweedServer
-from asyncsync.times import nanoseconds
+from asyncsync.download.download import SMALL
+from asyncsync.times import parse_time
 from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.child import SOON, asyncsync, ended, started
 from tests.rigs.relay import Relay
 from tests.rigs.terminal import Terminal
 from tests.rigs.watch import snapshot, tree, unfinished
-from tests.test_store_contract import ODD_KEYS
+from tests.s3.test_store_contract import ODD_KEYS
 
 pytestmark = [
     pytest.mark.anyio,
@@ -342,7 +342,7 @@ async def test_plan_is_done_in_just_its_versions(bucket: Bucket, tmp_path: Path)
     assert found == {"a.parquet": b"first", "large/é +%25.parquet": b"first"}
     planned = map(json.loads, plan.read_text().splitlines())
     (listed,) = [event for event in planned if event.get("key") == "a.parquet"]
-    modified = nanoseconds(listed["modified"])
+    modified = parse_time(listed["modified"])
     assert (tmp_path / "dest/a.parquet").stat().st_mtime_ns == modified
 
 

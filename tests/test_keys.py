@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncsync.errors import UnsafeKeyError
-from asyncsync.keys import STATE_DIR, cells, local_path, shown
+from asyncsync.keys import STATE_DIR, display_width, local_path, shown
 
 ANYTHING = st.text(st.characters(exclude_categories=()))
 HOSTILE = st.one_of(
@@ -186,4 +186,4 @@ def test_printable_text_is_shown_as_it_is(text: str) -> None:
 )
 def test_cells_are_those_of_a_terminal(text: str, taken: int) -> None:
     """A wide character takes two, one that combines with the last takes none."""
-    assert cells(text) == taken
+    assert display_width(text) == taken

@@ -12,10 +12,12 @@ from types import SimpleNamespace
 import anyio
 import pytest
 
-from asyncsync import pipeline, proof
+from asyncsync import pipeline
 from asyncsync.compare import Selection
-from asyncsync.disk import Folder
-from asyncsync.download import SMALL
+from asyncsync.disk import PART, Folder
+from asyncsync.disk.folding import Folding
+from asyncsync.download import proof
+from asyncsync.download.download import SMALL
 from asyncsync.errors import (
     AccessDeniedError,
     AuthError,
@@ -36,8 +38,7 @@ from asyncsync.errors import (
     UnsafeKeyError,
     VanishedError,
 )
-from asyncsync.folding import Folding
-from asyncsync.landmarks import Landmarks
+from asyncsync.listing import Landmarks
 from asyncsync.model import (
     Checks,
     Failed,
@@ -49,7 +50,6 @@ from asyncsync.model import (
     RemoteObject,
     UpToDate,
 )
-from asyncsync.parts import PART
 from tests.rigs.memory_store import Act, MemoryStore
 from tests.rigs.objects import parquet
 from tests.rigs.watch import Watcher, quick_pace, snapshot, tree, unfinished
@@ -84,8 +84,7 @@ class Rig:
         return pipeline.Job(
             store=self.store,
             folder=Folder(self.dest),
-            prefixes=self.prefixes,
-            selection=Selection(self.include, self.exclude),
+            selection=Selection(self.include, self.exclude, self.prefixes),
             pace=quick_pace(workers=self.workers),
             observer=self.watcher,
             checks=Checks(parquet=False),
@@ -862,7 +861,7 @@ NFC, NFD = (unicodedata.normalize(form, "\u00e9.parquet") for form in ("NFC", "N
 @pytest.fixture
 def folds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a look at the file system say that it tells neither cases nor forms apart."""
-    monkeypatch.setattr("asyncsync.disk.probe", lambda _: Folding(cases=True, forms=True))
+    monkeypatch.setattr("asyncsync.disk.folder.probe", lambda _: Folding(cases=True, forms=True))
 
 
 @pytest.mark.row(82, 83)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsync.times import as_text, http_date, http_seconds, nanoseconds
+from asyncsync.times import format_http_date, format_time, parse_http_date, parse_time
 
 
 @pytest.mark.parametrize(
@@ -26,32 +26,32 @@ from asyncsync.times import as_text, http_date, http_seconds, nanoseconds
 )
 def test_time_is_read_or_nothing(text: str, time: int) -> None:
     """What is no time, or no time for certain, is 0."""
-    assert nanoseconds(text) == time
+    assert parse_time(text) == time
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_time_comes_back_as_it_was(time: datetime) -> None:
     """Whatever a listing can show is kept to the microsecond."""
-    found = nanoseconds(str(time))
-    assert nanoseconds(as_text(found)) == found
+    found = parse_time(str(time))
+    assert parse_time(format_time(found)) == found
 
 
 def test_no_time_is_empty_text() -> None:
     """And a time has the form that S3 gives it."""
-    assert as_text(0) == ""
-    assert as_text(1_769_903_999_123_000_000) == "2026-01-31T23:59:59.123000Z"
+    assert format_time(0) == ""
+    assert format_time(1_769_903_999_123_000_000) == "2026-01-31T23:59:59.123000Z"
 
 
 def test_time_in_a_header_is_a_whole_second_that_is_not_earlier() -> None:
     """A server that compares milliseconds would take an earlier one for a modification."""
     first = "Sat, 31 Jan 2026 23:59:59 GMT"
-    assert http_date(1_769_903_999_000_000_000) == first
-    assert http_date(1_769_903_998_000_000_001) == first
-    assert http_seconds(first) == 1_769_903_999
-    assert http_seconds("no time") is None
+    assert format_http_date(1_769_903_999_000_000_000) == first
+    assert format_http_date(1_769_903_998_000_000_001) == first
+    assert parse_http_date(first) == 1_769_903_999
+    assert parse_http_date("no time") is None
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_any_time_has_a_header(time: datetime) -> None:
     """Also one of the last second."""
-    assert http_date(nanoseconds(str(time))).endswith(" GMT")
+    assert format_http_date(parse_time(str(time))).endswith(" GMT")

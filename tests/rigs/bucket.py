@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
 from botocore.credentials import Credentials
 
-from asyncsync.seaweed import SeaweedServer
+from asyncsync.demo.seaweed import SeaweedServer
 
 _THREADS = 8
 

@@ -17,13 +17,15 @@ from typing import Any
 import anyio
 import pytest
 
-from asyncsync import api, pipeline, s3
+from asyncsync import api, pipeline
 from asyncsync.errors import AsyncSyncError, RetriesExhaustedError
 from asyncsync.http import HttpClient
 from asyncsync.interfaces import Observers
+from asyncsync.model import Settings
 from asyncsync.pace import Pace
 from asyncsync.report import Report
-from asyncsync.settings import Options, Settings
+from asyncsync.s3 import store as s3
+from asyncsync.settings import Options
 from tests.rigs.bucket import Bucket
 from tests.rigs.fault_proxy import FaultProxy, Rule
 from tests.rigs.watch import Clock, Watcher, tree, unfinished

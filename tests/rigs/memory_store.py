@@ -25,8 +25,7 @@ from asyncsync.errors import (
     TransientError,
     VanishedError,
 )
-from asyncsync.model import Head, Page, RemoteObject
-from asyncsync.settings import Settings
+from asyncsync.model import Head, Page, RemoteObject, Settings
 
 Verb = Literal["list", "head", "get"]
 

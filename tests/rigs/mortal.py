@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync import seaweed
+from asyncsync.demo import seaweed
 from tests.rigs.bucket import Bucket
 
 

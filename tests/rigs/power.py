@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from asyncsync.download import SMALL
-from asyncsync.parts import PART
+from asyncsync.disk import PART
+from asyncsync.download.download import SMALL
 from tests.rigs.child import Done
 from tests.rigs.mounted import Mounted
 from tests.rigs.objects import parquet

@@ -30,10 +30,9 @@ from asyncsync.compare import Selection
 from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError
 from asyncsync.interfaces import Observers
-from asyncsync.model import Checks
+from asyncsync.model import Checks, Settings
 from asyncsync.report import Report
 from asyncsync.s3 import open_store
-from asyncsync.settings import Settings
 from tests.rigs.watch import Watcher, quick_pace, unfinished
 
 MODIFIED = "2026-01-02T03:04:05.678Z"
@@ -382,8 +381,7 @@ async def sync(
         job = pipeline.Job(
             store=store,
             folder=Folder(dest, notice=seen.noticed),
-            prefixes=prefixes,
-            selection=Selection(tuple(include), ()),
+            selection=Selection(tuple(include), (), prefixes),
             pace=quick_pace(workers=workers),
             observer=Observers(report, seen),
             checks=Checks(parquet=False),

@@ -19,13 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import asyncsync
-from asyncsync import api, download, parts
-from asyncsync.errors import (
-    AsyncSyncError,
-    ConnectionLostError,
-    ServerError,
-    ThrottledError,
-)
+from asyncsync import api
+from asyncsync.disk import parts
+from asyncsync.download import download
+from asyncsync.errors import AsyncSyncError, ConnectionLostError, ServerError, ThrottledError
 from asyncsync.pace import Pace
 from tests.rigs.memory_store import Act, MemoryStore, Verb, use_memory
 from tests.rigs.watch import Clock, tree, unfinished

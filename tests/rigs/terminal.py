@@ -3,7 +3,7 @@
 import io
 import re
 
-from asyncsync.keys import cells
+from asyncsync.keys import display_width
 
 _TOKEN = re.compile(r"\x1b\[\d*[A-Za-z]|.", re.DOTALL)
 
@@ -50,15 +50,18 @@ class Terminal(io.StringIO):
 
     def _put(self, char: str) -> None:
         """Put a character into a cell, a wide one into two, one that combines onto the last."""
-        if self._column + cells(char) > self.width:
+        if self._column + display_width(char) > self.width:
             self.write("\n")
         row = self._rows[self._row]
         row.extend(" " * (self._column + 1 - len(row)))
-        if cells(char) == 0:
+        if display_width(char) == 0:
             row[self._column - 1] += char
             return
-        row[self._column : self._column + cells(char)] = [char, *[""] * (cells(char) - 1)]
-        self._column += cells(char)
+        row[self._column : self._column + display_width(char)] = [
+            char,
+            *[""] * (display_width(char) - 1),
+        ]
+        self._column += display_width(char)
 
     @property
     def lines(self) -> list[str]:

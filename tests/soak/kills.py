@@ -13,14 +13,15 @@ from functools import partial
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
-from asyncsync.parts import PART, PIECE
+from asyncsync.disk import PART
+from asyncsync.disk.parts import PIECE
 from tests.rigs.child import started
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
 from tests.rigs.watch import noted, tree, unfinished
 from tests.soak.figure import Figure, Measured, Trial, most, total
 from tests.soak.scene import ShortLived, real_buckets, some_parquet
 
-PRELOADED = ["asyncsync.cli", "asyncsync.s3", "asyncsync.progress", "tests.soak.kills"]
+PRELOADED = ["asyncsync.cli.command", "asyncsync.s3", "asyncsync.progress", "tests.soak.kills"]
 
 
 def processes() -> ForkServerContext:

@@ -14,7 +14,7 @@ from anyio import to_thread
 from asyncsync import pipeline
 from asyncsync.compare import Selection
 from asyncsync.disk import Folder
-from asyncsync.download import SMALL
+from asyncsync.download.download import SMALL
 from asyncsync.errors import KeyCollisionError, LocalFileError
 from asyncsync.model import Checks
 from tests.rigs.memory_store import MemoryStore
@@ -88,8 +88,7 @@ async def _swapped(run: Path, rng: random.Random) -> Measured:
             pipeline.Job(
                 store=MemoryStore(objects),
                 folder=Folder(dest),
-                prefixes=["d/"],
-                selection=Selection(["*"], []),
+                selection=Selection(["*"], [], ["d/"]),
                 pace=quick_pace(workers=8),
                 observer=seen,
                 checks=Checks(parquet=False),

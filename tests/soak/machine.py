@@ -14,8 +14,8 @@ from unittest import mock
 
 import anyio
 
+from asyncsync.disk import PART
 from asyncsync.errors import DiskFullError, LockHeldError
-from asyncsync.parts import PART
 from tests.rigs.child import ended, started
 from tests.rigs.scripted_s3 import Hook, Ran, Request, ScriptedS3, sync
 from tests.rigs.watch import tree

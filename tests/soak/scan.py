@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from asyncsync.settings import Settings
+from asyncsync.model import Settings
 from tests.rigs import wrapped
 
 SIGNATURE = re.compile(r"signature[=:]\s*[0-9a-f]{64}", re.IGNORECASE)

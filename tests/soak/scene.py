@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
-from asyncsync.seaweed import SeaweedServer, serve
+from asyncsync.demo.seaweed import SeaweedServer, serve
 from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.objects import parquet
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from asyncsync.parts import PART
+from asyncsync.disk import PART
 from tests.rigs.bucket import Bucket
 from tests.rigs.fault_proxy import Act, Rule, flipped, padded
 from tests.rigs.fault_run import synced

@@ -10,8 +10,9 @@ from pathlib import Path
 from unittest import mock
 
 from asyncsync import api, pipeline
+from asyncsync.model import Settings
 from asyncsync.report import Report
-from asyncsync.settings import Options, Settings
+from asyncsync.settings import Options
 from tests.rigs import fault_proxy
 from tests.rigs.bucket import Bucket
 from tests.rigs.fault_proxy import Act, FaultProxy, Rule

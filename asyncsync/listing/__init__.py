@@ -1,0 +1,15 @@
+"""Prefixes in, pages of `RemoteObject`s out.
+
+Read `listing.py` first: all prefixes, side by side. `ranges.py` splits a long prefix, at keys that
+`landmarks.py` takes from the files that exist already; `paging.py` follows one chain of pages, and
+checks that it ends. `since.py` remembers where the last run's listing ended.
+
+Nothing here knows which objects are missing.
+"""
+
+from asyncsync.listing.landmarks import Landmarks
+from asyncsync.listing.listing import list_in_order, list_objects
+from asyncsync.listing.paging import Paging, has_key
+from asyncsync.listing.since import Scope, Since
+
+__all__ = ["Landmarks", "Paging", "Scope", "Since", "has_key", "list_in_order", "list_objects"]

@@ -1,0 +1,56 @@
+"""Outcomes in; counts, text, JSON lines and an exit code out.
+
+Read `report.py` first: counts and text. `plan.py` adds what a plan has to say, `events.py` makes
+the JSON lines, `planfile.py` reads a plan back from them, and `findings.py` has what the doctor
+reports.
+
+Nothing here prints, and nothing holds a list that grows with the bucket, except a plan.
+"""
+
+from asyncsync.report.events import (
+    Json,
+    check_json,
+    extra_json,
+    outcome_json,
+    start_json,
+    summary_json,
+    transfer_json,
+)
+from asyncsync.report.findings import Finding, Look, Verdict, ok, skipped, warning
+from asyncsync.report.plan import Plan, Verification
+from asyncsync.report.planfile import read_plan
+from asyncsync.report.report import (
+    Report,
+    Tally,
+    failure,
+    plan_summary,
+    sync_summary,
+    table,
+    verify_summary,
+)
+
+__all__ = [
+    "Finding",
+    "Json",
+    "Look",
+    "Plan",
+    "Report",
+    "Tally",
+    "Verdict",
+    "Verification",
+    "check_json",
+    "extra_json",
+    "failure",
+    "ok",
+    "outcome_json",
+    "plan_summary",
+    "read_plan",
+    "skipped",
+    "start_json",
+    "summary_json",
+    "sync_summary",
+    "table",
+    "transfer_json",
+    "verify_summary",
+    "warning",
+]

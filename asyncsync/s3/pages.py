@@ -1,0 +1,138 @@
+"""The XML of one ListObjectsV2 answer becomes a `Page`.
+
+A page of 1,000 keys is the one piece of work of the listing that is done for every key, so it goes
+straight from the XML to the model: entries that look as those of S3 do are read with one pattern,
+in half of the time that elements take. It matches nothing that XML would read otherwise; whatever
+else a page holds, the whole page goes through the parser.
+
+What the endpoint sends is not trusted: a document type is refused (with it go entities), and a size
+is a number or unknown.
+"""
+
+import re
+from urllib.parse import unquote_to_bytes
+from xml.etree.ElementTree import Element, ParseError, XMLParser
+
+from asyncsync.errors import ListingError, ProtocolError
+from asyncsync.model import LARGEST_SIZE, UNKNOWN_SIZE, Page, RemoteObject
+from asyncsync.times import parse_time
+
+MOST_TAGS = 2_000_000
+"""Of what goes through the parser, which makes 100 bytes of each: 100,000 keys have fewer."""
+
+_TEXT = "[ -%'-;=?-~]"  # ASCII that stands for itself: no markup, reference or control character
+_QUOTE = '(?:&quot;|&#34;|")'
+_PLAIN = re.compile(
+    f"(<Contents>(?:<Key>({_TEXT}+)</Key>|<Size>([0-9]{{1,15}})</Size>"
+    f"|<ETag>{_QUOTE}([0-9A-Za-z-]+){_QUOTE}</ETag>|<LastModified>({_TEXT}+)</LastModified>"
+    f"|<StorageClass>{_TEXT}*</StorageClass>|<ChecksumType>{_TEXT}*</ChecksumType>"
+    f"|<ChecksumAlgorithm>{_TEXT}*</ChecksumAlgorithm>)*</Contents>)"
+)
+"""An entry as S3 writes it: all of it, its key, size, tag and time."""
+_PLACE = b"<Contents/>"
+"""What is left in place of all plain entries."""
+
+
+def parse_page(body: bytes) -> Page:
+    """Return the page that the XML describes.
+
+    Raises:
+        ProtocolError: it is not the XML of a listing.
+        ListingError: it says that more follows, but not where.
+    """
+    plain, rest = _plain_entries(body)
+    root = _parse(rest)
+    if _name(root) != "ListBucketResult":
+        raise ProtocolError(f"not an S3 listing, but <{_name(root)[:40]}>")
+    namespace = root.tag[: root.tag.find("}") + 1]
+    encoded = root.findtext(namespace + "EncodingType") == "url"
+    if plain and root.find(namespace + "Contents") is not None:
+        objects = [
+            RemoteObject(_decoded(key, encoded), int(size), etag, parse_time(modified))
+            for _, key, size, etag, modified in plain
+        ]
+    else:
+        root = root if rest is body else _parse(body)  # a comment, say, holds what looks like keys
+        objects = _objects(root, namespace, encoded)
+    prefixes = [
+        _decoded(entry.findtext(namespace + "Prefix", ""), encoded)
+        for entry in root.iterfind(namespace + "CommonPrefixes")
+    ]
+    token = root.findtext(namespace + "NextContinuationToken", "")
+    said = root.findtext(namespace + "IsTruncated", "").strip().lower()
+    truncated = said == "true" or (said != "false" and bool(token))  # rather more than too little
+    if truncated and not token:
+        raise ListingError("the listing says that more follows, but not where it goes on")
+    return Page(objects, prefixes, token if truncated else "")
+
+
+def _plain_entries(body: bytes) -> tuple[list[tuple[str, ...]], bytes]:
+    """Return the groups of `_PLAIN` for all entries, if all are plain, and the page without them.
+
+    Otherwise none, and the page as it is.
+    """
+    start, end = body.find(b"<Contents>"), body.rfind(b"</Contents>") + len(b"</Contents>")
+    try:
+        plain = _PLAIN.findall(body[start:end].decode("ascii")) if start >= 0 else []
+    except UnicodeDecodeError:
+        return [], body
+    if sum(len(entry[0]) for entry in plain) != end - start or not all(map(all, plain)):
+        return [], body
+    return plain, body[:start] + _PLACE + body[end:]
+
+
+def _objects(root: Element, namespace: str, encoded: bool) -> list[RemoteObject]:
+    tag = {name: namespace + name for name in ("Key", "Size", "ETag", "LastModified")}
+    return [
+        RemoteObject(
+            key=_decoded(entry.findtext(tag["Key"], ""), encoded),
+            size=_size(entry.findtext(tag["Size"], "")),
+            etag=entry.findtext(tag["ETag"], "").strip('"'),
+            modified_ns=parse_time(entry.findtext(tag["LastModified"], "")),
+        )
+        for entry in root.iterfind(namespace + "Contents")
+    ]
+
+
+def _parse(body: bytes) -> Element:
+    if b"<!DOCTYPE" in body or b"\0" in body:  # UTF-16 would hide one, and has NUL bytes
+        raise ProtocolError("not an S3 answer: it declares a document type, or is no UTF-8")
+    if body.count(b"<") > MOST_TAGS:
+        raise ProtocolError(f"not an S3 answer: more than {MOST_TAGS:,} tags")
+    parser = XMLParser()  # noqa: S314  # safe without a document type: there are no entities
+    try:
+        parser.feed(body)
+        return parser.close()
+    except (ParseError, LookupError, ValueError) as error:  # the latter two: about its encoding
+        raise ProtocolError(f"not an S3 answer: {error}") from error
+
+
+def parse_error(body: bytes) -> tuple[str, str]:
+    """Return the code and the message of an S3 error; empty ones where there is none to read."""
+    try:
+        root = _parse(body)
+    except ProtocolError:
+        return "", ""
+    found = {_name(child): child.text or "" for child in root}
+    return found.get("Code", ""), found.get("Message", "")
+
+
+def _name(element: Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def _decoded(text: str, encoded: bool) -> str:
+    """Return the key; one that is percent-encoded may hold bytes that are no UTF-8."""
+    if not encoded or ("%" not in text and "+" not in text):
+        return text
+    return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "surrogateescape")
+
+
+def _size(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        return UNKNOWN_SIZE
+    if (
+        len(text) > len(str(LARGEST_SIZE)) or int(text) > LARGEST_SIZE
+    ):  # many digits take long to convert
+        return UNKNOWN_SIZE
+    return int(text)

@@ -1,0 +1,77 @@
+"""AWS Signature Version 4 for requests without a body.
+
+The signing key depends on the secret and the day only, so it is derived once and kept.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from datetime import datetime
+from urllib.parse import quote
+
+from asyncsync.model import Credentials
+from asyncsync.s3.clock import STAMP
+
+_NO_BODY = hashlib.sha256(b"").hexdigest()
+
+
+def path_of(bucket: str, key: str) -> str:
+    """Return the path of an object as it is signed and sent; bytes that are no UTF-8 are kept."""
+    return f"/{bucket}/{quote(key.encode('utf-8', 'surrogateescape'), safe='/~')}"
+
+
+class Signer:
+    """Signs GET and HEAD requests to one host."""
+
+    def __init__(self, host: str, region: str, now: Callable[[], datetime]) -> None:
+        self._host = host
+        self._region = region
+        self._now = now
+        self._key = b""
+        self._key_for = ("", "")
+
+    def sign(
+        self, method: str, path: str, credentials: Credentials, query: str = ""
+    ) -> dict[str, str]:
+        """Return the headers that authenticate a request, by lower-cased name.
+
+        Args:
+            method: in upper case.
+            path: percent-encoded, as it will be sent.
+            credentials: of this moment; they may have been refreshed since the last request.
+            query: percent-encoded, as it will be sent; its names in any order.
+        """
+        time = self._now().strftime(STAMP)
+        day = time[:8]
+        signed = f"host:{self._host}\nx-amz-content-sha256:{_NO_BODY}\nx-amz-date:{time}\n"
+        names = "host;x-amz-content-sha256;x-amz-date"
+        headers = {"x-amz-content-sha256": _NO_BODY, "x-amz-date": time}
+        if token := credentials.session_token:
+            signed += f"x-amz-security-token:{token}\n"
+            names += ";x-amz-security-token"
+            headers["x-amz-security-token"] = token
+        request = f"{method}\n{path}\n{query and _in_order(query)}\n{signed}\n{names}\n{_NO_BODY}"
+        scope = f"{day}/{self._region}/s3/aws4_request"
+        digest = hashlib.sha256(request.encode()).hexdigest()
+        to_sign = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{digest}"
+        key = self._signing_key(day, credentials.secret_access_key)
+        signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+        headers["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={credentials.access_key_id}/{scope}, "
+            f"SignedHeaders={names}, Signature={signature}"
+        )
+        return headers
+
+    def _signing_key(self, day: str, secret: str) -> bytes:
+        if self._key_for != (day, secret):
+            key = b"AWS4" + secret.encode()
+            for step in (day, self._region, "s3", "aws4_request"):
+                key = hmac.digest(key, step.encode(), "sha256")
+            self._key, self._key_for = key, (day, secret)
+        return self._key
+
+
+def _in_order(query: str) -> str:
+    """Return the query as it is signed: by name, then value, each name with an equals sign."""
+    pairs = sorted(pair.partition("=")[::2] for pair in query.split("&"))
+    return "&".join(f"{name}={value}" for name, value in pairs)

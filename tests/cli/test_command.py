@@ -1,0 +1,596 @@
+"""The command line, called as a function: arguments in, text or JSON out, and an exit code."""
+
+import errno
+import json
+import logging
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncsync import __version__
+from asyncsync.cli import command as cli
+from asyncsync.disk import Folder
+from asyncsync.errors import (
+    AsyncSyncError,
+    AuthError,
+    BucketError,
+    ConnectionLostError,
+    ListingError,
+    ServerError,
+    VanishedError,
+)
+from asyncsync.model import Head
+from tests.rigs.memory_store import MEMORY, Act, MemoryStore, use_memory
+from tests.rigs.watch import snapshot, tree, unfinished
+
+OBJECTS = {"1hz/a.parquet": b"a", "1hz/b.parquet": b"bb", "root.parquet": b"root"}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of a call."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The JSON lines of standard output."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """The bucket that the settings lead to."""
+    store = MemoryStore(OBJECTS)
+    use_memory(monkeypatch, store)
+    return store
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Call the command line and return what it printed; the destination is `downloads`."""
+
+    def run(*arguments: str) -> Ran:
+        try:
+            code = cli.main(arguments)
+        except SystemExit as leaving:
+            code = leaving.code if isinstance(leaving.code, int) else 1
+        ran = Ran(code, *capfd.readouterr())
+        assert "Traceback" not in ran.err
+        assert "the-secret" not in ran.out + ran.err
+        assert "\x1b" not in ran.out + ran.err
+        return ran
+
+    yield run
+    logger = logging.getLogger("asyncsync")
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+DEST = Path("downloads")
+
+
+# commands ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [(), ("sync",)])
+def test_sync_is_the_default(store: MemoryStore, run: Run, arguments: tuple[str, ...]) -> None:
+    """It says where from and where to, shows the sync check and sums up."""
+    ran = run(*arguments)
+    assert (ran.code, ran.err) == (0, "")
+    first, *check, last = ran.out.splitlines()
+    assert first == "sync: sensors at https://memory.example -> downloads"
+    assert [line.split()[:5] for line in check[1:]] == [
+        ["(root)", "0", "1", "1", "1"],
+        ["1hz/", "0", "2", "2", "2"],
+        ["total", "0", "3", "3", "3"],
+    ]
+    assert last.startswith("3 downloaded (7 B at ")
+    assert tree(DEST) == OBJECTS
+
+    again = run(*arguments)
+    assert again.out.splitlines()[-1].startswith("0 downloaded, 3 up to date, 0 failed")
+
+
+def test_words_behind_the_command_are_prefixes(store: MemoryStore, run: Run) -> None:
+    """Options may stand anywhere; without a command the words are prefixes as well."""
+    assert run("sync", "--quiet", "1hz/a", "root").code == 0
+    assert sorted(tree(DEST)) == ["1hz/a.parquet", "root.parquet"]
+    assert run("1hz/", "--dest", "other").code == 0
+    assert sorted(tree(Path("other"))) == ["1hz/a.parquet", "1hz/b.parquet"]
+
+
+def test_plan_changes_nothing(store: MemoryStore, run: Run, tmp_path: Path) -> None:
+    """It shows what would be fetched and whether it fits."""
+    before = snapshot(tmp_path)
+    ran = run("plan", "--verbose")
+    assert (ran.code, ran.err) == (0, "")
+    assert "missing: 1hz/a.parquet (1 B)" in ran.out
+    assert re.search(r"^3 to download \(7 B\), 0 up to date; fits: .* free$", ran.out, re.MULTILINE)
+    assert snapshot(tmp_path) == before
+    assert {request.verb for request in store.requests} == {"list"}
+
+
+def test_verify_changes_nothing(store: MemoryStore, run: Run, tmp_path: Path) -> None:
+    """All in step is 0, anything else is 1."""
+    run("sync")
+    before = snapshot(tmp_path)
+    ran = run("verify")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines()[-1].startswith("3 verified, 0 not in step, 0 skipped, in ")
+    assert snapshot(tmp_path) == before
+    (DEST / "root.parquet").unlink()
+    ran = run("verify")
+    assert (ran.code, ran.err) == (1, "failed: root.parquet: there is no file\n")
+
+
+# output -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["sync", "plan", "verify"])
+def test_quiet_run_prints_nothing(store: MemoryStore, run: Run, command: str) -> None:
+    """If all is well."""
+    run("sync")
+    assert run(command, "--quiet") == Ran(0, "", "")
+
+
+def test_quiet_run_prints_failures(store: MemoryStore, run: Run) -> None:
+    """Failures are never kept back."""
+    store.put("a//b.parquet", b"x")
+    ran = run("--quiet")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("skipped: a//b.parquet: ")
+
+
+def test_prefix_that_matches_nothing_is_said_aloud(store: MemoryStore, run: Run) -> None:
+    """It is no failure."""
+    ran = run("sync", "1hz/", "typo/")
+    assert ran.code == 0
+    assert ran.err.startswith("nothing to sync under prefix typo/: no key begins so, or --include")
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("prefix", "hint"),
+    [
+        ("snyc", "did you mean the command sync?"),
+        ("help", "did you mean --help?"),
+        ("s3://sensors/1hz/", "a prefix is how keys begin"),
+        ("/1hz/", "a prefix is how keys begin"),
+        ("./1hz/", "a prefix is how keys begin"),
+        ("1hz/*.parquet", "a glob goes behind --include"),
+    ],
+)
+def test_prefix_that_is_something_else_brings_a_hint(
+    store: MemoryStore, run: Run, prefix: str, hint: str
+) -> None:
+    """What may have been meant by it, once it is known that no key begins so."""
+    ran = run(prefix)
+    assert ran.code == 0
+    assert hint in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_short_options_are_those_that_hands_know(store: MemoryStore, run: Run) -> None:
+    """-q and -v mean what they mean elsewhere."""
+    assert "missing: root.parquet (4 B)" in run("plan", "-v").out
+    assert run("-q") == Ran(0, "", "")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--include", "*.csv"), ("verify", "--quiet")])
+def test_bucket_without_a_key_that_counts_is_said_aloud(
+    store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """It is no failure, but rarely what was meant: a glob may be wrong."""
+    if "--include" not in arguments:
+        use_memory(monkeypatch, MemoryStore())
+    ran = run(*arguments)
+    assert ran.code == 0
+    assert ran.err.startswith("nothing to sync in the bucket: it is empty, or --include")
+    assert ran.err.count("\n") == 1
+
+
+def test_verbose_run_names_every_object(store: MemoryStore, run: Run) -> None:
+    """When it is found to be missing, and when it has arrived."""
+    out = run("--verbose").out
+    for key in OBJECTS:
+        assert f"missing: {key}" in out
+        assert f"downloaded: {key}" in out
+
+
+def test_every_line_of_json_parses_a_start_first_and_a_summary_last(
+    store: MemoryStore, run: Run
+) -> None:
+    """Whatever the keys; nothing else is on standard output."""
+    odd = ['"q"\n\x1b[31m.parquet', "é\u2028.parquet", "\udcff.parquet"]
+    store.put_many(dict.fromkeys(odd, b"x"))
+    store.put("a//b.parquet", b"unsafe")
+    store.always("get", "root.parquet", Act(error=VanishedError("root.parquet", "gone")))
+    ran = run("--json")
+    assert (ran.code, ran.err) == (3, "")
+    start, *events, summary = ran.events
+    assert start == {
+        "event": "start",
+        "format": 1,
+        "command": "sync",
+        "endpoint": "https://memory.example",
+        "bucket": "sensors",
+        "dest": str(DEST.absolute()),
+    }
+    by_kind: dict[str, list[str]] = {}
+    for event in events:
+        by_kind.setdefault(event["event"], []).append(event["key"])
+    assert sorted(by_kind.pop("downloaded")) == sorted(["1hz/a.parquet", "1hz/b.parquet", *odd])
+    assert sorted(by_kind.pop("skipped")) == ["a//b.parquet", "root.parquet"]
+    assert by_kind == {}
+    assert summary["event"] == "summary"
+    assert (summary["command"], summary["exit_code"], summary["error"]) == ("sync", 3, "")
+    assert (summary["downloaded"], summary["skipped"], summary["failed"]) == (5, 2, 0)
+    assert summary["prefixes"]["1hz/"] == {
+        "local": 0,
+        "in_bucket": 2,
+        "missing": 2,
+        "to_download": 2,
+        "bytes_to_download": 3,
+    }
+
+
+def test_json_of_a_plan_names_the_transfers(store: MemoryStore, run: Run) -> None:
+    """With size, version and reason."""
+    _, *events, summary = run("plan", "--json").events
+    assert sorted(event["key"] for event in events) == sorted(OBJECTS)
+    assert {(event["event"], event["reason"]) for event in events} == {("transfer", "missing")}
+    assert summary["total"]["to_download"] == 3
+
+
+def test_json_of_a_failed_run_ends_with_a_summary(store: MemoryStore, run: Run) -> None:
+    """The error is in it."""
+    store.always("list", "", Act(error=ListingError("broken")))
+    ran = run("--json")
+    assert ran.code == 4
+    assert ran.events[-1]["exit_code"] == 4
+    assert ran.events[-1]["error"].endswith("broken")
+
+
+def test_log_file_tells_of_retries(store: MemoryStore, run: Run, tmp_path: Path) -> None:
+    """It is appended to, and holds no secret."""
+    log = tmp_path / "run.log"
+    log.write_text("before\n")
+    store.on("get", "root.parquet", Act(error=ConnectionLostError("cut off")))
+    assert run("--log-file", str(log), "--quiet").code == 0
+    before, first, *_, last = log.read_text().splitlines()
+    assert before == "before"
+    assert "INFO sync: sensors at " in first
+    assert "INFO 3 downloaded" in last
+    assert "cut off" in log.read_text()
+    assert "the-secret" not in log.read_text()
+
+
+# a plan, done later -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plan(store: MemoryStore, run: Run) -> Path:
+    """The file of a plan to fetch all objects."""
+    path = Path("plan.json")
+    path.write_text(run("plan", "--json").out)
+    store.requests.clear()
+    return path
+
+
+def test_sync_of_a_plan_lists_nothing(store: MemoryStore, run: Run, plan: Path) -> None:
+    """It fetches what was planned, and no more."""
+    store.put("later.parquet", b"later")
+    assert run("sync", "--plan", str(plan)).code == 0
+    assert tree(DEST) == OBJECTS
+    assert store.count("list") == 0
+    again = run("--plan", str(plan))
+    assert again.out.splitlines()[-1].startswith("0 downloaded, 3 up to date, 0 failed")
+
+
+def test_sync_of_a_plan_takes_no_other_version(store: MemoryStore, run: Run, plan: Path) -> None:
+    """Replaced objects are 1, deleted ones 3, and the worse of both counts."""
+    store.delete("root.parquet")
+    ran = run("--plan", str(plan))
+    assert (ran.code, ran.err.count("skipped: root.parquet")) == (3, 1)
+    store.put("1hz/a.parquet", b"new")
+    (DEST / "1hz/a.parquet").unlink()
+    ran = run("--plan", str(plan))
+    assert (ran.code, ran.err.count("failed: 1hz/a.parquet: replaced")) == (1, 1)
+    assert sorted(tree(DEST)) == ["1hz/b.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("1hz/",), "prefixes: a plan says itself what to fetch"),
+        (("--include", "*"), "include: "),
+        (("--exclude", "*"), "exclude: "),
+        (("plan",), "--plan: goes with sync"),
+        (("verify",), "--plan: goes with sync"),
+        (("doctor",), "--plan: goes with sync"),
+    ],
+    ids=lambda value: value[0],
+)
+def test_plan_goes_with_no_other_choice(
+    store: MemoryStore, run: Run, plan: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    """Nobody could say which of the two counts."""
+    ran = run(*arguments, "--plan", str(plan))
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"asyncsync: {said}")
+    assert store.requests == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("memory.example", "other.example", "endpoint https://other.example"),
+        ('"sensors"', '"others"', "bucket others"),
+        ("/downloads", "/elsewhere", "dest /"),
+        ('"size": 7', '"size": -7', "line "),
+    ],
+    ids=["endpoint", "bucket", "dest", "damage"],
+)
+def test_plan_that_is_not_for_this_run_is_2(
+    store: MemoryStore, run: Run, plan: Path, old: str, new: str, said: str
+) -> None:
+    """Another endpoint, bucket or destination, or a damaged line."""
+    text = plan.read_text().replace('"size": 4', '"size": 7')
+    plan.write_text(text.replace(old, new))
+    ran = run("--plan", str(plan))
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert store.requests == []
+
+
+def test_destination_on_the_command_line_is_right_for_every_plan(
+    store: MemoryStore, run: Run, plan: Path
+) -> None:
+    """Who says it means it."""
+    assert run("--plan", str(plan), "--dest", "other").code == 0
+    assert tree(Path("other")) == OBJECTS
+
+
+# exit codes -------------------------------------------------------------------------------------
+
+
+def test_failed_object_is_1(store: MemoryStore, run: Run) -> None:
+    """All others are done; the failure is named with its reason."""
+    store.always("get", "root.parquet", Act(error=ServerError("the server failed")))
+    ran = run("--attempts", "1")
+    assert ran.code == 1
+    assert ran.err == "failed: root.parquet: given up after 1 attempt: the server failed\n"
+    assert sorted(tree(DEST)) == ["1hz/a.parquet", "1hz/b.parquet"]
+
+
+@pytest.mark.row(127)
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--workers", "many"), "--workers"),
+        (("--workers", "0"), "--workers: 0 is not between 1 and"),
+        (("--max-workers", "9999999"), "--max-workers: "),
+        (("--attempts", "0"), "--attempts: 0 is less"),
+        (("--limit-rate", "1"), "--limit-rate: 1 is less"),
+        (("--validate", "md5"), "--validate"),
+        (("--dest", ""), "--dest"),
+        (("--dest", "/"), "--dest: the root"),
+        (("--env-file", "nowhere.env"), "nowhere.env"),
+        (("--log-file", "nowhere/run.log"), "--log-file"),
+        (("--log-file", ""), "--log-file"),
+        (("--print-completion", ""), "--print-completion"),
+        (("--keep",), "--keep"),
+        (("plan", "--keep"), "--keep"),
+        (("--deep",), "--deep"),
+        (("plan", "--deep"), "--deep"),
+        (("demo", "1hz/"), "1hz/"),
+        (("demo", "--limit-rate", "5M"), "--dest and --keep"),
+        (("demo", "--no-parquet-check"), "--dest and --keep"),
+        (("--plan", "nowhere.json"), "nowhere.json"),
+        (("--plan", ""), "is not a file"),
+        (("--colour",), "--colour"),
+        (("--dest",), "--dest"),
+    ],
+    ids=" ".join,
+)
+def test_bad_argument_is_2(
+    store: MemoryStore, run: Run, arguments: tuple[str, ...], named: str
+) -> None:
+    """It is named, and there is no request."""
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert named in ran.err
+    assert store.requests == []
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("--dry-run", "`asyncsync plan` shows what a sync would do"),
+        ("-n", "`asyncsync plan` shows what a sync would do"),
+        ("--worker=3", "did you mean --workers?"),
+        ("--colour", "--help shows those that there are"),
+        ("--\x1b[2J", "--help shows those that there are"),
+    ],
+)
+def test_unknown_option_brings_a_hint(run: Run, option: str, hint: str) -> None:
+    """What may have been meant, on a line of its own."""
+    ran = run(option, "1hz/")
+    assert ran.code == 2
+    *_, line = ran.err.splitlines()
+    assert line.startswith("asyncsync: error: no such option: ")
+    assert line.endswith(f"; {hint}")
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_help_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """No line is broken by the terminal, within a word."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    ran = run("--help")
+    assert ran.code == 0
+    lines = ran.out.partition("commands:")[2].splitlines()
+    assert max(map(len, lines)) < width
+    assert "  sync      list, compare, download," in ran.out
+
+
+@pytest.mark.row(122)
+@pytest.mark.parametrize(
+    "variable", ["R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_ENDPOINT_URL", "R2_BUCKET"]
+)
+@pytest.mark.parametrize("value", [None, "", " "], ids=["missing", "empty", "blank"])
+def test_missing_setting_is_2(
+    store: MemoryStore,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str | None,
+) -> None:
+    """One line names it."""
+    if value is None:
+        monkeypatch.delenv(variable)
+    else:
+        monkeypatch.setenv(variable, value)
+    ran = run()
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"asyncsync: {variable}: not set")
+    assert ran.err.count("\n") == 1
+    assert store.requests == []
+
+
+def test_skipped_key_is_3(store: MemoryStore, run: Run) -> None:
+    """It is shown without its control characters, and all others are done."""
+    store.put("../\x1b[2J.parquet", b"evil")
+    ran = run()
+    assert ran.code == 3
+    assert ran.err.startswith(r"skipped: ../\x1b[2J.parquet: ")
+    assert ", 1 skipped" in ran.out
+    assert tree(DEST) == OBJECTS
+
+
+def test_failed_and_skipped_is_1(store: MemoryStore, run: Run) -> None:
+    """The failure is the worse of the two."""
+    store.put("../x.parquet", b"evil")
+    store.always("head", "root.parquet", Act(head=Head(99, "")))
+    assert run().code == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AuthError("no rights"), BucketError("no bucket"), ConnectionLostError("connection refused")],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("command", ["sync", "plan", "verify"])
+def test_remote_side_that_ends_the_run_is_4(
+    store: MemoryStore, run: Run, command: str, error: AsyncSyncError
+) -> None:
+    """The last line says why."""
+    store.always("list", "", Act(error=error))
+    ran = run(command, "--attempts", "1")
+    assert ran.code == 4
+    assert str(error) in ran.err.splitlines()[-1]
+    assert ran.err.endswith("(exit code 4)\n")
+
+
+def test_local_side_that_ends_the_run_is_5(
+    store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a full disk does, or a destination that cannot be made."""
+    DEST.touch()
+    ran = run("--dest", str(DEST / "below"))
+    assert ran.code == 5
+    assert "Not a directory; choose another --dest" in ran.err
+    assert store.requests == []
+
+    def utime(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "utime", utime)
+    ran = run("--dest", "full")
+    assert ran.code == 5
+    assert "No space left on device; make room" in ran.err
+    assert unfinished(Path("full")) == []
+
+
+def test_destination_of_another_run_is_6(store: MemoryStore, run: Run) -> None:
+    """The message says who holds it; a plan is possible all the same."""
+    with Folder(DEST).writing():
+        ran = run()
+        assert run("plan").code == 0
+    assert ran.code == 6
+    assert f"process {os.getpid()}" in ran.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_stops_the_run(store: MemoryStore, run: Run, number: signal.Signals) -> None:
+    """The code is 128 and the signal's number; what has arrived stays, nothing is half done."""
+
+    def send() -> None:
+        os.kill(os.getpid(), number)
+
+    store.always("get", "1hz/b.parquet", Act(before=send, until=anyio.Event()))
+    ran = run()
+    assert ran.code == 128 + number
+    assert ran.err.endswith(
+        f"{number.name}; the next run goes on from here (exit code {128 + number})\n"
+    )
+    assert "1hz/b.parquet" not in tree(DEST)
+    assert unfinished(DEST) == []
+
+
+# help -------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command_option_and_exit_code(run: Run) -> None:
+    """It needs no settings."""
+    ran = run("--help")
+    assert ran.code == 0
+    for word in (
+        "sync",
+        "plan",
+        "verify",
+        "demo",
+        "--dest",
+        "--json",
+        "129, 130, 143",
+        "ASYNCSYNC_",
+    ):
+        assert word in ran.out
+
+
+def test_version_is_told(run: Run) -> None:
+    """As the package has it."""
+    assert run("--version") == Ran(0, f"asyncsync {__version__}\n", "")
+
+
+def test_settings_come_from_the_env_file(
+    store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From `./.env` unless another is named."""
+    for name in ("R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_ENDPOINT_URL", "R2_BUCKET"):
+        monkeypatch.delenv(name)
+    lines = [
+        f"R2_ACCESS_KEY_ID={MEMORY.access_key_id}",
+        f"export R2_SECRET_ACCESS_KEY='{MEMORY.secret_access_key}'",
+        f'R2_ENDPOINT_URL="{MEMORY.endpoint_url}/sensors/"',
+        f"R2_BUCKET={MEMORY.bucket}  # the bucket",
+    ]
+    Path("my.env").write_text("\n".join(lines))
+    assert run("plan", "--env-file", "my.env").code == 0
+    assert run("plan").code == 2
+    Path("my.env").rename(".env")
+    assert run("plan").code == 0

@@ -1,0 +1,89 @@
+"""Completion: the script for bash is run in a bash, as a press of the tab key does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asyncsync.cli import arguments
+from asyncsync.cli import command as cli
+from asyncsync.cli.arguments import parser
+from asyncsync.cli.completion import script
+from asyncsync.errors import ConfigError
+
+_PRESS = """
+source ./script
+COMP_WORDS=("$@")
+COMP_CWORD=$(($# - 1))
+_shtab_asyncsync "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.fixture
+def pressed(tmp_path: Path) -> "Pressed":
+    """A bash that has read the script, and knows two files in its folder."""
+    (tmp_path / "script").write_text(script("bash"))
+    (tmp_path / "my.env").touch()
+    (tmp_path / "mine").mkdir()
+    return Pressed(tmp_path)
+
+
+class Pressed:
+    """What the tab key brings behind some words."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, *words: str) -> list[str]:
+        """Return the proposals for the last of the words."""
+        command = ["bash", "--norc", "-c", _PRESS, "bash", "asyncsync", *words]
+        done = subprocess.run(
+            command, cwd=self._folder, capture_output=True, text=True, check=True, timeout=20
+        )
+        assert done.stderr == ""
+        return sorted(done.stdout.split())
+
+
+def test_commands_are_proposed(pressed: Pressed) -> None:
+    """Those that begin with what is there, or all."""
+    assert pressed("d") == ["demo", "doctor"]
+    assert pressed("") == sorted(arguments.COMMANDS)
+
+
+def test_options_are_proposed(pressed: Pressed) -> None:
+    """Behind a command as well; every one of the parser's is known."""
+    assert pressed("plan", "--max") == ["--max-workers"]
+    known = {option for action in parser()._actions for option in action.option_strings}
+    assert set(pressed("--")) == {option for option in known if option.startswith("--")}
+
+
+def test_values_of_options_are_proposed(pressed: Pressed) -> None:
+    """Folders, files, and what there is to choose from."""
+    assert pressed("--dest", "m") == ["mine"]
+    assert pressed("--env-file", "m") == ["mine", "my.env"]
+    assert pressed("--validate", "r") == ["response"]
+    assert pressed("--since", "") == ["auto", "off"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_have_a_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It knows the commands and the options."""
+    assert cli.main(["--print-completion", shell]) == 0
+    printed = capsys.readouterr().out
+    assert "doctor" in printed
+    assert "max-workers" in printed
+
+
+def test_unknown_shell_is_a_matter_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """Those that are known are named."""
+    assert cli.main(["--print-completion", "cmd"]) == 2
+    assert "bash, zsh" in capsys.readouterr().err
+
+
+def test_missing_shtab_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what to install."""
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    with pytest.raises(ConfigError, match=r"pip install '\.\[completion\]'"):
+        script("bash")

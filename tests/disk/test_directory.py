@@ -1,0 +1,173 @@
+"""Directory: no step follows a symbolic link, on systems with and without descriptors."""
+
+import errno
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from asyncsync.disk import directory
+from asyncsync.disk.directory import Directory, LocalFile
+
+
+@pytest.fixture(params=["by descriptor", "by path"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How a folder is reached: as on POSIX, and as on Windows."""
+    if request.param == "by path":
+        monkeypatch.setattr(directory, "_RELATIVE", False)
+    return str(request.param)
+
+
+by_descriptor = pytest.mark.parametrize("way", ["by descriptor"], indirect=True)
+"""For what a path alone cannot promise."""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder; beside it lies `outside`, which no walk from it may reach."""
+    (tmp_path / "outside" / "deep").mkdir(parents=True)
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/dev/fd"))
+
+
+def test_walk_opens_the_folder_it_is_led_to(root: Path) -> None:
+    """Names lead down one by one; no name leads nowhere."""
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "a" / "b" / "x").write_bytes(b"12")
+    with Directory.walk(str(root), ["a", "b"]) as found:
+        assert found.look_up("x") == LocalFile(2, (root / "a/b/x").stat().st_mtime_ns)
+    with Directory.walk(str(root), []) as found:
+        assert found.look_up("a") == LocalFile(0, 0, "folder")
+
+
+def test_walk_makes_what_is_missing_if_asked(root: Path) -> None:
+    """Without being asked it makes nothing."""
+    with pytest.raises(FileNotFoundError):
+        Directory.walk(str(root), ["a", "b"])
+    assert list(root.iterdir()) == []
+    with Directory.walk(str(root), ["a", "b"], create=True):
+        assert (root / "a" / "b").is_dir()
+
+
+def test_root_itself_is_never_made(root: Path) -> None:
+    """A destination that was removed is not made again somewhere else."""
+    with pytest.raises(OSError, match="gone"):
+        Directory.walk(str(root / "gone"), ["a"], create=True)
+    assert not (root / "gone").exists()
+
+
+@pytest.mark.parametrize("target", ["../outside", "../nowhere", "real", "link"])
+@pytest.mark.parametrize("names", [["link"], ["link", "deep"]])
+def test_symbolic_link_is_refused(root: Path, target: str, names: list[str]) -> None:
+    """Wherever a link leads, even inside, and even if nowhere, walking over it is ELOOP."""
+    (root / "real" / "deep").mkdir(parents=True)
+    (root / "link").symlink_to(target)
+    for create in (False, True):
+        with pytest.raises(OSError, match="symbolic links") as caught:
+            Directory.walk(str(root), names, create=create)
+        assert caught.value.errno == errno.ELOOP
+    assert not (root.parent / "nowhere").exists()
+
+
+@pytest.mark.parametrize("names", [["file"], ["file", "deep"]])
+def test_file_in_the_way_is_refused(root: Path, names: list[str]) -> None:
+    """A file is no folder: ENOTDIR."""
+    (root / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        Directory.walk(str(root), names, create=True)
+
+
+def test_refused_walk_leaves_nothing_open(root: Path) -> None:
+    """All folders on the way are closed again."""
+    (root / "a").mkdir()
+    (root / "a" / "link").symlink_to("..")
+    before = open_descriptors()
+    with pytest.raises(OSError, match="symbolic links"):
+        Directory.walk(str(root), ["a", "link"])
+    with Directory.walk(str(root), ["a", "b", "c"], create=True):
+        assert open_descriptors() <= before + 1
+    assert open_descriptors() == before
+
+
+def test_folder_that_another_worker_made_first_is_used(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers may want the same folder at the same time."""
+    make = os.mkdir
+
+    def beaten(path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        make(path, mode, dir_fd=dir_fd)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+
+    monkeypatch.setattr(os, "mkdir", beaten)
+    with Directory.walk(str(root), ["a"], create=True) as found:
+        assert found.look_up("x") is None
+
+
+@by_descriptor
+def test_link_swapped_in_during_the_walk_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is opened outside, although the folder was one when it was looked at last."""
+    (root / "a").mkdir()
+    (root / "a" / "deep").mkdir()
+    really = os.open
+
+    def swapping(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if path == "a":
+            (root / "a").rename(root / "moved")
+            (root / "a").symlink_to("../outside")
+        return really(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", swapping)
+    with pytest.raises(OSError, match="symbolic links"):
+        Directory.walk(str(root), ["a", "deep"])
+
+
+@by_descriptor
+def test_link_swapped_in_after_the_walk_redirects_nothing(root: Path) -> None:
+    """An open folder stays the one that was opened, whatever its path leads to by now."""
+    (root / "part").write_bytes(b"new")
+    with Directory.walk(str(root), ["a"], create=True) as found:
+        (root / "a").rename(root / "moved")
+        (root / "a").symlink_to("../outside")
+        found.receive(str(root / "part"), "x")
+    assert (root / "moved" / "x").read_bytes() == b"new"
+    assert [path.name for path in (root.parent / "outside").iterdir()] == ["deep"]
+
+
+def test_look_up_tells_files_from_all_else(root: Path) -> None:
+    """A link is nothing, since it would be replaced; what is no file is never taken for one."""
+    (root / "file").write_bytes(b"123")
+    os.utime(root / "file", ns=(1, 1_234_567_890_123_456_789))
+    (root / "folder").mkdir()
+    (root / "link").symlink_to("file")
+    (root / "dangling").symlink_to("nowhere")
+    os.mkfifo(root / "fifo")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(root / "socket"))  # its path may not be long
+        with Directory.walk(str(root), []) as found:
+            assert found.look_up("file") == LocalFile(3, 1_234_567_890_123_456_789)
+            assert found.look_up("folder") == LocalFile(0, 0, "folder")
+            assert found.look_up("fifo") == LocalFile(0, 0, "special")
+            assert found.look_up("socket") == LocalFile(0, 0, "special")
+            for name in ("link", "dangling", "nothing", "n" * 256, "file/x"):
+                assert found.look_up(name) is None
+
+
+def test_receive_replaces_a_link_and_not_its_target(root: Path) -> None:
+    """The name gets the new file; what the link led to is as it was."""
+    (root / "target").write_bytes(b"old")
+    (root / "link").symlink_to("target")
+    (root / "part").write_bytes(b"new")
+    with Directory.walk(str(root), []) as found:
+        found.receive(str(root / "part"), "link")
+    assert (root / "link").read_bytes() == b"new"
+    assert not (root / "link").is_symlink()
+    assert (root / "target").read_bytes() == b"old"
+    assert not (root / "part").exists()

@@ -1,0 +1,219 @@
+"""What survives a power cut: the order of writes, syncs and renames, as the system sees it."""
+
+import errno
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asyncsync.disk.directory import Directory
+from asyncsync.disk.durable import SyncedFolders
+from asyncsync.disk.folder import Folder
+from asyncsync.download.download import SMALL
+from asyncsync.errors import AsyncSyncError, LocalFileError
+from asyncsync.model import Proof, Reason, RemoteObject, Transfer
+from tests.rigs.scripted_s3 import ScriptedS3
+from tests.rigs.watch import tree, unfinished
+from tests.rigs.wrapped import injected, wrapped
+
+pytestmark = pytest.mark.anyio
+
+OBJECTS = {
+    **{f"a/b/{number:02}.parquet": bytes([number]) * 9 for number in range(30)},
+    "a/c/1.parquet": b"1",
+    "root.parquet": b"2",
+    "large/1.parquet": os.urandom(SMALL + 1),
+}
+CALLS = (
+    "openat,write,pwrite64,ftruncate,utimensat,mkdir,mkdirat,rename,renameat,renameat2,fsync,syncfs"
+)
+
+
+def whole(trace: Iterable[str]) -> Iterator[str]:
+    """Yield the calls as they end; one that another thread came in between has two lines."""
+    begun: dict[str, str] = {}
+    for line in trace:
+        thread, _, call = line.partition(" ")
+        if call.endswith(" <unfinished ...>"):
+            begun[thread] = call.removesuffix(" <unfinished ...>").lstrip()
+        elif " resumed>" in call:
+            yield begun.pop(thread) + call.partition(" resumed>")[2]
+        else:
+            yield call.lstrip()
+
+
+def violations(trace: Iterable[str], dest: Path) -> Iterator[str]:
+    """Yield what a power cut could have undone, by the trace of a run that has ended.
+
+    Data and times of files that are renamed before these are synced, and names that are not synced
+    in the end.
+    """
+    unsynced: set[str] = set()
+    unnamed: dict[str, str] = {}  # a path whose name is not synced, by what made it
+    for line in whole(trace):
+        line = re.sub(r'"/proc/self/fd/\d+', f'"{dest}/.asyncsync/parts', line)  # what is held open
+        call, _, rest = line.partition("(")
+        if not rest.rstrip().rpartition(" = ")[2][:1].isdigit():
+            continue  # it failed
+        files = re.findall(r"<(/[^>]*)>", rest)
+        names = re.findall(r'"((?:[^"\\]|\\.)*)"', rest)
+        match call:
+            case "write" | "pwrite64" | "ftruncate":
+                unsynced.update(files[:1])
+            case "utimensat":
+                unsynced.add(names[0])
+            case "fsync":
+                unsynced.discard(files[0])
+                unnamed = {p: by for p, by in unnamed.items() if os.path.dirname(p) != files[0]}
+            case "mkdir" | "mkdirat":
+                unnamed[os.path.join(files[0] if files else "", names[0])] = line
+            case "rename" | "renameat" | "renameat2":
+                if names[0] in unsynced:
+                    yield f"renamed before it was synced: {line}"
+                unnamed[os.path.join(files[-1], names[1])] = line
+    below = str(dest / ".asyncsync")
+    yield from (line for path, line in unnamed.items() if not path.startswith(below))
+
+
+async def traced(dest: Path, trace: Path, *arguments: str) -> list[str]:
+    wrapper = [*injected()[:3], "-y", "-o", str(trace), "-e", f"trace={CALLS}"]
+    async with ScriptedS3(OBJECTS) as s3:
+        settings = s3.environment
+        done = await wrapped(wrapper, settings, "--quiet", "--dest", str(dest), *arguments)
+    assert (done.code, done.err) == (0, "")
+    assert tree(dest) == OBJECTS
+    text = await anyio.Path(trace).read_text(errors="surrogateescape")
+    return text.splitlines()
+
+
+@pytest.mark.row(120)
+async def test_every_file_is_synced_before_its_rename_and_its_folder_after_it(
+    tmp_path: Path,
+) -> None:
+    """With all that is above it, and made by the run."""
+    dest = tmp_path / "new" / "dest"
+    calls = await traced(dest, tmp_path / "trace", "--durable")
+    assert list(violations(calls, dest)) == []
+    syncs = [call for call in calls if "fsync(" in call]
+    assert sum(".asyncsync/parts/" in call for call in syncs) == len(OBJECTS)
+
+
+@pytest.mark.row(120)
+async def test_no_file_is_synced_by_itself_unless_asked_for(tmp_path: Path) -> None:
+    """The check of the order sees that; the disk is waited for once, after the last file."""
+    dest = tmp_path / "dest"
+    calls = await traced(dest, tmp_path / "trace")
+    assert not any("fsync(" in call and "/parts/" in call for call in calls)
+    assert len(list(violations(calls, dest))) > 2 * len(OBJECTS)
+    ended = list(whole(calls))
+    [waited] = (number for number, call in enumerate(ended) if call.startswith("syncfs("))
+    assert sum(call.startswith("rename") for call in ended[:waited]) == len(OBJECTS)
+    assert not any(call.startswith("rename") for call in ended[waited:])
+
+
+def transfer_of(key: str) -> Transfer:
+    return Transfer(RemoteObject(key, 4, "etag", 1), tuple(key.split("/")), Reason.MISSING)
+
+
+@pytest.mark.row(101)
+@pytest.mark.row(120)
+async def test_failed_sync_is_never_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is dropped; those beside it are published."""
+    failed: list[str] = []
+    really = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        assert path not in failed
+        if not failed and "/parts/" in path:
+            failed.append(path)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    errors = await published(Folder(tmp_path / "dest", durable=True), ["a/1", "a/2", "a/3"])
+    assert [type(error) for error in errors.values()] == [LocalFileError]
+    assert tree(tmp_path / "dest").keys() == {"a/1", "a/2", "a/3"} - errors.keys()
+    assert unfinished(tmp_path / "dest") == []
+
+
+def failing_folders(
+    monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, int], bool]
+) -> list[str]:
+    """Let syncs of folders fail, by the path and which time it is; return those that are tried."""
+    tried: list[str] = []
+    really = Directory.sync
+
+    def sync(directory: Directory) -> None:
+        path = str(directory.path("").resolve())
+        tried.append(path)
+        if fails(path, tried.count(path)):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        really(directory)
+
+    monkeypatch.setattr(Directory, "sync", sync)
+    return tried
+
+
+@pytest.mark.row(120)
+async def test_files_of_a_folder_that_cannot_be_synced_have_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, and none of another folder's; one sync a folder is tried."""
+    tried = failing_folders(monkeypatch, lambda path, _: path.endswith("/a"))
+    folder = Folder(tmp_path / "dest", durable=True)
+    errors = await published(folder, ["a/1", "a/2", "b/1"])
+    assert errors.keys() == {"a/1", "a/2"}
+    assert 1 <= tried.count(str(tmp_path / "dest" / "a")) <= 2
+
+
+@pytest.mark.row(120)
+def test_folder_whose_name_is_lost_loses_all_that_comes_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only what was there when the sync of the folder above it failed."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "c").mkdir()
+    tried = failing_folders(monkeypatch, lambda path, time: (path, time) == (str(tmp_path), 1))
+    folders = SyncedFolders(str(tmp_path))
+    for folder in (("a", "b"), ("a", "b"), ("a",)):
+        with pytest.raises(OSError, match="Input/output error"):
+            folders.sync(folder)
+    assert tried.count(str(tmp_path)) == 1
+    folders.sync(("c",))
+
+
+async def published(folder: Folder, keys: Iterable[str]) -> dict[str, AsyncSyncError]:
+    """Publish small files side by side; return the errors."""
+    errors: dict[str, AsyncSyncError] = {}
+
+    async def publish(key: str) -> None:
+        try:
+            await folder.publish(transfer_of(key), b"data", lambda: Proof(0))
+        except AsyncSyncError as error:
+            errors[key] = error
+
+    with folder.writing():
+        async with anyio.create_task_group() as group:
+            for key in keys:
+                group.start_soon(publish, key)
+    return errors
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+async def test_file_system_that_syncs_no_folders_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """There is nothing better to be had from it."""
+
+    def fsync(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "a").mkdir()
+    monkeypatch.setattr(os, "fsync", fsync)
+    SyncedFolders(str(tmp_path)).sync(("a",))

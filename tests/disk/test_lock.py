@@ -1,0 +1,127 @@
+"""The lock: one holder at a time, who is named, and whose end gives it back."""
+
+import os
+import re
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from asyncsync.disk.lock import hold_lock
+from asyncsync.errors import LockHeldError
+
+HOLDER = """
+import sys
+from pathlib import Path
+from asyncsync.disk.lock import hold_lock
+with hold_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the lock file lies: two folders below its destination's parent."""
+    state = tmp_path / "destination" / ".asyncsync"
+    state.mkdir(parents=True)
+    return state / "lock"
+
+
+@contextmanager
+def other_process(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a process that holds the lock until its input ends."""
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_holder_in_another_process_is_named(path: Path) -> None:
+    """The error names the folder, the process and its machine; a killed holder holds nothing."""
+    with other_process(path) as process:
+        with pytest.raises(LockHeldError) as caught, hold_lock(path):
+            pytest.fail("two hold one lock")
+        message = str(caught.value)
+        assert str(path.parent.parent) in message
+        assert f"process {process.pid} on {socket.gethostname()}" in message
+        assert caught.value.exit_code == 6
+        process.kill()
+        process.wait()
+        with hold_lock(path):
+            assert f"process {os.getpid()} on" in path.read_text()
+
+
+def test_lock_is_given_back_after_an_error(path: Path) -> None:
+    """However its holder leaves, the next one gets it."""
+    with pytest.raises(RuntimeError), hold_lock(path):
+        raise RuntimeError
+    with hold_lock(path):
+        pass
+
+
+def test_one_process_cannot_hold_it_twice(path: Path) -> None:
+    """Two syncs in one program stand in each other's way as well."""
+    with (
+        hold_lock(path),
+        pytest.raises(LockHeldError, match=f"process {os.getpid()} on"),
+        hold_lock(path),
+    ):
+        pytest.fail("two hold one lock")
+
+
+def test_new_holder_replaces_what_the_file_says(path: Path) -> None:
+    """Nothing of a longer text of an earlier holder stays behind."""
+    path.write_text("process 1234567 on " + "a" * 300)
+    with hold_lock(path):
+        text = path.read_text()
+    assert re.fullmatch(rf"process {os.getpid()} on \S+\n", text)
+
+
+@pytest.mark.parametrize("text", [b"", b"\x1b[2Jhello", b"\xff\xfe\x00", b"a\nb"])
+def test_text_that_is_no_holder_is_not_shown(path: Path, text: bytes) -> None:
+    """What somebody else wrote into the file cannot reach a terminal as it is."""
+    with hold_lock(path):
+        path.write_bytes(text)
+        with pytest.raises(LockHeldError) as caught, hold_lock(path):
+            pytest.fail("two hold one lock")
+    assert str(caught.value).isprintable()
+
+
+def test_lock_file_that_has_another_name_is_left_to_it(path: Path, tmp_path: Path) -> None:
+    """As in a copy that was made of hard links; who had opened it before is kept out as well."""
+    path.write_text("process 1 on host\n")
+    other = tmp_path / "copy"
+    os.link(path, other)
+    with hold_lock(path):
+        assert other.read_text() == "process 1 on host\n"
+        assert f"process {os.getpid()} on" in path.read_text()
+        for each in (path, other):
+            with pytest.raises(LockHeldError), hold_lock(each):
+                pytest.fail("two hold one lock")
+    with hold_lock(path), hold_lock(other):
+        pass
+
+
+def test_lock_file_is_private(path: Path) -> None:
+    """Others on the machine need not know."""
+    with hold_lock(path):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_link_in_place_of_the_lock_file_is_not_followed(path: Path, tmp_path: Path) -> None:
+    """A file elsewhere is neither truncated nor written."""
+    (tmp_path / "elsewhere").write_bytes(b"precious")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"), hold_lock(path):
+        pytest.fail("followed a link")
+    assert (tmp_path / "elsewhere").read_bytes() == b"precious"

@@ -1,0 +1,573 @@
+"""The doctor: each thing that can be wrong is made wrong, and is named with what to do about it."""
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from asyncsync.cli import command as cli
+from asyncsync.disk import Folder, lock
+from asyncsync.doctor import doctor, folder_checks
+from asyncsync.doctor.bucket_checks import _doubt_about, _duration
+from asyncsync.errors import DiskFullError
+from asyncsync.model import Settings
+from asyncsync.report import Finding, Verdict
+from asyncsync.settings import Options
+from tests.rigs.bucket import Bucket
+from tests.rigs.child import asyncsync, ended, started
+from tests.rigs.scripted import Authority, ScriptedServer, answers, response
+from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
+from tests.rigs.wrapped import wrapped
+
+pytestmark = pytest.mark.anyio
+
+OK, WARNING, WRONG, SKIPPED = Verdict
+OBJECTS = {"1hz/a.parquet": b"data" * 100, "1hz/b.parquet": b"data" * 100_000, "notes.txt": b"x"}
+DENIED = Answer(b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", 403)
+AUTHORITY = Authority()
+STRANGER = Authority()
+NOW = datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What the doctor said."""
+
+    code: int
+    findings: dict[str, Finding]
+
+    def verdicts(self, *checks: str) -> list[Verdict]:
+        """Return how these are."""
+        return [self.findings[check].verdict for check in checks]
+
+    def text(self, check: str) -> str:
+        """Return what was said about this one."""
+        return self.findings[check].text
+
+
+def below(folder: Path) -> dict[str, bytes]:
+    """Return every path below the folder, with its content."""
+    return {str(path): path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
+
+
+Examine = Callable[..., Awaitable[Examined]]
+
+
+@pytest.fixture
+def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
+    """Return what lets the doctor look at settings from the environment, and at options."""
+
+    async def examine(
+        environment: dict[str, str],
+        env_file: Path | None = None,
+        prefixes: Sequence[str] = (),
+        **given: object,
+    ) -> Examined:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        findings: list[Finding] = []
+        code = await doctor.examine(env_file, given, prefixes, findings.append)
+        assert [finding.check for finding in findings] == [check.name for check in doctor.CHECKS]
+        assert not any("the-secret" in finding.text for finding in findings)
+        return Examined(code, {finding.check: finding for finding in findings})
+
+    return examine
+
+
+def leading_to(endpoint: str) -> dict[str, str]:
+    return {
+        "R2_ACCESS_KEY_ID": "AKID",
+        "R2_SECRET_ACCESS_KEY": "the-secret",
+        "R2_ENDPOINT_URL": endpoint,
+        "R2_BUCKET": "sensors",
+    }
+
+
+async def test_nothing_is_wrong_where_a_sync_would_work(
+    examine: Examine, bucket: Bucket, tmp_path: Path
+) -> None:
+    """The findings say what was seen, and nothing in the destination is changed."""
+    bucket.put_many(OBJECTS)
+    before = below(tmp_path)
+    seen = await examine(bucket.server.environment())
+    assert seen.code == 0
+    assert WRONG not in seen.verdicts(*seen.findings)
+    assert SKIPPED not in seen.verdicts(*seen.findings)
+    assert "R2_ENDPOINT_URL, R2_BUCKET" in seen.text("settings")
+    assert bucket.server.bucket in seen.text("endpoint")
+    assert "2 of 3 objects in the bucket count" in seen.text("listing")
+    assert seen.text("latency").startswith("HEAD ")
+    assert "8 at once" in seen.text("throughput")
+    assert seen.text("folder") == f"{tmp_path}/downloads can be made"
+    assert below(tmp_path) == before
+
+
+async def test_all_prefixes_are_looked_at(examine: Examine, bucket: Bucket) -> None:
+    """As a sync takes several; one under which nothing lies is named, and the others are read."""
+    bucket.put_many(OBJECTS)
+    settings = bucket.server.environment()
+    seen = await examine(settings, prefixes=["1hz/b", "notes"])
+    assert seen.text("listing").endswith("; 1 of 2 objects under 1hz/b, notes count")
+    seen = await examine(settings, prefixes=["1hz/", "typo/", "lost/"])
+    assert seen.verdicts("listing", "head", "read", "throughput") == [WARNING, OK, OK, OK]
+    assert seen.text("listing").endswith("there is no object under typo/, lost/")
+
+
+# settings ---------------------------------------------------------------------------------------
+
+
+async def test_missing_setting_is_wrong_and_nothing_else_is_looked_at(examine: Examine) -> None:
+    """Its name is said, and the exit code is that of a run."""
+    seen = await examine({**leading_to("https://host"), "R2_BUCKET": ""})
+    assert seen.code == 2
+    assert "R2_BUCKET: not set" in seen.text("settings")
+    others = seen.verdicts(*seen.findings)[1:]
+    assert others == [SKIPPED] * len(others)
+
+
+async def test_place_of_each_setting_is_told(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An option, the environment or the file; what the file holds besides is told from neither."""
+    file = tmp_path / "my.env"
+    file.write_text("R2_BUCKET=other\nASYNCSYNC_WORKERS=4\nASYNCSYNC_ATTEMPTS=3\n")
+    file.chmod(0o600)
+    settings = {**leading_to(refused()), "ASYNCSYNC_ATTEMPTS": "2"}
+    monkeypatch.delenv("ASYNCSYNC_PARQUET_CHECK", raising=False)
+    seen = await examine(settings, file, dest=tmp_path / "dest")
+    assert seen.text("settings").split("; ") == [
+        f"{', '.join(settings)} from the environment",
+        "ASYNCSYNC_DEST from --dest",
+        f"ASYNCSYNC_WORKERS from {file}",
+    ]
+
+
+async def test_exposed_env_file_is_a_warning_or_wrong(examine: Examine, tmp_path: Path) -> None:
+    """As `--strict` says; standard error need not say it as well."""
+    file = tmp_path / "my.env"
+    file.write_text("R2_BUCKET=sensors\n")
+    file.chmod(0o644)
+    seen = await examine(leading_to(refused()), file)
+    assert seen.verdicts("settings") == [WARNING]
+    assert "chmod 600" in seen.text("settings")
+    seen = await examine(leading_to(refused()), file, strict=True)
+    assert (seen.code, seen.verdicts("settings")) == (2, [WRONG])
+
+
+@pytest.mark.parametrize("variable", ["R2_BUCKET", "R2_REGION"], ids=["needed", "not needed"])
+async def test_empty_variable_that_hides_the_file_is_named(
+    examine: Examine, tmp_path: Path, variable: str
+) -> None:
+    """Whether or not a run can do without it."""
+    (tmp_path / ".env").write_text(f"{variable}=sensors\n")
+    (tmp_path / ".env").chmod(0o600)
+    seen = await examine({**leading_to(refused()), variable: ""})
+    assert seen.verdicts("settings") == [WRONG if variable == "R2_BUCKET" else WARNING]
+    assert f"{variable} is set to nothing in the environment" in seen.text("settings")
+
+
+async def test_mistyped_name_is_pointed_out(examine: Examine) -> None:
+    """It looks like a setting, and nobody would read it."""
+    seen = await examine({**leading_to(refused()), "ASYNCSYNC_WORKER": "7"})
+    assert seen.verdicts("settings") == [WARNING]
+    assert seen.text("settings") == "ASYNCSYNC_WORKER is not a setting's name: mistyped?"
+
+
+ID, KEY = "0123456789abcdef" * 2, "0123456789abcdef" * 4
+ACCOUNT = f"https://{ID}.r2.cloudflarestorage.com"
+
+
+@pytest.mark.parametrize(
+    ("found", "doubt"),
+    [
+        (Settings(ID, KEY, ACCOUNT, "sensors"), ""),
+        (Settings(ID, KEY, f"https://{ID}.eu.r2.cloudflarestorage.com", "sensors"), ""),
+        (Settings("any", "any", "https://s3.example", "sensors"), ""),
+        (Settings(KEY, ID, ACCOUNT, "sensors"), "R2_ACCESS_KEY_ID: does not look like R2's (32"),
+        (Settings(ID, ID, ACCOUNT, "sensors"), "R2_SECRET_ACCESS_KEY: does not look like R2's (64"),
+        (Settings(ID, KEY, "https://me.r2.cloudflarestorage.com", "sensors"), "an account's ID"),
+        (Settings(ID, KEY, "https://pub-1.r2.dev", "sensors"), "r2.dev serves a bucket to browser"),
+        (Settings("A", "b", "https://s3.eu-west-1.amazonaws.com", "sensors"), "R2_REGION: AWS"),
+    ],
+)
+def test_settings_that_cannot_be_meant_so_are_doubted(found: Settings, doubt: str) -> None:
+    """What is pasted into the wrong place is pointed out, and never shown."""
+    said = _doubt_about(found)
+    assert doubt in said
+    assert bool(said) == bool(doubt)
+    assert KEY not in said
+
+
+async def test_unusable_authorities_are_a_matter_of_settings(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in a run."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    seen = await examine(leading_to("https://127.0.0.1"))
+    assert (seen.code, seen.verdicts("endpoint", "name")) == (2, [WRONG, SKIPPED])
+    assert "SSL_CERT_FILE" in seen.text("endpoint")
+
+
+# connecting -------------------------------------------------------------------------------------
+
+
+def refused() -> str:
+    """Return an endpoint where nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def test_unknown_host_is_named(examine: Examine) -> None:
+    """No connection is tried, and the disk is looked at all the same."""
+    seen = await examine(leading_to("https://nowhere.invalid"))
+    assert seen.code == 4
+    assert seen.verdicts("name", "connection", "listing", "folder") == [WRONG, SKIPPED, SKIPPED, OK]
+    assert "nowhere.invalid:443" in seen.text("name")
+    assert "check R2_ENDPOINT_URL" in seen.text("name")
+
+
+async def test_refused_connection_is_told(examine: Examine) -> None:
+    """A run would try again and end with 4."""
+    seen = await examine(leading_to(refused()))
+    assert seen.code == 4
+    assert seen.verdicts("name", "connection", "clock") == [OK, WRONG, SKIPPED]
+    assert "HTTPS_PROXY" in seen.text("connection")
+
+
+@pytest.fixture
+def own_authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The authority is one of this machine's."""
+    path = tmp_path / "authority.pem"
+    AUTHORITY.ca.cert_pem.write_to_path(str(path))
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+
+
+@pytest.mark.usefixtures("own_authority")
+@pytest.mark.parametrize(
+    ("server", "reason"),
+    [
+        (AUTHORITY.server("other.example"), "IP address mismatch"),
+        (AUTHORITY.server(not_after=NOW - timedelta(days=1)), "certificate has expired"),
+        (STRANGER.server(), "unable to get local issuer certificate"),
+    ],
+    ids=["other name", "expired", "unknown authority"],
+)
+async def test_bad_certificate_is_wrong_and_no_request_is_sent(
+    examine: Examine, server: ssl.SSLContext, reason: str
+) -> None:
+    """The reason is that of a run."""
+    async with ScriptedServer(answers(response()), tls=server) as endpoint:
+        seen = await examine(leading_to(endpoint.endpoint))
+        assert endpoint.heads == []
+    assert (seen.code, seen.verdicts("connection", "listing")) == (4, [WRONG, SKIPPED])
+    assert reason in seen.text("connection")
+
+
+@pytest.mark.usefixtures("own_authority")
+@pytest.mark.parametrize(("days", "verdict"), [(5, WARNING), (100, OK)])
+async def test_certificate_that_ends_soon_is_worth_a_word(
+    examine: Examine, days: int, verdict: Verdict
+) -> None:
+    """The version of TLS and the day are told anyway."""
+    server = AUTHORITY.server(not_after=NOW + timedelta(days=days))
+    async with ScriptedServer(answers(response(status="404 -")), tls=server) as endpoint:
+        seen = await examine(leading_to(endpoint.endpoint))
+    assert seen.verdicts("connection") == [verdict]
+    assert "TLSv1.3" in seen.text("connection")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict", "text"),
+    [
+        (3, OK, "agree"),
+        (-300, WARNING, "300 s ahead of"),
+        (1000, WARNING, "1000 s behind"),
+        (None, SKIPPED, "does not say"),
+    ],
+)
+async def test_clock_is_compared_with_the_servers(
+    examine: Examine, seconds: float | None, verdict: Verdict, text: str
+) -> None:
+    """An offset that could get requests refused is a warning, and a run tells if it does."""
+
+    def dated(request: Request) -> Answer | None:
+        if seconds is None or request.key:
+            return None
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+        return Answer(status=403, headers={"Date": date})
+
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_object = dated
+        seen = await examine(s3.environment)
+    assert seen.verdicts("clock", "listing") == [verdict, OK]
+    said = seen.text("clock").replace("299 s", "300 s").replace("1001 s", "1000 s")
+    assert text in said.replace("999 s", "1000 s").replace("301 s", "300 s")
+
+
+# the bucket -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "text"),
+    [
+        ("R2_ACCESS_KEY_ID", "nobody", "not accepted: 403 InvalidAccessKeyId"),
+        ("R2_SECRET_ACCESS_KEY", "a-wrong-one", "not accepted: 403 SignatureDoesNotMatch"),
+        ("R2_BUCKET", "no-such-bucket", "no such bucket"),
+    ],
+)
+async def test_wrong_key_secret_or_bucket_is_found_by_listing(
+    examine: Examine, bucket: Bucket, variable: str, value: str, text: str
+) -> None:
+    """By a real server; what needs a listing is not looked at."""
+    seen = await examine({**bucket.server.environment(), variable: value})
+    assert seen.code == 4
+    assert text in seen.text("listing")
+    assert seen.verdicts("listing", "head", "read", "latency") == [WRONG, *[SKIPPED] * 3]
+
+
+async def test_token_that_may_not_list_gets_a_hint(examine: Examine) -> None:
+    """It may lack the right, or the bucket lie elsewhere."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_list = lambda request: DENIED
+        seen = await examine(s3.environment)
+    assert (seen.code, seen.verdicts("listing")) == (4, [WRONG])
+    assert "Object Read" in seen.text("listing")
+    assert "jurisdiction" in seen.text("listing")
+
+
+async def test_token_that_may_not_read_gets_a_hint(examine: Examine) -> None:
+    """Every object would fail."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_object = lambda request: DENIED if request.key else None
+        seen = await examine(s3.environment)
+    assert (seen.code, seen.verdicts("listing", "head", "read")) == (1, [OK, WRONG, WRONG])
+    assert "may list, but not read" in seen.text("read")
+
+
+async def test_server_that_fails_is_asked_twice(examine: Examine) -> None:
+    """A run tries oftener; whoever asks the doctor waits for the answer."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_list = lambda request: Answer(status=500)
+        seen = await examine(s3.environment)
+        assert s3.count("LIST") == 2
+    assert (seen.code, seen.verdicts("listing")) == (4, [WRONG])
+
+
+@pytest.mark.parametrize(
+    ("objects", "text"),
+    [
+        ({}, "there is no object in the bucket"),
+        ({"a.txt": b"", "b/": b""}, "none of 1 objects in the bucket counts"),
+    ],
+)
+async def test_bucket_without_an_object_that_counts_is_a_warning(
+    examine: Examine, objects: dict[str, bytes], text: str
+) -> None:
+    """Nothing is read where there is nothing to read."""
+    async with ScriptedS3(objects) as s3:
+        seen = await examine(s3.environment)
+    assert seen.code == 0
+    assert seen.verdicts("listing", "read", "throughput") == [WARNING, SKIPPED, SKIPPED]
+    assert text in seen.text("listing")
+
+
+async def test_head_that_differs_from_the_listing_is_a_warning(examine: Examine) -> None:
+    """Somebody may have replaced the object just now."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_object = lambda r: Answer(headers={"ETag": '"x"'}) if r.verb == "HEAD" else None
+        seen = await examine(s3.environment)
+    assert seen.verdicts("head") == [WARNING]
+
+
+async def test_measurement_that_breaks_off_is_a_warning(examine: Examine) -> None:
+    """It says nothing about what a run, which tries again, would do."""
+    async with ScriptedS3(OBJECTS) as s3:
+        whole = Answer(OBJECTS["1hz/b.parquet"], cut=10)
+        s3.on_object = lambda r: whole if r.verb == "GET" and "range" not in r.headers else None
+        seen = await examine(s3.environment)
+    assert seen.verdicts("read", "throughput") == [OK, WARNING]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(3.19, "3.2 s"), (119.0, "119 s"), (600.0, "10 min"), (9000.0, "2 h")]
+)
+def test_duration_is_rounded_to_what_is_known(seconds: float, text: str) -> None:
+    """A short measurement gives no three digits."""
+    assert _duration(seconds) == text
+
+
+# the destination --------------------------------------------------------------------------------
+
+
+async def test_file_in_place_of_the_destination_is_wrong(examine: Examine, tmp_path: Path) -> None:
+    """What would be tried out in it is skipped."""
+    (tmp_path / "file").touch()
+    seen = await examine(leading_to(refused()), dest=tmp_path / "file" / "dest")
+    assert seen.verdicts("folder", "names", "lock") == [WRONG, SKIPPED, SKIPPED]
+    assert seen.findings["folder"].exit_code == 5
+    assert "choose another --dest" in seen.text("folder")
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no folder that nobody can write to")
+async def test_destination_that_nobody_can_write_is_wrong(examine: Examine) -> None:
+    """Not even root can make a folder there."""
+    seen = await examine(leading_to(refused()), dest=Path("/proc/downloads"))
+    assert seen.verdicts("folder") == [WRONG]
+    assert seen.findings["folder"].exit_code == 5
+
+
+async def test_state_folder_of_somebody_else_is_wrong(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A run would have to write into it."""
+    (tmp_path / ".asyncsync").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    seen = await examine(leading_to(refused()), dest=tmp_path)
+    assert ".asyncsync cannot be written" in seen.text("folder")
+
+
+async def test_destination_that_is_there_stays_as_it_is(examine: Examine, tmp_path: Path) -> None:
+    """Also where a run has left its state."""
+    with Folder(tmp_path / "dest").writing():
+        pass
+    before = below(tmp_path / "dest")
+    seen = await examine(leading_to(refused()), dest=tmp_path / "dest")
+    assert seen.verdicts("folder", "lock") == [OK, OK]
+    assert below(tmp_path / "dest") == before
+
+
+async def test_destination_of_another_run_is_told(examine: Examine, tmp_path: Path) -> None:
+    """The exit code is that of a run, whatever else is wrong; the lock says who it is."""
+    with Folder(tmp_path / "dest").writing():
+        seen = await examine(leading_to(refused()), dest=tmp_path / "dest")
+    assert (seen.code, seen.verdicts("lock")) == (6, [WRONG])
+    assert f"process {os.getpid()}" in seen.text("lock")
+
+
+def test_file_system_without_locks_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both of two get the lock there."""
+    monkeypatch.setattr(lock, "_lock", lambda file: True)
+    verdict, text = folder_checks.locking(Options(dest=tmp_path))
+    assert (verdict, "no two runs" in text) == (WARNING, True)
+
+
+@pytest.mark.parametrize(
+    ("alias", "text"), [("CASE", "upper and lower case"), ("e\u0301", "accents")]
+)
+def test_file_system_that_folds_names_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, alias: str, text: str
+) -> None:
+    """A name that nobody has given to a file is there."""
+    exists = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: path.name == alias or exists(path))
+    verdict, said = folder_checks.names(Options(dest=tmp_path))
+    assert (verdict, text in said) == (WARNING, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "inodes", "said"),
+    [(5_000_000, 9, "only 5 MB free"), (0, 9, "no space left"), (5_000_000, 0, "no inodes left")],
+)
+def test_little_space_is_a_warning_and_none_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, inodes: int, said: str
+) -> None:
+    """Inodes run out as well."""
+    blocks = {"f_frsize": 1, "f_blocks": 10**9, "f_bfree": free, "f_bavail": free}
+    volume = SimpleNamespace(f_files=10, f_favail=inodes, **blocks)
+    monkeypatch.setattr(os, "statvfs", lambda path: volume)
+    if free and inodes:
+        verdict, text = folder_checks.space(Options(dest=tmp_path))
+        assert (verdict, text.startswith(said)) == (WARNING, True)
+    else:
+        with pytest.raises(DiskFullError, match=said):
+            folder_checks.space(Options(dest=tmp_path))
+
+
+def test_low_limit_on_open_files_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says which number of requests would do."""
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (264, 264))
+    verdict, text = folder_checks.open_files(Options(max_workers=128))
+    assert (verdict, "--max-workers 100" in text) == (WARNING, True)
+    assert folder_checks.open_files(Options(max_workers=100))[0] == OK
+    assert folder_checks.open_files(Options(workers=100))[0] == OK
+
+
+# the command ------------------------------------------------------------------------------------
+
+
+async def test_command_prints_a_line_for_each_check(bucket: Bucket) -> None:
+    """Its name, how it is, and a word about it."""
+    bucket.put_many(OBJECTS)
+    settings = {**bucket.server.environment(), "ASYNCSYNC_WORKER": "7"}
+    shown = await asyncsync(settings, "doctor")
+    assert (shown.code, shown.err) == (0, "")
+    names = [check.name for check in doctor.CHECKS]
+    assert [line[9:19].strip() for line in shown.out.splitlines()] == names
+    assert shown.out.startswith("warning  settings    ASYNCSYNC_WORKER is not")
+
+
+@pytest.mark.parametrize(("width", "indent"), [(80, 21), (40, 2)])
+def test_long_line_goes_on_below_itself(width: int, indent: int) -> None:
+    """In a terminal it is broken between words, and the names stay a column."""
+    text = "no such bucket: " + "check R2_BUCKET and R2_ENDPOINT_URL " * 5
+    whole = doctor.as_text(Finding("listing", WRONG, text))
+    first, *rest = doctor.as_text(Finding("listing", WRONG, text), width).splitlines()
+    assert max(map(len, (first, *rest))) <= width
+    assert {len(line) - len(line.lstrip()) for line in rest} == {indent}
+    assert " ".join([first, *map(str.strip, rest)]) == whole.rstrip()
+
+
+def test_quiet_command_prints_what_is_worth_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing of what is well or skipped."""
+    assert cli.main(["doctor", "--quiet"]) == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("wrong    settings    R2_ACCESS_KEY_ID, ")
+
+
+async def test_log_file_gets_what_was_found(tmp_path: Path) -> None:
+    """Whatever of it is printed."""
+    async with ScriptedS3(OBJECTS) as s3:
+        log = tmp_path / "log"
+        done = await asyncsync(s3.environment, "doctor", "--quiet", "--log-file", str(log))
+    lines = await asyncio.to_thread(log.read_text)
+    assert done.code == 0
+    assert all(f" INFO {Verdict.OK:<7}  {name}" in lines for name in ("settings", "listing"))
+
+
+async def test_findings_that_nobody_gets_are_a_failure() -> None:
+    """A program that reads them would take nothing for good."""
+    async with ScriptedS3(OBJECTS) as s3:
+        for redirected in ("> /dev/full", ">&-"):
+            wrapper = ["sh", "-c", f'"$@" {redirected}', "sh"]
+            assert (await wrapped(wrapper, s3.environment, "doctor", "--json")).code == 1
+
+
+async def test_command_ends_on_a_signal() -> None:
+    """Also while a server does not answer."""
+    async with ScriptedS3(OBJECTS) as s3:
+        came, never = asyncio.Event(), asyncio.Event()
+
+        def wait(request: Request) -> Answer:
+            came.set()
+            return Answer(until=never)
+
+        s3.on_list = wait
+        async with started(s3.environment, "doctor") as child:
+            await came.wait()
+            child.send_signal(signal.SIGTERM)
+            done = await ended(child)
+    assert done.code == 143

@@ -1,0 +1,119 @@
+"""What docs/cron.md shows: the lines work, and the units and the log rotation parse."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asyncsync.cli.arguments import parser
+from asyncsync.disk import Folder
+from tests import ROOT
+from tests.rigs.bucket import Bucket
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENT = (ROOT / "docs/cron.md").read_text(encoding="utf-8")
+PLACE = "/srv/sensors"
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="cron is not there")
+
+
+def block(title: str, mark: str = "") -> str:
+    """Return the first code block behind some text that holds the mark."""
+    behind = DOCUMENT.partition(title)[2]
+    blocks: list[str] = re.findall(r"^```\w*\n(.*?)^```$", behind, re.DOTALL | re.MULTILINE)
+    return next(found for found in blocks if mark in found)
+
+
+@pytest.fixture
+def place(bucket: Bucket, tmp_path: Path) -> Path:
+    """The folder of the document, with an env file that leads to a bucket of one object."""
+    bucket.put("1hz/a.parquet", b"data")
+    settings = bucket.server.environment().items()
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings))
+    (tmp_path / ".env").chmod(0o600)
+    program = tmp_path / ".venv/bin/asyncsync"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m asyncsync "$@"\n')
+    program.chmod(0o755)
+    return tmp_path
+
+
+def sh(place: Path, script: str) -> subprocess.CompletedProcess[str]:
+    """Run lines of the document as cron does, in another folder."""
+    script = script.replace(PLACE, str(place))
+    return subprocess.run(["sh", "-c", script], cwd="/", capture_output=True, text=True, timeout=60)
+
+
+def test_line_of_the_readme_is_that_of_the_document() -> None:
+    """So that the test below is about both."""
+    assert block("## Cron") in README
+
+
+@pytest.mark.parametrize("heading", ["## Cron", "## Only at night"])
+def test_line_of_the_crontab_works(place: Path, heading: str) -> None:
+    """It downloads, prints nothing, and leaves a log; the five fields are a time."""
+    *fields, command = block(heading).split(maxsplit=5)
+    assert all(re.fullmatch(r"[\d*]+", field) for field in fields)
+    for downloaded in (1, 0):
+        done = sh(place, command)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        summary = (place / "sync.log").read_text().splitlines()[-1]
+        assert f" INFO {downloaded} downloaded" in summary
+    assert (place / "downloads/1hz/a.parquet").read_bytes() == b"data"
+
+
+def test_shell_hears_of_what_matters(place: Path) -> None:
+    """A held destination is nothing to be told of; a missing setting is."""
+    script = block("## Cron", "$?")
+    with Folder(place / "downloads").writing():
+        held = sh(place, script)
+    assert (held.returncode, held.stdout, held.stderr) == (0, "", "")
+    (place / ".env").write_text("")
+    wrong = sh(place, script)
+    assert (wrong.returncode, wrong.stderr) == (2, "")
+    assert wrong.stdout.startswith("asyncsync: R2_ACCESS_KEY_ID, ")
+
+
+def test_units_are_understood(tmp_path: Path) -> None:
+    """By systemd itself; the command by our parser."""
+    service, timer = block("asyncsync.service`:"), block("asyncsync.timer`:")
+    (command,) = re.findall(r"^ExecStart=\S+/asyncsync (.+)$", service, re.MULTILINE)
+    parser().parse_intermixed_args(command.split())
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd is not there")
+    service = re.sub(r"ExecStart=\S+", f"ExecStart={sys.executable}", service)
+    service = service.replace("User=sensors", "User=root")
+    (tmp_path / "asyncsync.service").write_text(service)
+    (tmp_path / "asyncsync.timer").write_text(timer)
+    for unit in ("asyncsync.service", "asyncsync.timer"):
+        done = subprocess.run(
+            [program, "verify", "--man=no", str(tmp_path / unit)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert not [line for line in done.stderr.splitlines() if "asyncsync" in line]
+    (calendar,) = re.findall(r"^OnCalendar=(.+)$", timer, re.MULTILINE)
+    subprocess.run([program, "calendar", calendar], check=True, capture_output=True, timeout=60)
+
+
+def test_log_rotation_is_understood(tmp_path: Path) -> None:
+    """By logrotate itself."""
+    program = shutil.which("logrotate") or shutil.which("/usr/sbin/logrotate")
+    if program is None:
+        pytest.skip("logrotate is not there")
+    config = tmp_path / "asyncsync"
+    config.write_text(block("## Log rotation").replace(PLACE, str(tmp_path)))
+    config.chmod(0o644)
+    subprocess.run([program, "--debug", str(config)], check=True, capture_output=True, timeout=60)
+
+
+def test_every_exit_code_has_its_advice() -> None:
+    """The table has those of the help."""
+    table = DOCUMENT.partition("## What to do about an exit code")[2]
+    told = re.findall(r"^\| (\d[\d, ]*?) \|", table, re.MULTILINE)
+    assert told == re.findall(r"^  (\d[\d, ]*?)  \S", parser().epilog or "", re.MULTILINE)

@@ -1,0 +1,290 @@
+"""What the documents say is true of the program: options, settings, output, snippets, links."""
+
+import ast
+import asyncio
+import json
+import re
+import resource
+import tomllib
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import fields
+from pathlib import Path
+from types import FunctionType
+
+import pytest
+
+import asyncsync
+from asyncsync import __version__
+from asyncsync.api import Given
+from asyncsync.cli.arguments import parser
+from asyncsync.doctor import doctor
+from asyncsync.doctor.folder_checks import open_files
+from asyncsync.errors import UnsafeKeyError
+from asyncsync.keys import local_path
+from asyncsync.model import Downloaded, Failed, Proof, Reason, RemoteObject, Transfer
+from asyncsync.report import Finding, Report, Tally, Verdict, events, report
+from asyncsync.settings import Options
+from asyncsync.settings.loading import _VARIABLES, load
+from asyncsync.times import parse_time
+from tests import ROOT
+from tests import rows as fault_rows
+from tests.rigs.bucket import Bucket
+from tests.soak.document import table
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+RELIABILITY = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+ENV_EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+OPTION_VARIABLES = {f"ASYNCSYNC_{option.name.upper()}" for option in fields(Options)}
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's code blocks of a language."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [block for name, block in fenced if name == language]
+
+
+def rows(document: str, heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading, without its head."""
+    table = document.partition(f"\n{heading}\n")[2].partition("|---")[2].partition("\n\n")[0]
+    lines = table.splitlines()[1:]
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines]
+
+
+def prepared(snippet: str) -> Callable[[], object]:
+    """Return a README's snippet as a function; a coroutine function where it awaits."""
+    code = compile(snippet, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return FunctionType(code, {"__name__": "__main__"})
+
+
+@pytest.fixture
+def dotenv(bucket: Bucket, tmp_path: Path) -> Bucket:
+    """A bucket of two objects, and an env file that leads to it in the working directory."""
+    bucket.put_many({"1hz/a.parquet": b"a", "root.parquet": b"root"})
+    settings = bucket.server.environment().items()
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings))
+    return bucket
+
+
+# options and settings
+
+
+def test_options_table_is_the_parser() -> None:
+    """Every option is in the README's table with its placeholder, and no other."""
+    told = [row[0] for row in rows(README, "## Options")]
+    known = [
+        f"{'`, `'.join(names)} {action.metavar or ''}".strip()
+        for action in parser()._actions
+        if (names := action.option_strings)
+    ]
+    assert sorted(told) == sorted(known)
+
+
+def test_options_table_has_the_variables_and_defaults() -> None:
+    """They are those of `Options`, as one would write them."""
+    told = {row[1]: row[2] for row in rows(README, "## Options") if row[1]}
+    assert told.keys() == OPTION_VARIABLES
+    environ = dict.fromkeys(_VARIABLES.values(), "")
+    environ |= {"R2_ENDPOINT_URL": "https://host", "R2_BUCKET": "bucket"}
+    environ |= {"R2_ACCESS_KEY_ID": "id", "R2_SECRET_ACCESS_KEY": "secret"}
+    assert load(environ={**environ, **told})[1] == Options()
+    unset = {name for name, text in told.items() if not text}
+    assert unset == {"ASYNCSYNC_EXCLUDE"}
+
+
+def test_readme_names_every_r2_variable() -> None:
+    """A setting that is nowhere in the README could as well not be there."""
+    assert {name for name in _VARIABLES.values() if f"`{name}`" not in README} == set()
+
+
+def test_env_example_shows_every_setting() -> None:
+    """Each with a comment above it; those that must be set are not commented out."""
+    flags = re.MULTILINE
+    found = re.findall(r"^# .+\n(#?)([A-Z0-9_]+)=", ENV_EXAMPLE, flags)
+    assert [name for _, name in found] == re.findall(r"^#?([A-Z0-9_]+)=", ENV_EXAMPLE, flags)
+    assert {name for _, name in found} == {*_VARIABLES.values(), *OPTION_VARIABLES}
+    required = {name for mark, name in found if not mark}
+    assert required == {"R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_ENDPOINT_URL", "R2_BUCKET"}
+
+
+def test_env_example_shows_the_defaults(tmp_path: Path) -> None:
+    """Whoever takes the comment signs away changes nothing."""
+    file = tmp_path / "example.env"
+    file.write_text(re.sub(r"^#([A-Z])", r"\1", ENV_EXAMPLE, flags=re.MULTILINE))
+    required = {"R2_ENDPOINT_URL": "https://host", "R2_BUCKET": "bucket"}
+    required |= {"R2_ACCESS_KEY_ID": "id", "R2_SECRET_ACCESS_KEY": "secret"}
+    assert load(file, environ=required) == load(environ=required)
+
+
+def test_keyword_arguments_are_the_api() -> None:
+    """The README names those that there are."""
+    sentence = README.partition("take the keyword arguments ")[2].partition(".")[0]
+    assert set(re.findall(r"`(\w+)`", sentence)) == Given.__annotations__.keys()
+
+
+def test_keyword_arguments_are_in_the_help() -> None:
+    """`sync` names them all, the others refer to it, and `Given` says what each means."""
+    named = (asyncsync.sync.__doc__ or "").partition("**given: ")[2].partition(", and `plan`")[0]
+    assert re.findall(r"`(\w+)`", named) == list(Given.__annotations__)
+    for function in (asyncsync.plan, asyncsync.verify, asyncsync.run, asyncsync.stream):
+        assert "**given: As for `sync`" in (function.__doc__ or "")
+    told = re.findall(r"^ {8}(\w+): ", Given.__doc__ or "", re.MULTILINE)
+    assert told == list(Given.__annotations__)
+
+
+def test_exit_codes_are_those_of_the_help() -> None:
+    """The README's table and `--help` say the same."""
+    epilog = parser().epilog or ""
+    told = [(code, meaning) for code, meaning, *_ in rows(README, "## Cron")]
+    assert told == re.findall(r"^  (\d[\d, ]*?)  (\S.*)$", epilog, re.MULTILINE)
+
+
+# output
+
+
+def test_shown_run_is_what_the_program_prints() -> None:
+    """The sync check and the summary, down to the blanks, made again from their figures."""
+    figures = Report(
+        tallies={
+            "": Tally(0, 1, 1, 1, 432),
+            "1hz/": Tally(0, 90, 90, 90, 7_829_453),
+            "fft_hub1/": Tally(0, 90, 90, 90, 267_200_000),
+            "fft_hub2/": Tally(0, 14, 14, 14, 790_072_908),
+        },
+        downloaded=195,
+        downloaded_bytes=1_065_102_793,
+        seconds=24.3,
+    )
+    shown = next(block for block in blocks("") if block.startswith("$ asyncsync\n"))
+    assert shown.splitlines()[2:] == [*report.table(figures), report.sync_summary(figures)]
+    again = Report(up_to_date=195, seconds=0.5)
+    assert f"`{report.sync_summary(again)}`" in README
+
+
+def test_shown_examination_is_what_the_doctor_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checks and their order, and lines as they are printed."""
+    block = next(block for block in blocks("") if block.startswith("$ asyncsync doctor\n"))
+    lines = block.splitlines()[1:]
+    assert [line[9:19].rstrip() for line in lines] == [check.name for check in doctor.CHECKS]
+    for line in lines:
+        finding = Finding(line[9:19].rstrip(), Verdict(line[:7].rstrip()), line[21:])
+        assert doctor.as_text(finding) == line
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 1024))
+    assert lines[-1] == doctor.as_text(Finding("open files", *open_files(Options())))
+
+
+def test_shown_refusal_is_what_the_program_prints() -> None:
+    """The line about a key that has no safe path."""
+    key = "../a.parquet"
+    with pytest.raises(UnsafeKeyError) as caught:
+        local_path(key)
+    assert f"`{report.failure(Failed(RemoteObject(key, 1, '', 0), caught.value))}`" in README
+
+
+def test_shown_json_is_what_the_program_prints() -> None:
+    """The fields and their order."""
+    (shown,) = [json.loads(block) for block in blocks("json")]
+    remote = RemoteObject(shown["key"], shown["size"], shown["etag"], parse_time(shown["modified"]))
+    transfer = Transfer(remote, (), Reason.MISSING)
+    proven = Proof.SIZE_AND_VERSION | Proof.MD5 | Proof.PARQUET
+    done = Downloaded(transfer, 1, shown["seconds"], proven=proven)
+    assert list(events.outcome_json(done).items()) == list(shown.items())
+
+
+# snippets
+
+
+@pytest.mark.parametrize("snippet", blocks("python"))
+def test_snippet_runs(snippet: str, dotenv: Bucket, tmp_path: Path) -> None:
+    """As a script or as a notebook's cell, beside an env file; all but the plan download."""
+    ends_itself = "sys.exit(report.exit_code)" in snippet
+    with pytest.raises(SystemExit, match=r"^0$") if ends_itself else nullcontext():
+        result = prepared(snippet)()
+        if asyncio.iscoroutine(result):
+            asyncio.run(result)
+    wanted = "asyncsync.plan(" not in snippet
+    assert (tmp_path / "downloads/1hz/a.parquet").exists() == wanted
+
+
+def test_snippets_are_shown() -> None:
+    """The README has two for a notebook and two for a script."""
+    assert len(blocks("python")) == 4
+
+
+# documents
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(document: Path) -> None:
+    """To a file that is there, and to a heading that is there."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        path, _, heading = target.partition("#")
+        file = document.parent / path if path else document
+        assert file.exists(), target
+        if not heading:
+            continue
+        headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}
+        assert heading in anchors, target
+
+
+def test_architecture_names_every_module() -> None:
+    """And no module that is not there."""
+    named = set(re.findall(r"`(\w+\.py)`", ARCHITECTURE))
+    assert named == {module.name for module in (ROOT / "asyncsync").glob("*.py")}
+
+
+def test_table_of_faults_has_every_row() -> None:
+    """Once, and in order."""
+    numbers = [cells[0] for cells in rows(RELIABILITY, "## Faults") if cells[0]]
+    assert numbers == [str(row) for row in fault_rows.ROWS]
+
+
+def test_table_of_faults_names_the_tests() -> None:
+    """Those that make the fault, as their marks say; a row without one says why."""
+    assert fault_rows.written(RELIABILITY) == RELIABILITY, "python -m tests.rows --write"
+
+
+def test_security_posture_names_tests_that_exist() -> None:
+    """Each point has some."""
+    points = RELIABILITY.partition("\n## Security\n")[2].split("\n\n")[0]
+    for point in re.split(r"^\d+\. ", points, flags=re.MULTILINE)[1:]:
+        assert "`test_" in point
+    for module, test in re.findall(r"`([\w/]+)::(test_\w+)`", RELIABILITY):
+        source = (ROOT / "tests" / f"{module}.py").read_text(encoding="utf-8")
+        assert f"def {test}(" in source, f"{module}::{test}"
+
+
+def test_table_of_figures_is_that_of_the_results() -> None:
+    """`make soak` writes both."""
+    results = json.loads((ROOT / "docs/reliability.json").read_text(encoding="utf-8"))
+    assert table(results) in RELIABILITY
+    assert results.keys() <= {f"G{number}" for number in range(1, 22)}
+
+
+def test_picture_shows_what_the_program_draws() -> None:
+    """The sync check's head, the bar of the whole and bars of objects stand in the picture."""
+    picture = (ROOT / "docs/pictures/bars.svg").read_text(encoding="utf-8")
+    lines = re.findall(r"<text [^>]*>([^<]*)</text>", picture)
+    assert next(report.table(Report())).split() in [line.split() for line in lines]
+    assert any(re.fullmatch(r"\d+/\d+ files", line) for line in lines)
+    assert any(re.fullmatch(r"\S+\.parquet", line) for line in lines)
+
+
+def test_changelog_tells_of_this_version() -> None:
+    """With a date, below what is not released yet."""
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    assert re.fullmatch(rf"\[{re.escape(__version__)}\] - \d{{4}}-\d\d-\d\d", headings[1])
+
+
+def test_source_distribution_names_what_is_there() -> None:
+    """A pattern that matches nothing would be left out without a word."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert [pattern for pattern in patterns if not (ROOT / pattern.strip("/")).exists()] == []

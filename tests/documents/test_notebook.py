@@ -1,0 +1,193 @@
+"""The example notebook, cell by cell in a real kernel, against a real server."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import nbformat
+import pytest
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+
+from asyncsync.demo import demo
+from asyncsync.demo.seaweed import SeaweedServer
+from tests import ROOT
+from tests.rigs.bucket import Bucket, new_bucket
+from tests.rigs.relay import Relay
+from tests.rigs.watch import tree, unfinished
+
+pytestmark = pytest.mark.anyio
+
+NOTEBOOK = ROOT / "examples/00_downloader.ipynb"
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def stock(server: SeaweedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    """A bucket with a week of the demo's sample data, and a key that is markup."""
+    folder = tmp_path_factory.mktemp("sample")
+    with pytest.MonkeyPatch.context() as patch, new_bucket(server) as bucket:
+        for name, value in (("_DAYS", 7), ("_HUB2_DAYS", 3), ("_RAW_SAMPLES", 100_000)):
+            patch.setattr(demo, name, value)
+        files = demo.make_sample(folder)
+        bucket.put_many({f.relative_to(folder).as_posix(): f.read_bytes() for f in files})
+        bucket.put("fft_hub1/<img src=x onerror=alert(1)>.parquet", files[0].read_bytes())
+        yield bucket
+
+
+@pytest.fixture
+def place(stock: Bucket, tmp_path: Path) -> Path:
+    """A folder with an env file that leads to the bucket."""
+    lead_to(stock, tmp_path)
+    return tmp_path
+
+
+def lead_to(bucket: Bucket, folder: Path) -> None:
+    """Write an env file into the folder."""
+    settings = bucket.server.environment().items()
+    (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings))
+    (folder / ".env").chmod(0o600)
+
+
+class Kernel:
+    """A kernel that runs cells."""
+
+    def __init__(self, client: NotebookClient) -> None:
+        self._client = client
+
+    async def run(self, source: str, *, may_fail: bool = False) -> nbformat.NotebookNode:
+        """Run a cell and return it with its outputs."""
+        cell = nbformat.v4.new_code_cell(source)
+        self._client.nb.cells.append(cell)
+        self._client.allow_errors = may_fail
+        return await self._client.async_execute_cell(cell, len(self._client.nb.cells) - 1)
+
+    async def interrupt(self) -> None:
+        """Do what the notebook's stop button does."""
+        manager = self._client.km
+        assert isinstance(manager, AsyncKernelManager)
+        await manager.interrupt_kernel()
+
+
+@asynccontextmanager
+async def kernel(folder: Path) -> AsyncIterator[Kernel]:
+    """Start a kernel in the folder."""
+    notebook = nbformat.v4.new_notebook()
+    client = NotebookClient(
+        notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": folder}}
+    )
+    async with client.async_setup_kernel():
+        yield Kernel(client)
+
+
+def shown(cell: nbformat.NotebookNode, kind: str = "text/html") -> str:
+    """Return what a cell shows in one form."""
+    return "".join(output["data"].get(kind, "") for output in cell.outputs if "data" in output)
+
+
+def printed(cell: nbformat.NotebookNode) -> str:
+    """Return what a cell has printed."""
+    return "".join(output.text for output in cell.outputs if output.output_type == "stream")
+
+
+async def test_notebook_does_what_it_says(place: Path, stock: Bucket) -> None:
+    """Check, stream, download, validation, a second run, the data: each cell shows its part."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    by_id = {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
+    done: dict[str, nbformat.NotebookNode] = {}
+    async with kernel(place) as session:
+        for name, source in by_id.items():
+            done[name] = await session.run(source)
+    keys = stock.keys()
+    assert sorted(tree(place / "downloads")) == keys
+    many = len(keys)
+    assert f"{many} to download" in shown(done["check"])
+    assert "&lt;img src=x" in shown(done["check"])
+    assert "<img" not in shown(done["check"])
+    assert "Folders: (root) 1hz/ fft_hub1/ fft_hub2/\n" in printed(done["folders"])
+    assert printed(done["stream"]) == "25,200 new rows in 1hz/\n"
+    assert f"{many - 7} downloaded" in shown(done["download"])
+    widgets = [output for output in done["download"].outputs if "data" in output]
+    assert "application/vnd.jupyter.widget-view+json" in widgets[0]["data"]
+    assert f"{many} verified, 0 not in step" in shown(done["verify"])
+    assert f"0 downloaded, {many} up to date" in shown(done["run"])
+    rows = re.findall(r"│ (\S+) +│ +(\d+) │ +(\d+) │", printed(done["data"]))
+    assert ("1hz", "7", "25200") in rows
+    assert len(rows) == 4
+
+
+async def test_bars_of_a_notebook_reach_their_end(place: Path) -> None:
+    """The bar of the whole has the run's total as its own, also when `run` draws it."""
+    source = """
+        import asyncsync
+        seen = []
+        class Seen(asyncsync.Bars):
+            def __exit__(self, *error):
+                seen.append([(bar.container.children[1].max, bar.n) for bar in (self._whole,)])
+                super().__exit__(*error)
+        report = {} asyncsync.{}(dest="{}", observer=Seen())
+        print(seen[0] == [(report.downloaded_bytes, report.downloaded_bytes)], report.downloaded)
+    """
+    source = re.sub("^ {8}", "", source, flags=re.MULTILINE)
+    async with kernel(place) as session:
+        for word, name in (("await", "sync"), ("", "run")):
+            cell = await session.run(
+                source.replace("{} asyncsync.{}", f"{word} asyncsync.{name}").replace("{}", name)
+            )
+            assert printed(cell).startswith("True "), printed(cell)
+            assert "application/vnd.jupyter.widget-view+json" in str(cell.outputs)
+
+
+async def test_no_bar_is_left_in_a_cell(bucket: Bucket, tmp_path: Path) -> None:
+    """Neither of the whole nor of an object that failed: the report names it."""
+    bucket.put("large.parquet", bytes(1_000_000))
+    lead_to(bucket, tmp_path)
+    source = """
+        import asyncsync, ipywidgets
+        class Seen(asyncsync.Bars):
+            def __exit__(self, *error):
+                print(len(left()), end=" ")
+                super().__exit__(*error)
+        def left():
+            known = ipywidgets.widgets.widget._instances.values()
+            return [widget for widget in known if isinstance(widget, ipywidgets.HBox)]
+        report = await asyncsync.sync(parquet_check=True, observer=Seen())
+        print(len(left()), report.failed)
+    """
+    async with kernel(tmp_path) as session:
+        cell = await session.run(re.sub("^ {8}", "", source, flags=re.MULTILINE))
+    assert printed(cell) == "2 0 1\n"
+
+
+@pytest.mark.parametrize("call", ["await asyncsync.sync", "asyncsync.run"])
+async def test_interrupted_cell_stops_the_sync(place: Path, stock: Bucket, call: str) -> None:
+    """In good order; the next cell goes on, in the same kernel."""
+    async with Relay(stock.server.endpoint_url) as relay, kernel(place) as session:
+        settings = f"import os; os.environ['R2_ENDPOINT_URL'] = {relay.endpoint!r}"
+        await session.run(f"{settings}; import asyncsync")
+        hold = relay.hold(f"GET /{stock.server.bucket}/sensors.parquet", after=0)
+        source = f"report = {call}(dest='downloads', prefixes=['sensors'])\nreport.exit_code"
+        running = asyncio.ensure_future(session.run(source, may_fail=True))
+        await asyncio.wait_for(hold.stopped.wait(), SECONDS)
+        await session.interrupt()
+        cell = await running
+        assert cell.outputs[-1].ename in {"KeyboardInterrupt", "CancelledError"}
+        assert tree(place / "downloads") == {}
+        assert unfinished(place / "downloads") == []
+        hold.released.set()
+        cell = await session.run(source)
+        assert shown(cell, "text/plain") == "0"
+        assert sorted(tree(place / "downloads")) == ["sensors.parquet"]
+
+
+def test_notebook_is_committed_clean() -> None:
+    """Without outputs and counts, with ids, and with no path of anybody's machine."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+        assert not re.search(r"(?:^|['\" ])/\w", cell.source)
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}

@@ -1,0 +1,522 @@
+"""One object becomes one validated file, whatever happens on the way."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+
+from asyncsync.disk import PART, Folder
+from asyncsync.download.download import SMALL, STARTS, Downloader
+from asyncsync.errors import (
+    AccessDeniedError,
+    AuthError,
+    ConnectionLostError,
+    EncodedObjectError,
+    IntegrityError,
+    KeyCollisionError,
+    LocalFileError,
+    ProtocolError,
+    RemoteChangedError,
+    RetriesExhaustedError,
+    ServerError,
+    ThrottledError,
+    TransferError,
+    TransientError,
+    VanishedError,
+)
+from asyncsync.keys import local_path
+from asyncsync.model import Checks, Downloaded, Head, Reason, Transfer
+from asyncsync.pace import Pace
+from asyncsync.pace.pace import LARGE_AT_ONCE
+from tests.rigs.memory_store import Act, MemoryStore
+from tests.rigs.watch import Watcher, quick_pace, tree, unfinished
+
+pytestmark = pytest.mark.anyio
+
+KEY = "1hz/2026/a.parquet"
+LARGE = os.urandom(2 * PART + 17)
+OTHER = bytes(reversed(LARGE))
+KINDS = pytest.mark.parametrize("data", [b"some data", LARGE], ids=["small", "large"])
+CUT = Act(cut=300_000)
+
+
+class Rig:
+    """A downloader between a store and a folder."""
+
+    def __init__(self, dest: Path, data: bytes = b"", *, head: bool = True) -> None:
+        self.dest = dest
+        self.store = MemoryStore({KEY: data})
+        self.pace: Pace = quick_pace()
+        self.watcher = Watcher()
+        self.folder = Folder(dest)
+        self.checks = Checks(head=head, parquet=False)
+
+    async def download(self, key: str = KEY, *, etag: str | None = None) -> Downloaded:
+        """Download the object as it is listed now, or as if it were listed with another tag."""
+        remote = self.store.remote(key)
+        if etag is not None:
+            remote = replace(remote, etag=etag)
+        transfer = Transfer(remote, local_path(key), Reason.MISSING)
+        downloader = Downloader(self.store, self.folder, self.pace, self.watcher, self.checks)
+        with anyio.fail_after(5):
+            return await downloader.download(transfer)
+
+    @contextmanager
+    def fails(self, kind: type[TransferError], match: str | None = None) -> Iterator[None]:
+        """Expect an error and an untouched tree; whole parts stay if the reason may pass."""
+        before = tree(self.dest)
+        with pytest.raises(kind, match=match) as caught:
+            yield
+        assert caught.value.key == KEY
+        assert tree(self.dest) == before
+        self.is_tidy(may_keep=isinstance(caught.value, RetriesExhaustedError))
+
+    def is_tidy(self, *, may_keep: bool = False) -> None:
+        """Insist that nothing is unfinished, and that nobody holds a slot."""
+        assert may_keep or unfinished(self.dest) == []
+        assert self.pace.slot.borrowed_tokens == self.pace.large.borrowed_tokens == 0
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> Iterator[Path]:
+    """A destination that is being written."""
+    path = tmp_path / "dest"
+    with Folder(path).writing():
+        yield path
+
+
+# the good road ----------------------------------------------------------------------------------
+
+
+@pytest.mark.row(53)
+@pytest.mark.parametrize(
+    "size",
+    [0, 1, SMALL - 1, SMALL, SMALL + 1, PART - 1, PART, PART + 1, 2 * PART],
+)
+async def test_object_arrives_byte_for_byte(dest: Path, size: int) -> None:
+    """Also where its size is just at, below or above a border."""
+    rig = Rig(dest, LARGE[:size])
+    done = await rig.download()
+    assert tree(dest) == {KEY: LARGE[:size]}
+    assert (done.attempts, done.transfer.remote) == (1, rig.store.remote(KEY))
+    assert (dest / KEY).stat().st_mtime_ns == rig.store.remote(KEY).modified_ns
+    rig.is_tidy()
+
+
+async def test_small_object_takes_one_get_and_one_head(dest: Path) -> None:
+    """It is fetched whole, without a span, and is not announced as a long affair."""
+    rig = Rig(dest, b"data")
+    await rig.download()
+    assert rig.store.spans(KEY) == [None]
+    assert rig.store.count("head", KEY) == 1
+    assert len(rig.store.requests) == 2
+    assert rig.watcher.begun == []
+
+
+@pytest.mark.parametrize(("size", "waits"), [(PART, False), (PART + 1, True)])
+async def test_objects_in_several_parts_hold_up_only_each_other(
+    dest: Path, size: int, waits: bool
+) -> None:
+    """However many of them are under way, one that is a single part goes by."""
+    rig = Rig(dest, LARGE[:size])
+    for other in range(LARGE_AT_ONCE):
+        await rig.pace.large.acquire_on_behalf_of(other)
+    async with anyio.create_task_group() as group:
+        group.start_soon(rig.download)
+        await anyio.wait_all_tasks_blocked()
+        assert (rig.pace.large.statistics().tasks_waiting == 1) == waits
+        for other in range(LARGE_AT_ONCE):
+            rig.pace.large.release_on_behalf_of(other)
+    assert tree(dest) == {KEY: LARGE[:size]}
+    rig.is_tidy()
+
+
+async def test_large_object_takes_a_get_for_each_part_and_one_head(dest: Path) -> None:
+    """The spans make up the object, each once."""
+    rig = Rig(dest, LARGE)
+    await rig.download()
+    spans = sorted(rig.store.spans(KEY), key=lambda span: span.start if span else -1)
+    assert spans == [range(PART), range(PART, 2 * PART), range(2 * PART, len(LARGE))]
+    assert rig.store.count("head", KEY) == 1
+    assert rig.watcher.begun == [KEY]
+    assert sum(rig.watcher.bytes[KEY]) == len(LARGE)
+
+
+@KINDS
+async def test_without_head_there_is_none(dest: Path, data: bytes) -> None:
+    """The headers of the answers to GET are enough then."""
+    rig = Rig(dest, data, head=False)
+    await rig.download()
+    assert rig.store.count("head") == 0
+    assert tree(dest) == {KEY: data}
+
+
+@KINDS
+async def test_head_runs_beside_the_get(dest: Path, data: bytes) -> None:
+    """Each waits until the other has been asked, so neither can come first."""
+    rig = Rig(dest, data)
+    head_asked, get_asked = anyio.Event(), anyio.Event()
+    rig.store.on("head", KEY, Act(before=head_asked.set, until=get_asked))
+    rig.store.on("get", KEY, Act(before=get_asked.set, until=head_asked))
+    await rig.download()
+
+
+async def test_parts_are_fetched_side_by_side(dest: Path) -> None:
+    """The first waits for the last to be asked for."""
+    rig = Rig(dest, LARGE)
+    last_asked = anyio.Event()
+    rig.store.on("get", KEY, Act(until=last_asked), Act(), Act(before=last_asked.set))
+    await rig.download()
+    assert tree(dest) == {KEY: LARGE}
+
+
+async def test_parts_keep_to_the_slots(dest: Path) -> None:
+    """With one slot there is one request for parts at a time."""
+    rig = Rig(dest, LARGE, head=False)
+    rig.pace = quick_pace(workers=1)
+    busiest = 0
+
+    def look() -> None:
+        nonlocal busiest
+        busiest = max(busiest, rig.pace.slot.borrowed_tokens)
+
+    rig.store.always("get", KEY, Act(before=look))
+    await rig.download()
+    assert busiest == 1
+
+
+@KINDS
+async def test_file_appears_only_when_all_agree(dest: Path, data: bytes) -> None:
+    """While HEAD has not answered, there is nothing under the final name, whatever has arrived."""
+    rig = Rig(dest, data)
+    (dest / "1hz/2026").mkdir(parents=True)
+    (dest / KEY).write_bytes(b"old file")
+    asked, go_on = anyio.Event(), anyio.Event()
+    rig.store.on("head", KEY, Act(before=asked.set, until=go_on))
+    async with anyio.create_task_group() as group:
+        group.start_soon(rig.download)
+        await asked.wait()
+        await anyio.wait_all_tasks_blocked()
+        assert tree(dest) == {KEY: b"old file"}
+        go_on.set()
+    assert tree(dest) == {KEY: data}
+
+
+# passing errors ---------------------------------------------------------------------------------
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionLostError("cut"),
+        ProtocolError("nonsense"),
+        ServerError("500"),
+        ThrottledError("503", retry_after=50.0),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("verb", ["get", "head"])
+async def test_passing_error_costs_an_attempt(
+    dest: Path, data: bytes, error: TransientError, verb: str
+) -> None:
+    """The object arrives all the same, and tells how many attempts it took."""
+    rig = Rig(dest, data)
+    rig.store.on("get" if verb == "get" else "head", KEY, Act(error=error), Act(error=error))
+    done = await rig.download()
+    assert tree(dest) == {KEY: data}
+    assert done.attempts in {2, 3}  # the two errors may meet two parts
+    rig.is_tidy()
+
+
+async def test_cut_body_of_a_small_object_is_fetched_again(dest: Path) -> None:
+    """It is held in memory, so there is nothing to go on from."""
+    rig = Rig(dest, b"some data")
+    rig.store.on("get", KEY, Act(cut=4), Act(cut=0))
+    done = await rig.download()
+    assert done.attempts == 3
+    assert rig.store.spans(KEY) == [None, None, None]
+    assert tree(dest) == {KEY: b"some data"}
+
+
+async def test_cut_part_goes_on_where_it_broke_off(dest: Path) -> None:
+    """Only the bytes that are missing are asked for again, and none is counted twice."""
+    rig = Rig(dest, LARGE[:PART])
+    rig.store.on("get", KEY, Act(cut=300_000), Act(cut=5))
+    done = await rig.download()
+    assert rig.store.spans(KEY) == [range(PART), range(300_000, PART), range(300_005, PART)]
+    assert done.attempts == 3
+    assert tree(dest) == {KEY: LARGE[:PART]}
+    assert sum(rig.watcher.bytes[KEY]) == PART
+    assert min(rig.watcher.bytes[KEY]) > 0
+
+
+@KINDS
+@pytest.mark.parametrize("verb", ["get", "head"])
+async def test_lasting_error_fails_the_object(dest: Path, data: bytes, verb: str) -> None:
+    """After the attempts the error names the last cause; an old file is untouched."""
+    rig = Rig(dest, data)
+    (dest / "1hz/2026").mkdir(parents=True)
+    (dest / KEY).write_bytes(b"old file")
+    last = ServerError("500")
+    rig.store.always("get" if verb == "get" else "head", KEY, Act(error=last))
+    with rig.fails(RetriesExhaustedError, "3 attempts: 500"):
+        await rig.download()
+    assert rig.store.count("head") <= 3
+    assert rig.store.count("get") <= 3 * 3
+
+
+async def test_part_that_breaks_off_every_time_is_given_up(dest: Path) -> None:
+    """The attempts are bounded, also where each brings a few bytes."""
+    rig = Rig(dest, LARGE[:PART])
+    rig.store.always("get", KEY, Act(cut=1))
+    with rig.fails(RetriesExhaustedError):
+        await rig.download()
+    assert len(rig.store.spans(KEY)) == 3
+    assert sum(rig.watcher.bytes[KEY]) == 0
+
+
+# promises that are not kept ---------------------------------------------------------------------
+
+
+@KINDS
+async def test_other_size_in_head_never_publishes(dest: Path, data: bytes) -> None:
+    """The object is started a few times; then it has failed, with both sizes in the error."""
+    rig = Rig(dest, data)
+    head = Head(len(data) + 1, rig.store.remote(KEY).etag)
+    rig.store.always("head", KEY, Act(head=head))
+    with rig.fails(IntegrityError, f"listed with {len(data)} bytes, but HEAD says {len(data) + 1}"):
+        await rig.download()
+    assert rig.store.count("head") == STARTS
+
+
+@KINDS
+async def test_other_size_in_head_once_costs_another_start(dest: Path, data: bytes) -> None:
+    """The object is listed again and fetched again."""
+    rig = Rig(dest, data)
+    rig.store.on("head", KEY, Act(head=Head(3, rig.store.remote(KEY).etag)))
+    await rig.download()
+    assert rig.store.count("list", KEY) == 1
+    assert tree(dest) == {KEY: data}
+    rig.is_tidy()
+
+
+@KINDS
+async def test_other_size_in_the_answer_to_get_never_publishes(dest: Path, data: bytes) -> None:
+    """Also without HEAD."""
+    rig = Rig(dest, data, head=False)
+    rig.store.always("get", KEY, Act(head=Head(3, rig.store.remote(KEY).etag)))
+    with rig.fails(IntegrityError, "GET says 3"):
+        await rig.download()
+
+
+@KINDS
+@pytest.mark.parametrize("change", [-1, 1, 100_000], ids=["short", "long", "too long"])
+async def test_body_of_another_length_never_publishes(dest: Path, data: bytes, change: int) -> None:
+    """Whatever the headers said; what was counted is discounted."""
+    rig = Rig(dest, data)
+    body = (data[:PART] + bytes(max(change, 0)))[: min(len(data), PART) + change]
+    rig.store.always("get", KEY, Act(body=body))
+    with rig.fails(TransferError):
+        await rig.download()
+    assert sum(rig.watcher.bytes.get(KEY, [])) == 0
+
+
+@pytest.mark.row(4, 38)
+async def test_parts_of_wrong_lengths_that_add_up_never_publish(dest: Path) -> None:
+    """One part a byte short and another a byte long make the right sum and a wrong file."""
+    rig = Rig(dest, LARGE)
+    short, long = Act(body=LARGE[: PART - 1]), Act(body=LARGE[PART : 2 * PART] + b"x")
+    rig.store.on("get", KEY, *[short, long, Act()] * STARTS)
+    with rig.fails(TransferError):
+        await rig.download()
+
+
+@KINDS
+async def test_encoded_object_is_refused(dest: Path, data: bytes) -> None:
+    """Its bytes are not those of the listed size; the error says what to do about it."""
+    rig = Rig(dest)
+    rig.store.put(KEY, data, encoding="gzip")
+    with rig.fails(EncodedObjectError, "no-transform"):
+        await rig.download()
+    assert rig.store.count("list") == 0
+
+
+@pytest.mark.parametrize("error", [AccessDeniedError(KEY, "403"), TransferError(KEY, "400")])
+async def test_refused_object_is_not_asked_for_again(dest: Path, error: TransferError) -> None:
+    """What will not get better costs one request of a kind."""
+    rig = Rig(dest, b"data")
+    rig.store.always("get", KEY, Act(error=error))
+    with rig.fails(type(error)):
+        await rig.download()
+    assert rig.store.count("get") == 1
+
+
+async def test_error_about_the_source_is_passed_on(dest: Path) -> None:
+    """No object can be had without credentials."""
+    rig = Rig(dest, LARGE)
+    rig.store.always("get", KEY, Act(error=AuthError("expired")))
+    with pytest.raises(AuthError, match="expired"):
+        await rig.download()
+    rig.is_tidy()
+
+
+# objects that change ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["get", "head"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b"old data", b"new data"), (b"small", LARGE), (LARGE, b"small"), (LARGE, OTHER)],
+    ids=["small", "grown", "shrunk", "large"],
+)
+async def test_replaced_object_arrives_in_its_new_version(
+    dest: Path, old: bytes, new: bytes, verb: str
+) -> None:
+    """It is started anew with what the listing shows by then; versions are never mixed."""
+    rig = Rig(dest, old)
+    replaced = Act(before=partial(rig.store.put, KEY, new))
+    rig.store.on("get" if verb == "get" else "head", KEY, replaced)
+    done = await rig.download()
+    assert tree(dest) == {KEY: new}
+    assert done.transfer.remote == rig.store.remote(KEY)
+    assert (dest / KEY).stat().st_mtime_ns == rig.store.remote(KEY).modified_ns
+    rig.is_tidy()
+
+
+@pytest.mark.row(42, 43)
+async def test_object_replaced_between_two_parts_is_not_mixed(dest: Path) -> None:
+    """The first part of the old version has arrived when the new one comes."""
+    rig = Rig(dest, LARGE, head=False)
+    rig.pace = quick_pace(workers=1)
+    rig.store.on("get", KEY, Act(), Act(before=partial(rig.store.put, KEY, OTHER)))
+    await rig.download()
+    assert tree(dest) == {KEY: OTHER}
+    arrived = rig.watcher.bytes[KEY]
+    assert -PART in arrived
+    assert sum(arrived) == len(OTHER)
+
+
+@pytest.mark.row(45)
+async def test_object_replaced_after_its_last_byte_is_noticed(dest: Path) -> None:
+    """HEAD is asked again, or answers late: the old version is not published as the new one."""
+    rig = Rig(dest, LARGE)
+    all_arrived = anyio.Event()
+    arrived = rig.watcher.advanced
+
+    def advanced(transfer: Transfer, size: int) -> None:
+        arrived(transfer, size)
+        if sum(rig.watcher.bytes[KEY]) == len(LARGE):
+            rig.store.put(KEY, OTHER)
+            all_arrived.set()
+
+    rig.watcher.advanced = advanced  # type: ignore[method-assign]  # sees when the last byte comes
+    rig.store.on("head", KEY, Act(until=all_arrived))
+    await rig.download()
+    assert tree(dest) == {KEY: OTHER}
+
+
+@KINDS
+async def test_object_that_changes_all_the_time_fails(dest: Path, data: bytes) -> None:
+    """After a few starts it is left alone."""
+    rig = Rig(dest, data)
+    versions = iter(range(100))
+
+    def replace() -> None:
+        rig.store.put(KEY, str(next(versions)).encode().ljust(len(data)))
+
+    rig.store.always("head", KEY, Act(before=replace))
+    with rig.fails(RemoteChangedError, "replaced since it was listed"):
+        await rig.download()
+    assert rig.store.count("head") == STARTS
+
+
+@KINDS
+@pytest.mark.parametrize("verb", ["get", "head"])
+async def test_deleted_object_is_skipped(dest: Path, data: bytes, verb: str) -> None:
+    """Nobody can have it any more; an old file stays."""
+    rig = Rig(dest, data)
+    (dest / "1hz/2026").mkdir(parents=True)
+    (dest / KEY).write_bytes(b"old file")
+    rig.store.on(
+        "get" if verb == "get" else "head", KEY, Act(before=partial(rig.store.delete, KEY))
+    )
+    with rig.fails(VanishedError):
+        await rig.download()
+
+
+async def test_object_that_is_replaced_and_then_deleted_is_skipped(dest: Path) -> None:
+    """Listed again, it is not there, though another key begins with its name."""
+    rig = Rig(dest, b"old data")
+    rig.store.put(KEY + ".parquet", b"another")
+    gone = Act(before=partial(rig.store.delete, KEY))
+    rig.store.on("list", KEY, gone)
+    rig.store.on("get", KEY, Act(before=partial(rig.store.put, KEY, b"new data")))
+    with rig.fails(VanishedError):
+        await rig.download()
+
+
+# the local side ---------------------------------------------------------------------------------
+
+
+@KINDS
+async def test_folder_at_the_path_is_a_collision(dest: Path, data: bytes) -> None:
+    """It stays, with all that is in it."""
+    rig = Rig(dest, data)
+    (dest / KEY).mkdir(parents=True)
+    (dest / KEY / "inside").write_bytes(b"precious")
+    with rig.fails(KeyCollisionError):
+        await rig.download()
+
+
+@KINDS
+async def test_file_in_place_of_a_folder_is_a_collision(dest: Path, data: bytes) -> None:
+    """It stays as it is."""
+    rig = Rig(dest, data)
+    (dest / "1hz").write_bytes(b"precious")
+    with rig.fails(KeyCollisionError):
+        await rig.download()
+
+
+@KINDS
+async def test_link_in_place_of_a_folder_is_not_followed(
+    dest: Path, data: bytes, tmp_path: Path
+) -> None:
+    """Nothing is ever written outside the destination."""
+    rig = Rig(dest, data)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (dest / "1hz").symlink_to(outside)
+    with rig.fails(LocalFileError):
+        await rig.download()
+    assert list(outside.iterdir()) == []
+
+
+@KINDS
+async def test_cancelled_transfer_leaves_nothing_behind(dest: Path, data: bytes) -> None:
+    """Neither a part file, nor a slot, nor a file under the final name."""
+    rig = Rig(dest, data)
+    rig.store.on("get", KEY, Act(), Act(until=anyio.Event()))
+    asked = anyio.Event()
+    rig.store.always("head", KEY, Act(before=asked.set, until=anyio.Event()))
+    async with anyio.create_task_group() as group:
+        group.start_soon(rig.download)
+        await asked.wait()
+        group.cancel_scope.cancel()
+    assert tree(dest) == {}
+    rig.is_tidy()
+
+
+async def test_object_without_a_version_comes_in_one_piece(dest: Path) -> None:
+    """After a break all of it is fetched again: what came before may be of another version."""
+    rig = Rig(dest, LARGE)
+    rig.store.on("get", KEY, CUT, Act(before=lambda: rig.store.put(KEY, OTHER)))
+    await rig.download(etag="")
+    assert rig.store.spans(KEY) == [range(len(LARGE))] * 2
+    assert tree(dest) == {KEY: OTHER}
+    assert sum(rig.watcher.bytes[KEY]) == len(LARGE)

@@ -1,0 +1,162 @@
+"""The verdict: what listing, HEAD and GET say of one object must agree."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
+import pytest
+
+from asyncsync.download.validate import agree, arrived, head_agrees, in_step
+from asyncsync.errors import (
+    ConnectionLostError,
+    EncodedObjectError,
+    IntegrityError,
+    OutOfStepError,
+    RemoteChangedError,
+    RetriesExhaustedError,
+    TransferError,
+    VanishedError,
+)
+from asyncsync.interfaces import Body
+from asyncsync.model import Head, Page, Reason, RemoteObject, Transfer, UpToDate
+from asyncsync.pace import Pace, Tries
+from asyncsync.times import format_http_date, parse_time
+
+REMOTE = RemoteObject("1hz/a.parquet", 4, "v1", 0)
+
+
+class HeadOnly:
+    """A bucket that answers HEAD with the next answer, and nothing else."""
+
+    def __init__(self, *answers: Head | Exception) -> None:
+        self.answers = list(answers)
+
+    async def head(self, key: str) -> Head:
+        """Answer, or fail."""
+        assert key == REMOTE.key
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def list_page(
+        self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
+    ) -> Page:
+        """Is not to be asked."""
+        raise AssertionError
+
+    def get(
+        self, remote: RemoteObject, span: range | None = None
+    ) -> AbstractAsyncContextManager[Body]:
+        """Is not to be asked."""
+        raise AssertionError
+
+
+@pytest.fixture
+def tries() -> Tries:
+    """Two attempts, without a pause between them."""
+
+    async def at_once(seconds: float) -> None:
+        """Do not sleep."""
+
+    return Pace(1, 1, 2, at_once).tries(REMOTE.key)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [Head(4, "v1"), Head(4, "v1", "identity")],
+    ids=["the same", "not encoded"],
+)
+def test_same_size_and_version_agree(head: Head) -> None:
+    """Whether an answer says that it is not encoded, or nothing of it."""
+    agree(REMOTE, head, "HEAD")
+
+
+def test_listing_without_a_version_agrees_with_any() -> None:
+    """There is nothing to compare it with."""
+    agree(RemoteObject("a", 4, "", 0), Head(4, "v2"), "GET")
+
+
+@pytest.mark.parametrize("etag", ["", 'W/"v1'])
+def test_without_a_strong_version_the_time_must_be_the_listed_one(etag: str) -> None:
+    """To the second, where both are known; a strong version says more than a time."""
+    modified = parse_time("2026-01-02T03:04:05.678Z")
+    listed = RemoteObject("a", 4, etag, modified)
+    for same in ("Fri, 02 Jan 2026 03:04:05 GMT", "Fri, 02 Jan 2026 03:04:06 GMT", "", "no time"):
+        agree(listed, Head(4, etag, modified=same), "GET")
+    agree(RemoteObject("a", 4, etag, 0), Head(4, etag, modified=format_http_date(modified)), "GET")
+    for other in ("Fri, 02 Jan 2026 03:04:07 GMT", "Fri, 02 Jan 2026 03:04:04 GMT"):
+        agree(replace(listed, etag="v1"), Head(4, "v1", modified=other), "GET")
+        with pytest.raises(RemoteChangedError, match=f"GET shows it modified {other}"):
+            agree(listed, Head(4, etag, modified=other), "GET")
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "message"),
+    [
+        (Head(4, "v2"), RemoteChangedError, "GET shows version v2"),
+        (Head(5, "v2"), RemoteChangedError, "GET shows version v2"),
+        (Head(5, "v2", "gzip"), RemoteChangedError, "GET shows version v2"),
+        (Head(4, "V1"), RemoteChangedError, "GET shows version V1"),
+        (Head(5, "v1", "gzip"), EncodedObjectError, "Content-Encoding gzip.*no-transform"),
+        (Head(4, "v1", "br"), EncodedObjectError, "Content-Encoding br"),
+        (Head(5, "v1"), IntegrityError, "listed with 4 bytes, but GET says 5"),
+        (Head(0, ""), IntegrityError, "listed with 4 bytes, but GET says 0"),
+        (Head(4, ""), IntegrityError, "listed as version v1, but GET does not say"),
+    ],
+)
+def test_disagreement_is_named(head: Head, kind: type[TransferError], message: str) -> None:
+    """Another version first, then an encoding, then another size of the same version."""
+    with pytest.raises(kind, match=message) as caught:
+        agree(REMOTE, head, "GET")
+    assert type(caught.value) is kind
+    assert caught.value.key == REMOTE.key
+
+
+def test_number_of_bytes_that_arrived_must_be_the_listed_one() -> None:
+    """One more or one less is an error that tells both."""
+    arrived(REMOTE, 4)
+    for size in (3, 5):
+        with pytest.raises(IntegrityError, match=f"4 bytes, but {size} arrived"):
+            arrived(REMOTE, size)
+
+
+@pytest.mark.anyio
+async def test_head_is_asked_again_after_a_passing_error(tries: Tries) -> None:
+    """Within its attempts; then it is checked like any other."""
+    await head_agrees(REMOTE, HeadOnly(ConnectionLostError("cut"), Head(4, "v1")), tries)
+    with pytest.raises(RemoteChangedError, match="HEAD shows version v2"):
+        await head_agrees(REMOTE, HeadOnly(Head(4, "v2")), tries)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("answers", "kind"),
+    [
+        ([ConnectionLostError("cut")] * 2, RetriesExhaustedError),
+        ([VanishedError(REMOTE.key, "gone")], VanishedError),
+    ],
+)
+async def test_head_without_an_answer_is_an_error(
+    tries: Tries, answers: list[Exception], kind: type[TransferError]
+) -> None:
+    """No answer confirms nothing."""
+    with pytest.raises(kind):
+        await head_agrees(REMOTE, HeadOnly(*answers), tries)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        (Reason.MISSING, "there is no file"),
+        (Reason.SIZE_DIFFERS, "another size"),
+        (Reason.EDITED, "edited"),
+        (Reason.UNSURE, "power cut"),
+        (Reason.NEWER, "older than the object"),
+    ],
+)
+def test_file_out_of_step_is_named(reason: Reason, message: str) -> None:
+    """The comparison has said enough; what is in step is passed back."""
+    assert in_step(UpToDate(REMOTE)) is REMOTE
+    with pytest.raises(OutOfStepError, match=message) as caught:
+        in_step(Transfer(REMOTE, ("1hz", "a.parquet"), reason))
+    assert caught.value.key == REMOTE.key

@@ -1,0 +1,376 @@
+"""Rows 61 to 75 of the table of faults: listings that lie, break off, or never end."""
+
+import asyncio
+import errno
+import sys
+from bisect import bisect_right
+from pathlib import Path
+
+import pytest
+
+from asyncsync import pipeline
+from asyncsync.compare import Then
+from asyncsync.download.download import SMALL
+from asyncsync.errors import ListingError, NetworkError, RemoteChangedError, SourceError
+from asyncsync.listing.paging import MOST_EMPTY_PAGES, MOST_PAGES_WITHOUT_NEWS
+from asyncsync.s3.store import PAGE_LIMIT
+from tests.faults.test_files import FailingDisk
+from tests.rigs.scripted_s3 import Answer, Hook, Request, ScriptedS3, etag_of, sync
+from tests.rigs.watch import Watcher, tree
+
+pytestmark = pytest.mark.anyio
+
+KEYS = ("1hz/a.parquet", "1hz/b.parquet", "1hz/c.parquet")
+OBJECTS = {key: key.encode() for key in KEYS}
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> Path:
+    """A destination with a file of the user's own."""
+    (tmp_path / "dest" / "1hz").mkdir(parents=True)
+    (tmp_path / "dest" / "1hz" / "mine.parquet").write_bytes(b"mine")
+    return tmp_path / "dest"
+
+
+def in_turn(s3: ScriptedS3, *tokens: str) -> Hook:
+    """Return listings of the first key, each with the next token, and the last for ever."""
+    return lambda request: Answer(
+        s3.page(KEYS[0], token=tokens[min(request.number, len(tokens) - 1)])
+    )
+
+
+async def ends_with_listing_error(s3: ScriptedS3, dest: Path) -> str:
+    """Check that a prefix's listing is given up at once, and nothing deleted; return the error."""
+    ran = await sync(s3, dest, "1hz/")
+    assert (ran.code, type(ran.error)) == (4, ListingError)
+    assert "1hz/" in str(ran.error)
+    assert tree(dest)["1hz/mine.parquet"] == b"mine"
+    assert set(tree(dest)) <= {*KEYS, "1hz/mine.parquet"}
+    return str(ran.error)
+
+
+@pytest.mark.parametrize("tag", ["a&#13;&#10;X-Evil: 1", "a\nb", "é", "a&quot;b"])
+async def test_tag_that_no_header_holds_is_no_version(dest: Path, tag: str) -> None:
+    """Nothing of it is sent, and only its object fails, since the answers name another."""
+    large = "1hz/large.parquet"
+    async with ScriptedS3({**OBJECTS, large: b"x" * (SMALL + 1)}) as s3:
+
+        def odd(request: Request) -> Answer:
+            page = s3.page(*(key for key in s3.objects if key.startswith(request.key))).decode()
+            for key in (KEYS[0], large):
+                page = page.replace(etag_of(s3.objects[key]), tag)
+            return Answer(page.encode())
+
+        s3.on_list = odd
+        ran = await sync(s3, dest, "1hz/")
+        assert (ran.code, ran.report.failed) == (1, 2)
+        assert {type(failed.error) for failed in ran.report.failures} == {RemoteChangedError}
+        headers = [request.headers for request in s3.requests if request.key in {KEYS[0], large}]
+    assert not any("if-match" in some or "x-evil" in some for some in headers)
+    assert tree(dest).keys() == {*KEYS[1:], "1hz/mine.parquet"}
+
+
+# listings that never end ------------------------------------------------------------------------
+
+
+@pytest.mark.row(61)
+async def test_repeated_token_ends_the_run_at_its_first_repeat(dest: Path) -> None:
+    """The last key is not fetched: on a page that never came, there may be keys below it."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_list = in_turn(s3, "A")
+        await ends_with_listing_error(s3, dest)
+        assert s3.count("LIST") <= 4  # twice, since it was cut into ranges at first
+    assert KEYS[0] not in tree(dest)
+
+
+@pytest.mark.row(62)
+async def test_tokens_that_take_turns_end_the_run(dest: Path) -> None:
+    """A, B, A, B is the same to whoever remembers all of them."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_list = lambda request: Answer(
+            s3.page(KEYS[0], token="B" if request.token == "A" else "A")
+        )
+        await ends_with_listing_error(s3, dest)
+        assert s3.count("LIST") <= 6
+
+
+@pytest.mark.row(63)
+async def test_missing_token_ends_the_run(dest: Path) -> None:
+    """More is said to follow, but not where."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_list = lambda request: Answer(s3.page(KEYS[0], truncated=True))
+        await ends_with_listing_error(s3, dest)
+        assert s3.count("LIST") == 1
+
+
+@pytest.mark.row(64)
+async def test_empty_pages_without_an_end_end_the_run(dest: Path) -> None:
+    """A thousand in a row may be what filters and deleted keys have left, and no more."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_list = lambda request: Answer(s3.page(token=f"token-{request.number}"))
+        await ends_with_listing_error(s3, dest)
+        assert s3.count("LIST") == MOST_EMPTY_PAGES + 1
+
+
+@pytest.mark.row(65)
+@pytest.mark.parametrize("keys", [KEYS[:1], KEYS])
+async def test_same_keys_behind_ever_new_tokens_end_the_run(
+    dest: Path, keys: tuple[str, ...]
+) -> None:
+    """After a hundred pages without a new key; these are there all the same, but for the last."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_list = lambda request: Answer(s3.page(*keys, token=f"token-{request.number}"))
+        await ends_with_listing_error(s3, dest)
+        assert s3.count("LIST") < 3 * MOST_PAGES_WITHOUT_NEWS
+    assert tree(dest).items() >= {key: OBJECTS[key] for key in keys[:-1]}.items()
+
+
+# listings that are odd --------------------------------------------------------------------------
+
+
+@pytest.mark.row(66)
+async def test_key_that_is_listed_again_is_fetched_once(dest: Path) -> None:
+    """On one page, on two, and by prefixes that cover each other."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_list = lambda request: Answer(
+            s3.page(KEYS[1], KEYS[1])
+            if request.token
+            else s3.page(KEYS[0], KEYS[0], KEYS[1], token="A")
+        )
+        listed = asyncio.Event()
+        s3.on_object = lambda request: Answer(s3.objects[request.key], until=listed)
+        ran = await sync(s3, dest, "1hz/", "1hz/a", "1hz/", seen=Watcher(on_listed=listed.set))
+        assert (ran.code, ran.seen.downloaded) == (0, list(KEYS[:2]))
+        assert s3.count("GET") == 2
+
+
+@pytest.mark.row(67)
+@pytest.mark.parametrize("page_size", [1, 2, 3, 4, 7])
+async def test_keys_out_of_order_all_arrive(dest: Path, page_size: int) -> None:
+    """Such a prefix is not cut into ranges, or listed once more from its beginning."""
+    keys = [f"1hz/{number * 7 % 13:02}.parquet" for number in range(13)]
+    async with ScriptedS3({key: key.encode() for key in keys}) as s3:
+
+        def unsorted(request: Request) -> Answer:
+            start = int(request.token or 0)
+            end = start + page_size
+            return Answer(s3.page(*keys[start:end], token=str(end) if end < len(keys) else ""))
+
+        s3.on_list = unsorted
+        ran = await sync(s3, dest, "1hz/")
+        assert (ran.code, ran.seen.downloaded) == (0, sorted(keys))
+        assert s3.count("GET") == len(keys)
+
+
+ENCODED = ["a+b", "a%2Fb", "a%252Fb", "a b", "%41", "%", "+", "a%20b", "%2B", "ü/é%C3%A9"]
+
+
+@pytest.mark.row(68)
+@pytest.mark.parametrize("encodes", [True, False])
+async def test_keys_are_decoded_exactly_once(dest: Path, encodes: bool) -> None:
+    """And not at all if the server does not say that it has encoded them."""
+    async with ScriptedS3({f"odd/{key}": key.encode() for key in ENCODED}, encodes=encodes) as s3:
+        ran = await sync(s3, dest, "odd/")
+        assert ran.code == 0
+        assert tree(dest) == {**s3.objects, "1hz/mine.parquet": b"mine"}
+
+
+@pytest.mark.row(69)
+@pytest.mark.parametrize("character", ["\x01", "\x1b", "\0", "&#1;", "\ufffe"])
+async def test_control_character_in_the_xml_ends_the_run(dest: Path, character: str) -> None:
+    """The page and the place are named; it is never taken for the end of the listing."""
+    async with ScriptedS3(OBJECTS, encodes=False) as s3:
+        xml = s3.page(*KEYS, "1hz/x@x").replace(b"@", character.encode())
+        s3.on_list = lambda request: Answer(xml)
+        said = await ends_with_listing_error(s3, dest)
+        assert said.startswith("prefix 1hz/ cannot be listed: ")
+        first = s3.page(KEYS[0], token="2")
+        s3.on_list = lambda request: Answer(xml if request.token else first)
+        said = await ends_with_listing_error(s3, dest)
+        assert said.startswith("prefix 1hz/ cannot be listed, page 2: ")
+
+
+@pytest.mark.row(70)
+@pytest.mark.parametrize("fault", ["reset", "truncated"])
+async def test_page_that_breaks_off_is_asked_for_again(dest: Path, fault: str) -> None:
+    """The second page is, with its own token; the first is not."""
+    async with ScriptedS3(OBJECTS, page_size=2) as s3:
+        xml = s3.page(*KEYS)
+        cut: list[tuple[str, str]] = []
+
+        def broken(request: Request) -> Answer | None:
+            place = (request.start_after, request.token)
+            if cut or request.key != "1hz/" or place == ("", ""):
+                return None
+            cut.append(place)
+            return Answer(xml, cut=50) if fault == "reset" else Answer(xml[:-40])
+
+        s3.on_list = broken
+        ran = await sync(s3, dest, "1hz/")
+        assert (ran.code, sorted(ran.seen.downloaded)) == (0, list(KEYS))
+        listings = [r for r in s3.requests if (r.verb, r.key) == ("LIST", "1hz/")]
+        asked = [(r.start_after, r.token) for r in listings]
+        assert asked.count(("", "")) == 1
+        assert asked.count(cut[0]) == 2
+
+
+@pytest.mark.row(71)
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (Answer(b"<Error><Code>InternalError</Code></Error>", 500), ListingError),
+        (Answer(b"cut", cut=0), NetworkError),
+    ],
+    ids=["500", "reset"],
+)
+async def test_begun_transfers_finish_when_a_page_fails_for_good(
+    dest: Path, answer: Answer, kind: type[Exception]
+) -> None:
+    """The first page's objects arrive, but for that which waits for the next; none is deleted."""
+    given_up = asyncio.Event()
+    seen = Watcher(on_listed=given_up.set)
+    async with ScriptedS3(OBJECTS, page_size=2) as s3:
+
+        def fails(request: Request) -> Answer | None:
+            if not request.number:
+                return None
+            if request.number == 3:
+                asyncio.get_running_loop().call_soon(given_up.set)
+            return answer
+
+        s3.on_list = fails
+        s3.on_object = lambda request: Answer(s3.objects[request.key], until=given_up)
+        ran = await sync(s3, dest, "1hz/", seen=seen)
+    assert (ran.code, type(ran.error)) == (4, kind)
+    assert ran.seen.downloaded == [KEYS[0]]
+    assert sorted(tree(dest)) == [KEYS[0], "1hz/mine.parquet"]
+
+
+@pytest.mark.row(71, 91)
+async def test_failed_listing_is_told_where_the_disk_is_full_as_well(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two exit codes, that of the listing is the one; the other error is told as well."""
+    given_up = asyncio.Event()
+    really = pipeline._find
+
+    async def find(job: pipeline.Job, then: Then) -> SourceError | None:
+        error = await really(job, then)
+        given_up.set()
+        return error
+
+    monkeypatch.setattr(pipeline, "_find", find)
+    FailingDisk(monkeypatch, errno.ENOSPC, "write")
+    async with ScriptedS3(OBJECTS, page_size=2) as s3:
+        s3.on_list = lambda request: Answer(status=500) if request.number else None
+        s3.on_object = lambda request: Answer(s3.objects[request.key], until=given_up)
+        ran = await sync(s3, dest, "1hz/")
+    assert (ran.code, type(ran.error)) == (4, ListingError)
+    assert ["No space left on device" in notice for notice in ran.seen.notices] == [True]
+
+
+@pytest.mark.row(72)
+async def test_bucket_may_change_while_it_is_listed(dest: Path) -> None:
+    """What is removed is skipped; what comes behind the listing is seen by the next run."""
+    async with ScriptedS3(OBJECTS, page_size=2) as s3:
+
+        def changing(request: Request) -> None:
+            if request.token or request.start_after:
+                s3.objects.pop(KEYS[0], None)
+                s3.objects["1hz/0.parquet"] = b"new"
+
+        listed = asyncio.Event()
+        s3.on_list = changing
+        s3.on_object = lambda request: (
+            Answer(status=404, until=listed) if request.key == KEYS[0] else None
+        )
+        ran = await sync(s3, dest, "1hz/", seen=Watcher(on_listed=listed.set))
+        assert (ran.code, list(ran.seen.failures)) == (3, [KEYS[0]])
+        assert sorted(tree(dest)) == [*KEYS[1:], "1hz/mine.parquet"]
+        again = await sync(s3, dest, "1hz/")
+        assert (again.code, again.seen.downloaded) == (0, ["1hz/0.parquet"])
+
+
+@pytest.mark.row(73)
+async def test_prefix_without_objects_is_said_aloud(dest: Path) -> None:
+    """It may be mistyped; nothing fails and nothing is deleted."""
+    async with ScriptedS3(OBJECTS) as s3:
+        ran = await sync(s3, dest, "1Hz/")
+    assert (ran.code, ran.seen.unmatched_prefixes) == (0, ["1Hz/"])
+    assert tree(dest) == {"1hz/mine.parquet": b"mine"}
+
+
+# huge listings ----------------------------------------------------------------------------------
+
+
+@pytest.mark.row(74)
+async def test_page_of_64_mebibytes_is_not_read(dest: Path) -> None:
+    """Its length is enough to refuse it."""
+    async with ScriptedS3() as s3:
+        s3.on_list = lambda request: Answer(
+            b" " * 100_000, headers={"Content-Length": str(PAGE_LIMIT + 1)}
+        )
+        await ends_with_listing_error(s3, dest)
+
+
+PLAN = """
+from pathlib import Path
+from asyncsync.cli import main
+code = main(["plan", "1hz/", "--include", "*", "--quiet"])
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(code, int(status["VmHWM"].split()[0]) // 1024)  # ru_maxrss counts the parent's as well
+"""
+
+
+async def planned(s3: ScriptedS3, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Plan in a process of its own, and return the most mebibytes that it took."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PLAN, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await child.communicate()
+    code, mebibytes = map(int, out.split())
+    assert code == 0
+    return mebibytes
+
+
+def endless(s3: ScriptedS3, total: int, page_size: int) -> Hook:
+    """Return listings of many keys that nobody has to keep."""
+
+    def key(number: int) -> str:
+        return f"1hz/{number:08}.parquet"
+
+    def listed(request: Request) -> Answer:
+        start = bisect_right(range(total), request.token or request.start_after, key=key)
+        keys = [key(number) for number in range(start, min(start + page_size, total))]
+        return Answer(s3.page(*keys, token=keys[-1] if start + page_size < total else ""))
+
+    return listed
+
+
+@pytest.mark.row(74)
+async def test_page_of_a_hundred_thousand_keys_is_read_within_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such a page has 25 megabytes of XML."""
+    async with ScriptedS3() as s3:
+        s3.on_list = endless(s3, 100_000, 100_000)
+        assert await planned(s3, monkeypatch) < 600
+
+
+@pytest.mark.row(75)
+@pytest.mark.parametrize(
+    ("few", "lots"),
+    [(20_000, 80_000), pytest.param(100_000, 1_000_000, marks=pytest.mark.long)],
+)
+async def test_memory_does_not_grow_with_the_keys(
+    monkeypatch: pytest.MonkeyPatch, few: int, lots: int
+) -> None:
+    """Many keys take as much as few, but for eight bytes a key."""
+    async with ScriptedS3() as s3:
+        s3.on_list = endless(s3, few, 1000)
+        some = await planned(s3, monkeypatch)
+        s3.on_list = endless(s3, lots, 1000)
+        many = await planned(s3, monkeypatch)
+    assert many <= min(175, some + 30)

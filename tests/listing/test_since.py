@@ -1,0 +1,365 @@
+"""Listing from the last keys on: what it spares, what it must not miss, and when all is listed."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import anyio.lowlevel
+import pytest
+
+from asyncsync import api, pipeline
+from asyncsync.compare import Selection
+from asyncsync.disk import PART, Folder, unsynced
+from asyncsync.disk.folding import Folding
+from asyncsync.errors import AccessDeniedError, KeyCollisionError, ListingError, SourceError
+from asyncsync.interfaces import Observer, Observers
+from asyncsync.listing.since import LONGEST, MOST_RUNS, Scope, Since, _price
+from asyncsync.model import Checks
+from tests.rigs.bucket import Bucket
+from tests.rigs.memory_store import Act, MemoryStore
+from tests.rigs.watch import Watcher, quick_pace, tree, unfinished
+
+pytestmark = pytest.mark.anyio
+
+OLD = {f"{prefix}/{number:02}": b"x" for prefix in "ab" for number in range(20)} | {"root": b"r"}
+SCOPE = Scope("https://memory.example", "sensors", (), ("*",), ())
+
+
+class Rig:
+    """Runs between a store with pages of five keys and a folder."""
+
+    def __init__(self, dest: Path, objects: Mapping[str, bytes] = OLD) -> None:
+        self.dest = dest
+        self.store = MemoryStore(objects, page_size=5)
+        self.now = 1_000_000.0
+        self.scope = SCOPE
+
+    async def run(self, command: api.Command = pipeline.sync) -> Watcher:
+        """Do the command and return what there was to see; the store's requests are of this run."""
+        self.store.requests.clear()
+        seen = Watcher()
+        since = Since(Folder(self.dest), self.scope, seen.noticed, lambda: self.now)
+        await command(self.job(Observers(seen, since), since))
+        return seen
+
+    def job(self, observer: Observer, since: Since | None) -> pipeline.Job:
+        """Return what to work on."""
+        return pipeline.Job(
+            store=self.store,
+            folder=Folder(self.dest),
+            selection=Selection(self.scope.include, self.scope.exclude, self.scope.prefixes),
+            pace=quick_pace(),
+            observer=observer,
+            checks=Checks(parquet=False),
+            since=since,
+        )
+
+    def begun_at(self) -> dict[str, str]:
+        """Return behind which key each prefix was listed."""
+        lists = [r for r in self.store.requests if r.verb == "list" and not r.delimiter]
+        # Behind others somebody looks whether the name of a file is needed for a folder.
+        begun = [r for r in lists if not r.token and r.key.count("/") < 2 and r.key != "root/"]
+        return {r.key: r.start_after for r in reversed(begun)}
+
+    @property
+    def notes(self) -> Path:
+        """Where the last keys are."""
+        (found,) = (self.dest / ".asyncsync").glob("since-*")
+        return found
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    """A bucket of two prefixes and an object in the root; nothing here."""
+    return Rig(tmp_path / "dest")
+
+
+FROM_THE_LAST = {"a/": "a/19", "b/": "b/19"}
+IN_FULL = {"a/": "", "b/": ""}
+
+
+async def test_next_run_lists_from_the_last_keys_on(rig: Rig) -> None:
+    """New objects are fetched, with a request a prefix; those in the root come as ever."""
+    assert len((await rig.run()).downloaded) == len(OLD)
+    in_full = len([r for r in rig.store.requests if r.verb == "list"])
+    for key in ("a/20", "a/21", "newer root"):
+        rig.store.put(key, b"n")
+    assert (await rig.run()).downloaded == ["a/20", "a/21", "newer root"]
+    assert rig.begun_at() == FROM_THE_LAST
+    assert len([r for r in rig.store.requests if r.verb == "list"]) <= 5 < in_full
+    assert (await rig.run()).downloaded == []
+    assert rig.begun_at() == FROM_THE_LAST | {"a/": "a/21"}
+    assert tree(rig.dest).keys() == OLD.keys() | {"a/20", "a/21", "newer root"}
+
+
+async def test_new_prefix_is_listed_in_full(rig: Rig) -> None:
+    """It is discovered as ever."""
+    await rig.run()
+    rig.store.put("0/first", b"n")
+    assert (await rig.run()).downloaded == ["0/first"]
+    assert rig.begun_at() == FROM_THE_LAST | {"0/": ""}
+
+
+async def test_prefix_with_a_failure_gets_no_further(rig: Rig) -> None:
+    """What failed is listed again until it has come; other prefixes go on."""
+    rig.store.on("get", "a/07", Act(error=AccessDeniedError("a/07", "denied")))
+    assert (await rig.run()).failures == {"a/07": AccessDeniedError}
+    assert (await rig.run()).downloaded == ["a/07"]
+    assert rig.begun_at() == {"a/": "", "b/": "b/19"}
+
+    rig.store.put("a/20", b"n")
+    rig.store.put("a/21", b"n")
+    rig.store.on("get", "a/20", Act(error=AccessDeniedError("a/20", "denied")))
+    assert (await rig.run()).downloaded == ["a/21"]
+    assert (await rig.run()).downloaded == ["a/20"]
+    assert rig.begun_at() == FROM_THE_LAST
+
+
+async def test_skipped_key_is_listed_again(rig: Rig) -> None:
+    """So the exit code says of it every time."""
+    rig.store.put("b/../x", b"unsafe")
+    for _ in range(2):
+        assert (await rig.run()).failures.keys() == {"b/../x"}
+    assert rig.begun_at() == {"a/": "a/19", "b/": ""}
+
+
+@pytest.mark.parametrize("later", [LONGEST, LONGEST + 1, -1])
+async def test_all_is_listed_once_a_day(rig: Rig, later: float) -> None:
+    """Then what was replaced or lost is found; a clock that was set back counts as a day."""
+    await rig.run()
+    rig.store.put("a/03", b"another")
+    (rig.dest / "b/05").unlink()
+    assert (await rig.run()).downloaded == []
+    rig.now += later
+    assert (await rig.run()).downloaded == ["a/03", "b/05"]
+    assert rig.begun_at() == IN_FULL
+    await rig.run()
+    assert rig.begun_at() == FROM_THE_LAST
+
+
+async def test_all_is_listed_every_so_many_runs(rig: Rig) -> None:
+    """However short they follow each other."""
+    begun = []
+    for _ in range(2 * MOST_RUNS):
+        await rig.run()
+        begun.append(rig.begun_at())
+    assert begun == [IN_FULL, *[FROM_THE_LAST] * (MOST_RUNS - 1)] * 2
+
+
+async def test_all_is_listed_after_a_power_cut(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Once: what it may have taken sorts before the last keys of the run that it cut off."""
+    monkeypatch.setattr(unsynced, "BOOT", tmp_path / "boot_id")
+    (tmp_path / "boot_id").write_text(f"{uuid.UUID(int=1)}\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "settle", lambda folder: anyio.lowlevel.checkpoint())
+        await rig.run()
+        await rig.run()
+    assert rig.begun_at() == FROM_THE_LAST
+    (tmp_path / "boot_id").write_text(f"{uuid.UUID(int=2)}\n")
+    await rig.run(pipeline.plan)
+    assert rig.begun_at() == IN_FULL
+    seen = await rig.run()
+    assert (sorted(seen.downloaded), rig.begun_at()) == (sorted(OLD), IN_FULL)
+    seen = await rig.run()
+    assert (seen.downloaded, rig.begun_at()) == ([], FROM_THE_LAST)
+
+
+async def test_failure_among_old_keys_lists_the_prefix_in_full_again(rig: Rig) -> None:
+    """A replaced object that did not come lies before the last key."""
+    await rig.run()
+    rig.store.put("a/03", b"another")
+    rig.now += LONGEST
+    rig.store.on("get", "a/03", Act(error=AccessDeniedError("a/03", "denied")))
+    assert (await rig.run()).downloaded == []
+    assert (await rig.run()).downloaded == ["a/03"]
+    assert rig.begun_at() == {"a/": "", "b/": "b/19"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"endpoint": "https://other.example"},
+        {"bucket": "other"},
+        {"include": ("*", "more")},
+        {"exclude": ("*/03",)},
+        {"prefixes": ("a/", "b/")},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+async def test_notes_are_about_one_scope(rig: Rig, changed: dict[str, object]) -> None:
+    """Another bucket, other prefixes or other globs have notes of their own."""
+    await rig.run()
+    rig.scope = replace(SCOPE, **changed)  # type: ignore[arg-type]  # each is of its field's type
+    await rig.run()
+    assert rig.begun_at() == IN_FULL
+    rig.scope = SCOPE
+    await rig.run()
+    assert rig.begun_at() == FROM_THE_LAST
+
+
+async def test_bucket_in_which_nothing_is_new_is_not_called_empty(tmp_path: Path) -> None:
+    """A second run finds no key, and knows that there are some."""
+    rig = Rig(tmp_path / "dest", {"a/01": b"x"})
+    await rig.run()
+    seen = await rig.run()
+    assert (seen.downloaded, seen.unmatched_prefixes) == ([], [])
+
+
+@pytest.mark.parametrize("prefixes", [("a/", "b/"), ("a/1", "b/")])
+async def test_given_prefixes_have_last_keys(rig: Rig, prefixes: tuple[str, ...]) -> None:
+    """None is told to be empty where only nothing is new."""
+    rig.scope = replace(SCOPE, prefixes=prefixes)
+    await rig.run()
+    rig.store.put("b/20", b"n")
+    seen = await rig.run()
+    assert (seen.downloaded, seen.unmatched_prefixes) == (["b/20"], [])
+    assert rig.begun_at() == {prefixes[0]: "a/19", "b/": "b/19"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff",
+        b"{}",
+        b"[]",
+        b"null",
+        b"[" * 100_000,
+        b'{"format": 1}',
+        b'{"format": 2, "full_at": 1000000, "runs": 1, "marks": {}}',
+    ],
+)
+async def test_notes_that_make_no_sense_list_all(rig: Rig, content: bytes) -> None:
+    """With a word about it; the next ones are good again."""
+    await rig.run()
+    rig.notes.write_bytes(content)
+    seen = await rig.run()
+    assert "cannot be used" in seen.notices[0]
+    assert rig.begun_at() == IN_FULL
+    await rig.run()
+    assert rig.begun_at() == FROM_THE_LAST
+
+
+@pytest.mark.parametrize("marks", [{"a/": ["a/19", "4"]}, {"a/": [19, 4]}, {"a/": "x"}, []])
+async def test_mark_that_is_none_lists_all(rig: Rig, marks: object) -> None:
+    """One that cannot be believed is like all of them."""
+    await rig.run()
+    rig.notes.write_text(json.dumps({**json.loads(rig.notes.read_bytes()), "marks": marks}))
+    await rig.run()
+    assert rig.begun_at() == IN_FULL
+
+
+async def test_listing_that_breaks_off_keeps_the_notes(rig: Rig) -> None:
+    """What it did not see may be new."""
+    await rig.run()
+    before = rig.notes.read_bytes()
+    rig.store.put("a/20", b"n")
+    rig.store.on("list", "b/", Act(error=ListingError("broken")))
+    with pytest.raises(SourceError):
+        await rig.run()
+    assert rig.notes.read_bytes() == before
+
+
+async def test_unfinished_files_of_what_is_not_listed_are_kept(rig: Rig) -> None:
+    """Only one that comes past them tells that no object needs them."""
+    await rig.run()
+    rig.store.put("a/00", bytes(PART))
+    rig.store.on("get", "a/00", *[Act(cut=PART // 2)] * 3)
+    await pipeline.sync(rig.job(Watcher(), None))  # which notes nothing
+    kept = unfinished(rig.dest)
+    assert kept
+    await rig.run()
+    assert unfinished(rig.dest) == kept
+    rig.store.delete("a/00")
+    rig.now += LONGEST + 1
+    await rig.run()
+    assert unfinished(rig.dest) == []
+
+
+async def test_server_without_an_order_is_listed_in_full(tmp_path: Path) -> None:
+    """A key behind the last one could come first."""
+    rig = Rig(tmp_path / "dest")
+    rig.store = MemoryStore(OLD, page_size=5, order=lambda key: key[::-1])
+    for _ in range(2):
+        await rig.run()
+        assert rig.begun_at() == IN_FULL
+    assert tree(rig.dest) == OLD
+
+
+async def test_single_request_is_told_as_one(tmp_path: Path) -> None:
+    """As whoever names a small prefix reads it."""
+    rig = Rig(tmp_path / "dest", {"a/1": b"x"})
+    rig.scope = replace(SCOPE, prefixes=("a/",))
+    (told,) = (await rig.run()).notices
+    assert told.startswith("all was listed: 1 request, ")
+
+
+async def test_plan_tells_what_is_saved_and_notes_nothing(rig: Rig) -> None:
+    """In requests and in money; a plan gets nothing in step."""
+    (told,) = (await rig.run()).notices
+    assert told == "all was listed: 11 requests, less than $0.0001 with R2"
+    before = rig.notes.read_bytes()
+    rig.store.put("a/20", b"n")
+    for _ in range(2):
+        (told,) = (await rig.run(pipeline.plan)).notices
+        assert "listed: 3 requests, less than $0.0001 with R2, instead of " in told
+        assert f"all will be in 24 h or {MOST_RUNS - 1} runs" in told
+        assert rig.notes.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("requests", "price"), [(4, "less than $0.0001"), (1_204, "$0.0054"), (10**6, "$4.5000")]
+)
+async def test_price_is_never_told_as_nothing(requests: int, price: str) -> None:
+    """A few requests cost less than the smallest figure that is shown."""
+    assert _price(requests) == price
+
+
+async def test_notes_that_cannot_be_kept_end_nothing(rig: Rig) -> None:
+    """All objects have come; the next run lists them again."""
+    await rig.run()
+    rig.notes.unlink()
+    rig.scope = replace(SCOPE, bucket="other")
+    await rig.run()
+    name = rig.notes
+    name.unlink()
+    name.mkdir()
+    (name / "in the way").touch()
+    assert any("could not be kept" in told for told in (await rig.run()).notices)
+
+
+async def test_all_is_listed_where_names_fold(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key that a new one collides with may be an old one. What it costs is told as ever."""
+    await rig.run()
+    assert (await rig.run()).notices[0].startswith("only what sorts behind")
+    monkeypatch.setattr("asyncsync.disk.folder.probe", lambda _: Folding(cases=True, forms=True))
+    rig.store.put("A/07", b"new")
+    for _ in range(2):
+        seen = await rig.run()
+        (told,) = seen.notices
+        requests = sum(request.verb == "list" for request in rig.store.requests)
+        assert told.startswith(f"all was listed: {requests} requests")
+        assert seen.failures == {"a/07": KeyCollisionError}
+
+
+async def test_real_bucket_is_listed_from_the_last_key_on(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The option is passed on, a verification looks at everything, and without it all is listed."""
+    for name, value in bucket.server.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ASYNCSYNC_INCLUDE", "*.txt")
+    dest = tmp_path / "dest"
+    bucket.put("1hz/b.txt", b"1")
+    assert (await api.sync(dest=dest, since="auto")).downloaded == 1
+    bucket.put("1hz/a.txt", b"2")
+    bucket.put("1hz/c.txt", b"3")
+    assert (await api.sync(dest=dest, since="auto")).downloaded == 1
+    assert tree(dest).keys() == {"1hz/b.txt", "1hz/c.txt"}
+    report = await api.verify(dest=dest, since="auto")
+    assert (report.verified, report.failed) == (2, 1)
+    assert (await api.sync(dest=dest)).downloaded == 1

@@ -1,0 +1,535 @@
+"""The pace: pauses, attempts and the number of requests in flight, without any real time."""
+
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import anyio
+import pytest
+from anyio import create_task_group, wait_all_tasks_blocked
+
+from asyncsync.errors import (
+    AsyncSyncError,
+    ConnectionLostError,
+    NetworkError,
+    RetriesExhaustedError,
+    ServerError,
+    ThrottledError,
+    TransferError,
+    UnreachableError,
+)
+from asyncsync.interfaces import CONNECT_TIMEOUT
+from asyncsync.pace.pace import (
+    FEWEST,
+    FIRST_ANSWER,
+    FIRST_PAUSE,
+    HOLD,
+    LARGE_AT_ONCE,
+    LONGEST_OUTAGE,
+    LONGEST_PAUSE,
+    RELIEF,
+    SETTLE,
+    START,
+    Pace,
+)
+
+pytestmark = pytest.mark.anyio
+
+MOST = 256
+SHORTEST, LONGEST = 0.8, 1.2
+"""What becomes of a planned pause, so that no two are the same."""
+
+
+class Clock:
+    """Time that passes by sleeping only, and at once."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time pass."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def pace(self, workers: int | None = None, most: int = MOST, attempts: int = 8) -> Pace:
+        """Return a pace that lives in this time."""
+        return Pace(workers, most, attempts, self.sleep, lambda: self.now)
+
+
+class StandingClock(Clock):
+    """Time that stands still until somebody moves it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._moved = anyio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the time has come."""
+        self.slept.append(seconds)
+        until = self.now + seconds
+        while self.now < until:
+            await self._moved.wait()
+
+    async def move(self, seconds: float) -> None:
+        """Let the time pass, and all go on whose time has come."""
+        self.now += seconds
+        self._moved.set()
+        self._moved = anyio.Event()
+        await wait_all_tasks_blocked()
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The pauses of every run of the tests are the same."""
+    random.seed(20260101)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A time that passes at once."""
+    return Clock()
+
+
+def failing(*errors: AsyncSyncError) -> Callable[[], Awaitable[str]]:
+    """Return a call that fails so often, and then answers."""
+    left = list(errors)
+
+    async def call() -> str:
+        if left:
+            raise left.pop(0)
+        return "answer"
+
+    return call
+
+
+# attempts
+
+
+async def test_answer_at_once_needs_no_pause(clock: Clock) -> None:
+    """One attempt, and no time."""
+    tries = clock.pace().tries("k")
+    assert await tries.run(failing()) == "answer"
+    assert (tries.most, clock.slept) == (1, [])
+
+
+async def test_passing_errors_are_tried_again_until_the_attempts_run_out(clock: Clock) -> None:
+    """The last error is the cause; there is no pause behind the last attempt."""
+    tries = clock.pace(attempts=3).tries("1hz/a")
+    assert await tries.run(failing(ServerError("1"), ConnectionLostError("2"))) == "answer"
+    clock.slept.clear()
+    last = ConnectionLostError("cut off")
+    with pytest.raises(RetriesExhaustedError, match="after 3 attempts: cut off") as caught:
+        await tries.run(failing(ServerError("1"), ServerError("2"), last, ServerError("4")))
+    assert caught.value.__cause__ is last
+    assert caught.value.key == "1hz/a"
+    assert len(clock.slept) == 2
+
+
+async def test_one_attempt_means_no_retry(clock: Clock) -> None:
+    """The first error is the last."""
+    with pytest.raises(RetriesExhaustedError):
+        await clock.pace(attempts=1).tries("k").run(failing(ServerError("1")))
+    assert clock.slept == []
+
+
+async def test_other_errors_are_not_tried_again(clock: Clock) -> None:
+    """What is no passing trouble will not pass."""
+    calls: list[None] = []
+
+    async def denied() -> None:
+        calls.append(None)
+        raise TransferError("k", "denied")
+
+    with pytest.raises(TransferError, match="denied"):
+        await clock.pace().tries("k").run(denied)
+    assert len(calls) == 1
+
+
+async def test_attempts_are_those_of_the_request_that_needed_most(clock: Clock) -> None:
+    """An object may need many requests; each has all attempts."""
+    tries = clock.pace(attempts=3).tries("k")
+    for errors in (1, 2, 0, 1):
+        await tries.run(failing(*[ServerError("busy")] * errors))
+    assert tries.most == 3
+
+
+async def test_pauses_grow_and_are_bounded(clock: Clock) -> None:
+    """Twice as long each time, up to a limit, and never the same for two."""
+    tries = clock.pace(attempts=40).tries("k")
+    await tries.run(failing(*[ServerError("down")] * 39))
+    planned = [min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE) for doublings in range(39)]
+    assert all(
+        plan * SHORTEST <= slept <= plan * LONGEST
+        for plan, slept in zip(planned, clock.slept, strict=True)
+    )
+    assert planned[0] < planned[1] < planned[4] < planned[-1]
+    assert len(set(clock.slept)) == len(clock.slept)
+
+
+async def test_error_of_one_request_delays_no_other(clock: Clock) -> None:
+    """A cut connection says nothing about the server."""
+    pace = clock.pace()
+    await pace.pause(ConnectionLostError("cut"), 1)
+    assert pace.slot.total_tokens == START
+    clock.slept.clear()
+    await pace.ready()
+    assert clock.slept == []
+
+
+# an endpoint that is away
+
+
+def unreachable(times: int) -> list[AsyncSyncError]:
+    return [UnreachableError("no connection to h:1: refused") for _ in range(times)]
+
+
+async def test_connections_that_do_not_come_about_cost_no_attempt(clock: Clock) -> None:
+    """They are nobody's fault; other failures are counted as ever."""
+    tries = clock.pace(attempts=2).tries("k")
+    await tries.run(failing())
+    assert await tries.run(failing(*unreachable(20), ServerError("1"), *unreachable(5))) == "answer"
+    assert tries.most == 27
+    with pytest.raises(RetriesExhaustedError, match="after 2 attempts"):
+        await tries.run(
+            failing(*unreachable(3), ServerError("1"), *unreachable(3), ServerError("2"))
+        )
+
+
+@pytest.mark.parametrize(
+    ("answers", "limit"), [(0, FIRST_ANSWER), (1, LONGEST_OUTAGE)], ids=["never", "once"]
+)
+async def test_endpoint_that_stays_away_ends_the_run(
+    clock: Clock, answers: int, limit: float
+) -> None:
+    """At its limit and not behind it; one that has answered before is waited for longer."""
+    tries = clock.pace(attempts=1).tries("k")
+    for _ in range(answers):
+        await tries.run(failing())
+    started = clock.now
+    with pytest.raises(NetworkError, match=f"h:1: refused; tried for {limit:.0f} s"):
+        await tries.run(failing(*unreachable(1000)))
+    assert clock.now - started == pytest.approx(limit)
+    assert len(clock.slept) / 2 < 60  # each pause is of two parts
+
+
+async def test_answer_to_anybody_ends_an_outage(clock: Clock) -> None:
+    """Even a refusal is one, and so are bytes that arrive."""
+    pace = clock.pace()
+    error = UnreachableError("refused")
+    signs: list[Callable[[], Awaitable[object]]] = [
+        failing(),
+        failing(ServerError("busy")),
+        failing(TransferError("k", "denied")),
+    ]
+    for sign in signs:
+        await pace.away(error, clock.now)
+        clock.now += LONGEST_OUTAGE
+        with suppress(TransferError):
+            await pace.tries("k").run(sign)
+        await pace.away(error, clock.now)
+        pace.received(1)
+    clock.now += LONGEST_OUTAGE
+    await pace.away(error, clock.now)
+
+
+async def test_long_outage_is_told_once_and_so_is_its_end(clock: Clock) -> None:
+    """A short one is not worth a word."""
+    told: list[str] = []
+    pace = Pace(None, MOST, 8, clock.sleep, lambda: clock.now, told.append)
+    tries = pace.tries("k")
+    await tries.run(failing(*unreachable(3)))
+    assert told == []
+    await tries.run(failing(*unreachable(20)))
+    away, again = told
+    assert away.startswith("no connection to h:1: refused; trying again")
+    assert again.startswith("it goes on after ")
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["stopped", "others are answered"])
+async def test_wait_before_an_attempt_is_no_outage(clock: Clock, answers: bool) -> None:
+    """Such as that for a limit of bytes, or of a process that was stopped meanwhile."""
+    pace = clock.pace()
+    await pace.tries("list").run(failing())
+    errors = unreachable(1)
+
+    async def get() -> str:
+        await clock.sleep(2 * LONGEST_OUTAGE)
+        if answers:
+            pace.received(1)
+        if errors:
+            raise errors.pop()
+        return "answer"
+
+    assert await pace.tries("k").run(get) == "answer"
+
+
+async def test_no_outage_is_told_of_while_others_are_answered(clock: Clock) -> None:
+    """Though connections do not come about, each in all the time that it has."""
+    told: list[str] = []
+    pace = Pace(None, MOST, 8, clock.sleep, lambda: clock.now, told.append)
+    errors = unreachable(5)
+
+    async def get() -> str:
+        await clock.sleep(CONNECT_TIMEOUT)
+        pace.received(1)
+        if errors:
+            raise errors.pop()
+        return "answer"
+
+    assert await pace.tries("k").run(get) == "answer"
+    assert told == []
+
+
+async def test_answer_to_one_wakes_all_who_wait() -> None:
+    """Whoever has waited for long needs not wait for longer."""
+    clock = StandingClock()
+    pace = clock.pace()
+    answers: list[str] = []
+
+    async def ask(*errors: AsyncSyncError) -> None:
+        answers.append(await pace.tries("k").run(failing(*errors)))
+
+    await pace.tries("k").run(failing())
+    async with create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(ask, *unreachable(2))
+        await wait_all_tasks_blocked()
+        await clock.move(LONGEST_PAUSE)
+        await clock.move(FIRST_PAUSE)
+        assert answers == []
+        await ask()
+        await wait_all_tasks_blocked()
+        assert answers == ["answer"] * 4
+
+
+async def test_connections_are_not_tried_again_and_again_where_only_old_ones_answer() -> None:
+    """An answer to one shortens the pause of another one, and leaves some of it."""
+    clock = StandingClock()
+    pace = clock.pace()
+    async with create_task_group() as group:
+        group.start_soon(pace.tries("k").run, failing(*unreachable(1000)))
+        for _ in range(100):
+            await wait_all_tasks_blocked()
+            pace.answered()
+            await clock.move(FIRST_PAUSE / 10)
+        assert 5 <= len(clock.slept) / 2 <= 11
+        group.cancel_scope.cancel()
+
+
+# a busy server
+
+
+@pytest.mark.row(20, 21)
+@pytest.mark.parametrize(("asked", "waited"), [(7.0, 7.0), (60.0, 60.0), (86400.0, 60.0)])
+async def test_retry_after_is_honoured_up_to_a_minute(
+    clock: Clock, asked: float, waited: float
+) -> None:
+    """The server's word counts, but nobody can stop a run for a day."""
+    await clock.pace().pause(ThrottledError("busy", asked), 1)
+    assert clock.slept == [waited]
+
+
+@pytest.mark.parametrize("asked", [None, 0.0, 0.001])
+async def test_short_retry_after_does_not_shorten_the_pause(
+    clock: Clock, asked: float | None
+) -> None:
+    """A server that asks for no wait and says busy again gets the growing pause."""
+    await clock.pace().pause(ThrottledError("busy", asked), 4)
+    assert clock.slept[0] >= FIRST_PAUSE * 2**3 * SHORTEST
+
+
+async def test_everybody_pauses_when_the_server_is_busy() -> None:
+    """A request that was not refused waits as well, and no longer."""
+    clock = StandingClock()
+    pace = clock.pace()
+    answers: list[str] = []
+
+    async def ask() -> None:
+        answers.append(await pace.tries("other").run(failing()))
+
+    async with create_task_group() as group:
+        group.start_soon(pace.pause, ThrottledError("busy", 30.0), 1)
+        await wait_all_tasks_blocked()
+        group.start_soon(ask)
+        await clock.move(20)
+        group.start_soon(pace.pause, ThrottledError("busy", 1.0), 1)
+        await wait_all_tasks_blocked()
+        await clock.move(5)
+        assert answers == []  # a shorter pause does not shorten it
+        group.start_soon(pace.pause, ThrottledError("busy", 10.0), 1)
+        await wait_all_tasks_blocked()
+        await clock.move(5)
+        assert answers == []  # a longer one makes it longer
+        await clock.move(5)
+        assert answers == ["answer"]
+
+
+@pytest.mark.row(20, 21)
+async def test_slots_are_halved_once_for_a_burst() -> None:
+    """All answers of the same moment say the same; the next burst says more."""
+    clock = StandingClock()
+    pace = clock.pace()
+    async with create_task_group() as group:
+        for _ in range(START):
+            group.start_soon(pace.pause, ThrottledError("busy", 5.0), 1)
+        await wait_all_tasks_blocked()
+        assert pace.slot.total_tokens == START // 2
+        await clock.move(5)
+        group.start_soon(pace.pause, ThrottledError("busy", 5.0), 1)
+        await wait_all_tasks_blocked()
+        assert pace.slot.total_tokens == START // 4
+        await clock.move(5)
+
+
+async def test_some_slots_are_always_left(clock: Clock) -> None:
+    """However often the server is busy, the run goes on."""
+    pace = clock.pace()
+    for _ in range(10):
+        await pace.pause(ThrottledError("busy"), 1)
+    assert pace.slot.total_tokens == FEWEST
+
+
+async def test_given_number_of_workers_is_kept(clock: Clock) -> None:
+    """Who names a number gets it: nothing halves it, nothing tunes it."""
+    pace = clock.pace(workers=100)
+    await pace.pause(ThrottledError("busy"), 1)
+    await pace.tune()
+    assert (pace.slot.total_tokens, pace.most) == (100, 100)
+
+
+@pytest.mark.parametrize(("most", "start"), [(256, START), (32, 32), (5, 5), (1, 1)])
+async def test_start_is_bounded_by_the_most(clock: Clock, most: int, start: int) -> None:
+    """No more requests than allowed; objects in parts have a bound of their own."""
+    pace = clock.pace(most=most)
+    assert (pace.slot.total_tokens, pace.most) == (start, most)
+    assert pace.large.total_tokens == LARGE_AT_ONCE
+
+
+async def test_busy_server_never_raises_the_number_of_slots(clock: Clock) -> None:
+    """Not even where fewer are allowed than usually are kept."""
+    pace = clock.pace(most=2)
+    await pace.pause(ThrottledError("busy"), 1)
+    assert pace.slot.total_tokens <= 2
+
+
+# tuning
+
+
+class Over(Exception):  # noqa: N818  # it is no error
+    """The script has ended."""
+
+
+class Looks(Clock):
+    """Plays what `tune` sees: so many bytes a second in each look.
+
+    If `throttled`, the server is busy in the first one; the event loop is at work for the share
+    `busy` of the time.
+    """
+
+    def __init__(
+        self, *rates: int, most: int = MOST, throttled: bool = False, busy: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.under = Pace(
+            None, most, 8, self.sleep, lambda: self.now, worked=lambda: self.now * busy
+        )
+        self.tokens: list[int] = []
+        """The slots during each look."""
+        self._rates = list(rates)
+        self._throttled = throttled
+
+    async def sleep(self, seconds: float) -> None:
+        """Let a look's time pass."""
+        await super().sleep(seconds)
+        if self._throttled:
+            self.under._throttle(seconds)
+            self._throttled = False
+        await wait_all_tasks_blocked()
+        self.tokens.append(int(self.under.slot.total_tokens))
+        if not self._rates:
+            raise Over
+        self.under.received(round(self._rates.pop(0) * seconds))
+
+    async def run(self, waiting: int = 2 * MOST) -> list[int]:
+        """Tune while so many requests want a slot for ever; return the slots at each look."""
+
+        async def request() -> None:
+            async with self.under.slot:
+                await anyio.sleep_forever()
+
+        async with create_task_group() as group:
+            for _ in range(waiting):
+                group.start_soon(request)
+            await wait_all_tasks_blocked()
+            with pytest.raises(Over):
+                await self.under.tune()
+            group.cancel_scope.cancel()
+        return self.tokens
+
+
+def looks(*rates: int) -> list[int]:
+    """Return the rates of looks in which a doubling settles before each that counts."""
+    return [rate for rate in rates for _ in range(SETTLE + 1)][SETTLE:]
+
+
+async def test_slots_double_while_it_pays() -> None:
+    """Each doubling that brought more bytes a second is followed by another, up to the most."""
+    expected = looks(32, 64, 128, 256)
+    assert await Looks(*looks(1000, 2000, 4000, 8000)).run() == [*expected, 256]
+
+
+async def test_doubling_that_does_not_pay_is_taken_back() -> None:
+    """One step back, a while of rest, and another trial: the network may have changed."""
+    rates = [*looks(1000, 2000, 2000), *[2000] * HOLD, *looks(2000, 2000)]
+    tokens = await Looks(*rates).run()
+    settled = 1 + 2 * (SETTLE + 1)
+    assert tokens[:settled] == looks(32, 64, 128)
+    assert tokens[settled:] == [64] * (HOLD + 1) + [128] * (SETTLE + 1) + [64]
+
+
+async def test_doubling_is_judged_when_its_connections_are_open() -> None:
+    """What arrives while they are being opened says nothing about it."""
+    rates = [1000, *[0] * SETTLE, 2000, *[0] * SETTLE, 4000]
+    assert await Looks(*rates).run() == [*looks(32, 64, 128), 256]
+
+
+async def test_nobody_waits_nothing_changes() -> None:
+    """More slots than requests help nobody."""
+    assert await Looks(1000, 2000, 4000).run(waiting=START) == [START] * 4
+
+
+async def test_busy_event_loop_gets_no_more_to_do() -> None:
+    """When the processor is the bottleneck, more requests cannot help."""
+    assert await Looks(1000, 2000, 4000, busy=0.9).run() == [START] * 4
+
+
+@pytest.mark.row(20, 21)
+async def test_throttled_run_gets_a_quarter_more_at_a_time() -> None:
+    """What the server has just taken away is not taken back at once, and never doubled again."""
+    looks = Looks(*[1000] * (2 * RELIEF + 3), throttled=True)
+    assert await looks.run() == [
+        *[START // 2] * (RELIEF + 2),
+        *[START // 2 * 5 // 4] * (RELIEF + 1),
+        START // 2 * 5 // 4 * 5 // 4,
+    ]
+
+
+async def test_throttled_run_is_not_taken_back_by_its_rate() -> None:
+    """The bytes a second tell nothing where it is the requests that are counted."""
+    looks = Looks(*[1000, 500, 100] * RELIEF, throttled=True)
+    tokens = await looks.run()
+    assert tokens == sorted(tokens)
+    assert tokens[-1] > START // 2
+
+
+async def test_most_slots_are_kept_once_they_are_reached() -> None:
+    """Where no doubling is possible, none is on trial and none is taken back."""
+    assert await Looks(*[1000] * 5, most=START).run() == [START] * 6
+    rates = looks(1000, 2000, 2000, 2000)
+    assert await Looks(*rates, most=2 * START).run() == [START] + [2 * START] * len(rates)
+
+
+async def test_step_back_leads_to_where_it_came_from() -> None:
+    """Also where the last doubling was cut short by the most."""
+    assert await Looks(*looks(1000, 2000, 2000), most=100).run() == [*looks(32, 64, 100), 64]

@@ -1,0 +1,229 @@
+"""What a run tells to programs: single events, whole runs, and their schema and description."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from asyncsync.errors import AuthError, IntegrityError, TransferError, VanishedError
+from asyncsync.model import (
+    Compared,
+    Downloaded,
+    Failed,
+    Proof,
+    Reason,
+    RemoteObject,
+    Route,
+    Transfer,
+    UpToDate,
+)
+from asyncsync.report import events
+from asyncsync.report.report import Report
+from tests import ROOT
+from tests.rigs.bucket import Bucket
+from tests.rigs.child import asyncsync
+
+DESCRIPTION = (ROOT / "docs/json.md").read_text(encoding="utf-8")
+SCHEMA: dict[str, Any] = json.loads((ROOT / "docs/events.schema.json").read_text(encoding="utf-8"))
+KINDS = [reference["$ref"].rpartition("/")[2] for reference in SCHEMA["oneOf"]]
+
+HASHED = Proof.SIZE_AND_VERSION | Proof.MD5_OF_PARTS
+
+
+def remote(key: str, size: int = 10, modified_ns: int = 0) -> RemoteObject:
+    return RemoteObject(key, size, "etag", modified_ns)
+
+
+def transfer(key: str, size: int = 10, reason: Reason = Reason.MISSING) -> Transfer:
+    return Transfer(remote(key, size, 10**18 + 1000), tuple(key.split("/")), reason)
+
+
+def failed(key: str, kind: type[TransferError] = IntegrityError) -> Failed:
+    return Failed(remote(key), kind(key, "why"))
+
+
+# single events ----------------------------------------------------------------------------------
+
+
+def test_start_says_from_where_to_where() -> None:
+    """And by which rules the lines are to be read."""
+    assert events.start_json("plan", Route("https://host", "sensors", "/srv/data")) == {
+        "event": "start",
+        "format": 1,
+        "command": "plan",
+        "endpoint": "https://host",
+        "bucket": "sensors",
+        "dest": "/srv/data",
+    }
+
+
+def test_each_outcome_has_its_event() -> None:
+    """With its key and what there is to know about it."""
+    assert events.transfer_json(transfer("1hz/a", 7, Reason.NEWER)) == {
+        "event": "transfer",
+        "key": "1hz/a",
+        "size": 7,
+        "etag": "etag",
+        "modified": "2001-09-09T01:46:40.000001Z",
+        "reason": "newer",
+    }
+    assert events.outcome_json(Downloaded(transfer("a", 7), 2, 1.23456, 0, HASHED)) == {
+        "event": "downloaded",
+        "key": "a",
+        "size": 7,
+        "etag": "etag",
+        "modified": "2001-09-09T01:46:40.000001Z",
+        "reason": "missing",
+        "attempts": 2,
+        "seconds": 1.235,
+        "proven": ["size", "version", "md5-of-parts"],
+    }
+    assert events.outcome_json(UpToDate(remote("a", 7), HASHED)) == {
+        "event": "up-to-date",
+        "key": "a",
+        "size": 7,
+        "proven": ["size", "version", "md5-of-parts"],
+    }
+    assert events.outcome_json(failed("a")) == {
+        "event": "failed",
+        "key": "a",
+        "error": "IntegrityError",
+        "message": "why",
+    }
+    assert events.outcome_json(failed("a", VanishedError))["event"] == "skipped"
+
+
+def test_summary_has_all_figures() -> None:
+    """By prefix and in total, and what ended the run early."""
+    report = Report(seconds=2.0)
+    report.counted({"": 1, "1hz/": 3, "old/": 7})
+    report.compared(
+        Compared([transfer("1hz/a", 7)], [UpToDate(remote("b"))], [failed("a//c", VanishedError)])
+    )
+    report.ended(Downloaded(transfer("1hz/a", 7), 2, 0.5, 3, HASHED))
+    report.unmatched("typo/")
+    summary = events.summary_json(report, "sync", AuthError.exit_code, "no network")
+    assert json.loads(json.dumps(summary)) == {
+        "event": "summary",
+        "command": "sync",
+        "exit_code": 4,
+        "error": "no network",
+        "downloaded": 1,
+        "downloaded_bytes": 7,
+        "kept_bytes": 3,
+        "up_to_date": 1,
+        "failed": 0,
+        "skipped": 1,
+        "retried": 1,
+        "proven": {"size": 1, "version": 1, "md5": 0, "md5-of-parts": 1, "parquet": 0},
+        "unmatched": ["typo/"],
+        "verified": 0,
+        "extra": 0,
+        "seconds": 2.0,
+        "prefixes": {
+            "": tally(1, 1, 0, 0, 0),
+            "1hz/": tally(3, 1, 1, 1, 7),
+            "a/": tally(0, 1, 0, 0, 0),
+            "old/": tally(7, 0, 0, 0, 0),
+        },
+        "total": tally(11, 3, 1, 1, 7),
+    }
+
+
+def tally(*figures: int) -> dict[str, int]:
+    names = ("local", "in_bucket", "missing", "to_download", "bytes_to_download")
+    return dict(zip(names, figures, strict=True))
+
+
+@given(st.text(st.characters(exclude_categories=()), min_size=1))
+def test_json_holds_any_key_exactly(key: str) -> None:
+    """Control characters and raw bytes come out as they went in, on one line of ASCII."""
+    line = json.dumps(events.outcome_json(UpToDate(remote(key))))
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["key"] == key
+
+
+# the schema and its description -----------------------------------------------------------------
+
+
+def strict(schema: object) -> object:
+    """Return the schema without its leave for more fields than it has."""
+    if isinstance(schema, list):
+        return [strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: strict(part) for name, part in schema.items()}
+    if "properties" in closed:
+        closed["additionalProperties"] = False
+    return closed
+
+
+VALIDATOR = Draft202012Validator(strict(SCHEMA))
+
+
+def test_schema_is_one() -> None:
+    """Of the draft that it names, and open to fields that come later."""
+    Draft202012Validator.check_schema(SCHEMA)
+    later = {**events.outcome_json(failed("a")), "new": 1}
+    Draft202012Validator(SCHEMA).validate(later)
+    assert not VALIDATOR.is_valid(later)
+
+
+@pytest.mark.anyio
+async def test_every_event_of_real_runs_is_of_the_schema(bucket: Bucket, tmp_path: Path) -> None:
+    """Plan, sync, verify, a file that went missing, a run that ended early: all kinds occur."""
+    keys = ["1hz/a.parquet", "1hz/b.parquet", ".asyncsync/c.parquet"]  # the last one is unsafe
+    bucket.put_many(dict.fromkeys(keys, b"data"))
+    dest = tmp_path / "dest"
+    settings = bucket.server.environment()
+    arguments = ("--json", "--dest", str(dest), "1hz/", "typo/", ".asyncsync/")
+    done = [await asyncsync(settings, command, *arguments) for command in ("plan", "sync")]
+    (dest / "1hz/b.parquet").rename(dest / "1hz/mine.parquet")
+    done.append(await asyncsync(settings, "verify", *arguments))
+    done.append(await asyncsync(settings | {"R2_BUCKET": "nowhere"}, *arguments))
+    assert [run.code for run in done] == [3, 3, 1, 4]
+    for run in done:
+        assert (run.events[0]["event"], run.summary["event"]) == ("start", "summary")
+        for event in run.events:
+            VALIDATOR.validate(event)
+    done.append(await asyncsync(settings | {"R2_BUCKET": "nowhere"}, "doctor", "--json"))
+    for event in done[-1].events:
+        VALIDATOR.validate(event)
+    assert {event["event"] for run in done for event in run.events} == {*KINDS}
+
+
+def test_description_names_every_event_and_field() -> None:
+    """And none that the schema does not have."""
+    kinds = re.findall(r"^\| `([\w-]+)` \|", part("Events"), re.MULTILINE)
+    assert kinds == KINDS
+    told = set()
+    for names, owners in re.findall(r"^\| (`.+?) \| (.+?) \|", part("Fields"), re.MULTILINE):
+        for owner in re.findall(r"`([\w-]+)`", owners) or [owners]:
+            told |= {(owner, name) for name in re.findall(r"`(\w+)`", names)}
+    fields = {
+        (kind, name)
+        for kind in [*KINDS, "tally"]
+        for name in SCHEMA["$defs"][kind]["properties"]
+        if name not in {"event", "key"}
+    }
+    assert told == fields | {("all", "event"), ("objects", "key")}
+
+
+def part(heading: str) -> str:
+    return DESCRIPTION.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def test_shown_lines_are_events() -> None:
+    """The example is of the schema, to the order of the fields."""
+    lines = re.findall(r"^\{.+\}$", DESCRIPTION, re.MULTILINE)
+    assert len(lines) == 4
+    for line in lines:
+        event = json.loads(line)
+        VALIDATOR.validate(event)
+        assert list(event) == list(SCHEMA["$defs"][event["event"]]["properties"])

@@ -1,0 +1,218 @@
+"""A plan's JSON lines: whole ones become pages of objects, all others are refused by line."""
+
+import json
+import os
+import tracemalloc
+from datetime import datetime
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from asyncsync.errors import AuthError, ConfigError, UnsafeKeyError
+from asyncsync.model import LARGEST_SIZE, Compared, Failed, Reason, RemoteObject, Route, Transfer
+from asyncsync.report import events, planfile
+from asyncsync.report.report import Report
+from asyncsync.times import parse_time
+
+ROUTE = Route("https://host", "sensors", "/srv/data")
+OBJECTS = [
+    RemoteObject("1hz/a.parquet", 7, "etag-1", 10**18 + 123_000),
+    RemoteObject('"q"\n\x1b[31m\udcff.parquet', 0, 'W/"weak"', 0),
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the plan is."""
+    return tmp_path / "plan.json"
+
+
+def lines(objects: list[RemoteObject] = OBJECTS, *, error: str = "") -> list[str]:
+    """Return the lines of a plan with these transfers and one key that it skipped."""
+    transfers = [Transfer(remote, (), Reason.MISSING) for remote in objects]
+    skipped = Failed(RemoteObject("../x", 1, "", 0), UnsafeKeyError("../x", "unsafe"))
+    report = Report()
+    report.compared(Compared(transfers, [], [skipped]))
+    told = [
+        events.start_json("plan", ROUTE),
+        events.outcome_json(skipped),
+        *map(events.transfer_json, transfers),
+        events.summary_json(report, "plan", AuthError.exit_code if error else 3, error),
+    ]
+    return [json.dumps(event) + "\n" for event in told]
+
+
+def refusal(path: Path, text: str | bytes) -> str:
+    """Return what is said about a file with this content."""
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(ConfigError) as caught:
+        planfile.read_plan(path)
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+def test_plan_comes_back_as_it_was(path: Path) -> None:
+    """Route, keys, sizes, versions and times, in the order of the lines."""
+    path.write_text("".join(lines()))
+    plan = planfile.read_plan(path)
+    assert plan.route == ROUTE
+    assert list(plan.pages()) == [OBJECTS]
+
+
+@given(st.text(), st.text(), st.datetimes(timezones=st.timezones()))
+def test_whatever_a_listing_shows_comes_back(key: str, etag: str, modified: datetime) -> None:
+    """An odd ETag too; it names no version, and gets into no request."""
+    remote = RemoteObject(key, 1, etag, parse_time(modified.isoformat()))
+    with NamedTemporaryFile("w") as file:
+        file.write("".join(lines([remote])))
+        file.flush()
+        assert list(planfile.read_plan(Path(file.name)).pages()) == [[remote]]
+
+
+def test_plan_of_nothing_has_no_page(path: Path) -> None:
+    """It is whole all the same."""
+    path.write_text("".join(lines([])))
+    assert list(planfile.read_plan(path).pages()) == []
+
+
+def test_length_of_a_plan_costs_no_memory(path: Path) -> None:
+    """It is read page by page."""
+    objects = [RemoteObject(f"1hz/{number}.parquet", 1, "etag", 0) for number in range(20_500)]
+    path.write_text("".join(lines(objects)))
+    size = path.stat().st_size
+    del objects
+    tracemalloc.start()
+    pages = [len(page) for page in planfile.read_plan(path).pages()]
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert pages == [1000] * 20 + [500]
+    assert most < size / 2
+
+
+@pytest.mark.parametrize("cut", range(1, 5))
+def test_plan_that_lacks_lines_is_refused(path: Path, cut: int) -> None:
+    """The line that should be there is named; half a line as well."""
+    whole = lines()
+    kept = len(whole) - cut
+    assert refusal(path, "".join(whole[:-cut])).startswith(f"line {kept + 1}: is missing")
+    half = whole[kept][: len(whole[kept]) // 2]
+    assert refusal(path, "".join(whole[:-cut]) + half).startswith(f"line {kept + 1}: is cut off")
+
+
+def test_plan_that_lacks_a_line_in_the_middle_is_refused(path: Path) -> None:
+    """The summary does not add up."""
+    whole = lines()
+    del whole[2]
+    assert refusal(path, "".join(whole)) == (
+        "line 4: sums up 2 transfers, but 1 are here; make the plan again"
+    )
+
+
+def test_plan_that_broke_off_is_refused(path: Path) -> None:
+    """Whoever planned did not see the whole bucket."""
+    said = refusal(path, "".join(lines(error="no\nnetwork")))
+    assert said.startswith(r"line 5: the plan broke off: no\nnetwork")
+
+
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [
+        (1, ""),
+        (1, "{}\n"),
+        (1, '{"event": "start", "command": "sync", "format": 1}\n'),
+        (1, '{"event": "start", "command": "plan", "format": 1, "endpoint": "x"}\n'),
+        (1, '{"event": "start", "command": "plan", "format": 2}\n'),
+        (2, "\n"),
+        (2, "nonsense\n"),
+        (2, "[]\n"),
+        (2, "[" * 100_000 + "\n"),
+        (2, "1" * 10_000 + "\n"),
+        (2, '{"event": "transfxr"}\n'),
+        (2, '{"event": "downloaded", "key": "a"}\n'),
+        (2, lines()[0]),
+        (2, b'{"event": "\xff"}\n'),
+        (2, b"\0\n"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_damaged_line_is_named(path: Path, number: int, line: str | bytes) -> None:
+    """Whatever stands there."""
+    whole = [text.encode() for text in lines()]
+    whole[number - 1] = line if isinstance(line, bytes) else line.encode()
+    assert refusal(path, b"".join(whole)).startswith(f"line {number}: ")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": None},
+        {"key": 1},
+        {"size": -1},
+        {"size": True},
+        {"size": 1.5},
+        {"size": "7"},
+        {"size": LARGEST_SIZE + 1},
+        {"size": 10**30},
+        {"etag": None},
+        {"modified": None},
+        {"modified": "yesterday"},
+        {"modified": "2026-01-01T00:00:00"},
+    ],
+    ids=str,
+)
+def test_transfer_that_is_none_is_named(path: Path, change: dict[str, Any]) -> None:
+    """Every field is of its kind."""
+    whole = lines()
+    whole[2] = json.dumps({**json.loads(whole[2]), **change}) + "\n"
+    assert refusal(path, "".join(whole)).startswith("line 3: is not a transfer")
+
+
+@pytest.mark.parametrize("behind", ["\n", "{}\n", "x", lines()[0]])
+def test_nothing_follows_the_summary(path: Path, behind: str) -> None:
+    """As when a second plan was appended."""
+    assert refusal(path, "".join(lines()) + behind).startswith("line 6: ")
+
+
+def test_endless_line_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fill the memory."""
+    monkeypatch.setattr(planfile, "MOST_LINE", 1000)
+    whole = lines()
+    whole[1] = " " * 2000 + "\n"
+    assert refusal(path, "".join(whole)).startswith("line 2: is cut off, or too long")
+
+
+def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Missing, a folder, a pipe."""
+    os.mkfifo(tmp_path / "pipe")
+    for name, words in (("none", "No such file"), (".", "is not a file"), ("pipe", "not a file")):
+        with pytest.raises(ConfigError, match=words):
+            planfile.read_plan(tmp_path / name)
+
+
+def test_file_that_changes_under_way_is_noticed(path: Path) -> None:
+    """What was checked is not what is read any more."""
+    path.write_text("".join(lines()))
+    plan = planfile.read_plan(path)
+    path.write_text("".join(lines()[:-1]))
+    with pytest.raises(ConfigError, match="line 5"):
+        list(plan.pages())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_damage_is_refused_or_changes_no_more_than_an_object(
+    path: Path, data: st.DataObject
+) -> None:
+    """Bytes that flip raise nothing but a wrong setting."""
+    whole = bytearray("".join(lines()).encode())
+    for place in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=3)):
+        whole[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(whole)
+    try:
+        pages = list(planfile.read_plan(path).pages())
+    except ConfigError:
+        return
+    assert sum(map(len, pages)) == len(OBJECTS)

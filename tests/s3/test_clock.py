@@ -1,0 +1,60 @@
+"""The time to sign with: this machine's, until a server says by how much that is off."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from asyncsync.s3.clock import STAMP, Clock
+
+NOW = datetime(2026, 1, 1, 12, 30, 59, tzinfo=UTC)
+
+
+class Watch:
+    """A clock, the time of its machine, and what was noticed."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.notices: list[str] = []
+        self.clock = Clock(self.notices.append, lambda: self.now)
+
+    @property
+    def stamp(self) -> str:
+        """What a request made now is signed with."""
+        return self.clock().strftime(STAMP)
+
+
+def test_time_is_this_machines() -> None:
+    """As long as nobody objects, in UTC."""
+    before = datetime.now(UTC)
+    clock = Clock(print)
+    assert before <= clock() <= datetime.now(UTC)
+    assert not clock.is_corrected
+
+
+@pytest.mark.row(31)
+@pytest.mark.parametrize("ahead", [3600.0, -3600.0, 70.5, 56 * 365 * 86400.0])
+def test_clock_is_put_right_once(ahead: float) -> None:
+    """What was signed before then is worth another attempt; what was signed since is not."""
+    watch = Watch()
+    early = watch.stamp
+    assert watch.clock.corrects(ahead, early)
+    assert watch.clock.is_corrected
+    assert watch.clock() == NOW - timedelta(seconds=ahead)
+    watch.now += timedelta(seconds=20)
+    late = watch.stamp
+    watch.now += timedelta(seconds=2)
+    for said in (ahead, -ahead, 2 * ahead, None):
+        assert watch.clock.corrects(said, early)
+        assert not watch.clock.corrects(said, late)
+    assert watch.clock() == watch.now - timedelta(seconds=ahead)
+    assert len(watch.notices) == 1
+    assert f"off by {ahead:+.0f} s" in watch.notices[0]
+
+
+@pytest.mark.row(31)
+@pytest.mark.parametrize("ahead", [None, 0.0, 3.0, -59.0, 1e10, -2.5e11])
+def test_date_that_explains_nothing_is_not_believed(ahead: float | None) -> None:
+    """It is missing, no other than this machine's, or of another age."""
+    watch = Watch()
+    assert not watch.clock.corrects(ahead, watch.stamp)
+    assert (watch.clock(), watch.notices) == (NOW, [])

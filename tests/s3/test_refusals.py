@@ -1,0 +1,231 @@
+"""Which error an answer stands for, row by row."""
+
+import time
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncsync.errors import (
+    AccessDeniedError,
+    AsyncSyncError,
+    AuthError,
+    BucketError,
+    ClockError,
+    ProtocolError,
+    RedirectError,
+    RemoteChangedError,
+    ServerError,
+    SourceError,
+    ThrottledError,
+    TransferError,
+    VanishedError,
+)
+from asyncsync.s3.refusals import refusal
+
+DATES = st.builds("Mon, {} Jan {} 12:00:00 {}".format, st.integers(), st.integers(), st.integers())
+
+
+def error_xml(code: str, message: str = "because") -> bytes:
+    return f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+
+
+def refused(status: int, code: str = "", key: str | None = "a", **headers: str) -> AsyncSyncError:
+    by_name = {name.replace("_", "-"): value for name, value in headers.items()}
+    return refusal(status, by_name, error_xml(code) if code else b"", key)
+
+
+EVERYWHERE = [
+    # the way there
+    (301, "PermanentRedirect", RedirectError),
+    (302, "", RedirectError),
+    (303, "", RedirectError),
+    (307, "TemporaryRedirect", RedirectError),
+    (308, "", RedirectError),
+    # this moment
+    (429, "", ThrottledError),
+    (429, "TooManyRequests", ThrottledError),
+    (503, "", ThrottledError),
+    (503, "SlowDown", ThrottledError),
+    (503, "ServiceUnavailable", ThrottledError),
+    (400, "SlowDown", ThrottledError),
+    (200, "SlowDown", ThrottledError),
+    (408, "", ServerError),
+    (500, "", ServerError),
+    (500, "InternalError", ServerError),
+    (502, "", ServerError),
+    (504, "", ServerError),
+    (520, "", ServerError),
+    (522, "", ServerError),
+    (524, "", ServerError),
+    (530, "", ServerError),
+    (400, "RequestTimeout", ServerError),
+    (400, "ClientDisconnect", ServerError),
+    (400, "IncompleteBody", ServerError),
+    (400, "", ServerError),
+    (200, "InternalError", ServerError),
+    (200, "", ProtocolError),
+    (204, "", ProtocolError),
+    (206, "", ProtocolError),
+    # the credentials
+    (401, "", AuthError),
+    (401, "Unauthorized", AuthError),
+    (403, "InvalidAccessKeyId", AuthError),
+    (403, "SignatureDoesNotMatch", AuthError),
+    (403, "RequestTimeTooSkewed", ClockError),
+    (400, "ExpiredToken", AuthError),
+    (403, "ExpiredToken", AuthError),
+    (400, "ExpiredRequest", AuthError),
+    (400, "InvalidToken", AuthError),
+    (400, "AuthorizationHeaderMalformed", AuthError),
+    # the bucket
+    (404, "NoSuchBucket", BucketError),
+]
+ABOUT_A_KEY = [
+    (403, "", AccessDeniedError),
+    (403, "AccessDenied", AccessDeniedError),
+    (404, "", VanishedError),
+    (404, "NoSuchKey", VanishedError),
+    (412, "PreconditionFailed", RemoteChangedError),
+    (412, "", RemoteChangedError),
+    (416, "InvalidRange", RemoteChangedError),
+    (400, "InvalidArgument", SourceError),
+    (400, "Unheard-of", SourceError),
+    (400, "InvalidRequest", TransferError),
+    (400, "KeyTooLongError", TransferError),
+    (405, "MethodNotAllowed", TransferError),
+    (501, "NotImplemented", SourceError),
+    (501, "", SourceError),
+]
+ABOUT_THE_LISTING = [
+    (403, "", AuthError),
+    (403, "AccessDenied", AuthError),
+    (404, "", BucketError),
+    (400, "InvalidArgument", SourceError),
+    (412, "", SourceError),
+    (501, "NotImplemented", SourceError),
+]
+
+
+@pytest.mark.row(19, 20, 21, 23, 27, 28, 29, 30, 32, 34, 35)
+@pytest.mark.parametrize(("status", "code", "kind"), [*EVERYWHERE, *ABOUT_A_KEY])
+def test_answer_about_an_object(status: int, code: str, kind: type[AsyncSyncError]) -> None:
+    """Status and code decide; what is about one object only carries its key."""
+    error = refused(status, code, key="1hz/a")
+    assert type(error) is kind
+    if isinstance(error, TransferError):
+        assert error.key == "1hz/a"
+
+
+@pytest.mark.row(19, 20, 21, 23, 27, 28, 29, 33)
+@pytest.mark.parametrize(("status", "code", "kind"), [*EVERYWHERE, *ABOUT_THE_LISTING])
+def test_answer_about_the_listing(status: int, code: str, kind: type[AsyncSyncError]) -> None:
+    """Without a listing there is no run: what is not passing ends it."""
+    assert type(refused(status, code, key=None)) is kind
+
+
+def test_message_tells_what_the_server_said() -> None:
+    """Status, code and message, on one line and not without end."""
+    body = error_xml("Odd\x85Code", "one\n  two &#x9b;31m " + "x" * 5000)
+    message = str(refusal(400, {}, body, None))
+    assert "400 Odd" in message
+    assert "one two" in message
+    assert message.isprintable()
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html><body>Log in</body></html>", b"\x00\xff\x80", b"<Error>", b"{}"],
+)
+def test_body_that_is_no_error_of_s3_leaves_the_status(body: bytes) -> None:
+    """HEAD has none, portals have pages: the status alone decides."""
+    assert type(refusal(404, {}, body, "a")) is VanishedError
+    assert type(refusal(500, {}, body, None)) is ServerError
+
+
+@pytest.mark.row(36)
+def test_redirect_names_its_target_and_region_and_no_query() -> None:
+    """The target's host and region help; a signed query in it is not repeated."""
+    target = "https://bucket.s3.eu-west-1.example/a?X-Amz-Signature=5ec2e7"
+    message = str(refused(307, location=target, x_amz_bucket_region="eu-west-1"))
+    assert "bucket.s3.eu-west-1.example, region eu-west-1" in message
+    assert "5ec2e7" not in message
+    assert "another host" in str(refused(301))
+    assert str(refused(301, location="https://\x1b[2J", x_amz_bucket_region="\n")).isprintable()
+
+
+@pytest.mark.parametrize("location", ["https://[::1", "https://[x]/", "//", "::", "http://a]b"])
+def test_redirect_to_nonsense_is_a_redirect(location: str) -> None:
+    """A target that is no URL is no crash."""
+    assert type(refused(302, location=location)) is RedirectError
+
+
+@pytest.mark.row(20)
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("7", 7.0),
+        ("86400", 86400.0),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+        ("²", None),
+        ("Mon, 01 Jan 99999 00:00:00 GMT", None),
+        (f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2001 00:00:00 GMT", 0.0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(text: str, seconds: float | None) -> None:
+    """A date in the past asks for no wait; what cannot be read says nothing."""
+    error = refused(503, retry_after=text)
+    assert isinstance(error, ThrottledError)
+    assert error.retry_after == seconds
+
+
+def test_retry_after_a_date_is_the_time_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted from now by this machine's clock."""
+    now = 1_767_225_600.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    error = refused(429, retry_after=formatdate(now + 30, usegmt=True))
+    assert isinstance(error, ThrottledError)
+    assert error.retry_after == 30.0
+
+
+def test_retry_after_is_none_where_nothing_is_said() -> None:
+    """Then the pause is ours."""
+    error = refused(503, "SlowDown")
+    assert isinstance(error, ThrottledError)
+    assert error.retry_after is None
+
+
+@pytest.mark.row(31)
+def test_wrong_clock_is_told_with_its_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In seconds, by the server's Date; without a readable one the offset is left out."""
+    now = 1_767_225_600.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    date = formatdate(now + 1200, usegmt=True)
+    assert "clock is off by -1200 s" in str(refused(403, "RequestTimeTooSkewed", date=date))
+    for nothing in ("", "soon", "Mon, 01 Jan 99999 00:00:00 GMT"):
+        assert "clock is off:" in str(refused(403, "RequestTimeTooSkewed", date=nothing))
+
+
+@given(
+    st.integers(100, 599),
+    st.dictionaries(
+        st.sampled_from(["location", "x-amz-bucket-region", "retry-after", "date"]),
+        st.text() | DATES,
+    ),
+    st.binary() | st.text().map(error_xml),
+    st.none() | st.text(),
+)
+def test_every_answer_is_one_printable_error(
+    status: int, headers: dict[str, str], body: bytes, key: str | None
+) -> None:
+    """Whatever an endpoint sends, it ends as one of our errors with a message for a terminal."""
+    error = refusal(status, headers, body, key)
+    assert isinstance(error, AsyncSyncError)
+    assert str(error).isprintable()
