@@ -20,20 +20,20 @@ FOR_EVER = 1 << 62
 def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Lets the system refuse so many threads."""
     monkeypatch.setattr(threads, "PAUSE", 0)
-    really, left = threading._start_new_thread, 0  # type: ignore[attr-defined]  # the lowest seam
+    really, left = threading.Thread.start, 0
 
-    def start(*arguments: object) -> object:
+    def start(thread: threading.Thread) -> None:
         nonlocal left
         if left:
             left -= 1
             raise RuntimeError("can't start new thread")
-        return really(*arguments)
+        really(thread)
 
     def refuse(number: int) -> None:
         nonlocal left
         left = number
 
-    monkeypatch.setattr(threading, "_start_new_thread", start)
+    monkeypatch.setattr(threading.Thread, "start", start)
     return refuse
 
 

@@ -5,11 +5,11 @@ processes print that they start. What the rigs' own requests log is left out: it
 """
 
 import asyncio
+import inspect
 import logging
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,11 @@ def search(text: str, where: str) -> None:
 
 
 def _is_of_a_rig() -> bool:
-    frame = sys._getframe()
-    while back := frame.f_back:
+    frame = inspect.currentframe()
+    while frame:
         if frame.f_code.co_filename.endswith(RIGS):
             return True
-        frame = back
+        frame = frame.f_back
     return False
 
 
