@@ -643,8 +643,9 @@ async def test_many_at_once_each_have_their_own_result(folder: Folder, root: Pat
         except AsyncSyncError as error:
             errors[key] = error
 
+    await publish(keys[0])  # or the last could come before it, on a machine that is busy
     async with anyio.create_task_group() as group:
-        for key in keys:
+        for key in keys[1:]:
             group.start_soon(publish, key)
     assert files(root) == {key: key.encode() for key in sorted(keys) if key not in errors}
     assert {key: type(error) for key, error in errors.items()} == {

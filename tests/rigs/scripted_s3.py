@@ -204,6 +204,10 @@ class ScriptedS3:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:  # of tasks that were cancelled before they had begun
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._serve(reader, writer))
