@@ -18,7 +18,7 @@ from asyncsync.console import print_line
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Transfer, UpToDate
-from asyncsync.progress.terminal import SECONDS_BETWEEN_DRAWS, Terminal
+from asyncsync.progress.terminal import LOCK, SECONDS_BETWEEN_DRAWS, Terminal
 from asyncsync.units import format_size
 
 MOST_FILE_BARS = 8
@@ -200,7 +200,7 @@ class Bars(Progress):
     def _bar(self, row: int, *, total: int, desc: str) -> Any:
         if self._terminal:
             return self._terminal.row(row, desc, total)
-        return fitting_tqdm(
+        return _FittingBar(
             total=total,
             desc=shortened(desc),
             unit="B",
@@ -212,6 +212,13 @@ class Bars(Progress):
             mininterval=SECONDS_BETWEEN_DRAWS,
             miniters=0,  # or a bar that was fast is hardly drawn once it is slow
         )
+
+
+class _FittingBar(fitting_tqdm):  # type: ignore[type-arg]  # not generic but in its stubs
+    """A bar for a terminal or a notebook."""
+
+
+_FittingBar.set_lock(LOCK)
 
 
 def _is_widget(bar: Any) -> bool:

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import TextIO
 
 from tqdm import tqdm
+from tqdm.std import TqdmDefaultWriteLock  # type: ignore[attr-defined]  # not in its stubs
 
 from asyncsync.console import print_line
 from asyncsync.keys import display_width
@@ -28,6 +29,13 @@ SECONDS_OF_RATE = 5.0
 """A rate is that of the last so many seconds."""
 _LEAST_SECONDS_OF_RATE = 0.5
 """Before, it would jump."""
+
+LOCK = TqdmDefaultWriteLock.th_lock
+"""The lock of all bars: the half of tqdm's that holds off other threads.
+
+The other half is a semaphore, for bars that several processes draw. Python warns of it when the
+process ends, and none is needed here. A program's own tqdm takes both halves, and goes on to.
+"""
 
 _MOST_NAME, _LEAST_NAME = 40, 18
 _MOST_BAR, _LEAST_BAR = 40, 4
@@ -219,6 +227,9 @@ class Row(tqdm):  # type: ignore[type-arg]  # not generic but in its stubs
         self._seen.append((now, arrived))
         seconds = now - then
         return (arrived - before) / seconds if seconds >= _LEAST_SECONDS_OF_RATE else 0.0
+
+
+Row.set_lock(LOCK)
 
 
 def _size(stream: TextIO) -> os.terminal_size:

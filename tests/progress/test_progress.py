@@ -2,6 +2,8 @@
 
 import io
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -505,3 +507,24 @@ def test_long_name_loses_its_beginning() -> None:
     assert shortened("x" * 32) == "x" * 32
     assert shortened("1hz/2026/01/" + "a" * 22 + ".parquet") == "…/" + "a" * 22 + ".parquet"
     assert shortened("abcdef", width=4) == "…def"
+
+
+# beside others
+
+
+@pytest.mark.parametrize("stream", ["sys.stderr", "None"])
+def test_bars_take_no_semaphore(stream: str) -> None:
+    """Python would warn of it at the end; a program's own bars have the lock that they expect."""
+    draw = f"""
+import sys
+from asyncsync.progress import Bars
+from tqdm import tqdm
+with Bars({stream}) as bars:
+    bars.say("said", sys.stdout)
+print("multiprocessing.synchronize" in sys.modules)
+print(type(tqdm.get_lock()).__name__)
+print("multiprocessing.synchronize" in sys.modules)
+"""
+    command = [sys.executable, "-c", draw]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["said", "False", "TqdmDefaultWriteLock", "True"]
