@@ -209,3 +209,8 @@ class Settings:
     region: str = "auto"
     reload: Callable[[], "Settings"] | None = field(default=None, repr=False, compare=False)
     """Reads them again where they came from; may raise ConfigError."""
+
+    @property
+    def credentials(self) -> Credentials:
+        """What requests are signed with."""
+        return Credentials(self.access_key_id, self.secret_access_key, self.session_token)

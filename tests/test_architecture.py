@@ -28,7 +28,7 @@ ALLOWED = {
     "pipeline": FLOOR | STAGES | {"disk"},
     "settings": FLOOR,
     "api": FLOOR | STAGES | {"disk", "s3", "pipeline", "settings"},
-    "demo": FLOOR,
+    "demo": FLOOR | {"s3"},
     "doctor": FLOOR | STAGES | {"disk", "s3", "http", "settings"},
     "cli": FLOOR | STAGES | {"disk", "progress", "pipeline", "settings", "api", "demo", "doctor"},
 }

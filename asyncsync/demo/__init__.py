@@ -1,7 +1,6 @@
 """`asyncsync demo`: a local S3 server with sample data, and a real sync from it.
 
-Read `demo.py` first. `seaweed.py` starts and stops the server, also for tests and benchmarks;
-`redaction.py` keeps signatures out of what its client logs.
+Read `demo.py` first. `seaweed.py` starts and stops the server, also for tests and benchmarks.
 
 A sync never needs anything from here: it all comes with the extra `demo`.
 """

@@ -25,8 +25,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import add_expect_header
 
-from asyncsync.demo.redaction import redact_libraries
 from asyncsync.errors import ConfigError, SourceError, missing
+from asyncsync.s3 import redact_libraries
 
 _LOOPBACK = "127.0.0.1"
 _READY_SECONDS = 30.0

@@ -1,12 +1,14 @@
 """The remote side: a bucket as a `Store`.
 
 Read `store.py` first: the requests and what their answers hold. `sigv4.py` signs them, with the
-time from `clock.py`; `client.py` is aioboto3, which lists; `pages.py` parses XML, and `refusals.py`
-turns an unexpected answer into an error.
+time from `clock.py`; `client.py` is aioboto3, which lists what lies behind a listing's first page;
+`pages.py` parses XML, `refusals.py` turns an unexpected answer into an error, and `redaction.py`
+keeps secrets out of what libraries log.
 
 Nothing here retries, and no exception of aioboto3 leaves this folder.
 """
 
+from asyncsync.s3.redaction import redact_libraries
 from asyncsync.s3.store import open_store
 
-__all__ = ["open_store"]
+__all__ = ["open_store", "redact_libraries"]

@@ -17,6 +17,8 @@ from asyncsync.errors import ListingError, ProtocolError
 from asyncsync.model import LARGEST_SIZE, UNKNOWN_SIZE, Page, RemoteObject
 from asyncsync.times import parse_time
 
+PAGE_LIMIT = 64 * 1024 * 1024
+"""Bytes that a page may have."""
 MOST_TAGS = 2_000_000
 """Of what goes through the parser, which makes 100 bytes of each: 100,000 keys have fewer."""
 
@@ -86,7 +88,7 @@ def _objects(root: Element, namespace: str, encoded: bool) -> list[RemoteObject]
     return [
         RemoteObject(
             key=_decoded(entry.findtext(tag["Key"], ""), encoded),
-            size=_size(entry.findtext(tag["Size"], "")),
+            size=parse_size(entry.findtext(tag["Size"], "")),
             etag=entry.findtext(tag["ETag"], "").strip('"'),
             modified_ns=parse_time(entry.findtext(tag["LastModified"], "")),
         )
@@ -128,11 +130,11 @@ def _decoded(text: str, encoded: bool) -> str:
     return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "surrogateescape")
 
 
-def _size(text: str) -> int:
+def parse_size(text: str) -> int:
+    """Return an object's size in bytes; `UNKNOWN_SIZE` for what cannot be one."""
     if not (text.isascii() and text.isdigit()):
         return UNKNOWN_SIZE
-    if (
-        len(text) > len(str(LARGEST_SIZE)) or int(text) > LARGEST_SIZE
-    ):  # many digits take long to convert
+    if len(text) > len(str(LARGEST_SIZE)):  # converting many digits takes long
         return UNKNOWN_SIZE
-    return int(text)
+    size = int(text)
+    return size if size <= LARGEST_SIZE else UNKNOWN_SIZE

@@ -1,24 +1,38 @@
-"""The client that goes on with listings: loaded when it is needed, and told no secret."""
+"""aioboto3's client: it lists the pages behind the first, and is loaded only for those."""
 
 import logging
 import os
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import anyio
 import pytest
 
+from asyncsync.errors import (
+    AsyncSyncError,
+    AuthError,
+    BucketError,
+    ClockCorrectedError,
+    ConnectionLostError,
+    CredentialsRenewedError,
+    ProtocolError,
+    RedirectError,
+    ServerError,
+    ThrottledError,
+)
 from asyncsync.s3.store import open_store
-from tests.rigs.scripted_s3 import ScriptedS3
+from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
 
 pytestmark = pytest.mark.anyio
 
 KEYS = [f"{number}.parquet" for number in range(5)]
 
 
-async def test_client_goes_on_behind_the_first_page() -> None:
-    """With the token, and with all else that the first page was asked for."""
+async def test_client_lists_the_pages_behind_the_first() -> None:
+    """With the token, and with everything else that the first page was requested with."""
     async with ScriptedS3(dict.fromkeys(KEYS, b"data"), page_size=2) as s3:
         async with open_store(s3.settings) as store:
             first = await store.list_page("", start_after="0.parquet")
@@ -29,6 +43,102 @@ async def test_client_goes_on_behind_the_first_page() -> None:
         ("LIST", "", "0.parquet", ""),
         ("LIST", "", "0.parquet", first.next_token),
     ]
+    assert ["user-agent" in request.headers for request in s3.requests] == [False, True]
+    assert "botocore/" in s3.requests[1].headers["user-agent"]
+    for request in s3.requests:
+        assert request.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKID/")
+
+
+@pytest.mark.row(29)
+async def test_client_signs_with_renewed_credentials() -> None:
+    """Once the server has refused the old ones, and the settings hold others."""
+    objects = dict.fromkeys(KEYS, b"data")
+    async with ScriptedS3(objects, page_size=2) as s3:
+        renewed = replace(s3.settings, access_key_id="NEW", session_token="new-token")
+        settings = replace(s3.settings, session_token="old-token", reload=lambda: renewed)
+
+        def expire(request: Request) -> Answer | None:
+            if not request.token or "Credential=NEW/" in request.headers["authorization"]:
+                return None
+            return Answer(b"<Error><Code>ExpiredToken</Code></Error>", 400)
+
+        s3.on_list = expire
+        async with open_store(settings) as store:
+            first = await store.list_page("")
+            with pytest.raises(CredentialsRenewedError):
+                await store.list_page("", token=first.next_token)
+            page = await store.list_page("", token=first.next_token)
+        assert [remote.key for remote in page.objects] == KEYS[2:4]
+    assert [r.headers["x-amz-security-token"] for r in s3.requests] == [
+        *("old-token", "old-token", "new-token")
+    ]
+
+
+@pytest.mark.row(31)
+async def test_pages_behind_the_first_are_listed_with_the_servers_time() -> None:
+    """The client signs with this machine's clock, so it is passed over where that is wrong."""
+    objects = dict.fromkeys(KEYS, b"data")
+    notices: list[str] = []
+    async with ScriptedS3(objects, page_size=2) as s3:
+        now = datetime.now(UTC) + timedelta(hours=2)
+
+        def skewed(request: Request) -> Answer | None:
+            if not request.token or request.headers["x-amz-date"][:11] == f"{now:%Y%m%dT%H}":
+                return None
+            refusal = b"<Error><Code>RequestTimeTooSkewed</Code></Error>"
+            return Answer(refusal, 403, {"Date": format_datetime(now, usegmt=True)})
+
+        s3.on_list = skewed
+        async with open_store(s3.settings, notices.append) as store:
+            first = await store.list_page("")
+            with pytest.raises(ClockCorrectedError):
+                await store.list_page("", token=first.next_token)
+            page = await store.list_page("", token=first.next_token)
+        assert [remote.key for remote in page.objects] == KEYS[2:4]
+    assert len(notices) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (Answer(b"<Error><Code>NoSuchBucket</Code></Error>", 404), BucketError),
+        (Answer(b"<Error><Code>AccessDenied</Code></Error>", 403), AuthError),
+        (Answer(b"", 307, {"Location": "https://elsewhere.example/"}), RedirectError),
+        (Answer(b"<Error><Code>SlowDown</Code></Error>", 503), ThrottledError),
+        (Answer(b"<Error><Code>InternalError</Code></Error>", 500), ServerError),
+        (Answer(b"<Error><Code>InternalError</Code></Error>", 200), ProtocolError),
+        (Answer(b"<html>Sign in", 200), ProtocolError),
+        (Answer(b"", 200), ProtocolError),
+        (Answer(b"<ListBucketResult>", cut=9), ConnectionLostError),
+    ],
+)
+async def test_answer_to_the_client_fails_like_any_other(
+    answer: Answer, error: type[AsyncSyncError]
+) -> None:
+    """An error of ours, after one request: the client neither retries nor raises its own."""
+    async with ScriptedS3(dict.fromkeys(KEYS, b"data"), page_size=2) as s3:
+        s3.on_list = lambda request: answer if request.token else None
+        async with open_store(s3.settings) as store:
+            first = await store.list_page("")
+            with pytest.raises(error):
+                await store.list_page("", token=first.next_token)
+    assert s3.count("LIST") == 2
+
+
+async def test_client_reads_no_aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a profile, nor an endpoint or credentials of AWS's, which are for other programs."""
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "another")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    async with (
+        ScriptedS3(dict.fromkeys(KEYS, b"data"), page_size=2) as s3,
+        open_store(s3.settings) as store,
+    ):
+        first = await store.list_page("")
+        await store.list_page("", token=first.next_token)
+    assert "Credential=AKID/" in s3.requests[1].headers["authorization"]
+    assert "x-amz-security-token" not in s3.requests[1].headers
 
 
 async def test_everything_may_be_logged(caplog: pytest.LogCaptureFixture) -> None:

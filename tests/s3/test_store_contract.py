@@ -136,6 +136,18 @@ async def test_thousand_keys_make_a_page_and_a_token_leads_to_the_next(subject: 
         assert pages == [expected[:1000], expected[1000:]]
 
 
+@pytest.mark.parametrize("number", [0, 1, 1000, 1001])
+async def test_pages_hold_every_key_once(subject: Subject, number: int) -> None:
+    """In order, with a token on each page but the last, whoever signs the request for it."""
+    names = [f"1hz/{count:04}.parquet" for count in range(number)]
+    subject.put_many(dict.fromkeys(names, b"x"))
+    pages = [await subject.store.list_page("1hz/")]
+    while token := pages[-1].next_token:
+        pages.append(await subject.store.list_page("1hz/", token=token))
+    assert [key for page in pages for key in keys(page)] == names
+    assert len(pages) == max(1, -(-number // 1000))
+
+
 async def test_delimiter_rolls_up_what_lies_deeper(subject: Subject) -> None:
     """Objects in the root stay objects; each prefix comes once, whatever is below it."""
     subject.put_many(

@@ -1,24 +1,27 @@
-"""Libraries that log requests do so without signatures and session tokens.
+"""Keeps secrets out of the logs of libraries.
 
-asyncsync itself logs neither, and tells no library of them but for the demo, which uploads its data
-with boto3. That logs both at DEBUG, which a program may have turned on for everything.
+asyncsync itself logs no signature and no session token. botocore logs both at DEBUG, which a
+program may have switched on for everything.
 """
 
 import logging
 import re
 
-_LIBRARIES = {"boto3", "botocore"}
+_LIBRARIES = {"aioboto3", "aiobotocore", "boto3", "botocore"}
 _SECRET = re.compile(
     r"""(\bsignature[=:]\s*|x-amz-security-token['"]?\s*[:=]\s*b?['"]?)[^'",;&\s]+""", re.IGNORECASE
 )
 
 
 class _Redaction(logging.Filter):
-    """Takes the secrets out of a record, before any handler sees it."""
+    """Replaces the secrets in a record before any handler sees it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let the record pass."""
-        text = record.getMessage()
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):
+            return True  # its arguments do not fit: handlers cannot format it either
         clean = _SECRET.sub(r"\1***", text)
         if clean != text:
             record.msg, record.args = clean, ()
@@ -29,7 +32,7 @@ _REDACTION = _Redaction()
 
 
 def redact_libraries() -> None:
-    """Take the secrets out of what the libraries that are imported by now will log."""
+    """Redact what the libraries log that are imported by now."""
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in _LIBRARIES:
             logging.getLogger(name).addFilter(_REDACTION)
