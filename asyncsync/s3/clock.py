@@ -1,14 +1,14 @@
-"""The time that requests are signed with: this machine's, or the server's where that is refused."""
+"""The time to sign requests with: this machine's, or the server's if that was refused."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 STAMP = "%Y%m%dT%H%M%SZ"
-"""How a signed request says when it was made."""
+"""The format of the time in a signed request."""
 _LEAST = 60.0
-"""Seconds; a server that refuses a time so near its own Date would refuse that one as well."""
+"""Seconds; a server that refuses a time this close to its Date would refuse its Date as well."""
 _MOST = 100 * 365 * 86400.0
-"""Seconds; beyond it a Date is nonsense, and a time may be none that can be written."""
+"""Seconds; a Date further off is nonsense, and may lead to a time that cannot be written."""
 
 
 def _now() -> datetime:
@@ -16,11 +16,11 @@ def _now() -> datetime:
 
 
 class Clock:
-    """This machine's clock; put right at most once, by what the server says.
+    """This machine's clock, corrected at most once, by the Date of an answer.
 
     Args:
-        notice: is told when that happens.
-        now: this machine's time.
+        notice: called with a message when that happens.
+        now: returns this machine's time.
     """
 
     def __init__(self, notice: Callable[[str], object], now: Callable[[], datetime] = _now) -> None:
@@ -34,24 +34,24 @@ class Clock:
 
     @property
     def is_corrected(self) -> bool:
-        """Whether that is no longer this machine's."""
+        """Whether the time to sign with differs from this machine's."""
         return bool(self._offset)
 
     def corrects(self, ahead: float | None, stamp: str) -> bool:
-        """Return whether a request that was refused for its time would be given another one now.
+        """Return whether a request that was refused for its time would now be signed differently.
 
         Args:
-            ahead: seconds that this machine is ahead of the server; None where nobody knows.
-            stamp: what the request was signed with.
+            ahead: seconds that this machine is ahead of the server; None if unknown.
+            stamp: the time that the request was signed with.
         """
         if not self._offset:
             if ahead is None or not _LEAST <= abs(ahead) <= _MOST:
                 return False
             self._offset = timedelta(seconds=-ahead)
             self._notice(
-                f"this machine's clock is off by {ahead:+.0f} s; requests are signed with the "
-                "server's time from now on; let it be set by NTP (timedatectl set-ntp true)"
+                f"this machine's clock is off by {ahead:+.0f} s, so requests are now signed with "
+                "the server's time; turn on NTP to set the clock (timedatectl set-ntp true)"
             )
             return True
         signed, now = datetime.strptime(stamp, STAMP).replace(tzinfo=UTC), self._now()
-        return abs(signed - now) < abs(signed - now - self._offset)  # it was under way by then
+        return abs(signed - now) < abs(signed - now - self._offset)  # signed before the correction

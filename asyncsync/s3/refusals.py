@@ -1,4 +1,4 @@
-"""What it means when the endpoint does not give what it was asked for: one answer, one error."""
+"""Turns an unexpected answer of the endpoint into one error."""
 
 import time
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _BUSY_CODES = {"SlowDown", "TooManyRequests"}
 _PASSING = {408, 500, 502, 504, *range(520, 531)}
 _PASSING_CODES = {"RequestTimeout", "ClientDisconnect", "IncompleteBody", "InternalError"}
 _CODES_OF_ONE_KEY = {"InvalidObjectName", "InvalidRequest", "InvalidURI", "KeyTooLongError"}
-"""Of a 400; InvalidRequest is what an object gets that is stored under a key of the customer's."""
+"""Of a 400; S3 answers InvalidRequest for an object encrypted with a customer's key (SSE-C)."""
 _AUTH_CODES = {
     "AuthorizationHeaderMalformed",
     "ExpiredRequest",
@@ -47,50 +47,50 @@ def refusal(
     """Return the error that an answer stands for.
 
     Args:
-        status: of HTTP; also a 2xx that is not the one that was asked for.
-        headers: by lower-cased name.
-        body: an S3 error, anything else, or empty, as after HEAD.
-        key: what the request was about; None for the listing.
+        status: the HTTP status; also a 2xx other than the expected one.
+        headers: by lower-case name.
+        body: an S3 error, something else, or nothing, as after HEAD.
+        key: the object that was requested; None for a listing.
     """
     code, message = parse_error(body)
     said = shown(" ".join(f"{status} {code} {message}".split())[:300]).rstrip(".")
     return (
-        _about_the_way(status, headers)
-        or _about_this_moment(status, code, said, headers, body)
-        or _about_the_credentials(status, code, said, headers)
-        or _about_the_bucket(status, code, said, key)
-        or (_about_the_key(status, code, said, key) if key is not None else _not_s3(said))
+        _redirected(status, headers)
+        or _transient(status, code, said, headers, body)
+        or _unauthorized(status, code, said, headers)
+        or _bucket_refused(status, code, said, key)
+        or (_object_refused(status, code, said, key) if key is not None else _not_s3(said))
     )
 
 
-def _about_the_way(status: int, headers: Mapping[str, str]) -> AsyncSyncError | None:
+def _redirected(status: int, headers: Mapping[str, str]) -> AsyncSyncError | None:
     if status not in _REDIRECTS:
         return None
     try:
         target = shown(urlsplit(headers.get("location", "")).netloc) or "another host"
     except ValueError:
-        target = "an address that is none"
+        target = "an invalid address"
     region = shown(headers.get("x-amz-bucket-region", ""))
     return RedirectError(
-        f"the endpoint redirects to {target}{region and f', region {region}'}, which is not "
-        "followed; set R2_ENDPOINT_URL to the right endpoint"
+        f"the endpoint redirects to {target}{region and f', region {region}'}, which "
+        "asyncsync does not follow; set R2_ENDPOINT_URL to the right endpoint"
     )
 
 
-def _about_this_moment(
+def _transient(
     status: int, code: str, said: str, headers: Mapping[str, str], body: bytes
 ) -> AsyncSyncError | None:
     if status in _BUSY or code in _BUSY_CODES:
         return ThrottledError(f"the server is busy: {said}", _retry_after(headers))
-    # R2 says 400 when it gave up waiting, and to HEAD it cannot say why.
+    # R2 answers 400 when it gave up waiting, and an answer to HEAD has no body to say so.
     if status in _PASSING or code in _PASSING_CODES or (status == 400 and not body):
         return ServerError(f"the server failed: {said}")
-    if status < 300:  # a success, but not the one that was asked for
-        return ProtocolError(f"status {status} is not the answer to what was asked")
+    if status < 300:  # a success, but not the expected one
+        return ProtocolError(f"status {status} does not answer the request")
     return None
 
 
-def _about_the_credentials(
+def _unauthorized(
     status: int, code: str, said: str, headers: Mapping[str, str]
 ) -> AsyncSyncError | None:
     if code == "RequestTimeTooSkewed":
@@ -106,22 +106,22 @@ def _about_the_credentials(
     return None
 
 
-def _about_the_bucket(status: int, code: str, said: str, key: str | None) -> AsyncSyncError | None:
+def _bucket_refused(status: int, code: str, said: str, key: str | None) -> AsyncSyncError | None:
     if code == "NoSuchBucket" or (status == 404 and key is None):
         return BucketError(
             f"no such bucket: {said}; check R2_BUCKET and R2_ENDPOINT_URL (a bucket with a "
-            "jurisdiction has an endpoint of its own, such as <account>.eu.r2...)"
+            "jurisdiction has its own endpoint, such as <account>.eu.r2...)"
         )
     if status == 403 and key is None:
         return AuthError(
-            f"the credentials may not list the bucket: {said}; give the token the permission "
-            "Object Read for it, and check R2_BUCKET and R2_ENDPOINT_URL (a bucket with a "
-            "jurisdiction has an endpoint of its own, such as <account>.eu.r2...)"
+            f"the credentials do not allow listing the bucket: {said}; give the token the "
+            "permission Object Read for it, and check R2_BUCKET and R2_ENDPOINT_URL (a bucket with "
+            "a jurisdiction has its own endpoint, such as <account>.eu.r2...)"
         )
     return None
 
 
-def _about_the_key(status: int, code: str, said: str, key: str) -> TransferError | SourceError:
+def _object_refused(status: int, code: str, said: str, key: str) -> TransferError | SourceError:
     match status:
         case 403:
             return AccessDeniedError(key, f"access denied: {said}")
@@ -131,7 +131,7 @@ def _about_the_key(status: int, code: str, said: str, key: str) -> TransferError
             return RemoteChangedError(key, f"replaced since it was listed: {said}")
         case 501:
             return _not_s3(said)
-        case 400 if code not in _CODES_OF_ONE_KEY:  # it takes no request that is made like this one
+        case 400 if code not in _CODES_OF_ONE_KEY:  # it would refuse every request like this one
             return _not_s3(said)
         case _:
             return TransferError(key, f"the endpoint refuses: {said}")
@@ -142,7 +142,7 @@ def _not_s3(said: str) -> SourceError:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that the server asks to wait, None where it says nothing readable."""
+    """Return how many seconds the server asks to wait; None if it does not say."""
     text = headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
         return float(text)

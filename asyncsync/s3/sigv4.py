@@ -1,6 +1,6 @@
 """AWS Signature Version 4 for requests without a body.
 
-The signing key depends on the secret and the day only, so it is derived once and kept.
+The signing key depends only on the secret and the day, so it is derived once and cached.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ _NO_BODY = hashlib.sha256(b"").hexdigest()
 
 
 def path_of(bucket: str, key: str) -> str:
-    """Return the path of an object as it is signed and sent; bytes that are no UTF-8 are kept."""
+    """Return the path of an object as it is signed and sent; bytes that are not UTF-8 are kept."""
     return f"/{bucket}/{quote(key.encode('utf-8', 'surrogateescape'), safe='/~')}"
 
 
@@ -38,7 +38,7 @@ class Signer:
         Args:
             method: in upper case.
             path: percent-encoded, as it will be sent.
-            credentials: of this moment; they may have been refreshed since the last request.
+            credentials: the current ones; they may have been renewed since the last request.
             query: percent-encoded, as it will be sent; its names in any order.
         """
         time = self._now().strftime(STAMP)

@@ -1,10 +1,9 @@
-"""The remote wall: a bucket behind the `Store` verbs.
+"""A bucket behind the `Store` methods.
 
-Requests are signed here (`sigv4.py`): HEAD and GET carry the load, and a call of a client costs ten
-times what the request does. Listings with more than one page are gone on with by aioboto3's client
-(`client.py`). All bytes go through one transport (`http.py`), which verifies host names and never
-follows a redirect, and `refusals.py` says what an answer means that is not the one that was asked
-for.
+GET and HEAD are nearly all requests, and a call of an S3 client costs ten times as much as sending
+the request, so they are signed (`sigv4.py`) and sent here. aioboto3's client (`client.py`) lists
+the pages behind the first of a listing. All requests use one transport (`http/`), which verifies
+host names and never follows a redirect. `refusals.py` turns every unexpected answer into an error.
 """
 
 import logging
@@ -50,11 +49,11 @@ logger = logging.getLogger(__name__)
 
 ERROR_LIMIT = 64 * 1024
 
-_NO_TEXT = re.compile("[\ud800-\udfff]")
-"""Bytes of a key that are no UTF-8, as Python holds them in text."""
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
+"""Bytes of a key that are not valid UTF-8, as `surrogateescape` decodes them."""
 _OTHER_LENGTH = (
-    "is served without a length, and not with the listed one, as by a server that decompresses it "
-    "on the way; upload it with `Cache-Control: no-transform` or without the encoding"
+    "the server sends no length and not the listed number of bytes, probably because it "
+    "decompresses the object; upload it with `Cache-Control: no-transform` or without the encoding"
 )
 
 
@@ -65,11 +64,11 @@ async def open_store(
     """Open the bucket that the settings name; no request is sent yet.
 
     Args:
-        settings: where it is, and who asks.
-        notice: is told what a person should know, such as that this machine's clock is wrong.
+        settings: the endpoint, the bucket and the credentials.
+        notice: called with what a person should know, such as that this machine's clock is wrong.
 
     Raises:
-        ConfigError: the certificate authorities that the environment names cannot be read.
+        ConfigError: the file of certificate authorities that the environment names cannot be read.
     """
     async with HttpClient(settings.endpoint_url) as http, AsyncExitStack() as opened:
         yield S3Store(settings, http, Clock(notice), opened)
@@ -79,10 +78,11 @@ class S3Store:
     """A bucket. Made by `open_store`.
 
     Args:
-        settings: where it is, and who asks; read again when the credentials are refused.
-        http: the transport to its endpoint.
-        clock: what requests are signed with.
-        opened: what is closed with it.
+        settings: the endpoint, the bucket and the credentials; the credentials are read again when
+            the server refuses them.
+        http: the transport to the endpoint.
+        clock: the time to sign with.
+        opened: closes the client together with the store.
     """
 
     def __init__(
@@ -101,16 +101,17 @@ class S3Store:
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
     ) -> Page:
         """Return one page of a listing, as `Store` says."""
-        sent = _NO_TEXT.split(prefix, maxsplit=1)[0]
-        # Loading aioboto3's client takes 0.4 s of processor time, all else in a run that finds
-        # nothing new less than 0.2 s. So the first page, often the only one, is requested without
-        # it, and so are all of them where the client would sign with a clock that is wrong.
+        sent = _NOT_UTF8.split(prefix, maxsplit=1)[0]
+        # Loading aioboto3's client takes 0.4 s of processor time; everything else in a run that
+        # finds nothing new takes less than 0.2 s. So the first page, often the only one, is
+        # requested without it, and so is every page while this machine's clock, which the client
+        # would sign with, is wrong.
         if token and not self._clock.is_corrected:
             lister = await self._open_lister()
             page = await lister.page(sent, delimiter, start_after, token)
         else:
             page = await self._page(sent, delimiter, start_after, token)
-        if sent != prefix:  # the client sends text only, so what it cannot ask for is left out here
+        if sent != prefix:  # a request holds text only, so the rest of the prefix is compared here
             page = replace(
                 page,
                 objects=[found for found in page.objects if found.key.startswith(prefix)],
@@ -135,7 +136,7 @@ class S3Store:
             return parse_page(await response.read(PAGE_LIMIT))
 
     async def _open_lister(self) -> "Lister":
-        """Return the client, which has the credentials of this moment."""
+        """Return aioboto3's client; a new one when the credentials have changed."""
         async with self._opening:
             if self._lister is None or self._lister.credentials != self._credentials:
                 open_lister = await in_thread(_load_client)
@@ -152,15 +153,16 @@ class S3Store:
                 raise await self._refused_head(response, path, key, headers)
         length = response.headers.get("content-length") or await self._length_by_range(path, key)
         if parse_size(length) == UNKNOWN_SIZE:
-            raise IntegrityError(key, "neither HEAD nor its first byte's range says how long it is")
+            raise IntegrityError(key, "neither HEAD nor a GET of its first byte tells its size")
         return _head(response, length)
 
     async def _refused_head(
         self, response: Response, path: str, key: str, sent: Mapping[str, str]
     ) -> AsyncSyncError:
-        """Return what a GET is refused with where HEAD, which has no body, cannot say why.
+        """Return why HEAD was refused, from the body of a GET: an answer to HEAD has none.
 
-        That GET may be signed otherwise, after what another request was told meanwhile.
+        Meanwhile another request may have corrected the clock or renewed the credentials, so that
+        the GET, signed anew, is not refused. Then HEAD is worth another attempt.
         """
         if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
             headers = {**self._signed("GET", path), "Range": "bytes=0-0"}
@@ -169,13 +171,15 @@ class S3Store:
                 if told.status >= HTTPStatus.BAD_REQUEST and not is_empty:
                     return await self._refused(told, key, headers)
                 if self._clock.corrects(None, sent["x-amz-date"]):
-                    return ClockCorrectedError("HEAD is refused, but not what is signed by now")
+                    return ClockCorrectedError("HEAD was signed before the clock was corrected")
                 if not self._signs_like(sent):
-                    return CredentialsRenewedError("HEAD is refused, but not the new credentials")
+                    return CredentialsRenewedError(
+                        "HEAD was signed before the credentials were renewed"
+                    )
         return await self._refused(response, key, sent)
 
     async def _length_by_range(self, path: str, key: str) -> str:
-        """Return the length that the first byte's range shows: R2 may leave it out of HEAD."""
+        """Return the length from a GET of the first byte: R2 may leave it out of HEAD."""
         headers = {**self._signed("GET", path), "Range": "bytes=0-0"}
         async with self._http.request("GET", path, headers) as response:
             if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -200,7 +204,9 @@ class S3Store:
             headers["Range"] = f"bytes={span.start}-{span.stop - 1}"
         async with self._http.request("GET", path, headers) as response:
             if partial and response.status == HTTPStatus.OK:
-                raise RangeIgnoredError(remote.key, "the whole object came in place of a part")
+                raise RangeIgnoredError(
+                    remote.key, "the server sent the whole object instead of a part"
+                )
             if response.status != (HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK):
                 raise await self._refused(response, remote.key, headers)
             if not partial and "content-length" not in response.headers:
@@ -214,23 +220,23 @@ class S3Store:
     async def _refused(
         self, response: Response, key: str | None, sent: Mapping[str, str]
     ) -> AsyncSyncError:
-        """Return what the answer to a request with these headers means."""
+        """Return the error that the answer to a request with these headers stands for."""
         try:
             body = await response.read(ERROR_LIMIT)
         except TransientError:
-            body = b""  # cut or without an end: the status has to do
+            body = b""  # cut off or endless: the status must do
         error = refusal(response.status, response.headers, body, key)
         if isinstance(error, ClockError):
             corrected = self._clock.corrects(error.ahead, sent["x-amz-date"])
             return ClockCorrectedError(str(error)) if corrected else error
         if isinstance(error, AuthError) and self._renewed(sent):
-            return CredentialsRenewedError(f"{error}; there are others by now")
+            return CredentialsRenewedError(f"{error}; the credentials were renewed meanwhile")
         return error
 
     def _renewed(self, sent: Mapping[str, str]) -> bool:
-        """Return whether there are other credentials by now than those of a request."""
+        """Return whether the credentials now differ from those that signed a request."""
         if not self._signs_like(sent):
-            return True  # somebody else was refused before, and has read them again
+            return True  # another request was refused before, and has read them again
         if self._settings.reload is None:
             return False
         try:
@@ -254,7 +260,7 @@ def _load_client() -> "Callable[..., AbstractAsyncContextManager[Lister]]":
 
 
 class _S3Body:
-    """A GET's answer; its blocks are the transport's."""
+    """The answer to a GET."""
 
     __slots__ = ("_response", "head")
 
@@ -272,7 +278,7 @@ class _S3Body:
 
 
 class _UnannouncedBody:
-    """A whole object whose length no header tells; it has to be the listed one."""
+    """A whole object that comes without Content-Length; its length must be the listed one."""
 
     def __init__(self, response: Response, remote: RemoteObject) -> None:
         self.head = _head(response, str(remote.size))
@@ -299,32 +305,40 @@ class _UnannouncedBody:
             if self._size > listed:
                 break
             return block
-        if self._size < listed and not self._is_chunked:  # its end may as well be a cut
-            raise ConnectionLostError(f"closed after {self._size} of {listed} listed bytes")
+        if self._size < listed and not self._is_chunked:  # the end may just as well be a cut
+            raise ConnectionLostError(
+                f"the connection was closed after {self._size} of {listed} listed bytes"
+            )
         if self._size != listed:
             raise EncodedObjectError(self._remote.key, _OTHER_LENGTH)
         raise StopAsyncIteration
 
 
 def _body(response: Response, span: range | None) -> _S3Body:
-    """Return the body, if it is the part that was asked for."""
+    """Return the body after checking that it is the requested span.
+
+    Raises:
+        ProtocolError: it is not, or the answer does not tell the object's size.
+    """
     if span is None:
         return _S3Body(response, _head(response, response.headers.get("content-length", "")))
     shown_range, _, total = response.headers.get("content-range", "").partition("/")
     if shown_range != f"bytes {span.start}-{span.stop - 1}":
         raise ProtocolError(
-            f"asked for bytes {span.start}-{span.stop - 1}, got {shown(shown_range)!r}"
+            f"requested bytes {span.start}-{span.stop - 1}, but got {shown(shown_range)!r}"
         )
     length = response.headers.get("content-length", str(len(span)))
     if length != str(len(span)):
-        raise ProtocolError(f"asked for {len(span)} bytes, but {shown(length)} are announced")
+        raise ProtocolError(
+            f"requested {len(span)} bytes, but the answer announces {shown(length)}"
+        )
     return _S3Body(response, _head(response, total))
 
 
 def _head(response: Response, length: str) -> Head:
     size = parse_size(length)
     if size == UNKNOWN_SIZE:
-        raise ProtocolError("the answer does not say how long the object is")
+        raise ProtocolError("the answer does not tell the object's size")
     headers = response.headers
     return Head(
         size,

@@ -73,7 +73,7 @@ def test_token_of_a_last_page_leads_nowhere() -> None:
 @pytest.mark.parametrize("token", ["", "<NextContinuationToken/>"])
 def test_truncated_page_without_a_token_is_refused(token: str) -> None:
     """More follows, but nobody knows where: such a listing never counts as whole."""
-    with pytest.raises(ListingError, match="not where it goes on"):
+    with pytest.raises(ListingError, match="no token to continue with"):
         parse_page(listing("<IsTruncated>true</IsTruncated>", token))
 
 

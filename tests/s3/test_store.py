@@ -225,7 +225,7 @@ async def test_get_without_a_strong_version_names_none(stage: Stage, etag: str) 
         (error("InvalidAccessKeyId", "403 Forbidden"), AuthError, "R2_ACCESS_KEY_ID"),
         (error("SignatureDoesNotMatch", "403 Forbidden"), AuthError, "R2_SECRET_ACCESS_KEY"),
         (error("Unauthorized", "401 Unauthorized"), AuthError, "up to a minute"),
-        (error("AccessDenied", "403 Forbidden"), AuthError, "may not list"),
+        (error("AccessDenied", "403 Forbidden"), AuthError, "do not allow listing"),
         (error("ExpiredRequest", "400 Bad Request"), AuthError, "ExpiredRequest"),
         (error("RequestTimeTooSkewed", "403 Forbidden"), AuthError, "clock"),
         (error("NoSuchBucket", "404 Not Found"), BucketError, "R2_BUCKET"),
@@ -236,7 +236,7 @@ async def test_get_without_a_strong_version_names_none(stage: Stage, etag: str) 
         (response(PAGE[:-30]), ProtocolError, "not an S3 answer"),
         (response(b"<Error><Code>InternalError</Code></Error>"), ProtocolError, "Error"),
         (response(b"<!DOCTYPE x><ListBucketResult/>"), ProtocolError, "document type"),
-        (response(PAGE.replace(b"false", b"true")), ListingError, "where"),
+        (response(PAGE.replace(b"false", b"true")), ListingError, "no token"),
     ],
 )
 async def test_bad_answer_to_a_listing_says_what_it_means(
