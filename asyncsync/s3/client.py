@@ -95,7 +95,9 @@ async def open_lister(
     )
     redact_libraries()
     async with session.client("s3", endpoint_url=settings.endpoint_url, config=config) as client:
-        client.meta.events.register_first("before-parse.s3.ListObjectsV2", _parse)
+        # Handlers of all services run before those of one. S3's own would parse each page to look
+        # for an error in it, which `parse_page` does as well.
+        client.meta.events.register_first("before-parse.*.*", _parse)
         yield Lister(client, settings.bucket, credentials)
 
 

@@ -125,6 +125,23 @@ async def test_answer_to_the_client_fails_like_any_other(
     assert s3.count("LIST") == 2
 
 
+async def test_pages_are_parsed_once() -> None:
+    """Ours comes before what botocore does about S3's answers: that finds an empty body."""
+    found: list[bytes] = []
+    async with (
+        ScriptedS3(dict.fromkeys(KEYS, b"data"), page_size=2) as s3,
+        open_store(s3.settings) as store,
+    ):
+        lister = await store._open_lister()
+        lister._client.meta.events.register_first(
+            "before-parse.s3.*", lambda response_dict, **_: found.append(response_dict["body"])
+        )
+        first = await store.list_page("")
+        page = await store.list_page("", token=first.next_token)
+    assert [remote.key for remote in page.objects] == KEYS[2:4]
+    assert found == [b""]
+
+
 async def test_client_reads_no_aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a profile, nor an endpoint or credentials of AWS's, which are for other programs."""
     monkeypatch.setenv("AWS_PROFILE", "nobody")
