@@ -18,11 +18,25 @@ def test_dependencies_are_few_and_have_lower_bounds() -> None:
         assert re.fullmatch(r"[a-z0-9-]+>=[0-9]+(\.[0-9]+)*", version), requirement
 
 
+def pins(file: str) -> list[str]:
+    """Return the entries of a lock, each with its hashes."""
+    pinned = (ROOT / file).read_text(encoding="utf-8")
+    return re.findall(r"^[a-z0-9].*(?:\n    --.*)*", pinned, re.MULTILINE)
+
+
 def test_what_the_tests_run_with_is_pinned_by_its_hashes() -> None:
     """All of it, so that nobody can put another file in its place."""
-    pinned = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
-    entries = re.findall(r"^[a-z0-9].*(?:\n    .*)*", pinned, re.MULTILINE)
+    entries = pins("requirements-dev.txt")
     assert len(entries) > len(PROJECT["dependencies"])
     for entry in entries:
         assert re.match(r"\S+==\S+", entry), entry
         assert "--hash=sha256:" in entry, entry
+
+
+def test_demo_runs_with_what_the_tests_run_with() -> None:
+    """The same versions by the same hashes: what it installs is not installed again."""
+    entries = pins("requirements-demo.txt")
+    needed = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["demo"]]
+    names = {re.split("[>=;]", requirement)[0] for requirement in needed}
+    assert names <= {entry.partition("==")[0] for entry in entries}
+    assert set(entries) < set(pins("requirements-dev.txt"))
