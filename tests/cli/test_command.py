@@ -6,6 +6,8 @@ import logging
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -594,3 +596,16 @@ def test_settings_come_from_the_env_file(
     assert run("plan").code == 2
     Path("my.env").rename(".env")
     assert run("plan").code == 0
+
+
+def test_process_ends_as_python_does() -> None:
+    """What is registered for the end is done, as a measurement of coverage wants it."""
+    program = """
+import atexit
+from asyncsync.__main__ import process
+atexit.register(print, "at the end")
+process()
+"""
+    command = [sys.executable, "-c", program, "--keep"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "at the end\n")
