@@ -1,47 +1,47 @@
-"""What a connection stands on: a way for its bytes, and memory for the bodies."""
+"""What a connection is built on: a transport for its bytes, and memory for large responses."""
 
 from typing import Final, Protocol
 
-CAPACITY: Final = 192 * 1024
+BUFFER_SIZE: Final = 192 * 1024
 """Bytes that a connection buffers at most."""
-SPARE: Final = 64
-"""Buffers for bodies that are kept for the next ones."""
+MAX_SPARE: Final = 64
+"""Unused buffers that the pool keeps."""
 
 
-class Buffers:
-    """The memory for bodies: lent while one arrives, the last one back first, as it is still warm.
+class BufferPool:
+    """Lends each connection a buffer while it receives a large response.
 
-    A buffer of this size comes fresh from the system otherwise, page by page and set to zero, which
-    costs as much as filling it.
+    Reuse saves time: the system hands out new memory page by page and zeroed, which costs as much
+    as filling it. The buffer returned last is lent first, while it is still in the CPU's cache.
     """
 
     def __init__(self) -> None:
         self._spare: list[memoryview] = []
 
-    def lend(self) -> memoryview:
-        """Return a buffer of `CAPACITY` bytes."""
-        return self._spare.pop() if self._spare else memoryview(bytearray(CAPACITY))
+    def acquire(self) -> memoryview:
+        """Return a buffer of `BUFFER_SIZE` bytes."""
+        return self._spare.pop() if self._spare else memoryview(bytearray(BUFFER_SIZE))
 
-    def give_back(self, buffer: memoryview) -> None:
+    def release(self, buffer: memoryview) -> None:
         """Take back a buffer that nobody reads any more."""
-        if len(self._spare) < SPARE:
+        if len(self._spare) < MAX_SPARE:
             self._spare.append(buffer)
 
 
 class Transport(Protocol):
-    """What a connection needs of what lies below it: an event loop's transport, or a TLS layer."""
+    """What a connection needs below it: an event loop's transport, or a `TlsLayer`."""
 
     def write(self, data: bytes) -> None:
-        """Send, now or soon."""
+        """Send the bytes, now or soon."""
 
     def pause_reading(self) -> None:
-        """Call `buffer_updated` no more for now."""
+        """Stop calling `buffer_updated` for now."""
 
     def resume_reading(self) -> None:
-        """Go on with that; it may be called at once."""
+        """Call `buffer_updated` again, possibly before this returns."""
 
     def abort(self) -> None:
-        """Close the socket without a farewell."""
+        """Close the socket at once, without a TLS close_notify."""
 
     def get_extra_info(self, name: str) -> object:
-        """Return what is known under the name, such as `ssl_object`."""
+        """Return the information with this name, such as `ssl_object`."""

@@ -1,7 +1,7 @@
-"""The transport: every byte from the endpoint comes through here.
+"""An HTTP/1.1 client for one origin: requests, responses, and the pool of keep-alive connections.
 
-An HTTP/1.1 client for one origin with a pool of keep-alive connections. `dial.py` opens them and
-`wire.py` is one of them. Redirects, cookies and compression are left alone.
+`dial.py` opens the connections, and `connection.py` is one of them. Redirects are not followed,
+cookies are not stored, and bodies are not decompressed.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from asyncsync.errors import ProtocolError
-from asyncsync.http.buffers import CAPACITY
+from asyncsync.http.buffers import BUFFER_SIZE
 from asyncsync.http.connection import Connection, StaleConnectionError
 from asyncsync.http.dial import Dialer, tls_context
 from asyncsync.http.heads import encode_head
@@ -22,19 +22,19 @@ from asyncsync.interfaces import CONNECT_TIMEOUT
 __all__ = ["HttpClient", "Response", "tls_context"]
 
 BLOCK: Final = 128 * 1024
-"""Bytes of a body that are worth a write to the disk."""
+"""Bytes of a body that are worth one write to the disk."""
 READ_LIMIT: Final = 16 * 1024 * 1024
-"""Bytes that `Response.read` takes unless told otherwise."""
+"""Bytes that `Response.read` accepts by default."""
 
 
 class Response:
-    """The answer to a request, to be read inside the request's context."""
+    """The response to a request. It can be read only within the request's `async with` block."""
 
     __slots__ = ("_connection", "headers", "status")
 
     status: int
     headers: Mapping[str, str]
-    """Names are lower-cased; the values of repeated ones are joined with a comma."""
+    """By name in lower case; the values of a repeated header are joined with `, `."""
 
     def __init__(self, connection: Connection) -> None:
         self.status = connection.status
@@ -42,17 +42,17 @@ class Response:
         self._connection: Connection | None = connection
 
     async def read(self, limit: int = READ_LIMIT) -> bytes:
-        """Return the whole body, of `limit` bytes at most.
+        """Return the whole body, at most `limit` bytes.
 
         Raises:
-            ConnectionLostError: the body was cut or has stalled.
+            ConnectionLostError: the body was cut off or stalled.
             ProtocolError: the body is malformed, longer than announced or longer than `limit`.
         """
-        connection = self._opened()
+        connection = self._require_open()
         blocks: list[bytes] = []
         size = 0
         while max(size, connection.length) <= limit:
-            block = await connection.block(CAPACITY)
+            block = await connection.read_block(BUFFER_SIZE)
             if not block:
                 return blocks[0] if len(blocks) == 1 else b"".join(blocks)
             blocks.append(block.tobytes())
@@ -60,29 +60,29 @@ class Response:
         raise ProtocolError(f"the body is longer than {limit} bytes")
 
     def blocks(self, size: int = BLOCK) -> AsyncIterator[memoryview]:
-        """Yield the body in blocks of `size` bytes or somewhat more; the last may be shorter.
+        """Yield the body in blocks of `size` to 192 KiB; the last one may be shorter.
 
-        A block is good until the next one is asked for. None is longer than 192 KiB. What came
-        before an error is yielded before it is raised.
+        A block is valid until the next one is requested. Bytes received before an error are yielded
+        before it is raised.
 
         Raises:
-            ConnectionLostError: the body was cut or has stalled.
+            ConnectionLostError: the body was cut off or stalled.
             ProtocolError: the body is malformed or longer than announced.
         """
-        return _Blocks(self._opened(), size)
+        return _Blocks(self._require_open(), size)
 
     def close(self) -> None:
-        """End the use of the connection; called when the context is left."""
+        """Stop using the connection; called at the end of the `async with` block."""
         self._connection = None
 
-    def _opened(self) -> Connection:
+    def _require_open(self) -> Connection:
         if self._connection is None:
-            raise RuntimeError("the response is used outside its context")
+            raise RuntimeError("the response is used outside its `async with` block")
         return self._connection
 
 
 class _Blocks:
-    """A class and not a generator: nothing is left to finalize when a reader stops early."""
+    """Blocks of a body. Not a generator, which would need finalizing when a reader stops early."""
 
     __slots__ = ("_connection", "_size")
 
@@ -94,26 +94,26 @@ class _Blocks:
         return self
 
     async def __anext__(self) -> memoryview:
-        block = await self._connection.block(self._size)
+        block = await self._connection.read_block(self._size)
         if not block:
             raise StopAsyncIteration
         return block
 
 
 class HttpClient:
-    """Requests to one origin. Belongs to the event loop it is first used in.
+    """Sends requests to one origin. Bound to the event loop in which it is first used.
 
     Args:
         endpoint: `scheme://host[:port]`.
-        ssl_context: for https; `tls_context()` unless given.
-        connect_timeout: seconds for name look-up, connection, proxy and TLS handshake together.
-        read_timeout: seconds of silence while somebody waits for bytes.
-        max_idle: connections kept open for later.
-        slow_rate: bytes a second; an answer that stays below while being waited for has stalled.
+        ssl_context: for https; by default `tls_context()`.
+        connect_timeout: seconds for resolving the name, connecting, the proxy and TLS together.
+        read_timeout: seconds without a byte after which a response that is waited for has stalled.
+        max_idle: idle connections kept open; counted apart for requests with `no_body` (HEAD).
+        slow_rate: bytes per second below which a response that is waited for has stalled.
         slow_time: seconds over which `slow_rate` is measured.
 
     Raises:
-        ConfigError: the endpoint, HTTPS_PROXY or the file of authorities is unusable.
+        ConfigError: the endpoint, HTTPS_PROXY or the file of authorities cannot be used.
     """
 
     def __init__(
@@ -139,15 +139,19 @@ class HttpClient:
         Args:
             method: in upper case.
             target: `path?query`, percent-encoded, sent as it is.
-            headers: sent as they are; Host and `Accept-Encoding: identity` are added unless given.
+            headers: sent as they are; Host and `Accept-Encoding: identity` are added if missing.
+
+        Returns:
+            What yields the response in an `async with`. Entering it sends the request.
 
         Raises:
-            ValueError: the target or a header holds a line break or is not ASCII.
-            NetworkError: the host is not known, or the proxy refuses.
-            TLSError: the certificate is not acceptable; nothing of the request was sent.
-            UnreachableError: no connection came about.
-            ConnectionLostError: cut, or not answered in time.
-            ProtocolError: the answer is not HTTP.
+            ValueError: the target or a header contains a line break or is not ASCII.
+            NetworkError: the host name does not exist, or the proxy refused.
+            TLSError: the certificate was rejected; nothing of the request was sent.
+            UnreachableError: no connection could be opened.
+            ThrottledError: this process cannot open more files.
+            ConnectionLostError: the connection was cut, or the response stalled.
+            ProtocolError: the response is not HTTP.
         """
         lines = [f"{method} {target} HTTP/1.1"]
         given = {name.lower() for name in headers}
@@ -159,7 +163,7 @@ class HttpClient:
         return _Exchange(self._pool, encode_head(lines), method == "HEAD")
 
     async def aclose(self) -> None:
-        """Close all connections; answers that are still being read fail."""
+        """Close all connections; responses that are still being read fail."""
         await self._pool.aclose()
 
     async def __aenter__(self) -> Self:
@@ -175,7 +179,7 @@ class HttpClient:
 
 
 class _Pool:
-    """The open connections; those at rest are used last in first out, so that the others age."""
+    """The open connections. The most recently used idle one is reused first, so the others age."""
 
     def __init__(self, dialer: Dialer, patience: Patience, max_idle: int) -> None:
         self._dialer = dialer
@@ -183,20 +187,20 @@ class _Pool:
         self._max_idle = max_idle
         self._open: set[Connection] = set()
         self._idle: dict[bool, dict[Connection, None]] = {False: {}, True: {}}
-        """By whether they carry answers without bodies: those have never needed much memory."""
+        """By `no_body`: connections that served only such responses have used little memory."""
         self._ticker: asyncio.TimerHandle | None = None
 
-    async def exchange(self, request: bytes, bodiless: bool) -> Connection:
-        """Send a request and return the connection on which the head of its answer has come.
+    async def exchange(self, request: bytes, no_body: bool) -> Connection:
+        """Send a request and return the connection that has received the response's head.
 
-        The server may close a connection at rest just when a request leaves on it. Without a byte
-        of an answer the request was not served, and goes out again, on a new connection.
+        The server may close an idle connection just as a request is sent on it. If no byte of a
+        response came, the request was not served, and is sent again on a new connection.
         """
-        while idle := self._idle[bodiless]:
+        while idle := self._idle[no_body]:
             connection, _ = idle.popitem()
             if connection.reusable:
                 try:
-                    return await self._exchange(connection, request, bodiless)
+                    return await self._exchange(connection, request, no_body)
                 except StaleConnectionError:
                     break
         connection = await self._dialer.dial(self._forget)
@@ -204,26 +208,26 @@ class _Pool:
             self._open.add(connection)
         if self._ticker is None:
             self._tick()
-        return await self._exchange(connection, request, bodiless)
+        return await self._exchange(connection, request, no_body)
 
-    async def _exchange(self, connection: Connection, request: bytes, bodiless: bool) -> Connection:
+    async def _exchange(self, connection: Connection, request: bytes, no_body: bool) -> Connection:
         try:
-            await connection.exchange(request, bodiless=bodiless)
+            await connection.exchange(request, no_body=no_body)
         except BaseException:
             connection.abort()
             raise
         return connection
 
-    def release(self, connection: Connection, bodiless: bool) -> None:
-        """Keep the connection for later if its answer has come whole, or close it."""
-        if connection.reusable and len(self._idle[bodiless]) < self._max_idle:
-            connection.rest()
-            self._idle[bodiless][connection] = None
+    def release(self, connection: Connection, no_body: bool) -> None:
+        """Keep the connection if its response is complete, otherwise close it."""
+        if connection.reusable and len(self._idle[no_body]) < self._max_idle:
+            connection.make_idle()
+            self._idle[no_body][connection] = None
         else:
             connection.abort()
 
     async def aclose(self) -> None:
-        """Close all connections and wait until they are gone."""
+        """Close all connections and wait until their sockets are closed."""
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
@@ -238,9 +242,9 @@ class _Pool:
             idle.pop(connection, None)
 
     def _tick(self) -> None:
-        """Look for stalled answers, again and again while a connection is open.
+        """Check all connections for stalled responses, repeatedly while any is open.
 
-        One timer for all: no request sets one up, and no read re-arms one.
+        One timer serves all, so that no request and no read has to set one.
         """
         self._ticker = None
         for connection in self._open:
@@ -253,18 +257,18 @@ class _Pool:
 class _Exchange:
     """The context of one request."""
 
-    __slots__ = ("_bodiless", "_connection", "_pool", "_request", "_response")
+    __slots__ = ("_connection", "_no_body", "_pool", "_request", "_response")
 
     _connection: Connection
     _response: Response
 
-    def __init__(self, pool: _Pool, request: bytes, bodiless: bool) -> None:
+    def __init__(self, pool: _Pool, request: bytes, no_body: bool) -> None:
         self._pool = pool
         self._request = request
-        self._bodiless = bodiless
+        self._no_body = no_body
 
     async def __aenter__(self) -> Response:
-        self._connection = await self._pool.exchange(self._request, self._bodiless)
+        self._connection = await self._pool.exchange(self._request, self._no_body)
         self._response = Response(self._connection)
         return self._response
 
@@ -275,4 +279,4 @@ class _Exchange:
         traceback: TracebackType | None,
     ) -> None:
         self._response.close()
-        self._pool.release(self._connection, self._bodiless)
+        self._pool.release(self._connection, self._no_body)

@@ -1,8 +1,15 @@
-"""One HTTP/1.1 connection: a request goes out, its answer is parsed and buffered.
+"""One HTTP/1.1 connection: sends a request, buffers its response, pauses when the buffer is full.
 
-The transport reads straight into the connection's one buffer. The head and a chunked body pass
-through the parser there; the bytes of a body of known length are only counted. A full buffer pauses
-the socket, so that a slow reader holds back its own connection and nothing else.
+Buffering: the transport receives straight into the connection's one buffer. The head and a chunked
+body go through the parser there; the bytes of a body of known length are only counted. A reader
+gets a view of the buffer, so nothing is copied on the way to the disk.
+
+Pausing: a full buffer pauses the socket until the reader has taken the bytes. A slow reader holds
+back its own connection and nothing else.
+
+Phases: a response with a body moves like this; one without a body goes from HEAD to IDLE.
+
+    IDLE ──request──▶ HEAD ──head──▶ LENGTH, CHUNKED or UNTIL_CLOSE ──last byte──▶ IDLE
 """
 
 import asyncio
@@ -12,150 +19,156 @@ from typing import Final, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from asyncsync.errors import AsyncSyncError, ConnectionLostError, ProtocolError
-from asyncsync.http.buffers import Buffers, Transport
-from asyncsync.http.patience import Patience, Watch
+from asyncsync.http.buffers import BufferPool, Transport
+from asyncsync.http.patience import Patience, StallDetector
 
-HEAD_ROOM: Final = 4 * 1024
-"""Bytes that it buffers until it knows that a body needs more; most connections are idle."""
+SMALL_BUFFER_SIZE: Final = 4 * 1024
+"""Bytes of a connection's own buffer; it borrows a large one when a response needs more."""
 MAX_HEAD: Final = 64 * 1024
-"""Bytes of all heads of one answer, interim ones included."""
+"""Bytes of all heads of one response, interim (1xx) ones included."""
 
-# Where an answer stands. IDLE: none is outstanding, it may be whole and not yet taken.
+# The phase of the response. IDLE: it is complete, but the reader may not have taken all of it yet.
+# A body's phase is named after what ends it: its Content-Length, its last chunk, or a close.
 _IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_CLOSE = range(5)
 
 
 class StaleConnectionError(ConnectionLostError):
-    """The connection was closed before a byte of the answer came."""
+    """The server closed the connection before the first byte of a response."""
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One connection and the answer that arrives on it.
+    """One connection, and the one response that is arriving on it.
 
-    The first error is kept in `error`, which the reader raises when it has taken what came before.
+    The client calls `exchange` to send a request and wait for the head, then `read_block` until
+    the body ends. Meanwhile the transport fills the buffer and calls `buffer_updated`, which moves
+    the response from phase to phase and wakes the client when there is enough to read.
+
+    Args:
+        peer: host and port, for error messages.
+        pool: lends a large buffer.
+        on_lost: called once, when the socket is closed.
     """
 
     transport: Transport
     _parser: HttpResponseParser
 
     def __init__(
-        self, peer: str, buffers: Buffers, on_lost: Callable[["Connection"], None]
+        self, peer: str, pool: BufferPool, on_lost: Callable[["Connection"], None]
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._peer = peer
         self._on_lost = on_lost
-        self._buffers = buffers
-        self._own = memoryview(bytearray(HEAD_ROOM))
-        self._view = self._own  # or a lent buffer, while a body needs more
-        self._begin = 0  # the first byte not parsed yet (head) or not taken yet (body)
-        self._end = 0  # behind the last byte received
+        self._pool = pool
+        self._small_buffer = memoryview(bytearray(SMALL_BUFFER_SIZE))
+        self._buffer = self._small_buffer  # or a borrowed one, while a response needs more
+        self._start = 0  # the first byte not yet parsed (head) or not yet read (body)
+        self._end = 0  # one after the last byte received
         self._phase = _IDLE
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
-        self._want = 0
+        self._wanted = 0  # bytes of body that the waiter waits for
         self.closed = False
         self.error: AsyncSyncError | None = None
+        """The first error; raised when the reader has taken everything received before it."""
         self.lost: asyncio.Future[None] = self._loop.create_future()
-        """Done when the socket is gone."""
+        """Done when the socket is closed."""
 
-    # What the client calls.
+    # Called by the client.
 
-    async def exchange(self, request: bytes, *, bodiless: bool) -> None:
-        """Send a request and return when its head is parsed.
+    async def exchange(self, request: bytes, *, no_body: bool) -> None:
+        """Send a request and wait until the head of its response is parsed.
+
+        With `no_body` the response has no body, whatever its headers say, as for HEAD.
 
         Raises:
-            StaleConnectionError: the connection was closed before a byte of the answer came.
-            ConnectionLostError: it was closed or silent later.
-            ProtocolError: what came is not HTTP.
+            StaleConnectionError: the server closed before the first byte of the response.
+            ConnectionLostError: the server closed later, or the response stalled.
+            ProtocolError: the response is not HTTP.
         """
         self.status = 0
         self.headers: dict[str, str] = {}
         self.keep_alive = False
         self.length = -1
-        """Bytes of the body where they are announced, otherwise -1."""
-        self._bodiless = bodiless
-        self._left = 0
-        self._begin = self._end = 0
-        self._progress = 0
-        self._watch = Watch()
+        """Bytes of the body if the response announces them, otherwise -1."""
+        self._no_body = no_body
+        self._remaining = 0  # of `length`
+        self._start = self._end = 0
+        self._progress = 0  # bytes that count for the stall detector
+        self._stalls = StallDetector()
         self._parser = HttpResponseParser(self)
         self._phase = _HEAD
         if self.closed:
-            raise self._cut()
+            raise self._closed_error()
         self.transport.write(request)
         await self._wait(0)
         if self._phase == _HEAD:
             raise cast("AsyncSyncError", self.error)
 
-    async def block(self, size: int) -> memoryview:
-        """Return all that is buffered once it is `size` bytes or the end; empty behind the end.
+    async def read_block(self, size: int) -> memoryview:
+        """Return everything buffered, once it is `size` bytes or the body ends; empty at the end.
 
-        Nothing is copied: the block is the connection's own buffer, and good until the next call.
+        The block is a view of the connection's buffer, and is valid until the next call.
 
         Raises:
-            ConnectionLostError: the body was cut or has stalled, and all before that was taken.
+            ConnectionLostError: the body was cut off or stalled; all before that was returned.
             ProtocolError: the body is malformed or longer than announced.
         """
-        if self._begin == self._end:
-            self._begin = self._end = 0
+        if self._start == self._end:
+            self._start = self._end = 0
             if self._paused:
                 self._resume()
-        await self._wait(min(size, len(self._view) - self._begin))
-        begin, end = self._begin, self._end
-        if begin == end and self.error is not None:
+        await self._wait(min(size, len(self._buffer) - self._start))
+        start, end = self._start, self._end
+        if start == end and self.error is not None:
             raise self.error
-        self._begin = end
-        return self._view[begin:end]
-
-    @property
-    def complete(self) -> bool:
-        """Whether the answer has arrived to its last byte."""
-        return self._phase == _IDLE
+        self._start = end
+        return self._buffer[start:end]
 
     @property
     def reusable(self) -> bool:
-        """Whether another request can be sent."""
+        """Whether the response is complete and another request can be sent."""
         return self._phase == _IDLE and self.keep_alive and not self.closed and self.error is None
 
-    def rest(self) -> None:
-        """Drop what is buffered and watch for the server closing the connection."""
-        self._begin = self._end = 0
-        if self._view is not self._own:
-            self._buffers.give_back(self._view)
-            self._view = self._own
+    def make_idle(self) -> None:
+        """Give the borrowed buffer back, and read on to notice when the server closes."""
+        self._start = self._end = 0
+        if self._buffer is not self._small_buffer:
+            self._pool.release(self._buffer)
+            self._buffer = self._small_buffer
         if self._paused:
             self._resume()
 
     def abort(self) -> None:
-        """Close the socket without a farewell."""
+        """Close the socket at once, without a TLS close_notify."""
         self.closed = True
         self.transport.abort()
 
     def tick(self, patience: Patience) -> None:
-        """Fail the answer if somebody waits for it and it is silent or too slow."""
+        """Fail the response if a reader waits for it and it has stalled."""
         if self._waiter is not None:
-            stalled = self._watch.tick(patience, self._progress)
-            if stalled:
-                self._fail(ConnectionLostError(f"{self._peer} {stalled}"))
+            reason = self._stalls.tick(patience, self._progress)
+            if reason:
+                self._fail(ConnectionLostError(f"{self._peer} {reason}"))
 
-    # What the transport calls.
+    # Called by the transport.
 
     def connection_made(self, transport: "asyncio.BaseTransport | Transport") -> None:
-        """Start to use a transport: a plain one or, perhaps after it, a TLS layer."""
+        """Use this transport. Behind a proxy it is called again, with a TLS layer."""
         self.transport = cast("Transport", transport)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
-        """Offer the free rest of the buffer."""
-        return self._view[self._end :]
+        """Return the free rest of the buffer."""
+        return self._buffer[self._end :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take note of bytes that arrived in the buffer."""
+        """Process bytes that were received into the buffer."""
         end = self._end = self._end + nbytes
         phase = self._phase
         if phase == _LENGTH:
             self._progress += nbytes
-            self._left -= nbytes
-            if self._left <= 0:
-                self._finish()
+            self._remaining -= nbytes
+            if self._remaining <= 0:
+                self._finish_length()
         elif phase == _HEAD:
             self._progress += nbytes
             self._parse_heads()
@@ -165,45 +178,49 @@ class Connection(asyncio.BufferedProtocol):
             self._progress += nbytes
         else:
             self._end -= nbytes
-            self._fail(self._overrun())
-        if self._end == len(self._view):
-            self._fill_up()
+            self._fail(self._overrun_error())
+        if self._end == len(self._buffer):
+            self._handle_full_buffer()
         waiter = self._waiter
         if waiter is not None and (
-            self._phase == _IDLE or (self._phase != _HEAD and self._end - self._begin >= self._want)
+            self._phase == _IDLE
+            or (self._phase != _HEAD and self._end - self._start >= self._wanted)
         ):
             self._wake(waiter)
 
-    def _fill_up(self) -> None:
-        """Grow for a long head; hold the server back for a body, also behind its last byte.
+    def _handle_full_buffer(self) -> None:
+        """Borrow a larger buffer for a long head; pause the socket for a body.
 
-        The transport never finds the buffer without room: it would take that for an error.
+        That includes a body whose last byte fills the buffer: the transport must never be offered
+        an empty buffer, which it treats as an error.
         """
         if self._phase == _HEAD:
-            self._make_room(0)
+            self._borrow_buffer(0)
         elif not self._paused:
             self._paused = True
             if not self.closed:
                 self.transport.pause_reading()
 
     def eof_received(self) -> None:
-        """Take note that the server has said that it sends no more; the transport closes itself."""
+        """End a body without a length. The transport closes itself then."""
         self.closed = True
         if self._phase == _UNTIL_CLOSE:
-            self._end_stream()
+            self._phase = _IDLE
+            if self._waiter is not None:
+                self._wake(self._waiter)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fail the answer that is under way."""
+        """Fail a response that is incomplete."""
         self.closed = True
         self._on_lost(self)
         self.lost.set_result(None)
         if self._phase != _IDLE and self.error is None:
-            self._fail(self._cut(), exc)
+            self._fail(self._closed_error(), exc)
 
-    # What the parser calls.
+    # Called by the parser.
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header; those behind a chunked body are ignored."""
+        """Store one header; trailers of a chunked body are ignored."""
         if self._phase != _HEAD:
             return
         key = name.decode("latin-1").lower()
@@ -211,20 +228,20 @@ class Connection(asyncio.BufferedProtocol):
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
     def on_message_begin(self) -> None:
-        """Notice a second answer behind a chunked body."""
+        """Reject a second response after a chunked body."""
         if self._phase == _IDLE:
-            self._fail(self._overrun())
+            self._fail(self._overrun_error())
 
     def on_headers_complete(self) -> None:
-        """Note the end of a head."""
+        """Store the status."""
         self.status = self._parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
-        """Put a piece of a chunked body where its raw form was: it is never longer."""
+        """Write decoded bytes of a chunked body over the raw ones, which are never shorter."""
         if self._phase != _CHUNKED:
             return
         end = self._end + len(body)
-        self._view[self._end : end] = body
+        self._buffer[self._end : end] = body
         self._end = end
 
     def on_message_complete(self) -> None:
@@ -235,105 +252,108 @@ class Connection(asyncio.BufferedProtocol):
     # Parsing.
 
     def _parse_heads(self) -> None:
-        while self._phase == _HEAD and self._begin < self._end:
-            buffer = cast("bytearray", self._view.obj)
-            found = buffer.find(b"\r\n\r\n", max(self._begin - 3, 0), self._end)
+        """Parse what was received of the head, and of interim heads before it."""
+        while self._phase == _HEAD and self._start < self._end:
+            buffer = cast("bytearray", self._buffer.obj)
+            found = buffer.find(b"\r\n\r\n", max(self._start - 3, 0), self._end)
             stop = self._end if found < 0 else found + 4
             try:
-                self._parser.feed_data(self._view[self._begin : stop])
+                self._parser.feed_data(self._buffer[self._start : stop])
             except (HttpParserError, HttpParserUpgrade) as error:
-                self._fail(self._malformed("the answer is not HTTP", error))
+                self._fail(self._protocol_error("the response is not HTTP"), error)
                 return
-            self._begin = stop
+            self._start = stop
             if stop > MAX_HEAD:
-                self._fail(self._malformed(f"the head is longer than {MAX_HEAD} bytes"))
+                self._fail(self._protocol_error(f"the head is longer than {MAX_HEAD} bytes"))
             elif found >= 0:
-                self._end_head()
+                self._finish_head()
 
-    def _end_head(self) -> None:
-        """Find out how the body is framed, now that a head is whole."""
+    def _finish_head(self) -> None:
+        """Skip an interim head; otherwise enter the phase of the body that the head announces."""
         status, headers = self.status, self.headers
-        if 100 < status < 200 or status == 100:
+        if 100 <= status < 200:
             self._parser = HttpResponseParser(self)
             self.headers = {}
             self.status = 0
             return
         version = self._parser.get_http_version()
         self.keep_alive = version == "1.1" and "close" not in headers.get("connection", "").lower()
-        received = self._end - self._begin
+        received = self._end - self._start
         coding = headers.get("transfer-encoding", "")
         length = headers.get("content-length", "")
         if status < 100 or version not in ("1.1", "1.0"):
-            self._fail(self._malformed(f"the answer is not HTTP: status {status}, {version}"))
-        elif self._bodiless or status in (204, 304):
+            what = f"the response is not HTTP: status {status}, version {version}"
+            self._fail(self._protocol_error(what))
+        elif self._no_body or status in (204, 304):
             self.length = 0
-            self._left = -received
-            self._finish()
+            self._remaining = -received
+            self._finish_length()
         elif coding:
             if coding.lower() != "chunked":
-                self._fail(self._malformed(f"the transfer coding is {coding!r}"))
+                self._fail(self._protocol_error(f"unsupported transfer coding {coding!r}"))
                 return
             self._phase = _CHUNKED
-            self._make_room(self._begin)
-            self._parse_chunks(self._begin)
+            self._borrow_buffer(self._start)
+            self._parse_chunks(self._start)
         elif length:
             self._phase = _LENGTH
             self.length = int(length)
-            self._left = self.length - received
-            if self._begin + self.length >= len(self._view):  # one more, to notice an overrun
-                self._make_room(self._begin)
-            if self._left <= 0:
-                self._finish()
+            self._remaining = self.length - received
+            # One byte more than the body, so that bytes after it are noticed.
+            if self._start + self.length >= len(self._buffer):
+                self._borrow_buffer(self._start)
+            if self._remaining <= 0:
+                self._finish_length()
         else:
             self._phase = _UNTIL_CLOSE
-            self._make_room(self._begin)
+            self._borrow_buffer(self._start)
             self.keep_alive = False
         waiter = self._waiter
         if waiter is not None:
             self._wake(waiter)
 
-    def _make_room(self, start: int) -> None:
-        """Go on in a lent buffer, with the byte at `start` as its first, unless that is done."""
-        if self._view is self._own:
-            kept = self._view[start : self._end]
-            self._view = self._buffers.lend()
-            self._view[: len(kept)] = kept
-            self._begin -= start
+    def _borrow_buffer(self, start: int) -> None:
+        """Move the bytes from `start` on to the beginning of a large buffer, if not done yet."""
+        if self._buffer is self._small_buffer:
+            kept = self._buffer[start : self._end]
+            self._buffer = self._pool.acquire()
+            self._buffer[: len(kept)] = kept
+            self._start -= start
             self._end -= start
 
     def _parse_chunks(self, raw: int) -> None:
-        """Decode the chunks between `raw` and the end in place."""
+        """Decode the raw bytes between `raw` and the end in place."""
         stop, self._end = self._end, raw
         if raw == stop:
             return
         try:
-            self._parser.feed_data(self._view[raw:stop])
+            self._parser.feed_data(self._buffer[raw:stop])
         except (HttpParserError, HttpParserUpgrade) as error:
             if self._phase == _IDLE:
-                self._fail(self._overrun())
+                self._fail(self._overrun_error())
             else:
-                self._fail(self._malformed("the chunks are malformed", error))
-        # Counting decoded bytes only, an endless chunk extension is silence.
+                self._fail(self._protocol_error("the chunked body is malformed"), error)
+        # Only decoded bytes are progress, so that an endless chunk extension counts as silence.
         self._progress += self._end - raw
 
-    def _finish(self) -> None:
-        """End a body of known length, and cut off what came behind it."""
+    def _finish_length(self) -> None:
+        """End a body of known length; bytes after it are dropped, and are an error."""
         self._phase = _IDLE
-        if self._left < 0:
-            self._end += self._left
-            self._fail(self._overrun())
+        if self._remaining < 0:
+            self._end += self._remaining
+            self._fail(self._overrun_error())
 
-    # Waiting, pausing, failing.
+    # Waiting and resuming.
 
-    async def _wait(self, want: int) -> None:
-        """Return when `want` bytes of body are buffered, or no more will come."""
+    async def _wait(self, wanted: int) -> None:
+        """Wait for the head and for `wanted` buffered bytes of the body, or until no more come."""
         while (
             self._phase != _IDLE
             and self.error is None
-            and (self._phase == _HEAD or self._end - self._begin < want)
+            and (self._phase == _HEAD or self._end - self._start < wanted)
         ):
-            self._want = want
-            self._watch.hush()
+            self._wanted = wanted
+            self._stalls.start_wait()
             self._waiter = self._loop.create_future()
             try:
                 await self._waiter
@@ -349,13 +369,10 @@ class Connection(asyncio.BufferedProtocol):
         if not self.closed:
             self.transport.resume_reading()
 
-    def _end_stream(self) -> None:
-        """End a body that goes on until the server closes."""
-        self._phase = _IDLE
-        if self._waiter is not None:
-            self._wake(self._waiter)
+    # Failing.
 
     def _fail(self, error: AsyncSyncError, cause: Exception | None = None) -> None:
+        """Keep the first error, close the socket and wake the reader."""
         if self.error is None:
             error.__cause__ = cause
             self.error = error
@@ -363,21 +380,21 @@ class Connection(asyncio.BufferedProtocol):
         if self._waiter is not None:
             self._wake(self._waiter)
 
-    def _cut(self) -> ConnectionLostError:
+    def _closed_error(self) -> ConnectionLostError:
         if self._phase == _HEAD:
             if self._progress == 0:
-                return StaleConnectionError(f"{self._peer} closed the connection without an answer")
-            return ConnectionLostError(f"{self._peer} closed the connection inside the head")
+                return StaleConnectionError(
+                    f"{self._peer} closed the connection without a response"
+                )
+            return ConnectionLostError(f"{self._peer} closed the connection within the head")
         if self._phase == _LENGTH:
-            got = f"{self.length - self._left} of {self.length} bytes"
+            got = f"{self.length - self._remaining} of {self.length} bytes"
         else:
             got = "a part"
         return ConnectionLostError(f"{self._peer} closed the connection after {got} of the body")
 
-    def _overrun(self) -> ProtocolError:
+    def _overrun_error(self) -> ProtocolError:
         return ProtocolError(f"{self._peer} sent more bytes than it announced")
 
-    def _malformed(self, what: str, cause: Exception | None = None) -> ProtocolError:
-        error = ProtocolError(f"{self._peer}: {what}")
-        error.__cause__ = cause
-        return error
+    def _protocol_error(self, what: str) -> ProtocolError:
+        return ProtocolError(f"{self._peer}: {what}")

@@ -1,13 +1,16 @@
-"""A request's head as it goes out."""
+"""Encodes the head of a request."""
 
 
 def encode_head(lines: list[str]) -> bytes:
-    """Return a request's head as it goes out.
+    """Return the head of a request as it is sent.
+
+    Args:
+        lines: the request line and the headers, without line breaks.
 
     Raises:
-        ValueError: a line holds a line break, or is not ASCII.
+        ValueError: a line contains a line break, or is not ASCII.
     """
     head = "\r\n".join([*lines, "", ""])
     if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1:
-        raise ValueError("a request's target or header holds a line break")
+        raise ValueError("the request's target or a header contains a line break")
     return head.encode("ascii")

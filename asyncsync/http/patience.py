@@ -1,7 +1,7 @@
-"""How long an answer may keep somebody waiting.
+"""When a response has stalled: silent for too long, or too slow.
 
-Time is counted in ticks and not read from a clock: a machine that was asleep does not blame the
-server, and no byte that arrives costs a look at the clock.
+Time is counted in ticks of a timer, not read from a clock. A server is therefore not blamed for the
+time this machine was asleep, and a received byte does not cost a look at the clock.
 """
 
 from dataclasses import dataclass
@@ -9,53 +9,53 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """The limits."""
+    """How long a reader waits for a server."""
 
     read_timeout: float
-    """Seconds without a byte."""
+    """Seconds without a byte after which a response has stalled."""
     slow_rate: int
-    """Bytes a second that count as moving."""
+    """Bytes per second below which a response has stalled."""
     slow_time: float
     """Seconds over which `slow_rate` is measured."""
 
     @property
     def tick(self) -> float:
-        """Seconds between two looks at an answer."""
+        """Seconds between two checks of a response."""
         return min(self.read_timeout, self.slow_time) / 10
 
 
-BEGUN = -1
-"""Quiet ticks when a silence begins, since the one that is under way is no whole one."""
+BEFORE_FIRST_TICK = -1
+"""Where silent ticks are counted from: the tick in progress is not counted, as it is not whole."""
 
 
-class Watch:
-    """What one answer has used up of somebody's patience. Ticks only while somebody waits."""
+class StallDetector:
+    """Decides whether one response has stalled. Time counts only while a reader waits for it."""
 
-    __slots__ = ("_quiet_ticks", "_seen", "_window_start", "_window_ticks")
+    __slots__ = ("_seen", "_silent_ticks", "_window_start", "_window_ticks")
 
     def __init__(self) -> None:
-        self._quiet_ticks = BEGUN
+        self._silent_ticks = BEFORE_FIRST_TICK
         self._seen = 0
         self._window_ticks = 0
         self._window_start = 0
 
-    def hush(self) -> None:
-        """Start to count silence anew, as a wait begins."""
-        self._quiet_ticks = BEGUN
+    def start_wait(self) -> None:
+        """Count silence from now on: a reader begins to wait."""
+        self._silent_ticks = BEFORE_FIRST_TICK
 
     def tick(self, patience: Patience, progress: int) -> str:
-        """Count one tick; return why the answer has stalled, or nothing.
+        """Count one tick; return why the response has stalled, or an empty string.
 
         Args:
-            patience: the limits; `patience.tick` seconds have passed.
-            progress: the bytes of the answer that have arrived so far.
+            patience: the limits; `patience.tick` seconds have passed since the last call.
+            progress: bytes of the response received so far.
         """
         self._window_ticks += 1
         if progress != self._seen:
             self._seen = progress
-            self._quiet_ticks = BEGUN
-        self._quiet_ticks += 1
-        if self._quiet_ticks * patience.tick >= patience.read_timeout:
+            self._silent_ticks = BEFORE_FIRST_TICK
+        self._silent_ticks += 1
+        if self._silent_ticks * patience.tick >= patience.read_timeout:
             return f"sent nothing for {patience.read_timeout:g} s"
         if self._window_ticks * patience.tick >= patience.slow_time:
             if progress - self._window_start < patience.slow_rate * patience.slow_time:

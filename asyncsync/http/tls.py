@@ -1,8 +1,8 @@
-"""TLS on one connection: what arrives is decrypted straight into the connection's buffer.
+"""TLS on one connection: decrypts what is received straight into the connection's buffer.
 
-An event loop's own TLS keeps a quarter of a megabyte for each connection, and drops what a paused
-one has received when the server closes. Here all connections receive into one buffer, and what is
-known to be lost is only told behind all that came before.
+An event loop's own TLS keeps a quarter of a megabyte per connection, and drops what a paused
+connection has received when the server closes. Here all connections receive into one shared buffer,
+and an end of the connection is reported only after everything received before it.
 """
 
 import asyncio
@@ -11,30 +11,31 @@ from typing import Final, cast
 
 from asyncsync.http.connection import Connection
 
-ROOM: Final = 128 * 1024
-"""Bytes that are received at once; a connection's buffer has place for more."""
+RECEIVE_SIZE: Final = 128 * 1024
+"""Bytes that are received at once; less than a connection's large buffer holds."""
 SLICE: Final = 32 * 1024
-"""Bytes that TLS is given at once: it keeps as much memory, for as long as the connection lives."""
+"""Bytes that OpenSSL is given at once: each connection keeps that much memory until it closes."""
 
 
 class TlsLayer(asyncio.BufferedProtocol):
-    """Lies between a transport and a `Connection`, and is the transport that the latter uses.
+    """Sits between an event loop's transport and a `Connection`, and is the latter's transport.
 
     Args:
-        connection: used once the handshake is done.
-        context: says which certificates are good.
-        hostname: whom the certificate has to name.
-        room: where bytes are received; shared by all, since it is free again when a call returns.
+        connection: gets its transport when the handshake is done.
+        context: decides which certificates are accepted.
+        hostname: the name that the certificate must contain.
+        receive_buffer: where bytes are received. All connections share it, because it is free again
+            when `buffer_updated` returns.
     """
 
     __slots__ = (
         "_connection",
         "_error",
+        "_handshake_done",
         "_incoming",
         "_outgoing",
         "_paused",
-        "_room",
-        "_shaken",
+        "_receive_buffer",
         "_tls",
         "_transport",
     )
@@ -42,114 +43,123 @@ class TlsLayer(asyncio.BufferedProtocol):
     _transport: asyncio.Transport
 
     def __init__(
-        self, connection: Connection, context: ssl.SSLContext, hostname: str, room: memoryview
+        self,
+        connection: Connection,
+        context: ssl.SSLContext,
+        hostname: str,
+        receive_buffer: memoryview,
     ) -> None:
         self._connection = connection
-        self._room = room
-        if hasattr(ssl, "OP_IGNORE_UNEXPECTED_EOF"):  # set by some Pythons: a cut would be an end
+        self._receive_buffer = receive_buffer
+        # Some versions of Python set it, and then a connection that was cut looks complete.
+        if hasattr(ssl, "OP_IGNORE_UNEXPECTED_EOF"):
             context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
-        self._shaken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._handshake_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._error: OSError | None = None
         self._paused = False
 
     async def handshake(self) -> None:
-        """Wait until the other side has shown who it is, and the connection can be used.
+        """Wait until the server is authenticated and the connection can be used.
 
         Raises:
-            OSError: the connection was lost, or, as `ssl.SSLError`, TLS did not come about.
+            ssl.SSLError: the handshake failed.
+            OSError: the connection was lost.
         """
-        await self._shaken
+        await self._handshake_done
 
-    # What the connection calls.
+    # Called by the connection.
 
     def write(self, data: bytes) -> None:
-        """Encrypt and send; the connection is lost if that cannot be, as when keys are changed."""
+        """Encrypt and send the bytes; if TLS cannot (as during a key update), close the socket."""
         try:
             self._tls.write(data)
         except OSError as error:
-            self._lose(error)
+            self._drop(error)
         self._flush()
 
     def pause_reading(self) -> None:
-        """Pass on nothing more for now."""
+        """Stop receiving, and stop passing decrypted bytes to the connection."""
         self._paused = True
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Pass on what has waited here, and then go on."""
+        """Pass on what was received before the pause, then receive again."""
         self._paused = False
         self._decrypt()
         if not self._paused and not self._connection.closed:
             self._transport.resume_reading()
 
     def abort(self) -> None:
-        """Close the socket without a farewell."""
+        """Close the socket at once, without a close_notify."""
         self._paused = True
         self._transport.abort()
 
     def get_extra_info(self, name: str) -> object:
-        """Return the `ssl_object`, or what the transport says."""
+        """Return the `ssl_object`, or what the transport returns for the name."""
         return self._tls if name == "ssl_object" else self._transport.get_extra_info(name)
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the handshake."""
+        """Start the handshake."""
         self._transport = cast("asyncio.Transport", transport)
-        self._shake()
+        self._continue_handshake()
 
     def get_buffer(self, _sizehint: int) -> memoryview:
-        """Offer the shared buffer."""
-        return self._room
+        """Return the shared buffer."""
+        return self._receive_buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Decrypt what has arrived in the shared buffer."""
+        """Decrypt bytes that were received into the shared buffer."""
         for start in range(0, nbytes, SLICE):
-            self._incoming.write(self._room[start : min(start + SLICE, nbytes)])
-            self._go_on()
+            self._incoming.write(self._receive_buffer[start : min(start + SLICE, nbytes)])
+            self._process()
 
     def eof_received(self) -> None:
-        """Take note that no more comes; the transport closes itself."""
+        """Note that the server sends no more; the transport then closes itself."""
         self._incoming.write_eof()
-        self._go_on()
+        self._process()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass on that the socket is gone, and why."""
-        if self._shaken.done():
+        """Report that the socket is closed, and why."""
+        if self._handshake_done.done():
             self._connection.connection_lost(exc or self._error)
         else:
-            self._refuse(exc or ConnectionResetError("closed within the TLS handshake"))
+            self._fail_handshake(exc or ConnectionResetError("closed during the TLS handshake"))
 
-    # Between the two.
+    # The handshake.
 
-    def _go_on(self) -> None:
-        if not self._shaken.done():
-            self._shake()
-        if self._shaken.done():
+    def _process(self) -> None:
+        if not self._handshake_done.done():
+            self._continue_handshake()
+        if self._handshake_done.done():
             self._decrypt()
 
-    def _shake(self) -> None:
+    def _continue_handshake(self) -> None:
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._flush()
         except OSError as error:
-            self._flush()  # says why, to whoever is there
-            self._refuse(error)
+            self._flush()  # an alert, which tells the server why
+            self._fail_handshake(error)
         else:
             self._flush()
-            self._shaken.set_result(None)
+            self._handshake_done.set_result(None)
             self._connection.connection_made(self)
 
-    def _refuse(self, error: Exception) -> None:
+    def _fail_handshake(self, error: Exception) -> None:
+        """Raise the error in `handshake`."""
         self._paused = True
-        self._shaken.set_exception(error)
-        self._shaken.exception()  # perhaps nobody waits any more
+        self._handshake_done.set_exception(error)
+        self._handshake_done.exception()  # mark it as retrieved: the waiter may be gone
+
+    # Decrypting and sending.
 
     def _decrypt(self) -> None:
-        """Pass on all that can be decrypted, as far as the connection takes it."""
+        """Pass decrypted bytes to the connection until none are left or it pauses."""
         connection, read = self._connection, self._tls.read
         while not self._paused:
             view = connection.get_buffer(-1)
@@ -160,8 +170,8 @@ class TlsLayer(asyncio.BufferedProtocol):
                     count += got
             except ssl.SSLWantReadError:
                 got = -1
-            except OSError as error:  # without TLS' own farewell, anybody may have cut it
-                self._lose(error)
+            except OSError as error:  # no close_notify: anybody may have cut the connection
+                self._drop(error)
                 got = -1
             if count:
                 connection.buffer_updated(count)
@@ -170,12 +180,14 @@ class TlsLayer(asyncio.BufferedProtocol):
                 self._transport.close()
             if got <= 0:
                 break
-        self._flush()  # perhaps keys are to be changed
+        self._flush()  # reading may have produced an answer, as to a key update
 
-    def _lose(self, error: OSError) -> None:
+    def _drop(self, error: OSError) -> None:
+        """Close the socket, and keep the reason for `connection_lost`."""
         self._error = error
         self._transport.abort()
 
     def _flush(self) -> None:
+        """Send what TLS has produced."""
         if self._outgoing.pending:
             self._transport.write(self._outgoing.read())

@@ -138,7 +138,7 @@ async def test_name_that_no_server_knows_ends_the_run(
         done = await wrapped(net.machine, settings, *arguments)
         assert s3.requests == []
     assert done.code == 4
-    assert done.summary["error"].startswith(f"the host of {HOST}:443 is not known: ")
+    assert done.summary["error"].startswith(f"cannot resolve the host name of {HOST}:443: ")
     assert done.summary["seconds"] < 5
     assert sorted(names.questions) == ["A", "AAAA"]
 
@@ -154,7 +154,7 @@ async def test_name_server_that_fails_is_asked_again(
     assert (done.code, done.summary["retried"]) == (0, 0)
     assert tree(dest) == SMALL
     assert names.questions == ["A", "AAAA"] * 4
-    assert told(log, f"no connection to {HOST}:443: Temporary failure in name resolution")
+    assert told(log, f"cannot connect to {HOST}:443: Temporary failure in name resolution")
 
 
 @pytest.mark.row(12)
@@ -168,7 +168,7 @@ async def test_address_that_does_not_answer_is_not_waited_for(
     assert net.knocks() > 0
     assert (done.code, done.summary["retried"]) == (0, 0)
     assert tree(dest) == SMALL
-    assert not told(log, "no connection")
+    assert not told(log, "cannot connect")
     assert done.summary["seconds"] < 5  # where an attempt to connect has ten
 
 
@@ -211,7 +211,7 @@ async def test_run_goes_on_when_the_network_is_back(
     check_written_once(journal)
     if seconds:
         away, again = done.err.splitlines()
-        assert away.startswith(f"asyncsync: no connection to {HOST}:443: ")
+        assert away.startswith(f"asyncsync: cannot connect to {HOST}:443: ")
         assert again.startswith("asyncsync: it goes on after 2")
 
 

@@ -255,7 +255,7 @@ async def test_black_hole_ends_the_run(bucket: Bucket, dest: Path) -> None:
             transport={"connect_timeout": 0.05},
         )
     assert run.ended_by == (NetworkError, 4)
-    assert f"no connection to 127.0.0.1:{port} within 0.05 s" in run.message
+    assert f"cannot connect to 127.0.0.1:{port} within 0.05 s" in run.message
     assert "tried for 20 s" in run.message
     assert len(run.watcher.notices) == 1
 
@@ -302,10 +302,10 @@ async def test_refused_connection_ends_the_run(bucket: Bucket, dest: Path) -> No
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
         run = await synced(bucket, dest, settings={"endpoint_url": f"http://{address}"})
     assert run.ended_by == (NetworkError, 4)
-    assert f"no connection to {address}" in run.message
+    assert f"cannot connect to {address}" in run.message
     assert 15 < run.waited < 30
     (notice,) = run.watcher.notices
-    assert f"no connection to {address}" in notice
+    assert f"cannot connect to {address}" in notice
     assert "trying again" in notice
 
 
@@ -355,7 +355,7 @@ async def test_network_that_is_gone_for_20_seconds_is_survived(bucket: Bucket, d
     assert run.ended_by == (None, 0)
     assert run.waited > 20
     away, again = run.watcher.notices
-    assert "no connection to 127.0.0.1" in away
+    assert "cannot connect to 127.0.0.1" in away
     assert "goes on after " in again
 
 
@@ -372,7 +372,7 @@ async def test_network_that_stays_away_ends_the_run(bucket: Bucket, dest: Path) 
 
     run = await synced(bucket, dest, cut, paused=after_the_first_part)
     assert run.ended_by == (NetworkError, 4)
-    assert "no connection to 127.0.0.1" in run.message
+    assert "cannot connect to 127.0.0.1" in run.message
     assert run.waited >= LONGEST_OUTAGE
     assert unfinished(dest)
     again = await synced(bucket, dest)
@@ -411,7 +411,7 @@ async def test_unknown_name_ends_the_run_at_once(
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     run = await synced(bucket, dest, settings={"endpoint_url": "http://bucket.example"})
     assert run.ended_by == (NetworkError, 4)
-    assert "bucket.example:80 is not known" in run.message
+    assert "cannot resolve the host name of bucket.example:80" in run.message
     assert run.waited == 0
 
 
@@ -501,7 +501,7 @@ async def test_refusing_proxy_ends_the_run(
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:hidden@{peer}")
         run = await synced(bucket, dest, settings={"endpoint_url": "https://bucket.example"})
     assert run.ended_by == (NetworkError, 4)
-    assert f"the proxy {peer} refuses" in run.message
+    assert f"the proxy {peer} refused to connect" in run.message
     assert status[:3] in run.message
     assert "hidden" not in run.message
 

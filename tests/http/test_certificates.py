@@ -1,4 +1,4 @@
-"""TLS end to end: no request to a server that is not the right one, and own authorities work."""
+"""Certificates end to end: only a verified server gets requests, and own authorities work."""
 
 import os
 import ssl
@@ -21,8 +21,14 @@ YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """One event loop: a child process chooses its own."""
+    return "asyncio"
+
+
+@pytest.fixture
 def authority_file(tmp_path: Path) -> str:
-    """The authority's certificate as a file."""
+    """The file with the authority's certificate."""
     path = tmp_path / "authority.pem"
     AUTHORITY.ca.cert_pem.write_to_path(str(path))
     return str(path)
@@ -42,7 +48,7 @@ def authority_file(tmp_path: Path) -> str:
 async def test_server_with_a_bad_certificate_gets_no_request(
     authority_file: str, tmp_path: Path, server: ssl.SSLContext, reason: str
 ) -> None:
-    """The run ends with 4 and the reason, and nothing is made on the disk."""
+    """The run ends with exit code 4 and the reason, and creates nothing on the disk."""
     async with ScriptedServer(answers(response()), tls=server) as endpoint:
         settings = {
             "R2_ACCESS_KEY_ID": "AKID",
@@ -55,7 +61,7 @@ async def test_server_with_a_bad_certificate_gets_no_request(
         assert endpoint.heads == []
         peer = f"127.0.0.1:{endpoint.port}"
     assert done.code == 4
-    assert done.err.startswith(f"asyncsync: the certificate of {peer} is not acceptable: ")
+    assert done.err.startswith(f"asyncsync: the certificate of {peer} was rejected: ")
     assert reason in done.err
     assert done.err.count("\n") == 1
     assert not (tmp_path / "dest").exists()
@@ -64,7 +70,7 @@ async def test_server_with_a_bad_certificate_gets_no_request(
 async def test_host_name_is_checked_as_well_as_an_address(
     authority_file: str, tmp_path: Path
 ) -> None:
-    """A certificate for the address does not do for the name."""
+    """A certificate for the address is not valid for the host name."""
     async with ScriptedServer(answers(response()), tls=AUTHORITY.server("127.0.0.1")) as endpoint:
         settings = {
             "R2_ACCESS_KEY_ID": "AKID",
@@ -83,7 +89,7 @@ async def test_host_name_is_checked_as_well_as_an_address(
 async def test_sync_works_with_an_authority_of_ones_own(
     bucket: Bucket, authority_file: str, tmp_path: Path, variable: str
 ) -> None:
-    """Small and large objects arrive through TLS, whichever variable names the authority."""
+    """Small and large objects are downloaded over TLS, with either variable for the authority."""
     objects = {f"1hz/{number}.parquet": b"data" * number for number in range(10)}
     objects["1hz/large.parquet"] = os.urandom(10_000_019)
     bucket.put_many(objects)
@@ -98,8 +104,8 @@ async def test_sync_works_with_an_authority_of_ones_own(
     assert tree(tmp_path / "dest") == objects
 
 
-async def test_authority_that_cannot_be_read_is_a_matter_of_settings(tmp_path: Path) -> None:
-    """It is named, and no connection is opened."""
+async def test_authority_file_that_cannot_be_read_is_a_config_error(tmp_path: Path) -> None:
+    """The run ends with exit code 2 and names the file; no connection is opened."""
     async with ScriptedServer(answers(response()), tls=AUTHORITY.server()) as endpoint:
         settings = {
             "R2_ACCESS_KEY_ID": "AKID",
