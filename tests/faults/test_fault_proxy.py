@@ -1,12 +1,11 @@
-"""The fault proxy does what its rules say, and nothing to all other requests."""
+"""The fault proxy follows its rules, and passes all other requests on unchanged."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
 
-from asyncsync.demo.seaweed import SeaweedServer
 from asyncsync.errors import (
     AccessDeniedError,
     ConnectionLostError,
@@ -18,9 +17,8 @@ from asyncsync.model import Head, RemoteObject, Settings
 from asyncsync.s3 import open_store
 from asyncsync.s3.store import S3Store
 from asyncsync.times import format_http_date
-from tests.rigs.bucket import Bucket, new_bucket
+from tests.rigs.bucket import Bucket
 from tests.rigs.fault_proxy import Act, Ending, FaultProxy, Rule, flipped, padded
-from tests.rigs.fault_run import emptied
 from tests.rigs.scripted import Authority, response
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +28,7 @@ KEY = "1hz/a b.parquet"
 
 
 class Rig:
-    """A store whose requests pass through the proxy."""
+    """A bucket with one object, and a store whose requests pass through the proxy."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._server = bucket.server
@@ -42,7 +40,7 @@ class Rig:
             return b"".join([bytes(block) async for block in body.blocks()])
 
     def settings(self, proxy: FaultProxy) -> Settings:
-        """Return what leads through the proxy to the bucket."""
+        """Return settings that lead to the bucket through the proxy."""
         server = self._server
         return Settings(
             server.access_key_id, server.secret_access_key, proxy.endpoint, server.bucket
@@ -53,24 +51,10 @@ class Rig:
         return FaultProxy(self._server.endpoint_url, rules, seed=seed)
 
 
-@pytest.fixture(scope="module")
-def shared(server: SeaweedServer) -> Iterator[Bucket]:
-    """One bucket for all tests here; making one takes longer than most of them."""
-    with new_bucket(server) as made:
-        yield made
-
-
 @pytest.fixture
-def bucket(shared: Bucket) -> Iterator[Bucket]:
-    """The bucket, empty."""
-    with emptied(shared):
-        yield shared
-
-
-@pytest.fixture
-def rig(bucket: Bucket) -> Rig:
+def rig(empty_bucket: Bucket) -> Rig:
     """A bucket with one object."""
-    return Rig(bucket)
+    return Rig(empty_bucket)
 
 
 async def read_by(rig: Rig, *rules: Rule, span: range | None = None) -> bytes:
@@ -80,7 +64,7 @@ async def read_by(rig: Rig, *rules: Rule, span: range | None = None) -> bytes:
 
 
 async def test_without_rules_it_is_invisible(rig: Rig) -> None:
-    """Listing, HEAD and GET are signed and answered as without it, on one kept connection."""
+    """Listing, HEAD and GET are signed and answered as without the proxy, on one connection."""
     async with rig.proxy() as proxy, open_store(rig.settings(proxy)) as store:
         (listed,) = (await store.list_page("1hz/")).objects
         assert (listed.key, listed.size, listed.etag) == (KEY, len(DATA), rig.remote.etag)
@@ -101,7 +85,7 @@ async def test_without_rules_it_is_invisible(rig: Rig) -> None:
 
 @pytest.mark.parametrize("ending", ["fin", "reset"])
 async def test_answer_is_cut_at_the_byte(rig: Rig, ending: Ending) -> None:
-    """The client gets all that comes before the cut, also before a reset."""
+    """The client gets all bytes before the cut, even before a reset."""
     cut = Rule("GET", KEY, Act(stop=300, ending=ending))
     got = bytearray()
     async with rig.proxy(cut) as proxy, open_store(rig.settings(proxy)) as store:
@@ -111,14 +95,14 @@ async def test_answer_is_cut_at_the_byte(rig: Rig, ending: Ending) -> None:
 
 
 async def collect(rig: Rig, store: S3Store, into: bytearray) -> None:
-    """Read the object as it comes, so that what came before an error is there to be seen."""
+    """Read the object block by block, so that a test sees what was received before an error."""
     async with store.get(rig.remote) as body:
         async for block in body.blocks():
             into += block
 
 
 async def test_chunked_body_ends_with_its_final_chunk_or_without(rig: Rig) -> None:
-    """The first is an answer like any other, the second a lost connection."""
+    """With it the answer is complete, without it the connection is lost."""
     chunks = Rule("GET", KEY, Act(chunked=True))
     assert await read_by(rig, chunks, span=range(5, 25)) == DATA[5:25]
     torn = Rule("GET", KEY, Act(chunked=True, ending="fin"))
@@ -128,7 +112,7 @@ async def test_chunked_body_ends_with_its_final_chunk_or_without(rig: Rig) -> No
 
 @pytest.mark.parametrize("ending", ["stall", "trickle"])
 async def test_answer_that_stops_stays_open(rig: Rig, ending: Ending) -> None:
-    """The client gives up, and the proxy notices."""
+    """The client closes the connection, and the proxy notices."""
     slow = Act(stop=10, ending=ending)
     async with (
         rig.proxy(Rule("*", "*", slow)) as proxy,
@@ -140,7 +124,7 @@ async def test_answer_that_stops_stays_open(rig: Rig, ending: Ending) -> None:
 
 
 async def test_bodies_and_headers_are_changed(rig: Rig) -> None:
-    """Bytes flip, another text takes their place, more come, headers change or go away."""
+    """Bytes flip, a text replaces a body, bytes are added, and headers change or disappear."""
     assert await read_by(rig, Rule("GET", KEY, Act(body=flipped(1)))) == b"0\xce" + DATA[2:]
     assert await read_by(rig, Rule("GET", KEY, Act(body=padded(b"no")))) == b"no".ljust(len(DATA))
     with pytest.raises(ProtocolError, match="more bytes"):
@@ -157,7 +141,7 @@ async def test_bodies_and_headers_are_changed(rig: Rig) -> None:
 
 
 async def test_answers_are_replaced_and_the_server_is_not_asked(rig: Rig) -> None:
-    """Also the answer to a HEAD, which has no body."""
+    """The answer to HEAD, which has no body, is replaced as well."""
     no = Rule("*", "*", Act(instead=response(b"no", status="403 Forbidden")))
     nobody = "http://127.0.0.1:1"
     async with FaultProxy(nobody, [no]) as proxy, open_store(rig.settings(proxy)) as store:
@@ -169,13 +153,13 @@ async def test_answers_are_replaced_and_the_server_is_not_asked(rig: Rig) -> Non
         assert proxy.connections == 2
 
 
-async def test_the_scene_changes_between_two_requests(bucket: Bucket, rig: Rig) -> None:
-    """The object is replaced before one request is passed on, while another one waits for it."""
+async def test_the_scene_changes_between_two_requests(empty_bucket: Bucket, rig: Rig) -> None:
+    """An object is replaced before one request is passed on, while another request waits for it."""
     sent = asyncio.Event()
     async with (
         rig.proxy(
             Rule("HEAD", KEY, Act(until=sent)),
-            Rule("GET", KEY, Act(do=lambda: bucket.put(KEY, b"new"), then=sent.set), nth={2}),
+            Rule("GET", KEY, Act(do=lambda: empty_bucket.put(KEY, b"new"), then=sent.set), nth={2}),
             Rule("GET", KEY, Act(request={"if-match": None}), nth={3}),
         ) as proxy,
         open_store(rig.settings(proxy)) as store,
@@ -198,7 +182,7 @@ async def store_and_proxy(rig: Rig) -> AsyncIterator[tuple[S3Store, FaultProxy]]
 async def test_proxy_goes_down_and_comes_back(
     rig: Rig, store_and_proxy: tuple[S3Store, FaultProxy]
 ) -> None:
-    """What is open is reset, then connections are refused, then all is as before."""
+    """Open connections are reset and new ones refused, then all works as before."""
     store, proxy = store_and_proxy
     assert await rig.read(store) == DATA
     proxy.down()
@@ -210,14 +194,14 @@ async def test_proxy_goes_down_and_comes_back(
 
 
 async def picked(rig: Rig, seed: int, rounds: Sequence[int]) -> list[int]:
-    """Return in which rounds a rule of even chance held."""
+    """Return the rounds in which a rule with a chance of one half applied."""
     coin = Rule("HEAD", "*", Act(headers={"content-length": "1"}), chance=0.5)
     async with rig.proxy(coin, seed=seed) as proxy, open_store(rig.settings(proxy)) as store:
         return [number for number in rounds if (await store.head(KEY)).size == 1]
 
 
 async def test_chance_depends_on_the_seed_alone(rig: Rig) -> None:
-    """The same seed picks the same requests, another one picks others."""
+    """The same seed picks the same requests, another seed picks others."""
     rounds = range(30)
     first = await picked(rig, 1, rounds)
     assert 5 < len(first) < 25
@@ -225,12 +209,12 @@ async def test_chance_depends_on_the_seed_alone(rig: Rig) -> None:
     assert await picked(rig, 2, rounds) != first
 
 
-async def test_it_speaks_tls(rig: Rig, bucket: Bucket) -> None:
-    """The end of a stream comes without a close_notify there."""
+async def test_it_speaks_tls(rig: Rig, empty_bucket: Bucket) -> None:
+    """The proxy serves TLS, and cuts a stream without a close_notify."""
     authority = Authority()
     cut = Rule("GET", "*", Act(stop=1, ending="fin"))
     async with (
-        FaultProxy(bucket.server.endpoint_url, [cut], tls=authority.server()) as proxy,
+        FaultProxy(empty_bucket.server.endpoint_url, [cut], tls=authority.server()) as proxy,
         HttpClient(proxy.endpoint, ssl_context=authority.client()) as http,
     ):
         async with http.request("HEAD", "/", {}) as answer:

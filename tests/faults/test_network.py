@@ -1,7 +1,6 @@
-"""Rows 10 to 13 of the table of faults with a real server, real names and a real link.
+"""Faults of the network with a real server, real host names and a real link (rows 10 to 13).
 
-What asyncsync makes of them in detail, and for how long, `test_faults_transport.py` tests in no
-time.
+`test_transport.py` tests the same faults in more detail, without waiting.
 """
 
 import asyncio
@@ -51,60 +50,60 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def arguments(dest: Path, log: Path) -> Sequence[str]:
-    """What the run is started with."""
+    """The arguments of the run."""
     return ("--json", "--no-progress", "--log-file", str(log), "--dest", str(dest))
 
 
-def told(log: Path, text: str) -> bool:
-    """Return whether a text is in the log."""
+def logged(log: Path, text: str) -> bool:
+    """Return whether the log contains a text."""
     return text in log.read_text()
 
 
-def journal_kept(dest: Path) -> Path:
-    """Give the journal of the one unfinished file a second name, under which it stays."""
+def keep_journal(dest: Path) -> Path:
+    """Link the journal of the only unfinished file to a second name, which outlives the run."""
     (journal,) = (path for path in unfinished(dest) if path.name.endswith(".journal"))
     kept = dest.with_name("journal")
     os.link(journal, kept)
     return kept
 
 
-def check_written_once(journal: Path) -> None:
-    """Insist that the pieces of the large object are all there, and none of them twice."""
+def assert_written_once(journal: Path) -> None:
+    """Assert that the journal has every byte of the large object exactly once."""
     _, *lines = journal.read_bytes().splitlines()
     pieces = sorted(tuple(map(int, line.split()))[:2] for line in lines)
     assert [start for start, _ in pieces] == [0, *(stop for _, stop in pieces[:-1])]
     assert pieces[-1][1] == len(LARGE)
 
 
-# a server that is killed ------------------------------------------------------------------------
+# a killed server ---------------------------------------------------------------------------------
 
 
 @pytest.mark.row(10)
 async def test_server_that_is_killed_and_started_again_costs_no_byte(
     tmp_path: Path, dest: Path, log: Path, arguments: Sequence[str]
 ) -> None:
-    """The run waits for it and goes on with what has come: no piece arrives twice."""
+    """The run waits for the server and continues: no byte arrives twice."""
     with mortal_server(tmp_path / "server") as mortal:
         mortal.bucket.put_many(SMALL)
         mortal.bucket.multipart(KEY, LARGE, 5 << 20)
         settings = mortal.bucket.server.environment()
-        # One part is not asked for yet: what is on its way outlives a server, megabytes of it.
+        # One part is not requested yet: megabytes in flight still arrive after the kill.
         slow = ("--limit-rate", "12M", "--workers", str(PARTS - 1))
         async with started(settings, *slow, *arguments) as child:
             await until(lambda: noted(dest) > 0)
             mortal.kill()
-            await until(lambda: told(log, ": Connection refused; trying again for"))  # after 3 s
+            await until(lambda: logged(log, ": Connection refused; trying again for"))  # after 3 s
             assert 0 < noted(dest) < len(LARGE)
-            journal = journal_kept(dest)
+            journal = keep_journal(dest)
             mortal.start()
             done = await ended(child)
     assert (done.code, done.summary["failed"]) == (0, 0)
     assert tree(dest) == {**SMALL, KEY: LARGE}
     assert unfinished(dest) == []
-    check_written_once(journal)
+    assert_written_once(journal)
 
 
-# names and addresses ----------------------------------------------------------------------------
+# names and addresses -----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -118,22 +117,22 @@ def net(tmp_path: Path) -> Iterator[Network]:
 async def endpoint(
     net: Network, tmp_path: Path, objects: Mapping[str, bytes]
 ) -> AsyncIterator[tuple[NameServer, ScriptedS3, Mapping[str, str]]]:
-    """Serve objects in the world; yield also what leads there."""
+    """Serve objects in the world; yield also the settings that lead there."""
     authority = tmp_path / "authority.pem"
     AUTHORITY.ca.cert_pem.write_to_path(str(authority))
     async with (
         name_server(net) as names,
         ScriptedS3(objects, listener=net.listener, tls=TLS) as s3,
     ):
-        led = {"R2_ENDPOINT_URL": f"https://{HOST}", "AWS_CA_BUNDLE": str(authority)}
-        yield names, s3, s3.environment | led
+        found = {"R2_ENDPOINT_URL": f"https://{HOST}", "AWS_CA_BUNDLE": str(authority)}
+        yield names, s3, s3.environment | found
 
 
 @pytest.mark.row(11)
 async def test_name_that_no_server_knows_ends_the_run(
     net: Network, tmp_path: Path, arguments: Sequence[str]
 ) -> None:
-    """It is asked for once, and the error names it; all that within five seconds."""
+    """The name is resolved once; the run ends within five seconds, and its error has the name."""
     async with endpoint(net, tmp_path, SMALL) as (names, s3, settings):
         done = await wrapped(net.machine, settings, *arguments)
         assert s3.requests == []
@@ -147,36 +146,36 @@ async def test_name_that_no_server_knows_ends_the_run(
 async def test_name_server_that_fails_is_asked_again(
     net: Network, tmp_path: Path, dest: Path, log: Path, arguments: Sequence[str]
 ) -> None:
-    """Whatever it fails at, no object is to blame."""
+    """Name resolution that fails is retried, and is not counted as an object's attempt."""
     async with endpoint(net, tmp_path, SMALL) as (names, _, settings):
         names.addresses, names.failures = [ADDRESS], 6
         done = await wrapped(net.machine, settings, *arguments)
     assert (done.code, done.summary["retried"]) == (0, 0)
     assert tree(dest) == SMALL
     assert names.questions == ["A", "AAAA"] * 4
-    assert told(log, f"cannot connect to {HOST}:443: Temporary failure in name resolution")
+    assert logged(log, f"cannot connect to {HOST}:443: Temporary failure in name resolution")
 
 
 @pytest.mark.row(12)
 async def test_address_that_does_not_answer_is_not_waited_for(
     net: Network, tmp_path: Path, dest: Path, log: Path, arguments: Sequence[str]
 ) -> None:
-    """The dead address is tried, and soon the other one beside it; no attempt fails."""
+    """The dead address is tried, and soon also the other one; no attempt fails."""
     async with endpoint(net, tmp_path, SMALL) as (names, _, settings):
         names.addresses = [DEAD, ADDRESS]
         done = await wrapped(net.machine, settings, *arguments)
     assert net.knocks() > 0
     assert (done.code, done.summary["retried"]) == (0, 0)
     assert tree(dest) == SMALL
-    assert not told(log, "cannot connect")
-    assert done.summary["seconds"] < 5  # where an attempt to connect has ten
+    assert not logged(log, "cannot connect")
+    assert done.summary["seconds"] < 5  # an attempt to connect may take ten
 
 
-# a link that goes down --------------------------------------------------------------------------
+# a link that goes down ---------------------------------------------------------------------------
 
 
 def connections(pid: int) -> int:
-    """Return how many connections the machine has on which a process runs."""
+    """Return how many TCP connections are open in the network namespace of a process."""
     lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
     return sum(line.split()[3] == "01" for line in lines)
 
@@ -186,21 +185,21 @@ def connections(pid: int) -> int:
 async def test_run_goes_on_when_the_network_is_back(
     net: Network, tmp_path: Path, dest: Path, log: Path, arguments: Sequence[str], seconds: int
 ) -> None:
-    """Its connections die and no new one comes about; no byte of what has come arrives again."""
+    """Connections break and no new one opens; bytes that have arrived do not arrive again."""
     async with endpoint(net, tmp_path, {**SMALL, KEY: LARGE}) as (names, s3, settings):
         names.addresses = [ADDRESS]
         s3.allowance = came = len(LARGE) // 2
         async with started(settings, *arguments, wrapper=net.machine) as child:
             await asyncio.wait_for(s3.used_up.wait(), 20)
             await until(lambda: noted(dest) > came - len(SMALL) * 5000 - PARTS * 2 * PIECE)
-            child.send_signal(signal.SIGSTOP)  # or it would connect again before the link is down
+            child.send_signal(signal.SIGSTOP)  # it must not connect again before the link is down
             s3.allowance = None
             s3.hang_up()
             await until(lambda: not connections(child.pid))
             net.link("down")
             child.send_signal(signal.SIGCONT)
-            await until(lambda: told(log, ": Network is unreachable; the next attempt in"))
-            journal = journal_kept(dest)
+            await until(lambda: logged(log, ": Network is unreachable; the next attempt in"))
+            journal = keep_journal(dest)
             asked = len(s3.requests)
             await asyncio.sleep(seconds)
             assert len(s3.requests) == asked
@@ -208,7 +207,7 @@ async def test_run_goes_on_when_the_network_is_back(
             done = await ended(child)
     assert (done.code, done.summary["failed"]) == (0, 0)
     assert tree(dest) == {**SMALL, KEY: LARGE}
-    check_written_once(journal)
+    assert_written_once(journal)
     if seconds:
         away, again = done.err.splitlines()
         assert away.startswith(f"asyncsync: cannot connect to {HOST}:443: ")
@@ -220,7 +219,7 @@ async def test_run_goes_on_when_the_network_is_back(
 async def test_run_whose_connections_outlive_an_outage_goes_on_with_them(
     net: Network, tmp_path: Path, dest: Path, arguments: Sequence[str]
 ) -> None:
-    """Nothing tells it that the link is down for 20 seconds, and nothing is asked for again."""
+    """The run does not notice that the link is down for 20 seconds, and repeats no request."""
     async with endpoint(net, tmp_path, {KEY: LARGE}) as (names, s3, settings):
         names.addresses = [ADDRESS]
         limit = ("--limit-rate", "8M")
@@ -228,7 +227,7 @@ async def test_run_whose_connections_outlive_an_outage_goes_on_with_them(
             await until(lambda: noted(dest) > PART)
             net.link("down")
             assert not net.reaches()
-            journal = journal_kept(dest)
+            journal = keep_journal(dest)
             await asyncio.sleep(20)
             assert noted(dest) < len(LARGE)
             net.link("up")
@@ -236,4 +235,4 @@ async def test_run_whose_connections_outlive_an_outage_goes_on_with_them(
         assert s3.count("GET") == PARTS
     assert (done.code, done.summary["failed"]) == (0, 0)
     assert tree(dest) == {KEY: LARGE}
-    check_written_once(journal)
+    assert_written_once(journal)

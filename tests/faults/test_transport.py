@@ -1,8 +1,6 @@
-"""Faults of the transport, between a whole sync and a real server: rows 1 to 18."""
+"""Faults of the network between a sync and a real server (rows 1 to 18)."""
 
-import os
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,56 +10,33 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asyncsync.demo.seaweed import SeaweedServer
 from asyncsync.disk import PART
 from asyncsync.errors import NetworkError, RetriesExhaustedError, TLSError
 from asyncsync.pace.pace import LONGEST_OUTAGE
-from tests.rigs.bucket import Bucket, new_bucket
+from tests.faults.remote.scene import FIRST, KEY, PARTS, SMALL, WHOLE
+from tests.rigs.bucket import Bucket
 from tests.rigs.fault_proxy import Act, Ending, Rule, Verb
-from tests.rigs.fault_run import Run, emptied, synced
+from tests.rigs.fault_run import Run, synced
 from tests.rigs.scripted import Authority, ScriptedServer, answers, response
 from tests.rigs.watch import unfinished
 
 pytestmark = pytest.mark.anyio
 
-KEY = "1hz/a.parquet"
-WHOLE = os.urandom(700_001)
-"""Comes with one request, into an unfinished file."""
-PARTS = os.urandom(PART + 400_001)
-"""Comes in two parts."""
-SMALL = os.urandom(5000)
-"""Is held in memory until it is whole."""
-FIRST = {1}
-
-
-@pytest.fixture(scope="module")
-def shared(server: SeaweedServer) -> Iterator[Bucket]:
-    """One bucket for all tests here; making one takes longer than most of them."""
-    with new_bucket(server) as made:
-        yield made
-
 
 @pytest.fixture
-def bucket(shared: Bucket) -> Iterator[Bucket]:
-    """The bucket, empty."""
-    with emptied(shared):
-        yield shared
+def bucket(empty_bucket: Bucket) -> Bucket:
+    """A bucket on a real server, empty."""
+    return empty_bucket
 
 
-@pytest.fixture
-def dest(tmp_path: Path) -> Path:
-    """The local folder."""
-    return tmp_path / "dest"
-
-
-def is_done(run: Run, tree: dict[str, bytes], retried: int) -> None:
-    """Insist on the right tree, exit code 0, and so many retried objects in the summary."""
+def assert_done(run: Run, tree: dict[str, bytes], retried: int) -> None:
+    """Assert the files, exit code 0, and the number of retried objects in the summary."""
     assert run.tree == tree
     assert run.ended_by == (None, 0)
     assert run.report.retried == retried
 
 
-# bodies that break off --------------------------------------------------------------------------
+# interrupted bodies ------------------------------------------------------------------------------
 
 RESET = Act(stop=300_001, ending="reset")
 FIN = Act(stop=300_001, ending="fin")
@@ -77,10 +52,10 @@ NO_FINAL_CHUNK = Act(stop=300_001, ending="fin", chunked=True)
     ],
 )
 async def test_broken_part_goes_on_where_it_broke(bucket: Bucket, dest: Path, cut: Act) -> None:
-    """Only the missing bytes of that part are asked for, of the same version."""
+    """Only the missing bytes of that part are requested, of the same version."""
     etag = bucket.put(KEY, PARTS)
     run = await synced(bucket, dest, Rule("GET", KEY, cut, span=f"bytes={PART}-*"))
-    is_done(run, {KEY: PARTS}, retried=1)
+    assert_done(run, {KEY: PARTS}, retried=1)
     end = len(PARTS) - 1
     assert sorted(run.proxy.spans(KEY)) == sorted(
         [f"bytes=0-{PART - 1}", f"bytes={PART}-{end}", f"bytes={PART + 300_001}-{end}"]
@@ -101,11 +76,11 @@ async def test_broken_part_goes_on_where_it_broke(bucket: Bucket, dest: Path, cu
 async def test_part_that_goes_wrong_behind_its_last_byte_is_fetched_again(
     bucket: Bucket, dest: Path, act: Act
 ) -> None:
-    """It alone, and as a whole: there is no rest to ask for."""
+    """Only that part is requested again, and completely: no byte of it is missing."""
     bucket.put(KEY, PARTS)
     second = f"bytes={PART}-{len(PARTS) - 1}"
     run = await synced(bucket, dest, Rule("GET", KEY, act, span=second, nth={1, 2}))
-    is_done(run, {KEY: PARTS}, retried=1)
+    assert_done(run, {KEY: PARTS}, retried=1)
     assert sorted(run.proxy.spans(KEY)) == [f"bytes=0-{PART - 1}", second, second]
     assert sum(run.watcher.bytes[KEY]) == len(PARTS)
 
@@ -115,10 +90,10 @@ async def test_part_that_goes_wrong_behind_its_last_byte_is_fetched_again(
 async def test_body_that_breaks_again_and_again_arrives(
     bucket: Bucket, dest: Path, cut: Act
 ) -> None:
-    """Every answer brings something."""
+    """Each answer continues where the one before it broke."""
     bucket.put(KEY, WHOLE)
     run = await synced(bucket, dest, Rule("GET", KEY, cut, nth={1, 2}))
-    is_done(run, {KEY: WHOLE}, retried=1)
+    assert_done(run, {KEY: WHOLE}, retried=1)
     assert run.proxy.spans(KEY) == ["", "bytes=300001-700000", "bytes=600002-700000"]
 
 
@@ -129,16 +104,16 @@ async def test_body_that_breaks_again_and_again_arrives(
     ids=["reset", "fin", "no-final-chunk"],
 )
 async def test_broken_small_body_is_fetched_again(bucket: Bucket, dest: Path, cut: Act) -> None:
-    """It is asked for as a whole."""
+    """A small object is requested again from its start."""
     bucket.put(KEY, SMALL)
     run = await synced(bucket, dest, Rule("GET", KEY, cut, nth=FIRST))
-    is_done(run, {KEY: SMALL}, retried=1)
+    assert_done(run, {KEY: SMALL}, retried=1)
     assert run.proxy.spans(KEY) == ["", ""]
 
 
 @pytest.mark.row(1, 2)
 async def test_body_that_always_breaks_fails_alone(bucket: Bucket, dest: Path) -> None:
-    """An object that never arrives has no file, and all others are there."""
+    """An object that never arrives has no file, and all others are downloaded."""
     bucket.put_many({KEY: WHOLE, "1hz/b.parquet": SMALL})
     never = Rule("GET", KEY, Act(stop=0, ending="fin"))
     run = await synced(bucket, dest, never, attempts=3)
@@ -152,7 +127,7 @@ async def test_body_that_always_breaks_fails_alone(bucket: Bucket, dest: Path) -
 async def test_bytes_behind_the_body_are_not_written(
     bucket: Bucket, dest: Path, data: bytes
 ) -> None:
-    """The connection is given up, and what was not whole is asked for on another one."""
+    """The connection is closed, and an object that was not complete is requested on another one."""
     bucket.put(KEY, data)
     more = Rule("GET", KEY, Act(body=lambda body: body + b"more"), nth=FIRST)
     run = await synced(bucket, dest, more)
@@ -161,7 +136,7 @@ async def test_bytes_behind_the_body_are_not_written(
 
 
 def resized(by: int) -> Act:
-    """Return the act of the second part with the right Content-Range and another length."""
+    """Return a second part with the right Content-Range and another length."""
     length = len(PARTS) - PART + by
     return Act(
         headers={"content-length": str(length)}, body=lambda body: (body + b"x" * 9)[:length]
@@ -171,11 +146,11 @@ def resized(by: int) -> Act:
 @pytest.mark.row(4)
 @pytest.mark.parametrize("by", [7, -7], ids=["longer", "shorter"])
 async def test_part_of_another_length_is_not_taken(bucket: Bucket, dest: Path, by: int) -> None:
-    """Nothing is written behind its end; it is asked for again, and the other part is kept."""
+    """Nothing is written beyond its end; it is requested again, and the other part is kept."""
     bucket.put(KEY, PARTS)
     span = f"bytes={PART}-*"
     run = await synced(bucket, dest, Rule("GET", KEY, resized(by), span=span, nth={1, 2}))
-    is_done(run, {KEY: PARTS}, retried=1)
+    assert_done(run, {KEY: PARTS}, retried=1)
     assert sum(span.startswith("bytes=0-") for span in run.proxy.spans(KEY)) == 1
     assert run.proxy.count("HEAD", KEY) == 1
 
@@ -184,7 +159,7 @@ async def test_part_of_another_length_is_not_taken(bucket: Bucket, dest: Path, b
 async def test_parts_whose_lengths_make_up_for_each_other_are_not_taken(
     bucket: Bucket, dest: Path
 ) -> None:
-    """One is longer by what the other is shorter, so the sum is right."""
+    """One part is as much too long as the other is too short, so the sum is right."""
     bucket.put(KEY, PARTS)
     shorter = Act(headers={"content-length": str(PART - 7)}, body=lambda body: body[:-7])
     run = await synced(
@@ -198,7 +173,7 @@ async def test_parts_whose_lengths_make_up_for_each_other_are_not_taken(
     assert run.tree == {}
 
 
-# slow ones --------------------------------------------------------------------------------------
+# slow answers ------------------------------------------------------------------------------------
 
 IMPATIENT = {"read_timeout": 0.5, "slow_time": 1.0, "slow_rate": 10_000}
 """Long enough for a real server on a busy machine, and for a trickle of 500 bytes a second."""
@@ -209,11 +184,11 @@ IMPATIENT = {"read_timeout": 0.5, "slow_time": 1.0, "slow_rate": 10_000}
 async def test_stalled_body_is_cut_and_fetched_again(
     bucket: Bucket, dest: Path, data: bytes
 ) -> None:
-    """Silence has a limit, and behind it the object goes on where it stopped."""
+    """The silent connection is closed, and the object continues where it stopped."""
     bucket.put(KEY, data)
     stall = Rule("GET", KEY, Act(stop=1000, ending="stall"), nth=FIRST)
     run = await synced(bucket, dest, stall, transport=IMPATIENT)
-    is_done(run, {KEY: data}, retried=1)
+    assert_done(run, {KEY: data}, retried=1)
     assert run.proxy.spans(KEY) == ["", "" if data is SMALL else "bytes=1000-700000"]
 
 
@@ -222,7 +197,7 @@ async def test_stalled_body_is_cut_and_fetched_again(
 async def test_answer_that_never_begins_is_asked_for_again(
     bucket: Bucket, dest: Path, verb: Verb
 ) -> None:
-    """Whatever the request was."""
+    """The request is sent again, whatever it asks for."""
     bucket.put(KEY, SMALL)
     silence = Rule(verb, "*", Act(instead=b"", ending="stall"), nth=FIRST)
     run = await synced(bucket, dest, silence, transport=IMPATIENT)
@@ -230,14 +205,14 @@ async def test_answer_that_never_begins_is_asked_for_again(
     assert run.exit_code == 0
 
 
-def black_hole(hold_lock: ExitStack, family: socket.AddressFamily, host: str, port: int = 0) -> int:
-    """Return a port where nobody answers: the queue of a listener that never accepts is full."""
-    listener = hold_lock.enter_context(socket.socket(family))
+def black_hole(held: ExitStack, family: socket.AddressFamily, host: str, port: int = 0) -> int:
+    """Return a port where nobody answers: its listener has a full queue and never accepts."""
+    listener = held.enter_context(socket.socket(family))
     listener.bind((host, port))
     listener.listen(0)
     address = listener.getsockname()
     for _ in range(4):
-        filler = hold_lock.enter_context(socket.socket(family))
+        filler = held.enter_context(socket.socket(family))
         filler.setblocking(False)
         filler.connect_ex(address)
     return int(address[1])
@@ -245,9 +220,9 @@ def black_hole(hold_lock: ExitStack, family: socket.AddressFamily, host: str, po
 
 @pytest.mark.row(6, 13)
 async def test_black_hole_ends_the_run(bucket: Bucket, dest: Path) -> None:
-    """Each attempt to connect has its limit, and the error names host and port."""
-    with ExitStack() as hold_lock:
-        port = black_hole(hold_lock, socket.AF_INET, "127.0.0.1")
+    """Each attempt to connect has a time limit, and the error has host and port."""
+    with ExitStack() as held:
+        port = black_hole(held, socket.AF_INET, "127.0.0.1")
         run = await synced(
             bucket,
             dest,
@@ -262,15 +237,15 @@ async def test_black_hole_ends_the_run(bucket: Bucket, dest: Path) -> None:
 
 @pytest.mark.row(7)
 async def test_trickling_body_counts_as_stalled(bucket: Bucket, dest: Path) -> None:
-    """Bytes that come too slowly are worth no more than silence; what came is kept."""
+    """Bytes that arrive too slowly count as silence; those that have arrived are kept."""
     bucket.put(KEY, WHOLE)
     trickle = Rule("GET", KEY, Act(stop=1000, ending="trickle"), nth=FIRST)
     run = await synced(bucket, dest, trickle, transport=IMPATIENT)
-    is_done(run, {KEY: WHOLE}, retried=1)
+    assert_done(run, {KEY: WHOLE}, retried=1)
     assert len(run.proxy.spans(KEY)) == 2
 
 
-# answers that are no HTTP -----------------------------------------------------------------------
+# answers that are not HTTP -----------------------------------------------------------------------
 
 GIANT = response(headers={"X-Giant": "x" * 70_000})
 ENDLESS = b"HTTP/1.1 200 OK\r\n" + b"X-More: of it\r\n" * 6000
@@ -279,11 +254,11 @@ ENDLESS = b"HTTP/1.1 200 OK\r\n" + b"X-More: of it\r\n" * 6000
 @pytest.mark.row(8)
 @pytest.mark.parametrize("head", [GIANT, ENDLESS], ids=["giant", "endless"])
 async def test_head_without_bounds_is_given_up(bucket: Bucket, dest: Path, head: bytes) -> None:
-    """Once it is retried; if it stays, the object fails alone."""
+    """It is retried; if the next answer is the same, only this object fails."""
     bucket.put_many({KEY: SMALL, "1hz/b.parquet": WHOLE})
     act = Act(instead=head, ending="stall")
     run = await synced(bucket, dest, Rule("GET", KEY, act, nth=FIRST))
-    is_done(run, {KEY: SMALL, "1hz/b.parquet": WHOLE}, retried=1)
+    assert_done(run, {KEY: SMALL, "1hz/b.parquet": WHOLE}, retried=1)
 
     bucket.put(KEY, WHOLE)
     run = await synced(bucket, dest, Rule("GET", KEY, act), attempts=2)
@@ -291,12 +266,12 @@ async def test_head_without_bounds_is_given_up(bucket: Bucket, dest: Path, head:
     assert "the head is longer than 65536 bytes" in run.message
 
 
-# servers that are away --------------------------------------------------------------------------
+# servers that cannot be reached ------------------------------------------------------------------
 
 
 @pytest.mark.row(9)
 async def test_refused_connection_ends_the_run(bucket: Bucket, dest: Path) -> None:
-    """Within 30 seconds, and the error names host and port."""
+    """The run ends within 30 seconds, and the error has host and port."""
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
@@ -311,7 +286,7 @@ async def test_refused_connection_ends_the_run(bucket: Bucket, dest: Path) -> No
 
 @pytest.mark.row(1)
 async def test_request_that_is_always_reset_fails_alone(bucket: Bucket, dest: Path) -> None:
-    """Its connections come about, so the network is not away, and nobody waits for minutes."""
+    """Its connections are opened, so the network is up, and the run does not wait for minutes."""
     bucket.put_many({KEY: SMALL, "1hz/b.parquet": SMALL})
     reset = Rule("GET", KEY, Act(instead=b"", ending="reset"))
     run = await synced(bucket, dest, reset, attempts=3)
@@ -326,7 +301,7 @@ async def test_request_that_is_always_reset_fails_alone(bucket: Bucket, dest: Pa
 async def test_server_comes_back_after_five_seconds(
     bucket: Bucket, dest: Path, data: bytes
 ) -> None:
-    """All connections are gone at once, and what has arrived is not fetched again."""
+    """All connections break at once, and bytes that have arrived are not requested again."""
     bucket.put(KEY, data)
 
     async def after_five_seconds(run: Run) -> None:
@@ -335,14 +310,14 @@ async def test_server_comes_back_after_five_seconds(
 
     gone = Rule("GET", KEY, Act(stop=3000, ending="down"), nth=FIRST)
     run = await synced(bucket, dest, gone, paused=after_five_seconds)
-    is_done(run, {KEY: data}, retried=1)
+    assert_done(run, {KEY: data}, retried=1)
     assert run.waited > 5
     assert all("bytes=3000-" in span for span in run.proxy.spans(KEY)[1:] if data is WHOLE)
 
 
 @pytest.mark.row(13)
 async def test_network_that_is_gone_for_20_seconds_is_survived(bucket: Bucket, dest: Path) -> None:
-    """No attempt is counted meanwhile, since no object is to blame; somebody who looks on knows."""
+    """An outage is nobody's fault: no attempt is counted, and the observer is notified."""
     bucket.put_many({KEY: WHOLE, "1hz/b.parquet": SMALL})
 
     async def back(run: Run) -> None:
@@ -361,7 +336,7 @@ async def test_network_that_is_gone_for_20_seconds_is_survived(bucket: Bucket, d
 
 @pytest.mark.row(13)
 async def test_network_that_stays_away_ends_the_run(bucket: Bucket, dest: Path) -> None:
-    """After five minutes; parts that are whole are kept, and the next run goes on with them."""
+    """The run ends after five minutes; complete parts are kept for the next run."""
     bucket.put_many({KEY: PARTS, "1hz/b.parquet": SMALL})
     cut = Rule("GET", KEY, Act(stop=0, ending="reset"), span=f"bytes={PART}-*")
 
@@ -382,7 +357,7 @@ async def test_network_that_stays_away_ends_the_run(bucket: Bucket, dest: Path) 
 
 @pytest.mark.row(13)
 async def test_next_run_goes_on_where_the_network_went_away(bucket: Bucket, dest: Path) -> None:
-    """The parts that were whole are kept, and not asked for again."""
+    """Complete parts are kept, and not requested again."""
     bucket.put(KEY, PARTS)
     gone = Rule("GET", KEY, Act(stop=0, ending="reset"), span=f"bytes={PART}-*")
 
@@ -395,7 +370,7 @@ async def test_next_run_goes_on_where_the_network_went_away(bucket: Bucket, dest
     assert run.tree == {}
     assert unfinished(dest)
     run = await synced(bucket, dest)
-    is_done(run, {KEY: PARTS}, retried=0)
+    assert_done(run, {KEY: PARTS}, retried=0)
     assert run.proxy.spans(KEY) == [f"bytes={PART}-{len(PARTS) - 1}"]
 
 
@@ -403,7 +378,7 @@ async def test_next_run_goes_on_where_the_network_went_away(bucket: Bucket, dest
 async def test_unknown_name_ends_the_run_at_once(
     bucket: Bucket, dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No second attempt is made at a name that does not exist."""
+    """A name that does not exist is not retried."""
 
     def unknown(*_: object, **__: object) -> object:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -419,7 +394,7 @@ async def test_unknown_name_ends_the_run_at_once(
 async def test_busy_resolver_is_asked_again(
     bucket: Bucket, dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may answer later."""
+    """A resolver that fails now may answer later."""
     bucket.put(KEY, SMALL)
     real = socket.getaddrinfo
     failures = [socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")] * 3
@@ -440,12 +415,12 @@ async def test_busy_resolver_is_asked_again(
 async def test_dead_ipv6_is_not_waited_for(
     bucket: Bucket, dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """IPv4 is tried beside the address that does not answer, so no attempt fails."""
+    """IPv4 is tried while the IPv6 address does not answer, so no attempt fails."""
     bucket.put(KEY, SMALL)
     live = urlsplit(bucket.server.endpoint_url)
-    with ExitStack() as hold_lock:
+    with ExitStack() as held:
         try:
-            dead = black_hole(hold_lock, socket.AF_INET6, "::1")
+            dead = black_hole(held, socket.AF_INET6, "::1")
         except OSError:
             pytest.skip("this machine has no IPv6")
         kind = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
@@ -455,16 +430,16 @@ async def test_dead_ipv6_is_not_waited_for(
         ]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
         run = await synced(bucket, dest, settings={"endpoint_url": "http://bucket.example"})
-    is_done(run, {KEY: SMALL}, retried=0)
+    assert_done(run, {KEY: SMALL}, retried=0)
     assert run.waited == 0
 
 
-# TLS and proxies --------------------------------------------------------------------------------
+# TLS and proxies ---------------------------------------------------------------------------------
 
 
 @pytest.mark.row(14)
 async def test_unknown_authority_ends_the_run_at_once(bucket: Bucket, dest: Path) -> None:
-    """No second attempt, no request, and the reason is given."""
+    """There is no retry and no request, and the error has the reason."""
     run = await synced(bucket, dest, tls=Authority().server())
     assert run.ended_by == (TLSError, 4)
     assert "certificate" in run.message
@@ -474,7 +449,7 @@ async def test_unknown_authority_ends_the_run_at_once(bucket: Bucket, dest: Path
 
 @pytest.mark.row(15)
 async def test_tls_cut_without_a_farewell_is_a_break(bucket: Bucket, dest: Path) -> None:
-    """As one without TLS: what has arrived is kept."""
+    """As without TLS, bytes that have arrived are kept."""
     bucket.put(KEY, WHOLE)
     authority = Authority()
     run = await synced(
@@ -484,7 +459,7 @@ async def test_tls_cut_without_a_farewell_is_a_break(bucket: Bucket, dest: Path)
         tls=authority.server(),
         transport={"ssl_context": authority.client()},
     )
-    is_done(run, {KEY: WHOLE}, retried=1)
+    assert_done(run, {KEY: WHOLE}, retried=1)
     assert run.proxy.spans(KEY) == ["", "bytes=300001-700000"]
 
 
@@ -495,7 +470,7 @@ async def test_tls_cut_without_a_farewell_is_a_break(bucket: Bucket, dest: Path)
 async def test_refusing_proxy_ends_the_run(
     bucket: Bucket, dest: Path, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
-    """The error names the proxy and the status, and not the password."""
+    """The error has the proxy and the status, but not the password."""
     async with ScriptedServer(answers(response(status=status))) as proxy:
         peer = f"127.0.0.1:{proxy.port}"
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:hidden@{peer}")
@@ -506,7 +481,7 @@ async def test_refusing_proxy_ends_the_run(
     assert "hidden" not in run.message
 
 
-# small things that happen every day -------------------------------------------------------------
+# everyday faults ---------------------------------------------------------------------------------
 
 
 @pytest.mark.row(17)
@@ -514,12 +489,12 @@ async def test_refusing_proxy_ends_the_run(
 async def test_kept_connection_that_closes_costs_no_attempt(
     bucket: Bucket, dest: Path, ending: Ending
 ) -> None:
-    """The request goes out again at once, and nobody hears of it."""
+    """The request is sent again at once, and nothing is reported."""
     objects = {f"1hz/{number:02}.parquet": SMALL for number in range(20)}
     bucket.put_many(objects)
     closed = Act(instead=b"", ending=ending)
     run = await synced(bucket, dest, Rule("*", "1hz/19.parquet", closed, nth=FIRST))
-    is_done(run, objects, retried=0)
+    assert_done(run, objects, retried=0)
     assert run.waited == 0
     assert run.proxy.count("GET", "1hz/19.parquet") == 2
     assert run.proxy.count("HEAD", "1hz/19.parquet") == 2
@@ -527,7 +502,7 @@ async def test_kept_connection_that_closes_costs_no_attempt(
 
 @pytest.mark.row(18)
 async def test_slow_network_with_resets_costs_few_requests(bucket: Bucket, dest: Path) -> None:
-    """One answer of a hundred is reset; at most a tenth more requests are sent than are needed."""
+    """With 1 % of the answers reset, at most 10 % more requests are sent than necessary."""
     objects = {f"1hz/{number:03}.parquet": SMALL for number in range(150)}
     bucket.put_many(objects)
     slow = 0.1

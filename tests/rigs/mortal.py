@@ -1,9 +1,9 @@
-"""A real S3 server of the test's own that is killed, and comes back where it was.
+"""A real S3 server, for one test, that can be killed and started again.
 
 with mortal_server(tmp_path / "server") as mortal:
     mortal.bucket.put("a.parquet", b"data")
     mortal.kill()
-    mortal.start()  # on the same data, ports and credentials; it takes a second to be ready
+    mortal.start()  # with the same data, ports and credentials; it is ready after a second
 """
 
 import subprocess
@@ -18,7 +18,7 @@ from tests.rigs.bucket import Bucket
 
 
 class Mortal:
-    """The server, and one bucket of it."""
+    """The server, and one of its buckets."""
 
     bucket: Bucket
 
@@ -30,18 +30,18 @@ class Mortal:
     def run(
         self, command: list[str], environment: dict[str, str], log: Path
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Stand in for what starts the server, and remember how it is done."""
-        self._how = command, environment, log
+        """Start the server in place of `seaweed._running`, and keep its arguments."""
+        self._arguments = command, environment, log
         with self._started:
             self.start()
             yield self._process
 
     def start(self) -> None:
-        """Start the server, as it was started first."""
-        self._process = self._started.enter_context(self._running(*self._how))
+        """Start the server with the arguments of its first start."""
+        self._process = self._started.enter_context(self._running(*self._arguments))
 
     def kill(self) -> None:
-        """Kill the server, without a chance to say anything."""
+        """Kill the server with SIGKILL."""
         self._process.kill()
         self._process.wait()
 

@@ -1,12 +1,12 @@
-"""A network of the test's own: a machine on which asyncsync runs, the world, and a link between.
+"""A network for one test: a machine on which asyncsync runs, the world, and a link between them.
 
 with network(tmp_path) as net:
     async with name_server(net) as names, ScriptedS3(OBJECTS, listener=net.listener, tls=tls) as s3:
         names.addresses = [ADDRESS]
         done = await wrapped(net.machine, s3.environment | {"R2_ENDPOINT_URL": f"https://{HOST}"})
 
-Both are network namespaces of Linux. The world's sockets are handed out of it, so that its servers
-run in the test's process.
+Both are network namespaces of Linux. The world's sockets are passed to the test's process, which
+runs the world's servers.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ import pytest
 
 HOST = "bucket.example"
 ADDRESS = "192.0.2.1"
-"""Of the world, where the name server and the bucket are."""
+"""The world's address, where the name server and the bucket are."""
 DEAD = "2001:db8::2"
-"""What is sent there arrives in the world, and nobody takes it."""
+"""An address in the world that never answers."""
 
 _PROGRAMS = ("ip", "nsenter", "unshare")
 _WORLD = f"""
@@ -46,7 +46,7 @@ neigh add {DEAD} lladdr 02:00:00:00:00:02 dev near
 """
 _RESOLVER = {
     "/etc/resolv.conf": f"nameserver {ADDRESS}\noptions attempts:1\n",
-    "/etc/nsswitch.conf": "hosts: dns\n",  # and no service of the real machine's
+    "/etc/nsswitch.conf": "hosts: dns\n",  # and no resolver of the real machine
 }
 _SOCKETS = f"""
 import socket, sys
@@ -62,14 +62,14 @@ socket.send_fds(ours, [b"."], [sock.fileno() for sock in (names, listener, arriv
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The machine's side of it, and the world's sockets."""
+    """The machine, and the world's sockets."""
 
     machine: Sequence[str]
-    """What has to stand before a command that runs on the machine."""
+    """The prefix of a command that runs on the machine."""
     names: socket.socket
-    """Of the name server that the machine asks."""
+    """The socket of the machine's name server."""
     listener: socket.socket
-    """Where a server for `HOST` listens."""
+    """The listening socket of the server for `HOST`."""
     _arrivals: socket.socket
 
     def link(self, state: str) -> None:
@@ -77,12 +77,12 @@ class Network:
         _ip(self.machine, f"link set near {state}\n")
 
     def reaches(self) -> bool:
-        """Return whether the machine knows a way to the world."""
+        """Return whether the machine has a route to the world."""
         command = [*self.machine, "ip", "route", "get", ADDRESS]
         return subprocess.run(command, capture_output=True).returncode == 0
 
     def knocks(self) -> int:
-        """Return how many packets of TCP have come for the dead address since the last look."""
+        """Return how many TCP packets have arrived for the dead address since the last call."""
         found = 0
         while True:
             try:
@@ -94,9 +94,9 @@ class Network:
 
 @contextmanager
 def network(folder: Path) -> Iterator[Network]:
-    """Make a network; the folder is for its settings. Skips the test where none can be made."""
-    if sys.platform != "linux" or not _makes_networks():
-        pytest.skip("this machine makes no networks for tests")
+    """Create a network, with settings in the folder. Skips the test if this machine cannot."""
+    if sys.platform != "linux" or not _can_create_networks():
+        pytest.skip("this machine cannot create network namespaces")
     with ExitStack() as held:
         world = held.enter_context(_namespace(["unshare", "-Urnm"]))
         pid, machine = held.enter_context(_namespace([*world[1], "unshare", "-nm"]))
@@ -111,7 +111,7 @@ def network(folder: Path) -> Iterator[Network]:
 
 
 @functools.cache
-def _makes_networks() -> bool:
+def _can_create_networks() -> bool:
     if not all(map(shutil.which, _PROGRAMS)):
         return False
     trial = "link add near type veth\naddr add 2001:db8::1/64 dev near\n"
@@ -121,11 +121,11 @@ def _makes_networks() -> bool:
 
 @contextmanager
 def _namespace(command: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
-    """Hold the namespaces that a command makes; yield a process in it and the way in."""
+    """Keep the namespaces that a command creates; yield a process in them and how to enter them."""
     holder = subprocess.Popen(
         [*command, "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    with holder:  # its input is closed at the end, and so it ends
+    with holder:  # it ends when its input is closed
         assert holder.stdout
         assert holder.stdout.readline() == b"\n"
         spaces = ("--user", "--net", "--mount", "--preserve-credentials")
@@ -159,13 +159,13 @@ _NAME = b"".join(bytes([len(label)]) + label for label in HOST.encode().split(b"
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Knows `HOST`, with the addresses that a test gives it; without any, it knows no name."""
+    """Answers for `HOST` with the addresses that a test sets; without any, no name exists."""
 
-    def __init__(self, way_back: socket.socket) -> None:
-        self._way_back = way_back
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
         self.addresses: Sequence[str] = ()
         self.failures = 0
-        """How many questions about it fail before the first that is answered."""
+        """How many questions about `HOST` fail before the first that is answered."""
         self.questions: list[str] = []
         """The types of all questions about `HOST`, in the order of arrival."""
 
@@ -174,7 +174,7 @@ class NameServer(asyncio.DatagramProtocol):
         question = data[12 : data.index(0, 12) + 5]
         kind = int.from_bytes(question[-4:-2])
         status, found = _NXDOMAIN, list[bytes]()
-        if question.startswith(_NAME):  # a resolver may try it within the machine's domain as well
+        if question.startswith(_NAME):  # a resolver may also add the machine's domain
             self.questions.append(_TYPES.get(kind, str(kind)))
             if self.failures:
                 self.failures -= 1
@@ -186,12 +186,12 @@ class NameServer(asyncio.DatagramProtocol):
         answer = data[:2] + struct.pack("!5H", 0x8180 | status, 1, len(found), 0, 0) + question
         for one in found:  # 0xC00C is the name in the question
             answer += struct.pack("!3HIH", 0xC00C, kind, 1, 0, len(one)) + one
-        self._way_back.sendto(answer, address)
+        self._socket.sendto(answer, address)
 
 
 @asynccontextmanager
 async def name_server(net: Network) -> AsyncIterator[NameServer]:
-    """Answer the machine's questions for addresses."""
+    """Run the machine's name server."""
     loop = asyncio.get_running_loop()
     server = NameServer(net.names)
     transport, _ = await loop.create_datagram_endpoint(lambda: server, sock=net.names)

@@ -1,0 +1,106 @@
+"""Requests that are refused because this machine's clock is off (row 31)."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+
+from asyncsync.errors import ClockError
+from asyncsync.s3.clock import STAMP
+from tests.faults.remote.scene import BOTH, FIRST, SMALL, assert_source_error
+from tests.rigs.acts import s3_error
+from tests.rigs.bucket import Bucket
+from tests.rigs.fault_proxy import Act, Rule
+from tests.rigs.fault_run import synced
+from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, sync
+from tests.rigs.watch import tree
+
+pytestmark = pytest.mark.anyio
+
+
+def skewed(minutes: int) -> Act:
+    """Return the refusal of a server, if this machine's clock is so many minutes ahead."""
+    now = datetime.now(UTC) - timedelta(minutes=minutes)
+    return s3_error("403 Forbidden", "RequestTimeTooSkewed", date=format_datetime(now, usegmt=True))
+
+
+@pytest.mark.row(31)
+@pytest.mark.parametrize("minutes", [20, -20])
+async def test_clock_that_stays_refused_ends_the_run(
+    bucket: Bucket, dest: Path, minutes: int
+) -> None:
+    """After one more request the run ends, and the error says by how much the clock is off."""
+    run = await synced(bucket, dest, Rule("LIST", "*", skewed(minutes)))
+    assert_source_error(run, ClockError, "clock is off by ")
+    seconds = int(run.message.partition("clock is off by ")[2].partition(" s")[0])
+    assert abs(seconds - minutes * 60) < 30
+    assert len(run.proxy.requests) == 2
+
+
+@pytest.mark.row(31)
+async def test_date_that_fits_the_clock_does_not_explain_the_refusal(
+    bucket: Bucket, dest: Path
+) -> None:
+    """If the server's time agrees with the clock, the request is not signed again."""
+    run = await synced(bucket, dest, Rule("LIST", "*", skewed(0)))
+    assert_source_error(run, ClockError)
+    assert len(run.proxy.requests) == 1
+    assert run.watcher.notices == []
+
+
+@pytest.mark.row(31)
+@pytest.mark.parametrize("minutes", [3, -3])
+async def test_real_server_takes_what_is_signed_with_its_time(
+    bucket: Bucket, dest: Path, minutes: int
+) -> None:
+    """Listing and objects are signed with the server's time; 3 minutes are in what it tolerates."""
+    run = await synced(
+        bucket, dest, Rule("LIST", "*", skewed(minutes), nth=FIRST), prefixes=["1hz/"]
+    )
+    assert run.ended_by == (None, 0)
+    assert run.tree == BOTH
+    (notice,) = run.watcher.notices
+    assert "clock is off by " in notice
+    assert run.report.retried == 0
+
+
+def an_hour_ahead(request: Request) -> Answer | None:
+    """Check times as S3 does, with a clock that is an hour ahead of this machine's."""
+    now = datetime.now(UTC) + timedelta(hours=1)
+    signed = datetime.strptime(request.headers["x-amz-date"], STAMP).replace(tzinfo=UTC)
+    if abs(now - signed) < timedelta(minutes=15):
+        return None
+    error = b"<Error><Code>RequestTimeTooSkewed</Code></Error>"
+    return Answer(error, 403, {"Date": format_datetime(now, usegmt=True)})
+
+
+OBJECTS = {f"1hz/{number:02}.parquet": SMALL for number in range(20)}
+
+
+@pytest.mark.row(31)
+async def test_clock_that_is_off_costs_one_request(dest: Path) -> None:
+    """All later requests are signed with the server's time, and the user is notified once."""
+    async with ScriptedS3(OBJECTS) as s3:
+        right = await sync(s3, dest / "right")
+        usual = len(s3.requests)
+        s3.on_list = s3.on_object = an_hour_ahead
+        ran = await sync(s3, dest / "off")
+        assert (right.code, ran.code) == (0, 0)
+        assert len(s3.requests) == 2 * usual + 1
+    assert tree(dest / "off") == OBJECTS
+    (notice,) = ran.seen.notices
+    assert "clock is off by -" in notice
+
+
+@pytest.mark.row(31)
+async def test_clock_that_goes_wrong_under_way_is_told_once(dest: Path) -> None:
+    """Only requests in flight are refused; HEAD cannot say why, so a GET asks."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_object = an_hour_ahead
+        ran = await sync(s3, dest, workers=4)
+        refused = [r for r in s3.requests if an_hour_ahead(r) and r.verb != "LIST"]
+    assert ran.code == 0
+    assert tree(dest) == OBJECTS
+    assert len(ran.seen.notices) == 1
+    assert len(refused) <= 4 * 3  # a HEAD and a GET each, and the GET that says why
