@@ -1,13 +1,13 @@
-"""The local side: files below the destination, and the state of the runs beside them.
+"""The local side: the files of the destination, and the state folder beside them.
 
 Read `folder.py` first: the destination as the stages see it. An object's bytes go into an
-unfinished file (`parts.py`, on the right disk by `mounts.py`) and get their final name in
-`publish.py`, many at a time in `batches.py`, and with `--durable` synced by `durable.py`.
-`published.py` and `unsynced.py` remember which files were made here, and which a power cut may have
-taken. `directory.py` opens folders without following links, `lock.py` keeps a second run out, and
-`folding.py` finds out which names the file system takes for one.
+unfinished file (`parts.py`; on the right disk by `mounts.py`). `publish.py` renames it to its path,
+small files in `batches.py` many at a time; with `--durable`, `durable.py` syncs them first.
+`published.py` remembers which files were made here, and `unsynced.py` which ones a power cut may
+have damaged. `directory.py` opens folders without following links, `lock.py` keeps a second run
+out, and `folding.py` finds out which names the file system treats as one.
 
-Nothing here knows of requests, and nothing is written outside the destination.
+Nothing here knows about requests, and nothing outside the destination is written.
 """
 
 from asyncsync.disk.directory import LocalFile

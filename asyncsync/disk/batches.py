@@ -1,7 +1,7 @@
-"""Small files are written many at a time: a thread hop costs as much as one of them.
+"""Small files are written in batches: a hop to a thread costs as much as writing one of them.
 
-One hop takes all files that wait for one, proves their contents, and publishes those that are
-sound. What is wrong with one file is told to whoever waits for it, and to nobody else.
+One hop takes all files that are waiting, proves their contents, and publishes those that are sound.
+Each caller gets only its own file's result or error.
 """
 
 import asyncio
@@ -14,64 +14,66 @@ from asyncsync.errors import AsyncSyncError
 from asyncsync.model import Proof, Transfer
 from asyncsync.threads import in_thread
 
-MOST = 16
-"""Files that a hop takes: those behind them wait no longer than that."""
+BATCH_SIZE = 16
+"""Most files in one hop, which bounds how long a waiting file waits."""
 WRITERS = 2
-"""Threads that write small files."""
+"""Most threads that write small files."""
 
-Unwritten = tuple[Transfer, bytes, Callable[[], Proof], "asyncio.Future[Proof | AsyncSyncError]"]
-"""A file, its content, what proves it, and who waits for it."""
+PendingFile = tuple[Transfer, bytes, Callable[[], Proof], "asyncio.Future[Proof | AsyncSyncError]"]
+"""A transfer, its content, what proves the content, and where the result goes."""
 
 
 class Batches:
     """Publishes small files for one run.
 
     Args:
-        publisher: gives them their names.
-        translated: a context that turns the system's errors about a transfer into ours.
+        publisher: writes the files and renames them to their paths.
+        translate_errors: a context that turns an OSError about a transfer into one of ours.
     """
 
     def __init__(
-        self, publisher: Publisher, translated: Callable[[Transfer], AbstractContextManager[None]]
+        self,
+        publisher: Publisher,
+        translate_errors: Callable[[Transfer], AbstractContextManager[None]],
     ) -> None:
         self._publisher = publisher
-        self._translated = translated
-        self._unwritten: list[Unwritten] = []
+        self._translate_errors = translate_errors
+        self._pending: list[PendingFile] = []
         self._writers = 0
 
     async def publish(
         self, transfer: Transfer, content: bytes, prove: Callable[[], Proof]
     ) -> Proof:
-        """Prove the content of a file and publish it, as `Folder.publish` says."""
-        written: asyncio.Future[Proof | AsyncSyncError] = asyncio.get_running_loop().create_future()
-        self._unwritten.append((transfer, content, prove, written))
+        """Prove the content of a file and publish it; see `Folder.publish`."""
+        result: asyncio.Future[Proof | AsyncSyncError] = asyncio.get_running_loop().create_future()
+        self._pending.append((transfer, content, prove, result))
         if self._writers < WRITERS:
             self._writers += 1
             try:
-                await self._write()
+                await self._write_pending()
             finally:
                 self._writers -= 1
-        proven = await written
+        proven = await result
         if isinstance(proven, AsyncSyncError):
             raise proven
         return proven
 
-    async def _write(self) -> None:
-        while self._unwritten:
-            batch, self._unwritten = self._unwritten[:MOST], self._unwritten[MOST:]
+    async def _write_pending(self) -> None:
+        while self._pending:
+            batch, self._pending = self._pending[:BATCH_SIZE], self._pending[BATCH_SIZE:]
             results = await in_thread(self._publish, batch)
-            for (*_, written), result in zip(batch, results, strict=True):
-                if not written.done():
-                    written.set_result(result)
+            for (*_, future), result in zip(batch, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
 
-    def _publish(self, batch: Sequence[Unwritten]) -> list[Proof | AsyncSyncError]:
+    def _publish(self, batch: Sequence[PendingFile]) -> list[Proof | AsyncSyncError]:
         if self._publisher.synced:
             return self._publish_durably(batch, self._publisher.synced)
         results: list[Proof | AsyncSyncError] = []
         for transfer, content, prove, _ in batch:
             try:
                 proven = prove()
-                with self._translated(transfer):
+                with self._translate_errors(transfer):
                     self._publisher.whole(transfer, content)
                 results.append(proven)
             except AsyncSyncError as error:
@@ -79,7 +81,7 @@ class Batches:
         return results
 
     def _publish_durably(
-        self, batch: Sequence[Unwritten], synced: SyncedFolders
+        self, batch: Sequence[PendingFile], synced: SyncedFolders
     ) -> list[Proof | AsyncSyncError]:
         results: list[Proof | AsyncSyncError] = []
         for _, _, prove, _ in batch:
@@ -90,13 +92,13 @@ class Batches:
         sound = [n for n, result in enumerate(results) if not isinstance(result, AsyncSyncError)]
         errors = self._publisher.durably([batch[number][:2] for number in sound], synced)
         for number, failure in zip(sound, errors, strict=True):
-            results[number] = self._told(batch[number][0], failure) or results[number]
+            results[number] = self._translate(batch[number][0], failure) or results[number]
         return results
 
-    def _told(self, transfer: Transfer, error: OSError | None) -> AsyncSyncError | None:
-        """Return what an error of the system is called here."""
+    def _translate(self, transfer: Transfer, error: OSError | None) -> AsyncSyncError | None:
+        """Return our error for an OSError about a transfer."""
         try:
-            with self._translated(transfer):
+            with self._translate_errors(transfer):
                 if error:
                     raise error
         except AsyncSyncError as translated:

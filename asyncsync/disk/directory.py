@@ -1,8 +1,8 @@
-"""A folder that is reached without following a symbolic link.
+"""A folder that is opened without following a symbolic link.
 
-Every step opens one name relative to the folder above it, so that a link cannot lead a read or a
-write out of the destination, not even one that is put there between two steps. Where the system
-cannot open relative to a folder (Windows), each step is checked and then named by its path.
+Each step opens one name relative to the folder above it. So no link can lead a read or a write out
+of the destination, not even one that is put there between two steps. Where the system cannot open a
+name relative to a folder (Windows), each step is checked for a link and then opened by its path.
 """
 
 import errno
@@ -19,37 +19,40 @@ from typing import Self
 from asyncsync import descriptors
 from asyncsync.keys import STATE_DIR
 
-_RELATIVE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
-_NO_SYNC = {errno.EINVAL, errno.ENOTSUP}
-"""What a file system answers that syncs no folders; there is nothing better to be had from it."""
+_HAS_DIR_FD = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+_SYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP}
+"""How a file system that cannot sync a folder refuses to; it offers nothing better."""
 _OPEN_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _OPEN_FILE = os.O_RDONLY | sum(
     getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 )
 
-HELD = "/proc/self/fd/"
-"""What begins the path of a folder that is open, by its number."""
-CAREFULLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""Follow no link at the end of the path, and wait for nobody who would open the pipe there."""
+FD_PATH = "/proc/self/fd/"
+"""Followed by its descriptor, this is a path of an open folder (Linux)."""
+SAFE_OPEN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Flags to open a path without following a link at its end or waiting for a FIFO's other end."""
 
-Doubts = Sequence[tuple[int, int]]
-"""Nanoseconds from and until which a changed file is unsure."""
+UnsurePeriods = Sequence[tuple[int, int]]
+"""Start (included) and end (excluded) of periods in which files changed that are unsure.
+
+In nanoseconds since the epoch.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """What lies at a path."""
+    """What exists at a path."""
 
     size: int
     """Bytes."""
     modified_ns: int
     """Nanoseconds since the epoch."""
     kind: str = "file"
-    """`file`; `folder`; `special`: a FIFO, socket or device; `blocked`: below what is no folder."""
+    """`file`, `folder`, `special` (a FIFO, socket or device), or `blocked` (below a non-folder)."""
     is_unsure: bool = False
-    """Whether a power cut may have taken its content."""
+    """Whether a power cut may have damaged its content."""
     changed_ns: int = field(default=0, compare=False)
-    """When the system last saw a change of it, in nanoseconds since the epoch; 0 if unknown."""
+    """Its change time (ctime), which only the system sets, in ns since the epoch; 0 if unknown."""
 
 
 class Directory:
@@ -59,7 +62,7 @@ class Directory:
 
     def __init__(self, path: str, flags: int = os.O_RDONLY, dir_fd: int | None = None) -> None:
         self._base, self._fd = path, None
-        if _RELATIVE:
+        if _HAS_DIR_FD:
             self._base, self._fd = "", os.open(path, flags, dir_fd=dir_fd)
         elif not os.path.isdir(path):
             raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
@@ -68,11 +71,17 @@ class Directory:
     def walk(
         cls, root: str, names: Iterable[str], *, create: bool = False, mode: int = 0o777
     ) -> Self:
-        """Open the folder below `root` that the names lead to, making what is missing if asked.
+        """Open the folder that the names lead to from `root`.
+
+        Args:
+            root: where to start; it must exist.
+            names: one folder name for each step.
+            create: whether to make missing folders.
+            mode: the mode of folders that are made, less the umask.
 
         Raises:
-            OSError: ELOOP where a symbolic link is in the way, ENOTDIR where something else is,
-                FileNotFoundError where a folder is missing and none is made.
+            OSError: ELOOP at a symbolic link, ENOTDIR at anything else that is not a folder,
+                FileNotFoundError at a missing folder unless `create` is set.
         """
         here = cls(root)
         try:
@@ -87,12 +96,12 @@ class Directory:
 
     def _enter(self, name: str, mode: int | None) -> Self:
         try:
-            self._refuse_link(name, always=not _RELATIVE)
+            self._refuse_link(name, always=not _HAS_DIR_FD)
             return self._open(name)
         except FileNotFoundError:
             if mode is None:
                 raise
-            with suppress(FileExistsError):  # another worker was faster
+            with suppress(FileExistsError):  # another worker made it first
                 os.mkdir(os.path.join(self._base, name), mode, dir_fd=self._fd)
             return self._open(name)
         except NotADirectoryError:
@@ -103,7 +112,7 @@ class Directory:
         return type(self)(os.path.join(self._base, name), _OPEN_FOLDER, self._fd)
 
     def _refuse_link(self, name: str, *, always: bool = True) -> None:
-        """Raise ELOOP where the name is a link: systems differ in what opening one raises."""
+        """Raise ELOOP if the name is a link: systems raise different errors when opening one."""
         if always and stat.S_ISLNK(self._stat(name).st_mode):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
 
@@ -111,10 +120,10 @@ class Directory:
         path = name if self._fd is not None else os.path.join(self._base, name)
         return os.stat(path, dir_fd=self._fd, follow_symlinks=False)
 
-    def look_up(self, name: str, doubts: Doubts = ()) -> LocalFile | None:
-        """Return what lies here under the name; None for nothing, and for a symbolic link.
+    def look_up(self, name: str, unsure: UnsurePeriods = ()) -> LocalFile | None:
+        """Return what has this name here; None for nothing, and for a symbolic link.
 
-        A file that changed between the times of one of the doubts is unsure.
+        A file that changed in one of the `unsure` periods is unsure.
         """
         try:
             found = self._stat(name)
@@ -122,44 +131,44 @@ class Directory:
             return None
         if stat.S_ISREG(found.st_mode):
             changed = found.st_ctime_ns
-            is_unsure = bool(doubts) and any(since <= changed < until for since, until in doubts)
+            is_unsure = bool(unsure) and any(start <= changed < end for start, end in unsure)
             return LocalFile(found.st_size, found.st_mtime_ns, "file", is_unsure, changed)
         if stat.S_ISLNK(found.st_mode):
             return None
         return LocalFile(0, 0, "folder" if stat.S_ISDIR(found.st_mode) else "special")
 
     def open(self, name: str) -> FileIO:
-        """Open the file for reading; a link is not followed.
+        """Open a file for reading, without following a link.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: it cannot be opened.
         """
         return FileIO(os.open(os.path.join(self._base, name), _OPEN_FILE, dir_fd=self._fd))
 
-    def receive(self, path: str, name: str) -> None:
-        """Rename the file at `path` to the name in this folder, in place of what has that name."""
+    def move_in(self, path: str, name: str) -> None:
+        """Rename the file at `path` to `name` in this folder, replacing a file of that name."""
         os.replace(path, os.path.join(self._base, name), dst_dir_fd=self._fd)
 
     @property
     def device(self) -> int:
-        """The number of the disk that it is on."""
+        """The device number of its disk."""
         return (os.stat(self._base) if self._fd is None else os.fstat(self._fd)).st_dev
 
-    def path(self, otherwise: str) -> Path:
-        """Return a path that leads here while it is open, whatever becomes of its name.
+    def path(self, fallback: str) -> Path:
+        """Return a path that leads here while it is open, even if the folder is renamed.
 
-        Systems that have no such path get the one that is given.
+        Systems without such paths get the fallback.
         """
-        own = f"{HELD}{self._fd}"
-        return Path(own if os.path.isdir(own) else otherwise)
+        path = f"{FD_PATH}{self._fd}"
+        return Path(path if os.path.isdir(path) else fallback)
 
     def sync(self) -> None:
-        """Return when the names in this folder are on the disk."""
+        """Wait until the names in this folder are on the disk."""
         if self._fd is not None:
             try:
                 os.fsync(self._fd)
             except OSError as error:
-                if error.errno not in _NO_SYNC:
+                if error.errno not in _SYNC_UNSUPPORTED:
                     raise
 
     def close(self) -> None:
@@ -179,16 +188,18 @@ class Directory:
         self.close()
 
 
-def own(path: str, flags: int) -> int:
-    """Open one of our own files, which nobody else may read; for `open`."""
-    return os.open(path, flags | CAREFULLY, 0o600)
+def open_private(path: str, flags: int) -> int:
+    """Open a file of the state folder, readable only by its owner; an opener for `open`."""
+    return os.open(path, flags | SAFE_OPEN, 0o600)
 
 
-def look_up(root: str, paths: Sequence[tuple[str, ...]], doubts: Doubts) -> list[LocalFile | None]:
-    """Return what lies at each path below the folder, None where there is nothing. Blocks.
+def look_up(
+    root: str, paths: Sequence[tuple[str, ...]], unsure: UnsurePeriods
+) -> list[LocalFile | None]:
+    """Return what exists at each path below `root`, None where there is nothing. Blocks.
 
     Raises:
-        OSError: no more files can be opened, so that nobody can tell.
+        OSError: the limit of open files is reached.
     """
     found: list[LocalFile | None] = []
     parents: tuple[str, ...] | None = None
@@ -196,20 +207,20 @@ def look_up(root: str, paths: Sequence[tuple[str, ...]], doubts: Doubts) -> list
     instead: LocalFile | None = None
     try:
         for path in paths:
-            if path[:-1] != parents:  # neighbours in a listing mostly share their folder
+            if path[:-1] != parents:  # keys next to each other in a listing mostly share a folder
                 if directory:
                     directory.close()
                 parents = path[:-1]
-                directory, instead = _reached(root, parents)
-            found.append(directory.look_up(path[-1], doubts) if directory else instead)
+                directory, instead = _open_parents(root, parents)
+            found.append(directory.look_up(path[-1], unsure) if directory else instead)
     finally:
         if directory:
             directory.close()
     return found
 
 
-def _reached(root: str, parents: tuple[str, ...]) -> tuple[Directory | None, LocalFile | None]:
-    """Return the folder, or what is to be said of every path in it."""
+def _open_parents(root: str, parents: tuple[str, ...]) -> tuple[Directory | None, LocalFile | None]:
+    """Return the open folder; or None, and the result for every path in it."""
     try:
         return Directory.walk(root, parents), None
     except NotADirectoryError:
@@ -217,20 +228,20 @@ def _reached(root: str, parents: tuple[str, ...]) -> tuple[Directory | None, Loc
     except OSError as error:
         if descriptors.refused(error):
             raise
-        return None, None  # nothing can lie there; publishing says if it cannot be made either
+        return None, None  # no file is there; if the folder cannot be made, publishing reports it
 
 
-def files(root: str, matches: Callable[[str], bool]) -> Iterator[str]:
-    """Yield the keys that match and have a file below the folder, in no order. Blocks.
+def find_keys(root: str, matches: Callable[[str], bool]) -> Iterator[str]:
+    """Yield the matching keys that have a file below `root`, in no order. Blocks.
 
     Raises:
-        OSError: no more files can be opened, so that nobody can tell.
+        OSError: the limit of open files is reached.
     """
     pending = [("", root)]
     while pending:
-        base, directory = pending.pop()
+        base, folder = pending.pop()
         try:
-            with os.scandir(directory) as entries:
+            with os.scandir(folder) as entries:
                 for entry in entries:
                     key = base + entry.name
                     if entry.is_dir(follow_symlinks=False):
@@ -241,4 +252,4 @@ def files(root: str, matches: Callable[[str], bool]) -> Iterator[str]:
         except OSError as error:
             if descriptors.refused(error):
                 raise
-            # A folder that is missing or cannot be read holds no file that anybody could use.
+            # A folder that is missing or unreadable holds no file that could be used.

@@ -1,8 +1,8 @@
-"""What survives a power cut: data that was synced, under a name that was synced as well.
+"""What survives a power cut: a file whose data is synced, under a name that is synced too.
 
-A file is synced before it gets its name, its folder after that, and the folders above it that are
-new to this run. A failed sync is never repeated: the system has dropped the data by then, and the
-next call would say that all is well.
+A file is synced before it gets its name. After that its folder is synced, and each folder above
+that this run has not synced yet. A failed sync is never repeated: by then the system has dropped
+the data, and the next call would report success.
 """
 
 import errno
@@ -13,24 +13,24 @@ from pathlib import Path
 
 from asyncsync.disk.directory import Directory
 
-_TO_SYNC = "rb" if os.name == "posix" else "r+b"
-"""How a file is opened to be synced; its mode may not allow more, and Windows asks for more."""
+_SYNC_MODE = "rb" if os.name == "posix" else "r+b"
+"""How to open a file in order to sync it: its mode may forbid writing, which Windows requires."""
 
 
-def begin(path: Path) -> None:
-    """Let the system begin to write a file to the disk, where it can be told to."""
+def start_writeback(path: Path) -> None:
+    """Tell the system to start writing a file to the disk, where it offers that."""
     if hasattr(os, "posix_fadvise"):
         with open(path, "rb", buffering=0) as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def sync_file(path: Path) -> None:
-    """Return when the file's data is on the disk.
+    """Wait until the file's data is on the disk.
 
     Raises:
         OSError: it is not, and never will be.
     """
-    with open(path, _TO_SYNC, buffering=0) as file:
+    with open(path, _SYNC_MODE, buffering=0) as file:
         os.fsync(file.fileno())
 
 
@@ -39,13 +39,13 @@ class SyncedFolders:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        self._known: set[tuple[str, ...]] = {()}
-        self._lost: set[tuple[str, ...]] = set()
+        self._synced: set[tuple[str, ...]] = {()}
+        self._failed: set[tuple[str, ...]] = set()
         """Folders whose own names are not on the disk, and never will be."""
-        self._climbing = threading.Lock()
+        self._syncing_names = threading.Lock()
 
-    def made(self, folders: Iterable[Path]) -> None:
-        """Return when the names of folders that were missing are on the disk.
+    def sync_new(self, folders: Iterable[Path]) -> None:
+        """Wait until the names of folders that were just made are on the disk.
 
         Raises:
             OSError: they are not.
@@ -55,26 +55,26 @@ class SyncedFolders:
                 parent.sync()
 
     def sync(self, folder: tuple[str, ...]) -> None:
-        """Return when the names in a folder are on the disk, and those of the folders above it.
+        """Wait until the names in a folder, and of the folders above it, are on the disk.
 
         Raises:
             OSError: they are not.
         """
         self._sync(folder)
-        if folder in self._known:
+        if folder in self._synced:
             return
-        with self._climbing:  # nobody takes for done what somebody else is at
+        with self._syncing_names:  # no thread may rely on a sync that another has not finished
             above = [folder[:end] for end in range(len(folder), 0, -1)]
-            new = [each for each in above if each not in self._known]
-            if not self._lost.isdisjoint(new):
+            new = [each for each in above if each not in self._synced]
+            if not self._failed.isdisjoint(new):
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             try:
                 for each in new:
                     self._sync(each[:-1])
             except OSError:
-                self._lost.update(new)
+                self._failed.update(new)
                 raise
-            self._known.update(new)
+            self._synced.update(new)
 
     def _sync(self, folder: tuple[str, ...]) -> None:
         with Directory.walk(self._root, folder) as directory:

@@ -1,15 +1,17 @@
-"""The local wall: the destination folder and the unfinished files in it.
+"""The destination folder, and the state folder inside it.
 
     destination/
-      1hz/2026/a.parquet          published: complete, validated, with the object's time
-      .asyncsync/lock             held by the one run that writes
-      .asyncsync/parts/           unfinished, see `parts.py`
-      .asyncsync/since-*.json     notes, see `since.py`
-      .asyncsync/published        which keys' files were made here, see `published.py`
-      .asyncsync/case, é          tell whether two names are one here, see `folding.py`
-      .asyncsync/unsynced         what a power cut may take, see `unsynced.py`
+      1hz/2026/a.parquet          published: complete, validated, with the object's LastModified
+      .asyncsync/lock             held by the one run that writes; see `lock.py`
+      .asyncsync/parts/           unfinished files; see `parts.py`
+      .asyncsync/mounts           where other disks have theirs; see `mounts.py`
+      .asyncsync/since-*.json     notes of the listing; see `listing/since.py`
+      .asyncsync/published        which keys' files were made here; see `published.py`
+      .asyncsync/case, é          show whether two names are the same here; see `folding.py`
+      .asyncsync/unsynced         the mark of a run that writes; see `unsynced.py`
+      .asyncsync/doubtful         what power cuts may have damaged; see `unsynced.py`
 
-A path changes only by the rename of a finished part file.
+The file at a path changes only when a complete file is renamed to it.
 """
 
 import errno
@@ -30,11 +32,11 @@ from anyio import CancelScope
 from asyncsync import descriptors
 from asyncsync.disk import lock
 from asyncsync.disk.batches import Batches
-from asyncsync.disk.directory import HELD, Directory, LocalFile, files, look_up, own
+from asyncsync.disk.directory import FD_PATH, Directory, LocalFile, find_keys, look_up, open_private
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.folding import Folding, mark, probe
 from asyncsync.disk.mounts import PartFolders
-from asyncsync.disk.parts import PartFile, clear, clear_stale, open_part_file, taken
+from asyncsync.disk.parts import PartFile, clear, clear_stale, open_part_file, used_bytes
 from asyncsync.disk.publish import Publisher
 from asyncsync.disk.published import Published
 from asyncsync.disk.unsynced import Notice, Unsynced
@@ -52,35 +54,36 @@ from asyncsync.keys import STATE_DIR, local_path, shown
 from asyncsync.model import Proof, RemoteObject, Transfer
 from asyncsync.threads import in_thread
 
-MOST_NOTE_BYTES = 64 * 1024 * 1024
-UNLOCKED = 600 * 10**9
-"""Nanoseconds after which an unfinished file is left over where no lock tells."""
+MAX_NOTE_BYTES = 64 * 1024 * 1024
+LEFTOVER_AGE = 600 * 10**9
+"""Nanoseconds after which an unfinished file counts as a leftover where the lock does not work."""
 LOOKS = 100
-"""How often it is tried to look at files while no more can be opened."""
+"""How often to try to look at files while the limit of open files is reached."""
 PAUSE = 0.1
-"""Seconds between two of these."""
+"""Seconds between two tries."""
 
-Looked = TypeVar("Looked")
+Found = TypeVar("Found")
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_GONE = {errno.EROFS, errno.ESTALE, errno.ENODEV}
+_LOST_DISK = {errno.EROFS, errno.ESTALE, errno.ENODEV}
 
 
 class Folder:
-    """The destination. Reading needs nothing; writing needs `writing()`, which takes the lock.
+    """The destination. Read at any time; to write, enter `writing()`, which holds the lock.
 
     Args:
-        path: the folder.
-        durable: whether a file counts only when it would survive a power cut.
-        notice: told what a person should know.
+        path: the folder; if it is a symbolic link, what that leads to now.
+        durable: whether a file counts as published only once it would survive a power cut.
+        notice: called with each message for the user.
     """
 
     def __init__(self, path: Path, *, durable: bool = False, notice: Notice = str) -> None:
         self.path = Path(os.path.realpath(path))
         self._root = str(self.path)
-        self._parts = self.path / STATE_DIR / "parts"
+        self._state = self.path / STATE_DIR
+        self._parts = self._state / "parts"
         self._part_folders = PartFolders(self.path)
-        self._published = Published(self._parts.parent / "published")
+        self._published = Published(self._state / "published")
         self._unsynced = Unsynced(self._part_folders, notice)
         self._notice = notice
         self._run = secrets.token_hex(8)
@@ -89,28 +92,28 @@ class Folder:
         self._publisher = Publisher(
             self._root, self._part_folders, self._published, self._unsynced, self._run, synced
         )
-        self._batches = Batches(self._publisher, self._translated)
+        self._batches = Batches(self._publisher, self._translate_errors)
 
     # reading ------------------------------------------------------------------------------------
 
     async def look_up(self, paths: Sequence[tuple[str, ...]]) -> list[LocalFile | None]:
-        """Return what lies at each path, None where there is nothing. One thread hop for all.
+        """Return what exists at each path, None where there is nothing. One thread hop for all.
 
         Raises:
-            DestinationError: no more files can be opened, for seconds on end.
+            DestinationError: the limit of open files was reached, and stayed so for seconds.
         """
-        return await self._seen(lambda: look_up(self._root, paths, self._unsynced.doubts()))
+        return await self._look(lambda: look_up(self._root, paths, self._unsynced.unsure_periods()))
 
     async def were_published(self, keys: Sequence[str]) -> set[str]:
-        """Return those of the keys whose files this or an earlier run has made."""
+        """Return those of the keys whose files were published here, by this run or an earlier."""
         return await in_thread(self._published.known, keys)
 
     def open(self, remote: RemoteObject) -> FileIO:
-        """Open the file of an object for reading, following no link. Blocks.
+        """Open the file of an object for reading, without following a link. Blocks.
 
         Raises:
-            LocalFileError: it cannot be read.
-            ThrottledError: no more files can be opened, for the moment.
+            LocalFileError: it cannot be opened.
+            ThrottledError: the limit of open files is reached.
         """
         *parents, name = local_path(remote.key)
         try:
@@ -122,174 +125,173 @@ class Folder:
             ) from error
 
     async def unlisted(self, matches: Callable[[str], bool], known: Container[int]) -> list[str]:
-        """Return the keys that match and have a file here, less those whose hashes are known.
+        """Return the matching keys that have a file here, without those whose hash is in `known`.
 
         Raises:
             DestinationError: as for `look_up`.
         """
-        return await self._seen(
-            lambda: sorted(key for key in files(self._root, matches) if hash(key) not in known)
+        return await self._look(
+            lambda: sorted(key for key in find_keys(self._root, matches) if hash(key) not in known)
         )
 
     async def count(self, matches: Callable[[str], bool]) -> dict[str, int]:
-        """Return how many files with a matching key each top-level prefix has here.
+        """Return how many files with a matching key there are here below each top-level prefix.
 
         Raises:
             DestinationError: as for `look_up`.
         """
-        return await self._seen(
-            lambda: Counter(key[: key.find("/") + 1] for key in files(self._root, matches))
+        return await self._look(
+            lambda: Counter(key[: key.find("/") + 1] for key in find_keys(self._root, matches))
         )
 
-    async def _seen(self, look: Callable[[], Looked]) -> Looked:
-        """Return what a call finds, in a thread; it is repeated while no files can be opened."""
+    async def _look(self, look: Callable[[], Found]) -> Found:
+        """Call `look` in a thread and return its result; retry if it raises OSError."""
         for _ in range(LOOKS - 1):
             with suppress(OSError):
                 return await in_thread(look)
             await anyio.sleep(PAUSE)
-        with self._ends_the_run():
+        with self._destination_errors():
             return await in_thread(look)
 
     def folding(self) -> Folding:
-        """Return which names are one here; before the first `writing`, none are known to be."""
-        return probe(self._parts.parent)
+        """Return how names are folded here; before the first `writing`, no folding is known."""
+        return probe(self._state)
 
     def free_bytes(self) -> int:
-        """Return how many bytes the destination's disk has left."""
+        """Return how many bytes are free on the destination's disk."""
         return shutil.disk_usage(self._nearest()).free
 
     def lacks_inodes(self) -> bool:
-        """Return whether the destination's disk takes no more files; some disks count none."""
+        """Return whether the destination's disk has no inode left; some disks do not count them."""
         if not hasattr(os, "statvfs"):
             return False
         found = os.statvfs(self._nearest())
         return found.f_files > 0 and found.f_favail == 0
 
     def _nearest(self) -> Path:
-        """Return the destination or, where it is missing, the folder in which it would be made."""
+        """Return the destination; if it is missing, the nearest folder above it that exists."""
         nearest = self.path
-        while not os.path.exists(nearest):  # also false where nobody may look
+        while not os.path.exists(nearest):  # also False without permission to look
             nearest = nearest.parent
         return nearest
 
-    # trying out ---------------------------------------------------------------------------------
+    # checking -----------------------------------------------------------------------------------
 
     @contextmanager
     def trial(self) -> Iterator[str]:
-        """Make a folder to try things out in, where `writing` would write; afterwards it is gone.
+        """Make a temporary folder for tests where `writing` would write, and remove it at the end.
 
         Raises:
-            DestinationError: it cannot be made, or what is tried out fails.
+            DestinationError: the folder cannot be made, or a test in it raises OSError.
         """
-        state = self._parts.parent
-        with self._ends_the_run():
-            if state.exists() and not os.access(state, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, f"{STATE_DIR} cannot be written", state)
+        with self._destination_errors():
+            if self._state.exists() and not os.access(self._state, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, f"{STATE_DIR} cannot be written", self._state)
             with tempfile.TemporaryDirectory(
                 prefix=f"{STATE_DIR}-trial-", dir=self._nearest()
-            ) as place:
-                yield place
+            ) as folder:
+                yield folder
 
     def check_free(self) -> None:
-        """Look whether another run is at work; changes nothing.
+        """Check that no other run works on the destination; changes nothing.
 
         Raises:
-            LockHeldError: there is one.
-            DestinationError: the lock cannot be opened.
+            LockHeldError: one does.
+            DestinationError: the lock file cannot be opened.
         """
-        with self._ends_the_run():
-            lock.check_free(self._parts.parent / "lock")
+        with self._destination_errors():
+            lock.check_free(self._state / "lock")
 
     def room(self) -> int | None:
-        """Return how many bytes files may grow by, those of unfinished files included.
+        """Return how many bytes a run may write: free ones, and those that unfinished files take.
 
-        None where the disk does not say how large it is, so that nobody knows.
+        None where the disk does not report its size.
 
         Raises:
-            DestinationError: the disk cannot be asked.
+            DestinationError: the disk cannot be queried.
         """
-        with self._ends_the_run():
+        with self._destination_errors():
             disk = shutil.disk_usage(self.path)
-            return disk.free + taken(self._parts) if disk.total else None
+            return disk.free + used_bytes(self._parts) if disk.total else None
 
     def note(self, name: str) -> bytes | None:
-        """Return what `keep_note` has kept in some run, None if nothing.
+        """Return what `keep_note` stored in this or an earlier run; None if nothing.
 
         Raises:
             OSError: it cannot be read.
         """
         try:
-            with open(self._parts.parent / name, "rb", opener=own) as file:
-                return file.read(MOST_NOTE_BYTES)  # what is longer is cut, and makes no sense then
+            with open(self._state / name, "rb", opener=open_private) as file:
+                return file.read(MAX_NOTE_BYTES)  # a longer one is cut, and will not parse
         except FileNotFoundError:
             return None
 
     def unsure_until(self) -> int:
-        """Return, in nanoseconds, the end of the time whose files a power cut may have taken."""
-        return self._unsynced.last()
+        """Return when the last unsure period ends, in ns since the epoch; 0 if there is none."""
+        return self._unsynced.unsure_until()
 
     # writing ------------------------------------------------------------------------------------
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Make the folder, hold its lock, and clear away what a killed run left unfinished.
+        """Make the folder, hold its lock, and remove unfinished files that no run can continue.
 
         Raises:
-            LockHeldError: another run holds it.
-            DestinationError: it cannot be made or written.
+            LockHeldError: another run holds the lock.
+            DestinationError: the folder cannot be made or written.
         """
-        with ExitStack() as holding:
-            with self._ends_the_run():
+        with ExitStack() as stack:
+            with self._destination_errors():
                 missing = [f for f in (self.path, *self.path.parents) if not f.exists()]
                 self.path.mkdir(parents=True, exist_ok=True)
                 if self._publisher.synced:
-                    self._publisher.synced.made(missing)
-                for state in (self._parts.parent, self._parts):
+                    self._publisher.synced.sync_new(missing)
+                for state in (self._state, self._parts):
                     if state.is_symlink():
                         raise DestinationError(f"{state}: is a symbolic link; remove it")
-                holding.enter_context(self._part_folders.opened())
+                stack.enter_context(self._part_folders.opened())
                 state = self._part_folders.state
                 path = state / "lock"
-                works = holding.enter_context(lock.hold_lock(path, self.path))
-                self._run_began_ns = path.stat().st_ctime_ns - (0 if works else UNLOCKED)
-                for parts in self._part_folders.each():
+                is_exclusive = stack.enter_context(lock.hold_lock(path, self.path))
+                self._run_began_ns = path.stat().st_ctime_ns - (0 if is_exclusive else LEFTOVER_AGE)
+                for parts in self._part_folders.all():
                     clear(parts, self._run_began_ns)
-                holding.enter_context(self._published.writing(state))
+                stack.enter_context(self._published.writing(state))
                 mark(state)
-                began_ns = self._run_began_ns if works else None
-                holding.enter_context(self._unsynced.writing(began_ns))
+                began_ns = self._run_began_ns if is_exclusive else None
+                stack.enter_context(self._unsynced.writing(began_ns))
             yield
 
     async def publish(
         self, transfer: Transfer, content: bytes, prove: Callable[[], Proof]
     ) -> Proof:
-        """Prove the content of a small file, write it as a whole and give it its name.
+        """Prove the content of a small file, write it, and rename it to its path.
 
         Args:
-            transfer: where it goes.
-            content: its bytes.
-            prove: called in the thread before anything is written; what it returns is returned.
+            transfer: which object it is, and its path.
+            content: all its bytes.
+            prove: called in a thread before anything is written; its result is returned.
 
         Raises:
             TransferError: this path cannot be written, or `prove` raised it.
-            DestinationError: no path can.
-            ThrottledError: no more files can be opened, for the moment.
+            DestinationError: no path can be written.
+            ThrottledError: the limit of open files is reached.
         """
         return await self._batches.publish(transfer, content, prove)
 
     @asynccontextmanager
     async def part_file(self, transfer: Transfer) -> AsyncIterator[PartFile]:
-        """Open the unfinished file of a large object, to which `publish_parts` gives its name.
+        """Open the unfinished file of a large object; `publish_parts` renames it to its path.
 
-        When the transfer fails for a reason that may pass, what has come is kept for
-        the next run; otherwise nothing is.
+        If the run stops or the transfer fails for a reason that may pass, what has arrived is kept
+        for the next run. After any other error it is removed.
 
         Raises:
             TransferError, DestinationError, ThrottledError: as for `publish`.
         """
-        with self._translated(transfer):
+        with self._translate_errors(transfer):
             with CancelScope(shield=True):
-                parts = await in_thread(self._part_folders.look, transfer.path)
+                parts = await in_thread(self._part_folders.find_on_disk, transfer.path)
                 part = await open_part_file(
                     parts, self._run, transfer.remote, self._run_began_ns, self._notice
                 )
@@ -297,24 +299,24 @@ class Folder:
                 try:
                     yield part
                 except OSError as error:
-                    if not self._publisher.is_worth_another_try(transfer, error):
+                    if not self._publisher.prepare_retry(transfer, error):
                         raise
                     raise IntegrityError(
                         transfer.remote.key, f"its unfinished file is lost: {error.strerror}"
                     ) from error
             except BaseException as error:
-                passing = isinstance(error, RetriesExhaustedError | SourceError)
-                if not (part.has_pieces and (passing or not isinstance(error, Exception))):
+                may_pass = isinstance(error, RetriesExhaustedError | SourceError)
+                if not (part.has_pieces and (may_pass or not isinstance(error, Exception))):
                     part.remove()
                 raise
             part.remove()
 
     async def publish_parts(self, transfer: Transfer, part: PartFile) -> None:
-        """Give a file that has come in parts its name; to be called while it is open.
+        """Rename an unfinished file whose parts are all here to its path; call it in `part_file`.
 
         Raises:
-            ThrottledError: no more files can be opened, for the moment.
-            OSError: anything else; `part_file` says what it means.
+            ThrottledError: the limit of open files is reached.
+            OSError: anything else, which `part_file` translates.
         """
         try:
             await in_thread(self._publisher.parts, transfer, part.path)
@@ -322,63 +324,63 @@ class Folder:
             raise descriptors.refused(error) or error from error
 
     def keep_note(self, name: str, content: bytes) -> None:
-        """Keep something for a later run, in place of what was kept under the name.
+        """Store a note for later runs, replacing the one of that name.
 
         Raises:
             DestinationError: it cannot be written.
         """
         state = self._part_folders.state
-        new = self._part_folders.of(()) / f"{name}.{self._run}"
-        with self._ends_the_run():
-            with open(new, "xb", opener=own) as file:
+        new = self._part_folders.find(()) / f"{name}.{self._run}"
+        with self._destination_errors():
+            with open(new, "xb", opener=open_private) as file:
                 file.write(content)
             new.replace(state / name)
 
     def clear_stale(self, covers: Callable[[str], bool]) -> None:
-        """Remove what earlier runs left unfinished of keys that this run covers.
+        """Remove earlier runs' unfinished files of keys that this run covers.
 
-        Where that fails, a person is told; a later run does it.
+        If that fails, the user is notified, and a later run tries again.
         """
         try:
-            for parts in self._part_folders.each():
+            for parts in self._part_folders.all():
                 clear_stale(parts, self._run, covers, self._run_began_ns)
         except OSError as error:
-            self._notice(f"what earlier runs left unfinished stays for now: {error.strerror}")
+            self._notice(f"unfinished files of earlier runs are kept for now: {error.strerror}")
 
     async def settle(self) -> None:
-        """Wait until all that was published is on the disk; to be called at the end of `writing`.
+        """Wait until all published files are on the disk; call it at the end of `writing`.
 
-        Where that fails, a person is told, and a restart makes what this run has made unsure.
+        If that fails, the user is notified; after a restart, this run's files are unsure.
         """
         await self._unsynced.settle()
 
     @contextmanager
-    def _ends_the_run(self) -> Iterator[None]:
+    def _destination_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise self._destination_error(error) from error
 
     @contextmanager
-    def _translated(self, transfer: Transfer) -> Iterator[None]:
+    def _translate_errors(self, transfer: Transfer) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             if throttled := descriptors.refused(error):
                 raise throttled from error
-            if error.errno in _FULL | _GONE or not self._parts.is_dir():
+            if error.errno in _FULL | _LOST_DISK or not self._parts.is_dir():
                 raise self._destination_error(error) from error
             key, path = transfer.remote.key, shown(str(self.path.joinpath(*transfer.path)))
             match error.errno:
                 case errno.EISDIR | errno.ENOTEMPTY | errno.EEXIST:
-                    raise KeyCollisionError(key, f"{path}: a folder has that name") from error
+                    raise KeyCollisionError(key, f"{path}: a folder has this name") from error
                 case errno.ENOTDIR:
                     raise KeyCollisionError(
-                        key, f"{path}: a file stands where one of its folders is needed"
+                        key, f"{path}: a file exists where a folder is needed"
                     ) from error
                 case errno.ELOOP:
                     raise LocalFileError(
-                        key, f"{path}: a symbolic link stands where one of its folders is needed"
+                        key, f"{path}: a symbolic link exists where a folder is needed; replace it"
                     ) from error
                 case _:
                     raise LocalFileError(key, f"{path}: {error.strerror or error}") from error
@@ -388,5 +390,5 @@ class Folder:
         if descriptors.refused(error):
             kind = MachineError
         name = error.filename if isinstance(error.filename, str) else ""
-        path = name if os.path.isabs(name) and not name.startswith(HELD) else self.path
+        path = name if os.path.isabs(name) and not name.startswith(FD_PATH) else self.path
         return kind(f"{shown(str(path))}: {error.strerror or error}")

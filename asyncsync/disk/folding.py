@@ -1,17 +1,14 @@
-"""File systems on which two names are one: by their case, or by the form of their letters.
+"""Whether the file system treats two names as one: by their case, or by their Unicode form.
 
-Two empty files in the state folder tell which the destination's is: where one of them is found
-under its twin's name as well, names fold. They are made once and stay, so that `plan` and `verify`,
-which write nothing, can look as well; before the first sync these know of no folding.
+Two empty files in the state folder tell. Where one of them can also be found under its other
+spelling, the file system folds names. `mark` makes the files once and they stay, so that `plan` and
+`verify`, which write nothing, can look at them. Before the first sync there are none, and no
+folding is assumed.
 
-Where names fold, the keys that would get one file are told apart here: of those that a run covers,
-the first in the order of their bytes gets the path, whatever the file there is called by now, and
-every other one is refused, in each run the same. So the bucket is listed in that order, one page
-after the other, and about a hundred bytes of each key are kept. Where names stay apart, as on
-Linux they mostly do, all this costs is a look at the two files.
-
-What counts as one is rather too much than too little: `ß` and `ss` are, which some file systems
-keep apart. A disk that is mounted inside the destination is taken to be like it.
+`fold` treats too many names as equal rather than too few: `ß` and `ss` are equal here, although
+some file systems keep them apart. A disk that is mounted inside the destination is assumed to fold
+names as the destination does. What happens to keys that fold to one path is decided in
+`compare/names.py`.
 """
 
 import errno
@@ -22,25 +19,26 @@ from pathlib import Path
 
 CASE = ("case", "CASE")
 FORM = ("\u00e9", "e\u0301")
-"""A file's name, and its twin's, which nobody gives to a file."""
-_NO_NAME = {errno.EINVAL, errno.EILSEQ}
-"""What a file system answers that takes ASCII only."""
+"""The name of the file, and its other spelling, which no file is given."""
+_INVALID_NAME = {errno.EINVAL, errno.EILSEQ}
+"""How a file system that stores only ASCII names refuses another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """What makes no difference between two names."""
+    """Which differences between two names the file system ignores."""
 
     cases: bool
+    """Upper and lower case."""
     forms: bool
-    """Such as an `é` of one character and one of two."""
+    """Unicode normalization: an `é` may be one code point or two."""
 
     def __bool__(self) -> bool:
-        """Return whether any two names are one."""
+        """Return whether it ignores any difference."""
         return self.cases or self.forms
 
     def fold(self, path: str) -> str:
-        """Return what all the paths have in common that are one."""
+        """Return a form of the path that is the same for all paths of one file."""
         if self.forms:
             path = unicodedata.normalize("NFD", path)
         if self.cases:
@@ -54,23 +52,24 @@ def mark(folder: Path) -> None:
     Raises:
         OSError: no file can be made there.
     """
-    for name, twin in (CASE, FORM):
+    for name, other in (CASE, FORM):
         try:
             if not os.path.lexists(folder / name):
-                (folder / twin).unlink(missing_ok=True)  # a copy may have brought it
+                # When the folder was copied from another disk, that may have changed the spelling.
+                (folder / other).unlink(missing_ok=True)
                 (folder / name).touch(mode=0o600)
         except UnicodeEncodeError:
             pass
         except OSError as error:
-            if error.errno not in _NO_NAME:
+            if error.errno not in _INVALID_NAME:
                 raise
 
 
 def probe(folder: Path) -> Folding:
-    """Return how the file system folds names, as far as a `mark` in the folder tells."""
+    """Return how the file system folds names, as far as the files that `mark` made tell."""
     return Folding(
         *(
-            os.path.lexists(folder / name) and os.path.lexists(folder / twin)
-            for name, twin in (CASE, FORM)
+            os.path.lexists(folder / name) and os.path.lexists(folder / other)
+            for name, other in (CASE, FORM)
         )
     )

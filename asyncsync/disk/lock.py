@@ -1,4 +1,4 @@
-"""One run at a time: a file lock, which the system gives back however its holder ends."""
+"""One run at a time: a file lock, which the system releases however its holder ends."""
 
 import errno
 import os
@@ -14,45 +14,48 @@ from asyncsync.errors import LockHeldError
 
 @contextmanager
 def hold_lock(path: Path, folder: Path | None = None) -> Iterator[bool]:
-    """Hold the lock file at `path`, which also says who does.
+    """Hold the lock file at `path`, and write into it which process holds it.
 
-    An error names the folder, which is two above the file unless given.
+    Yields whether the lock keeps other runs out: some network file systems support no locks.
 
-    Yields whether that keeps others out: some network file systems lock nothing.
+    Args:
+        path: the lock file.
+        folder: the destination, for error messages; by default two levels above the lock file.
 
     Raises:
         LockHeldError: another process holds it.
         OSError: the file cannot be opened.
     """
     folder = folder or path.parent.parent
-    with ExitStack() as holding:
-        file = holding.enter_context(_opened(path))
-        _take(file, folder)
+    with ExitStack() as stack:
+        file = stack.enter_context(_open(path))
+        _acquire(file, folder)
         if os.name == "posix" and os.fstat(file.fileno()).st_nlink > 1:
-            # A copy that was made of hard links has it as well, and is to keep it as it is.
+            # A copy of the destination made of hard links shares the file; leave it to the copy.
             path.unlink()
-            file = holding.enter_context(_opened(path))
-            _take(file, folder)
+            file = stack.enter_context(_open(path))
+            _acquire(file, folder)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        with open(path, "r+b", buffering=0) as another:
-            works = not _lock(another)
-        yield works
+        with open(path, "r+b", buffering=0) as second:
+            is_exclusive = not _lock(second)
+        yield is_exclusive
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _open(path: Path) -> Iterator[BinaryIO]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     file = os.fdopen(descriptor, "r+b", buffering=0)
     try:
         yield file
     finally:
-        with suppress(OSError):  # on a network's disk it may be full only now; the lock is gone
+        # A network file system may report a full disk only on close; the lock is released anyway.
+        with suppress(OSError):
             file.close()
 
 
 def check_free(path: Path) -> None:
-    """Look whether the lock file at `path` could be held; it stays as it is, or missing.
+    """Check that the lock file at `path` could be held; does not change or create it.
 
     Raises:
         LockHeldError: another process holds it.
@@ -60,10 +63,10 @@ def check_free(path: Path) -> None:
     """
     if path.exists():
         with open(path, "r+b", buffering=0) as file:
-            _take(file, path.parent.parent)
+            _acquire(file, path.parent.parent)
 
 
-def _take(file: BinaryIO, folder: Path) -> None:
+def _acquire(file: BinaryIO, folder: Path) -> None:
     if not _lock(file):
         holder = file.read(200).decode(errors="replace").strip()
         raise LockHeldError(
@@ -75,10 +78,10 @@ def _take(file: BinaryIO, folder: Path) -> None:
 if sys.platform == "win32":
     import msvcrt
 
-    _FAR = 1 << 30  # a locked byte cannot be read, so it lies behind what the file says
+    _LOCKED_BYTE = 1 << 30  # nobody can read a locked byte, so it lies behind the text
 
     def _lock(file: BinaryIO) -> bool:
-        file.seek(_FAR)
+        file.seek(_LOCKED_BYTE)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         except OSError:
@@ -97,5 +100,6 @@ else:
             return False
         except OSError as error:
             if error.errno not in {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}:
-                raise  # else it locks nothing here, and whoever asks is let in
+                raise
+            # This file system supports no locks, so the run goes on without one.
         return True

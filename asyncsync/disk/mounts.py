@@ -1,8 +1,8 @@
-"""Where unfinished files are: one folder on each disk, since no rename leads from disk to disk.
+"""Where unfinished files lie: one parts folder on each disk, as no rename crosses disks.
 
 destination/.asyncsync/parts/       the usual one
-destination/b/.asyncsync/parts/     for all below `b`, if another disk is mounted there
-destination/.asyncsync/mounts       the folders that have one, for the runs to come
+destination/b/.asyncsync/parts/     for everything below `b`, if another disk is mounted there
+destination/.asyncsync/mounts       lists the folders with one of their own, for later runs
 """
 
 import json
@@ -12,108 +12,116 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from asyncsync.disk.directory import Directory, own
+from asyncsync.disk.directory import Directory, open_private
 from asyncsync.errors import UnsafeKeyError
 from asyncsync.keys import STATE_DIR, local_path
 
-LIST = "mounts"
-Folder = tuple[str, ...]
-"""The names that lead there from the destination."""
+LIST_NAME = "mounts"
+Components = tuple[str, ...]
+"""The names of the folders on the way from the destination to a folder, that folder's included."""
 
 
 class PartFolders:
-    """The folders for unfinished files of one run; a context in which they are open.
+    """The parts folders of one run; inside `opened` all of them are open.
 
-    Files in them are reached through what is open, so that a link that somebody puts in the place
-    of a folder leads nobody out of the destination.
+    While they are open, their files are reached through the open folders, so that a symbolic link
+    that somebody puts in a folder's place leads nothing out of the destination.
     """
 
     def __init__(self, root: Path) -> None:
         self.usual = root / STATE_DIR / "parts"
+        """The path of the usual parts folder."""
         self.state = root / STATE_DIR
-        """What leads to the folder of everything else that is kept."""
-        self._opened = self.usual
+        """A path to the state folder; while it is open, one that leads through the open folder."""
+        self._usual_opened = self.usual
         self._root = str(root)
-        self._elsewhere: dict[Folder, Path] = {}
-        self._looked_at: set[Folder] = set()
-        self._holding = ExitStack()
+        self._others: dict[Components, Path] = {}
+        """The parts folders on other disks, by the folder that each lies in."""
+        self._checked: set[Components] = set()
+        self._open_folders = ExitStack()
         self._adding = threading.Lock()
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Make and open the usual one, and open those of earlier runs that are still there. Blocks.
+        """Make and open the usual folder, and open those of earlier runs that still exist. Blocks.
 
         Raises:
-            OSError: the usual one cannot be had.
+            OSError: the usual one cannot be made or opened.
         """
-        with self._holding:
-            self._opened = self._held((), create=True)
-            self.state = self._walked(STATE_DIR)
-            for folder in self._listed():
+        with self._open_folders:
+            self._usual_opened = self._open_parts((), create=True)
+            self.state = self._open(STATE_DIR)
+            for folder in self._read_list():
                 with suppress(OSError):
-                    self._elsewhere[folder] = self._held(folder)
+                    self._others[folder] = self._open_parts(folder)
             try:
                 yield
             finally:
-                self._elsewhere.clear()
-                self._opened, self.state = self.usual, self.usual.parent
+                self._others.clear()
+                self._usual_opened, self.state = self.usual, self.usual.parent
 
-    def each(self) -> list[Path]:
-        """Return all of them."""
-        return [self._opened, *self._elsewhere.values()]
+    def all(self) -> list[Path]:
+        """Return all parts folders."""
+        return [self._usual_opened, *self._others.values()]
 
-    def of(self, path: Sequence[str]) -> Path:
-        """Return the one for the file with this path."""
-        for depth in range(len(path) - 1, 0, -1) if self._elsewhere else ():
-            if found := self._elsewhere.get(tuple(path[:depth])):
+    def find(self, path: Sequence[str]) -> Path:
+        """Return the parts folder for the file at this path."""
+        for depth in range(len(path) - 1, 0, -1) if self._others else ():
+            if found := self._others.get(tuple(path[:depth])):
                 return found
-        return self._opened
+        return self._usual_opened
 
-    def look(self, path: Sequence[str]) -> Path:
-        """Return the one for the file with this path, after a look at the disks. Blocks."""
+    def find_on_disk(self, path: Sequence[str]) -> Path:
+        """Return the parts folder for the file at this path, on the same disk. Blocks.
+
+        The first call for each folder checks whether it is on another disk.
+        """
         parents = tuple(path[:-1])
-        if parents not in self._looked_at:
-            self._looked_at.add(parents)
+        if parents not in self._checked:
+            self._checked.add(parents)
             if mount := mounted(self._root, parents):
                 self._add(mount)
-        return self.of(path)
+        return self.find(path)
 
-    def found_elsewhere(self, path: Sequence[str]) -> bool:
-        """Make one for a file that cannot be renamed to its path, as that is on another disk.
+    def add_for(self, path: Sequence[str]) -> bool:
+        """Add a parts folder for a file that could not be renamed to its path on another disk.
 
         Returns whether it helps to write the file again. Blocks.
         """
         parents = tuple(path[:-1])
         return self._add(mounted(self._root, parents) or parents)
 
-    def _add(self, folder: Folder) -> bool:
+    def _add(self, folder: Components) -> bool:
         with self._adding:
             if not folder:
                 return False
-            if folder not in self._elsewhere:
-                with open(self.state / LIST, "ab", buffering=0, opener=own) as file:
+            if folder not in self._others:
+                with open(self.state / LIST_NAME, "ab", buffering=0, opener=open_private) as file:
                     file.write(json.dumps(folder).encode() + b"\n")
-                self._elsewhere[folder] = self._held(folder, create=True)
+                self._others[folder] = self._open_parts(folder, create=True)
         return True
 
-    def _held(self, folder: Folder, *, create: bool = False) -> Path:
-        return self._walked(*folder, STATE_DIR, "parts", create=create)
+    def _open_parts(self, folder: Components, *, create: bool = False) -> Path:
+        return self._open(*folder, STATE_DIR, "parts", create=create)
 
-    def _walked(self, *names: str, create: bool = False) -> Path:
+    def _open(self, *names: str, create: bool = False) -> Path:
         directory = Directory.walk(self._root, names, create=create, mode=0o700)
-        self._holding.enter_context(directory)
+        self._open_folders.enter_context(directory)
         return directory.path(os.path.join(self._root, *names))
 
-    def _listed(self) -> Iterator[Folder]:
-        with suppress(OSError), open(self.state / LIST, "rb", opener=own) as file:
+    def _read_list(self) -> Iterator[Components]:
+        with suppress(OSError), open(self.state / LIST_NAME, "rb", opener=open_private) as file:
             for line in set(file.read().splitlines()):
                 with suppress(ValueError, TypeError, UnsafeKeyError):
                     yield local_path("/".join(json.loads(line)))
 
 
-def mounted(root: str, parents: Folder) -> Folder | None:
-    """Return the folder on the way to `parents` at which another disk begins, if there is one."""
-    found: Folder | None = None
+def mounted(root: str, parents: Components) -> Components | None:
+    """Return the deepest folder on the way to `parents` at which another disk is mounted.
+
+    None if there is none. The search ends at a folder that is missing or cannot be opened.
+    """
+    found: Components | None = None
     with suppress(OSError), Directory.walk(root, ()) as directory:
         device = directory.device
         for depth in range(1, len(parents) + 1):

@@ -1,6 +1,6 @@
-"""How an arrived file gets its name: written, synced where that is asked for, renamed.
+"""How a complete file gets its name: written, synced if `--durable` asks for it, renamed.
 
-All calls block, and raise the system's errors.
+All calls block, and raise OSError untranslated.
 """
 
 import errno
@@ -23,11 +23,11 @@ class Publisher:
 
     Args:
         root: the destination.
-        folders: where unfinished files are.
-        published: takes note of the keys.
-        unsynced: takes note that files do not wait for the disk.
-        run: what this run's files are named by.
-        synced: what is known to be on the disk; None where no file waits for that.
+        folders: where unfinished files lie.
+        published: records the keys.
+        unsynced: records that files are not synced one by one.
+        run: the id of this run, which ends the names of its unfinished files.
+        synced: the folders known to be on the disk; None where files are not synced one by one.
     """
 
     def __init__(
@@ -48,26 +48,29 @@ class Publisher:
         self._numbers = itertools.count()
 
     def whole(self, transfer: Transfer, content: bytes) -> None:
-        """Write a file as a whole and give it its name, without a wait for the disk."""
-        self._unsynced.begin()
+        """Write a file and rename it to its path, without waiting for the disk."""
+        self._unsynced.ensure_mark()
         try:
-            self._give_name(transfer, self._write(transfer, content))
+            self._rename_or_remove(transfer, self._write(transfer, content))
         except OSError as error:
-            if not self.is_worth_another_try(transfer, error):
+            if not self.prepare_retry(transfer, error):
                 raise
-            self._give_name(transfer, self._write(transfer, content))
+            self._rename_or_remove(transfer, self._write(transfer, content))
 
     def durably(
         self, files: Sequence[tuple[Transfer, bytes]], synced: SyncedFolders
     ) -> list[OSError | None]:
-        """Write files as a whole; return for each what kept it from being on the disk.
+        """Write files, sync them and rename them to their paths.
 
-        The disk begins with all of them before the first is waited for, and each folder is synced
-        once for all its files.
+        The system starts writing all of them to the disk before the first is waited for, and each
+        folder is synced once for all its files.
+
+        Returns:
+            For each file the error that kept it from being on the disk, or None.
         """
-        parts = [self._begun(transfer, content) for transfer, content in files]
+        parts = [self._start_writing(transfer, content) for transfer, content in files]
         errors = [
-            self._finished(transfer, content, part)
+            self._finish_writing(transfer, content, part)
             for (transfer, content), part in zip(files, parts, strict=True)
         ]
         folders = [transfer.path[:-1] for transfer, _ in files]
@@ -80,31 +83,32 @@ class Publisher:
         return [error or failed.get(folder) for error, folder in zip(errors, folders, strict=True)]
 
     def parts(self, transfer: Transfer, part: Path) -> None:
-        """Give a file that has come in parts its name."""
+        """Rename an unfinished file whose parts have all arrived to its path."""
         _set_time(transfer, part)
         if self.synced:
             durable.sync_file(part)
             self._rename(transfer, part)
             self.synced.sync(transfer.path[:-1])
         else:
-            self._unsynced.begin()
+            self._unsynced.ensure_mark()
             self._rename(transfer, part)
 
-    def is_worth_another_try(self, transfer: Transfer, error: OSError) -> bool:
-        """Return whether a file that got no name may get it when it is written once more.
+    def prepare_retry(self, transfer: Transfer, error: OSError) -> bool:
+        """Return whether a file that could not be published may be, if it is written once more.
 
-        That is so when its path is on another disk, and when another run, which no lock held back,
-        has taken its unfinished file for one that was left behind.
+        That is so when its path is on another disk, for which this adds a parts folder; and when
+        its unfinished file is gone, because another run that no lock kept out took it for a
+        leftover.
         """
         if error.errno == errno.EXDEV:
-            return self._folders.found_elsewhere(transfer.path)
+            return self._folders.add_for(transfer.path)
         return error.errno == errno.ENOENT and self._folders.usual.is_dir()
 
-    def _begun(self, transfer: Transfer, content: bytes) -> Path | OSError:
+    def _start_writing(self, transfer: Transfer, content: bytes) -> Path | OSError:
         try:
             part = self._write(transfer, content)
             try:
-                durable.begin(part)
+                durable.start_writeback(part)
             except BaseException:
                 part.unlink(missing_ok=True)
                 raise
@@ -112,22 +116,24 @@ class Publisher:
             return error
         return part
 
-    def _finished(self, transfer: Transfer, content: bytes, part: Path | OSError) -> OSError | None:
+    def _finish_writing(
+        self, transfer: Transfer, content: bytes, part: Path | OSError
+    ) -> OSError | None:
         if isinstance(part, OSError):
             return part
         try:
-            self._sync_and_give_name(transfer, part)
+            self._sync_and_rename(transfer, part)
         except OSError as error:
             try:
-                if not self.is_worth_another_try(transfer, error):
+                if not self.prepare_retry(transfer, error):
                     return error
-                self._sync_and_give_name(transfer, self._write(transfer, content))
-            except OSError as again:
-                return again
+                self._sync_and_rename(transfer, self._write(transfer, content))
+            except OSError as second_error:
+                return second_error
         return None
 
     def _write(self, transfer: Transfer, content: bytes) -> Path:
-        part = self._folders.of(transfer.path) / f"{next(self._numbers)}.{self._run}"
+        part = self._folders.find(transfer.path) / f"{next(self._numbers)}.{self._run}"
         try:
             with open(part, "xb", buffering=0) as file:
                 rest = memoryview(content)
@@ -139,15 +145,15 @@ class Publisher:
             raise
         return part
 
-    def _sync_and_give_name(self, transfer: Transfer, part: Path) -> None:
+    def _sync_and_rename(self, transfer: Transfer, part: Path) -> None:
         try:
             durable.sync_file(part)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        self._give_name(transfer, part)
+        self._rename_or_remove(transfer, part)
 
-    def _give_name(self, transfer: Transfer, part: Path) -> None:
+    def _rename_or_remove(self, transfer: Transfer, part: Path) -> None:
         try:
             self._rename(transfer, part)
         except BaseException:
@@ -158,11 +164,11 @@ class Publisher:
         if transfer.remote.modified_ns:
             self._published.add(transfer.remote.key)
         *parents, name = transfer.path
-        with self._reached(parents) as directory:
-            directory.receive(str(part), name)
+        with self._open_parents(parents) as directory:
+            directory.move_in(str(part), name)
 
-    def _reached(self, parents: Sequence[str]) -> Directory:
-        """Open a folder; it is made where it is missing, unless the destination itself is gone."""
+    def _open_parents(self, parents: Sequence[str]) -> Directory:
+        """Open a folder; make it if it is missing, unless the destination itself is gone."""
         try:
             return Directory.walk(self._root, parents)
         except FileNotFoundError:
@@ -172,6 +178,6 @@ class Publisher:
 
 
 def _set_time(transfer: Transfer, part: Path) -> None:
-    """Give a file its object's time; before it is synced, so that the time is as well."""
+    """Give a file its object's LastModified; before the sync, so that the time is synced too."""
     if modified_ns := transfer.remote.modified_ns:
         os.utime(part, ns=(modified_ns, modified_ns))

@@ -1,16 +1,18 @@
-"""What a power cut may have taken: files that had their names before their data was on the disk.
+"""What a power cut may have damaged: files that got their names before their data was on the disk.
 
-    .asyncsync/unsynced         the boot in which a run began to write, and when, or there is none
-    .asyncsync/doubtful         the times between which files are unsure, a line for each power cut
+    .asyncsync/unsynced         the mark: the boot in which a run started writing, and when
+    .asyncsync/doubtful         one line for each power cut: the period whose files are unsure
 
-A run that ends in order, however badly, waits for the disk once and removes its mark. So whoever
-finds a mark of another boot knows that the machine stopped before that: every file that got its
-name since the mark's time, by the file's change time, is unsure, and is fetched again. The new file
-has a later change time and is sure, so the times may be kept for ever: a run that was killed, or
-that looks at other keys, leaves the rest as unsure as it was. The times are the disk's own, and
-never later than the run that reads them, so that a clock that was wrong does no lasting harm.
+A run that ends on its own, even with an error, waits for the disk once and then removes its mark.
+So a mark of another boot shows that the machine stopped before that. Every file whose change time
+(ctime) is not earlier than the mark's time is then unsure, and is fetched again. The new file has a
+later change time and is sure, so the periods can be kept forever; files that a run does not reach,
+because it is killed or syncs other keys, stay unsure for the next one. The times are taken from the
+disk, and are never later than the run that reads them, so a clock that was wrong does no lasting
+harm.
 
-Where the system does not name its boots (macOS, Windows) there is no mark, and nothing is unsure.
+Where the system does not identify its boots (macOS, Windows), there is no mark and no file is
+unsure.
 """
 
 import logging
@@ -24,7 +26,7 @@ from pathlib import Path
 from anyio import CancelScope
 
 from asyncsync import descriptors
-from asyncsync.disk.directory import Directory, Doubts, own
+from asyncsync.disk.directory import Directory, UnsurePeriods, open_private
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.errors import MachineError
 from asyncsync.keys import shown
@@ -36,29 +38,30 @@ logger = logging.getLogger(__name__)
 Notice = Callable[[str], object]
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-MOST_BYTES = 1 << 16
-MOST_DOUBTS = MOST_BYTES // 40
-"""Lines that are read in any case; the times of older power cuts become one."""
-FOR_EVER = 1 << 63
+MAX_BYTES = 1 << 16
+MAX_PERIODS = MAX_BYTES // 40
+"""How many lines of `doubtful` always fit; older periods are merged into one."""
+NO_END = 1 << 63
+"""The end of a period that has not ended."""
 
 _MARK = re.compile(r"([0-9a-f-]{36}) (\d{1,19})\n", re.ASCII)
-_DOUBT = re.compile(r"^(\d{1,19}) (\d{1,19})$", re.ASCII | re.MULTILINE)
+_PERIOD = re.compile(r"^(\d{1,19}) (\d{1,19})$", re.ASCII | re.MULTILINE)
 
 
 class Unsynced:
-    """The mark and the doubts of one destination. Calls block, for milliseconds at most.
+    """The mark and the unsure periods of one destination. Calls block, for milliseconds at most.
 
     Args:
-        parts: the folders for unfinished files, of which each disk that is written to has one.
-        notice: told what a person should know; called by `writing`, `settle` and `doubts`.
+        parts: the parts folders, one on each disk that the run writes to.
+        notice: called with a message for the user, by `writing`, `settle` and `unsure_periods`.
     """
 
     def __init__(self, parts: PartFolders, notice: Notice) -> None:
         self._parts = parts
         self._state = parts.usual.parent
         self._notice = notice
-        self._doubts: list[tuple[int, int]] | None = None
-        self._boot: str | None = None
+        self._periods: list[tuple[int, int]] | None = None
+        self._boot_id: str | None = None
         self._began_ns = 0
         self._is_marked = False
         self._marking = threading.Lock()
@@ -71,124 +74,130 @@ class Unsynced:
     def _doubtful(self) -> Path:
         return self._parts.state / "doubtful"
 
-    def doubts(self) -> Doubts:
-        """Return when the files changed that are unsure; it is read once."""
-        if self._doubts is None:
-            mark = self._read_mark() if (now := boot()) else None
-            new = [self._told(mark, FOR_EVER)] if mark and mark[0] != now else []
-            self._doubts = [*self._read_doubts(), *new]
-        return self._doubts
+    def unsure_periods(self) -> UnsurePeriods:
+        """Return in which periods a file must have changed to be unsure. Reads them once."""
+        if self._periods is None:
+            mark = self._read_mark() if (boot_id := read_boot_id()) else None
+            new = [self._report_cut(mark, NO_END)] if mark and mark[0] != boot_id else []
+            self._periods = [*self._read_periods(), *new]
+        return self._periods
 
-    def last(self) -> int:
-        """Return until when files that are unsure were made; 0 if none is. Nobody is told."""
-        mark, now = _MARK.fullmatch(_read(self._mark)), boot()
-        if mark and now and mark[1] != now:
-            return FOR_EVER
-        return max((until for _, until in self._read_doubts()), default=0)
+    def unsure_until(self) -> int:
+        """Return when the last unsure period ends, in ns; 0 if there is none. Notifies nobody."""
+        mark, boot_id = _MARK.fullmatch(_read_text(self._mark)), read_boot_id()
+        if mark and boot_id and mark[1] != boot_id:
+            return NO_END
+        return max((end for _, end in self._read_periods()), default=0)
 
     @contextmanager
     def writing(self, began_ns: int | None) -> Iterator[None]:
-        """Take note of a power cut, and be ready for the next; only one run at a time may.
+        """Record a power cut that the mark shows, and prepare for the next one.
+
+        Only one run at a time may be inside.
 
         Args:
-            began_ns: when this run began, by the destination's clock; None where no lock tells
-                that it is the only one, so that marks mean nothing.
+            began_ns: when this run began, by the destination's clock; None if no lock keeps other
+                runs out, so that a mark would prove nothing.
 
         Raises:
-            OSError: what is unsure cannot be kept.
+            OSError: the unsure periods cannot be saved.
         """
-        self._boot = boot() if began_ns else None
-        self._began_ns = began_ns or FOR_EVER
-        known = self._read_doubts()
-        self._doubts = [(since, min(until, self._began_ns)) for since, until in known]
-        if self._boot:
+        self._boot_id = read_boot_id() if began_ns else None
+        self._began_ns = began_ns or NO_END
+        saved = self._read_periods()
+        self._periods = [(start, min(end, self._began_ns)) for start, end in saved]
+        if self._boot_id:
             mark = self._read_mark()
-            self._is_marked = mark is not None and mark[0] == self._boot
+            self._is_marked = mark is not None and mark[0] == self._boot_id
             if mark and not self._is_marked:
-                self._doubts.append(self._told(mark, self._began_ns))
-        self._doubts = _few(self._doubts)
-        if self._doubts != known:
-            self._keep(self._doubts)
-        if self._boot and not self._is_marked:
+                self._periods.append(self._report_cut(mark, self._began_ns))
+        self._periods = _merge_oldest(self._periods)
+        if self._periods != saved:
+            self._save_periods(self._periods)
+        if self._boot_id and not self._is_marked:
             self._mark.unlink(missing_ok=True)
         try:
             yield
         finally:
-            self._boot = None
+            self._boot_id = None
 
-    def begin(self) -> None:
-        """Leave the mark; to be called before a file gets its name that was not synced.
+    def ensure_mark(self) -> None:
+        """Write the mark, if this run has none yet. Call it before an unsynced file is renamed.
+
+        If the mark cannot be written for good, the run goes on without one.
 
         Raises:
-            OSError: no more files can be opened, for the moment; anything else is lived with.
+            OSError: the limit of open files is reached, which may pass.
         """
-        if self._boot is None or self._is_marked:
+        if self._boot_id is None or self._is_marked:
             return
         with self._marking:
             if not self._is_marked:
                 try:
-                    self._write(self._mark, f"{self._boot} {self._began_ns}\n")
+                    self._write(self._mark, f"{self._boot_id} {self._began_ns}\n")
                 except OSError as error:
                     if descriptors.refused(error):
                         raise
-                    logger.info("%s: no mark is left: %s", shown(str(self._state)), error)
-                    self._boot = None
+                    logger.info("%s: no mark is written: %s", shown(str(self._state)), error)
+                    self._boot_id = None
                 else:
                     self._is_marked = True
 
     async def settle(self) -> None:
-        """Wait until all is on the disks, and remove the mark; before `writing` ends."""
+        """Wait until everything is on the disks, and remove the mark; call it inside `writing`."""
         if not self._is_marked:
             return
         try:
-            with CancelScope(shield=True):  # a run that is stopped has written as well
+            with CancelScope(shield=True):  # a run that is stopped has written files too
                 await in_thread(self._sync_disks)
-            self._mark.unlink()  # here: a thread that nobody waits for could take a later run's
+            # Not in the thread: if nobody waits for that any more, a later run has its own mark.
+            self._mark.unlink()
         except (OSError, MachineError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
+            reason = error.strerror if isinstance(error, OSError) else error
             self._notice(
-                f"the disk has not said that all is written ({why});"
-                " after a restart, a sync fetches this run's files again"
+                f"cannot confirm that all files are on the disk ({reason});"
+                " if the machine restarts, the next sync fetches this run's files again"
             )
 
     def _sync_disks(self) -> None:
-        for folder in self._parts.each():
+        for folder in self._parts.all():
             sync_disk(folder)
 
     def _read_mark(self) -> tuple[str, int] | None:
-        """Return the boot and the time of the mark; None if there is none that makes sense."""
-        text = _read(self._mark)
+        """Return boot id and time of the mark; None if it is missing or damaged."""
+        text = _read_text(self._mark)
         if mark := _MARK.fullmatch(text):
             return mark[1], int(mark[2])
         if text:
             path = shown(str(self._state / self._mark.name))
             self._notice(
-                f"{path}: makes no sense; if the machine lost its power, remove"
-                " what the last sync has written"
+                f"{path}: is damaged; if the machine lost power, remove"
+                " the files that the last sync wrote"
             )
         return None
 
-    def _told(self, mark: tuple[str, int], until: int) -> tuple[int, int]:
-        """Say what a mark of another boot makes unsure, and return it."""
-        since = mark[1]
+    def _report_cut(self, mark: tuple[str, int], end: int) -> tuple[int, int]:
+        """Tell the user what a mark of another boot makes unsure; return that period."""
+        start = mark[1]
         self._notice(
-            "the machine stopped before all that a sync had written was known to be on the disk:"
-            f" files made since {format_time(since)} are unsure, and a sync fetches them again"
+            "the machine stopped before all files of a sync were known to be on the disk:"
+            f" files made since {format_time(start)} are unsure, and a sync fetches them again"
         )
-        return since, until
+        return start, end
 
-    def _read_doubts(self) -> list[tuple[int, int]]:
-        return [(int(since), int(until)) for since, until in _DOUBT.findall(_read(self._doubtful))]
+    def _read_periods(self) -> list[tuple[int, int]]:
+        lines = _PERIOD.findall(_read_text(self._doubtful))
+        return [(int(start), int(end)) for start, end in lines]
 
-    def _keep(self, doubts: Doubts) -> None:
+    def _save_periods(self, periods: UnsurePeriods) -> None:
         new = self._doubtful.with_name(self._doubtful.name + ".new")
-        self._write(new, "".join(f"{since} {until}\n" for since, until in doubts))
+        self._write(new, "".join(f"{start} {end}\n" for start, end in periods))
         os.replace(new, self._doubtful)
         self._sync_names()
 
     def _write(self, path: Path, text: str) -> None:
-        """Write a file anew, and return when it is on the disk."""
-        with open(path, "wb", buffering=0, opener=own) as file:
+        """Write a file and wait until it is on the disk."""
+        with open(path, "wb", buffering=0, opener=open_private) as file:
             file.write(text.encode())
             os.fsync(file.fileno())
         self._sync_names()
@@ -199,21 +208,21 @@ class Unsynced:
                 directory.sync()
 
 
-def boot() -> str | None:
-    """Return what the system calls the time since it was started; None where it does not."""
+def read_boot_id() -> str | None:
+    """Return the id of this boot of the system; None where the system has none."""
     with suppress(OSError):
         return BOOT.read_text(encoding="ascii").strip() or None
     return None
 
 
 def sync_disk(folder: Path) -> None:
-    """Return when all that was written to a folder's disk is there.
+    """Wait until everything that was written to the folder's disk is there.
 
-    `os.sync` waits for every disk of the machine, also for one that does not answer, and tells of
-    no failure; it will do only where there is nothing better.
+    Where there is no `syncfs`, this falls back to `os.sync`, which reports no error and waits for
+    all disks of the machine, even one that does not answer.
 
     Raises:
-        OSError: something of it is not.
+        OSError: some of it is not.
     """
     try:
         import ctypes  # takes milliseconds, and only a run that has written needs it
@@ -231,20 +240,20 @@ def sync_disk(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _few(doubts: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return as many doubts as are read again; the oldest become one, and what lies between them.
+def _merge_oldest(periods: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return at most `MAX_PERIODS` periods; the oldest become one, gaps between them included.
 
-    That costs at most one more download of what was made between those power cuts.
+    Files of those gaps are fetched once more at most.
     """
-    surplus = len(doubts) - MOST_DOUBTS
+    surplus = len(periods) - MAX_PERIODS
     if surplus <= 0:
-        return doubts
-    old, new = doubts[: surplus + 1], doubts[surplus + 1 :]
-    return [(min(since for since, _ in old), max(until for _, until in old)), *new]
+        return periods
+    old, new = periods[: surplus + 1], periods[surplus + 1 :]
+    return [(min(start for start, _ in old), max(end for _, end in old)), *new]
 
 
-def _read(path: Path) -> str:
-    """Return what the file holds, nothing if it cannot be read."""
-    with suppress(OSError), open(path, "rb", opener=own) as file:
-        return file.read(MOST_BYTES).decode(errors="replace")
+def _read_text(path: Path) -> str:
+    """Return what the file holds; nothing if it cannot be read."""
+    with suppress(OSError), open(path, "rb", opener=open_private) as file:
+        return file.read(MAX_BYTES).decode(errors="replace")
     return ""

@@ -15,7 +15,7 @@ from asyncsync.disk.directory import Directory, LocalFile
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How a folder is reached: as on POSIX, and as on Windows."""
     if request.param == "by path":
-        monkeypatch.setattr(directory, "_RELATIVE", False)
+        monkeypatch.setattr(directory, "_HAS_DIR_FD", False)
     return str(request.param)
 
 
@@ -136,7 +136,7 @@ def test_link_swapped_in_after_the_walk_redirects_nothing(root: Path) -> None:
     with Directory.walk(str(root), ["a"], create=True) as found:
         (root / "a").rename(root / "moved")
         (root / "a").symlink_to("../outside")
-        found.receive(str(root / "part"), "x")
+        found.move_in(str(root / "part"), "x")
     assert (root / "moved" / "x").read_bytes() == b"new"
     assert [path.name for path in (root.parent / "outside").iterdir()] == ["deep"]
 
@@ -160,13 +160,13 @@ def test_look_up_tells_files_from_all_else(root: Path) -> None:
                 assert found.look_up(name) is None
 
 
-def test_receive_replaces_a_link_and_not_its_target(root: Path) -> None:
+def test_move_in_replaces_a_link_and_not_its_target(root: Path) -> None:
     """The name gets the new file; what the link led to is as it was."""
     (root / "target").write_bytes(b"old")
     (root / "link").symlink_to("target")
     (root / "part").write_bytes(b"new")
     with Directory.walk(str(root), []) as found:
-        found.receive(str(root / "part"), "link")
+        found.move_in(str(root / "part"), "link")
     assert (root / "link").read_bytes() == b"new"
     assert not (root / "link").is_symlink()
     assert (root / "target").read_bytes() == b"old"

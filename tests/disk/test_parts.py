@@ -11,7 +11,7 @@ import pytest
 from asyncsync.disk import parts
 from asyncsync.disk.parts import (
     JOURNAL,
-    MOST_AGE,
+    MAX_AGE,
     PART,
     PIECE,
     PartFile,
@@ -19,7 +19,7 @@ from asyncsync.disk.parts import (
     clear_stale,
     open_part_file,
     spans,
-    taken,
+    used_bytes,
 )
 from asyncsync.errors import ConnectionLostError
 from asyncsync.model import RemoteObject
@@ -266,12 +266,12 @@ async def test_what_leads_elsewhere_is_of_no_use(tmp_path: Path, kind: str, suff
     await bring(again, range(PART, 2 * PART))
     clear_stale(folder, "new", lambda _: True, NOW)
     assert elsewhere.read_bytes() == before
-    clear(folder, NOW - MOST_AGE)
+    clear(folder, NOW - MAX_AGE)
     assert names(folder) == {"new", "new" + JOURNAL}
 
 
 async def test_second_run_never_writes_under_the_name_of_the_first(tmp_path: Path) -> None:
-    """Where the lock does not work, the first one's file is taken over and both go on."""
+    """Where the lock does not work, the first one's file is used_bytes over and both go on."""
     part = await left_by_a_killed_run(tmp_path)
     again = await open_part_file(tmp_path, "new", REMOTE, NOW)
     assert again.path != part.path
@@ -284,7 +284,7 @@ async def test_file_that_cannot_be_made_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An empty name is not left for the next run to wonder about."""
-    monkeypatch.setattr(parts, "own", _fails)
+    monkeypatch.setattr(parts, "open_private", _fails)
     with pytest.raises(OSError, match="no space"):
         await open_part_file(tmp_path, "new", REMOTE, NOW)
     assert names(tmp_path) == set()
@@ -299,7 +299,7 @@ async def test_clearing_keeps_what_a_run_can_go_on_with(tmp_path: Path) -> None:
     await left_by_a_killed_run(tmp_path)
     (tmp_path / "0.killed").write_bytes(b"half a small file")
     (tmp_path / f"lonely{JOURNAL}").write_bytes(b"{}")
-    clear(tmp_path, NOW - MOST_AGE)
+    clear(tmp_path, NOW - MAX_AGE)
     assert names(tmp_path) == {"killed", "killed" + JOURNAL}
     clear(tmp_path, NOW)
     assert names(tmp_path) == set()
@@ -320,7 +320,7 @@ async def test_file_that_goes_during_the_look_is_not_there(tmp_path: Path) -> No
     with pytest.MonkeyPatch.context() as patch:  # pathlib lists folders with it as well
         patch.setattr(os, "scandir", then_published)
         (tmp_path / "0.other").write_bytes(b"the other run's")
-        assert taken(tmp_path) == killed
+        assert used_bytes(tmp_path) == killed
         (tmp_path / "0.other").write_bytes(b"the other run's")
         clear(tmp_path, NOW)
     assert names(tmp_path) == set()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from asyncsync.disk import published
-from asyncsync.disk.published import HEAD, NOTE, Published
+from asyncsync.disk.published import HEADER, RECORD_BYTES, Published
 
 KEYS = ["a", "1hz/2026/a.parquet", "raw\udcff", "é"]
 
@@ -65,7 +65,7 @@ def test_notes_of_all_runs_are_known(path: Path) -> None:
     note(path, *KEYS[:2])
     note(path, *KEYS[2:])
     assert known(path) == set(KEYS)
-    assert path.stat().st_size == HEAD.size + NOTE * len(KEYS)
+    assert path.stat().st_size == HEADER.size + RECORD_BYTES * len(KEYS)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -110,11 +110,11 @@ def test_notes_that_repeat_themselves_are_written_anew(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once they may be twice as many as there are keys, and not before."""
-    monkeypatch.setattr(published, "FEW", 10)
+    monkeypatch.setattr(published, "MIN_COUNT", 10)
     sizes = []
     for _ in range(40):
         note(path, *KEYS)
-        sizes.append((path.stat().st_size - HEAD.size) // NOTE)
+        sizes.append((path.stat().st_size - HEADER.size) // RECORD_BYTES)
         assert known(path) == set(KEYS)
     assert max(sizes) <= 2 * 10 + len(KEYS)
     assert min(sizes[5:]) == 2 * len(KEYS)

@@ -143,11 +143,11 @@ import asyncio, os, signal, sys
 from pathlib import Path
 from asyncsync.disk import unsynced
 from asyncsync.disk import Folder
-from tests.disk.test_folder import as_whole, in_parts, transfer_of
+from tests.rigs.publishing import publish_large, publish_small, transfer_of
 
 unsynced.BOOT = Path(sys.argv[2])
 folder = Folder(Path(sys.argv[1]))
-publish = {"whole": as_whole, "parts": in_parts}[sys.argv[3]]
+publish = {"small": publish_small, "large": publish_large}[sys.argv[3]]
 with folder.writing():
     asyncio.run(publish(folder, transfer_of("k"), b"data"))
     os.kill(os.getpid(), signal.SIGKILL)
@@ -155,7 +155,7 @@ with folder.writing():
 
 
 @pytest.mark.row(120)
-@pytest.mark.parametrize("way", ["whole", "parts"])
+@pytest.mark.parametrize("way", ["small", "large"])
 async def test_file_of_a_process_that_was_killed_is_unsure_after_a_restart(
     machine: Machine, way: str
 ) -> None:
@@ -261,7 +261,7 @@ async def test_mark_that_makes_no_sense_is_told_of_and_removed(
     machine.mark.write_bytes(content)
     machine.restart()
     seen = await machine.run()
-    assert ["makes no sense" in said for said in seen.notices] == [True]
+    assert ["is damaged" in said for said in seen.notices] == [True]
     assert reasons(seen) == {}
     assert not machine.mark.exists()
 
@@ -337,7 +337,7 @@ async def test_mark_stays_when_the_disk_fails_at_the_end(
     with monkeypatch.context() as patch:
         patch.setattr(unsynced, "sync_disk", sync_disk)
         seen = await machine.run()
-    assert ["the disk has not said that all is written" in said for said in seen.notices] == [True]
+    assert ["cannot confirm that all files are" in said for said in seen.notices] == [True]
     machine.restart()
     assert reasons(await machine.run()) == dict.fromkeys(OBJECTS, Reason.UNSURE)
 

@@ -14,7 +14,7 @@ from asyncsync.download.download import SMALL
 from asyncsync.errors import ListingError, NetworkError, RemoteChangedError, SourceError
 from asyncsync.listing.paging import MOST_EMPTY_PAGES, MOST_PAGES_WITHOUT_NEWS
 from asyncsync.s3.pages import PAGE_LIMIT
-from tests.faults.test_files import FailingDisk
+from tests.rigs.failing_disk import FailingDisk
 from tests.rigs.scripted_s3 import Answer, Hook, Request, ScriptedS3, etag_of, sync
 from tests.rigs.watch import Watcher, tree
 

@@ -1,0 +1,86 @@
+"""Names."""
+
+import unicodedata
+from collections.abc import Sequence
+
+import pytest
+
+from asyncsync.compare.names import Names, in_order
+from asyncsync.disk.folding import Folding
+from asyncsync.errors import KeyCollisionError, LocalFileError
+from asyncsync.model import Compared, Failed, Reason, RemoteObject, Transfer, UpToDate
+
+NFC, NFD = (unicodedata.normalize(form, "\u00e9") for form in ("NFC", "NFD"))
+BOTH = Folding(cases=True, forms=True)
+
+
+def objects(keys: Sequence[str]) -> list[RemoteObject]:
+    return [RemoteObject(key, 1, "etag", 1) for key in keys]
+
+
+def refused(names: Names, *keys: str) -> list[str]:
+    """Return the keys that are refused of a page on which every second one is in step."""
+    found = objects(keys)
+    transfers = [Transfer(remote, tuple(remote.key.split("/")), Reason.MISSING) for remote in found]
+    page = names.kept(Compared(transfers[::2], [UpToDate(remote) for remote in found[1::2]], []))
+    assert {type(failed.error) for failed in page.refused} <= {KeyCollisionError}
+    left = [transfer.remote.key for transfer in page.transfers]
+    left += [known.remote.key for known in page.up_to_date]
+    lost = [failed.remote.key for failed in page.refused]
+    assert sorted([*left, *lost]) == sorted(keys)
+    return sorted(lost)
+
+
+@pytest.mark.parametrize(
+    ("keys", "lost"),
+    [
+        (["Case", "case"], ["case"]),
+        (["case", "Case"], ["case"]),
+        (["CASE", "Case", "b", "case"], ["Case", "case"]),
+        ([NFC, NFD], [NFC]),
+        ([f"A/{NFC}", f"a/{NFD}"], [f"a/{NFD}"]),
+        (["A/x", "a/y"], []),
+        (["A", "a/b"], ["a/b"]),
+        (["A/b", "a"], ["a"]),
+        (["A/b", "a/b/c"], ["a/b/c"]),
+        (["a", "b", "a"], []),
+        (["STRASSE", "straße"], ["straße"]),
+    ],
+)
+def test_first_key_in_order_gets_the_path(keys: list[str], lost: list[str]) -> None:
+    """On one page, in whatever order, or on one page for each."""
+    assert refused(Names(BOTH), *keys) == lost
+    names = Names(BOTH)
+    assert [key for each in sorted(keys) for key in refused(names, each)] == lost
+
+
+def test_only_what_folds_is_folded() -> None:
+    """Cases on a file system that keeps forms apart, and the other way round."""
+    assert refused(Names(Folding(cases=True, forms=False)), "A", "a", NFC, NFD) == ["a"]
+    assert refused(Names(Folding(cases=False, forms=True)), "A", "a", NFC, NFD) == [NFC]
+
+
+def test_refused_key_takes_nothing() -> None:
+    """What lies below it is free for others."""
+    assert refused(Names(BOTH), "A", "a/b/c", "b") == ["a/b/c"]
+    names = Names(BOTH)
+    assert refused(names, "A", "a/b") == ["a/b"]
+    assert refused(names, "a/B") == ["a/B"]
+    assert refused(names, "B") == []
+
+
+def test_folder_of_another_key_that_lies_in_the_way_is_a_collision() -> None:
+    """It has its file by then; what lies at the path of a key that takes none stays as it was."""
+    told = [
+        Failed(remote, LocalFileError(remote.key, "a folder has its path"))
+        for remote in objects(["a", "b"])
+    ]
+    page = Names(BOTH).kept(Compared([], [UpToDate(objects(["A/x"])[0])], told))
+    assert [type(failed.error) for failed in page.refused] == [KeyCollisionError, LocalFileError]
+
+
+def test_pages_are_put_in_order() -> None:
+    """On one page, if there is anything at all."""
+    pages = [objects(["b", "a"]), objects(["C"])]
+    assert [[remote.key for remote in page] for page in in_order(pages)] == [["C", "a", "b"]]
+    assert list(in_order([])) == []

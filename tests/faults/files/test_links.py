@@ -1,0 +1,213 @@
+"""Rows 97 to 100 and 106 of the table of faults."""
+
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from asyncsync import pipeline
+from asyncsync.compare import Selection
+from asyncsync.disk import Folder, unsynced
+from asyncsync.disk.directory import FD_PATH
+from asyncsync.download.download import SMALL
+from asyncsync.errors import (
+    DestinationError,
+    KeyCollisionError,
+    LocalFileError,
+)
+from asyncsync.model import Checks
+from tests.faults.files.scene import LARGE, OBJECTS
+from tests.rigs.memory_store import MemoryStore
+from tests.rigs.scripted_s3 import ScriptedS3, sync
+from tests.rigs.watch import Watcher, quick_pace, tree, unfinished
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.row(97)
+@pytest.mark.parametrize("key", ["link/x.parquet", "link/deep/x.parquet", "a/link/x.parquet"])
+async def test_link_to_a_folder_is_not_followed(dest: Path, outside: Path, key: str) -> None:
+    """Not even to look whether the file is there."""
+    link = dest / key[: key.index("link") + len("link")]
+    link.symlink_to(outside)
+    async with ScriptedS3({**OBJECTS, key: b"evil", f"{link.name}/precious": b"precious"}) as s3:
+        ran = await sync(s3, dest)
+    assert (ran.code, ran.error) == (1, None)
+    assert ran.seen.failures[key] is LocalFileError
+    assert OBJECTS.items() <= tree(dest).items()
+    assert link.is_symlink()
+
+
+@pytest.mark.row(98)
+@pytest.mark.parametrize("target", ["precious", "nothing"])
+async def test_link_at_the_final_path_is_replaced(dest: Path, outside: Path, target: str) -> None:
+    """Its target is neither read, written nor made."""
+    (dest / "a" / "2.parquet").symlink_to(outside / target)
+    async with ScriptedS3(OBJECTS) as s3:
+        ran = await sync(s3, dest)
+    assert (ran.code, tree(dest)) == (0, OBJECTS)
+    assert not (dest / "a" / "2.parquet").is_symlink()
+
+
+@pytest.mark.row(106)
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+async def test_other_names_of_a_file_keep_its_bytes(dest: Path, size: int) -> None:
+    """The path gets a new file; a link to the old one is not a link to the new one."""
+    os.link(dest / "a" / "1.parquet", dest / "other name")
+    async with ScriptedS3({"a/1.parquet": bytes(size)}) as s3:
+        assert (await sync(s3, dest)).code == 0
+    assert tree(dest) == {"a/1.parquet": bytes(size), "other name": b"old one"}
+
+
+@pytest.mark.row(99)
+@pytest.mark.parametrize("kind", ["fifo", "socket", "device"])
+async def test_what_is_no_file_is_not_replaced(dest: Path, kind: str) -> None:
+    """Nor opened, which could wait for ever."""
+    path = dest / "a" / "2.parquet"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        with suppress(PermissionError):
+            os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        if not path.exists():
+            pytest.skip("only root makes devices")
+    else:
+        with socket.socket(socket.AF_UNIX) as bound, _working_in(path.parent):
+            bound.bind(path.name)
+    before = path.lstat()
+    async with ScriptedS3(OBJECTS) as s3:
+        ran = await sync(s3, dest)
+    assert (ran.code, ran.seen.failures) == (1, {"a/2.parquet": LocalFileError})
+    assert path.lstat() == before
+    assert tree(dest)["b/3.parquet"] == b"three"
+
+
+@contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    """Names of sockets are short, so they are given from where they lie."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@pytest.mark.row(59)
+@pytest.mark.row(99)
+@pytest.mark.parametrize("inside", [{}, {"mine": b"mine"}], ids=["empty", "full"])
+async def test_folder_at_the_final_path_is_not_replaced(
+    dest: Path, inside: Mapping[str, bytes]
+) -> None:
+    """No key asks for it, so it is no collision of keys but a fault of this machine."""
+    folder = dest / "a" / "2.parquet"
+    folder.mkdir()
+    for name, data in inside.items():
+        (folder / name).write_bytes(data)
+    async with ScriptedS3(OBJECTS) as s3:
+        ran = await sync(s3, dest)
+        assert s3.count("GET", "a/2.parquet") == 0
+    assert (ran.code, ran.seen.failures) == (1, {"a/2.parquet": LocalFileError})
+    assert tree(folder) == inside
+    assert tree(dest)["b/3.parquet"] == b"three"
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+@pytest.mark.parametrize(
+    "name", ["lock", "published", "unsynced", "doubtful", "mounts", "since-x.json", "case"]
+)
+async def test_what_stands_in_for_a_file_of_ours_is_not_written(
+    dest: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
+    """No link is followed and no pipe is waited for, neither by a run nor by a look."""
+    (dest / ".asyncsync").mkdir()
+    path = dest / ".asyncsync" / name
+    if kind == "link":
+        path.symlink_to(outside / "precious")
+    else:
+        os.mkfifo(path)
+    (dest / "boot").write_text("0" * 36)
+    monkeypatch.setattr(unsynced, "BOOT", dest / "boot")
+    monkeypatch.setattr(unsynced, "sync_disk", str)
+    folder = Folder(dest)
+    with suppress(OSError):
+        assert not folder.note(name)
+    assert folder.unsure_until() == 0
+    assert await folder.look_up([("a", "2.parquet")]) == [None]
+    async with ScriptedS3(OBJECTS) as s3:
+        ran = await sync(s3, dest)
+    assert ran.code == (5 if name == "lock" else 0)
+    assert tree(dest).items() >= ({} if ran.code else OBJECTS).items()
+
+
+@pytest.mark.row(100)
+@pytest.mark.parametrize("swapped", ["d", ".asyncsync", ".asyncsync/parts"])
+async def test_link_swapped_in_before_any_call_redirects_nothing(
+    tmp_path: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, swapped: str
+) -> None:
+    """A racer that wins before the n-th system call, for every n; and one that then swaps back.
+
+    Of unfinished files and our own notes as well; nor is anything deleted there.
+    """
+    monkeypatch.setattr(unsynced, "BOOT", tmp_path / "boot")
+    monkeypatch.setattr(unsynced, "sync_disk", str)
+    (tmp_path / "boot").write_text("0" * 36)
+    objects = {"d/e/x.parquet": b"small", "d/e/y.parquet": LARGE}
+    count, win_at, swap_back = 1, 0, True
+    dest = tmp_path / "unset"
+
+    def race() -> None:
+        nonlocal count
+        count += 1
+        folder, aside = f"{dest}/{swapped}", f"{dest}-aside"
+        if count == win_at:
+            os.rename(folder, aside)
+            os.symlink(outside, folder)
+        elif swap_back and count == win_at + 1:
+            os.unlink(folder)
+            os.rename(aside, folder)
+
+    for name in ("open", "stat", "replace", "mkdir", "utime"):
+        monkeypatch.setattr(os, name, _raced(getattr(os, name), race, lambda: str(dest)))
+    while count >= win_at:  # as long as there is an n-th call
+        win_at, swap_back = (win_at, True) if not swap_back else (win_at + 1, False)
+        dest = tmp_path / f"dest-{win_at}-{swap_back}"
+        (dest / "d" / "e").mkdir(parents=True)
+        (dest / ".asyncsync" / "parts").mkdir(parents=True)
+        count = 0
+        seen = Watcher()
+        job = pipeline.Job(
+            store=MemoryStore(objects),
+            folder=Folder(dest),
+            selection=Selection(["*"], [], ["d/"]),
+            pace=quick_pace(workers=1),
+            observer=seen,
+            checks=Checks(parquet=False),
+        )
+        try:
+            await pipeline.sync(job)
+        except DestinationError:
+            assert swapped != "d"  # our own folder, without which nothing can be done
+        else:
+            assert len(seen.outcomes) + len(seen.failures) >= len(objects)
+        assert set(seen.failures.values()) <= {LocalFileError, KeyCollisionError}
+        assert swapped != "d" or unfinished(dest) == []
+    assert win_at > 20
+
+
+def _raced(
+    call: Callable[..., object], race: Callable[[], None], dest: Callable[[], str]
+) -> Callable[..., object]:
+    """Return the call with a racer before it, where it has to do with the destination."""
+
+    def raced(path: str | bytes | int, *arguments: object, **options: object) -> object:
+        relative = "dir_fd" in options or "dst_dir_fd" in options
+        if relative or str(path).startswith((dest(), FD_PATH)):
+            race()
+        return call(path, *arguments, **options)
+
+    return raced

@@ -1,0 +1,68 @@
+"""Row 103 of the table of faults: other disks that are mounted inside the destination."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from asyncsync.disk.folding import CASE, FORM
+from asyncsync.download.download import SMALL
+from tests.faults.files.scene import run
+from tests.rigs.scripted_s3 import ScriptedS3
+from tests.rigs.wrapped import on_a_disk
+
+pytestmark = pytest.mark.anyio
+
+INNER = "mkdir b b/deep; mount -t tmpfs -o size=2m tmpfs b"
+"""Mounts another disk inside the destination."""
+
+
+@pytest.mark.row(103)
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+@pytest.mark.parametrize("prepare", [INNER, f"{INNER}; mount --bind b b"], ids=["disk", "twice"])
+async def test_disk_mounted_inside_the_destination_gets_its_files(
+    tmp_path: Path, size: int, prepare: str
+) -> None:
+    """By a rename on that disk: no file is ever copied to its path."""
+    dest = tmp_path / "disk"
+    objects = {"a/1.parquet": bytes(size), "b/2.parquet": bytes(size), "b/c/3.parquet": b"3"}
+    async with ScriptedS3(objects) as s3:
+        done = await run(on_a_disk(dest, "size=4m", prepare), s3, dest)
+    assert (done.code, done.err) == (0, "")
+    copy = tmp_path / "disk.copy"
+    found = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
+    own = ("lock", "mounts", "published", *(name for name, _ in (CASE, FORM)))
+    assert found == {*objects, *(f".asyncsync/{name}" for name in own)}
+    for state in copy.rglob(".asyncsync"):
+        assert stat.S_IMODE(state.stat().st_mode) == 0o700
+
+
+@pytest.mark.row(103)
+@pytest.mark.parametrize(("size", "code"), [(1, 0), (5 << 20, 5)], ids=["fits", "does not"])
+async def test_what_goes_to_another_disk_needs_no_space_here(
+    tmp_path: Path, size: int, code: int
+) -> None:
+    """The space for all else is looked at as ever."""
+    dest = tmp_path / "disk"
+    prepare = "mkdir b; mount -t tmpfs -o size=64m tmpfs b"
+    objects = {"a/1.parquet": bytes(size), "b/2.parquet": bytes(8 << 20), "b/c/3.parquet": b"3"}
+    async with ScriptedS3(objects) as s3:
+        done = await run(on_a_disk(dest, "size=4m", prepare), s3, dest)
+    assert done.code == code
+    assert ("too little space: 5.24 MB or more needed" in done.err) == bool(code)
+
+
+@pytest.mark.row(103)
+async def test_what_is_left_on_another_disk_is_cleared_away(tmp_path: Path) -> None:
+    """By the next run; nothing is followed that has come to lie in its place."""
+    dest = tmp_path / "disk"
+    left = "mkdir -p b/.asyncsync/parts c/.asyncsync outside; touch b/.asyncsync/parts/0.killed"
+    listed = """for name in b c d; do echo "[\\"$name\\"]"; done > .asyncsync/mounts"""
+    link = "touch outside/precious; ln -s ../../outside c/.asyncsync/parts"
+    prepare = f"{INNER}; {left}; {link}; mkdir .asyncsync; {listed}"
+    async with ScriptedS3({"b/2.parquet": b"2"}) as s3:
+        done = await run(on_a_disk(dest, "size=4m", prepare), s3, dest)
+    assert (done.code, done.err) == (0, "")
+    copy = tmp_path / "disk.copy"
+    assert not (copy / "b" / ".asyncsync" / "parts" / "0.killed").exists()
+    assert (copy / "outside" / "precious").exists()

@@ -1,0 +1,102 @@
+"""System calls that fail: any call, or those that work on unfinished files."""
+
+import io
+import os
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+
+
+def failing_call(number: int) -> Callable[..., NoReturn]:
+    """Return a function that raises OSError with this errno, whatever its arguments are."""
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+class FailingDisk:
+    """Makes calls on unfinished files fail: write, truncate, close, sync, rename.
+
+    FailingDisk(monkeypatch, errno.ENOSPC, "write", times=1)  # only the first write fails
+    """
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, number: int, *calls: str, times: int = 1_000_000
+    ) -> None:
+        self.failures = 0
+        """How many calls have failed."""
+        self._number = number
+        self._calls = calls
+        self._times = times
+        for function, call in _FUNCTIONS.items():
+            monkeypatch.setattr(os, function, self._wrap(call, getattr(os, function)))
+        real_open: Callable[..., object] = open
+
+        def wrapped_open(
+            path: object, mode: str = "r", *arguments: object, **options: object
+        ) -> object:
+            if "b" in mode and self._is_part(path) and not str(path).endswith(".journal"):
+                return FailingFile(self, str(path), mode.replace("b", ""))
+            return real_open(path, mode, *arguments, **options)
+
+        monkeypatch.setattr("builtins.open", wrapped_open)
+        monkeypatch.setattr("aiofiles.threadpool.sync_open", wrapped_open)
+
+    def before(self, call: str) -> None:
+        """Raise if this call is one that fails."""
+        if call in self._calls and self.failures < self._times:
+            self.failures += 1
+            raise OSError(self._number, os.strerror(self._number))
+
+    def _wrap(self, call: str, function: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(file: object, *arguments: object, **options: object) -> object:
+            if self._is_part(file):
+                self.before(call)
+            return function(file, *arguments, **options)
+
+        return wrapped
+
+    @staticmethod
+    def _is_part(file: object) -> bool:
+        path = os.readlink(f"/proc/self/fd/{file}") if isinstance(file, int) else str(file)
+        return "/.asyncsync/parts/" in os.path.realpath(path)
+
+
+_FUNCTIONS = {
+    "write": "write",
+    "pwrite": "write",
+    "ftruncate": "truncate",
+    "posix_fallocate": "truncate",
+    "fsync": "sync",
+    "fdatasync": "sync",
+    "rename": "rename",
+    "replace": "rename",
+}
+
+
+class FailingFile(io.FileIO):
+    """An unfinished file whose calls may fail."""
+
+    def __init__(self, disk: FailingDisk, path: str, mode: str) -> None:
+        super().__init__(path, mode)
+        self._disk = disk
+
+    def write(self, block: bytes | memoryview, /) -> int:  # type: ignore[override]  # narrower
+        """Write, or fail."""
+        self._disk.before("write")
+        return super().write(block)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Truncate, or fail."""
+        self._disk.before("truncate")
+        return super().truncate(size)
+
+    def close(self) -> None:
+        """Close the file, and then perhaps fail."""
+        was_open = not self.closed
+        super().close()
+        if was_open:
+            self._disk.before("close")
