@@ -1,12 +1,12 @@
 """The main path: list, compare, queue what is missing, download, validate, report.
 
-    list_objects ──page──▶ compare ──transfer──▶ queue ──▶ workers: download ──▶ observer
-    (prefixes side by side)                    (bounded)   (GET and HEAD, publish)
+    list_objects ──page──▶ Check ──transfer──▶ queue ──▶ workers: Downloader ──▶ Observer
+    (prefixes side by side)                  (bounded)   (GET and HEAD, validate, publish)
 
-The listing is cheap and the downloads are slow, so one queue stands between them, and no other.
-It is bounded: a listing that is far ahead waits, and memory does not grow with the bucket.
+Listing is fast and downloading is slow, so one queue connects them. It is the only queue. It is
+bounded: a listing that is far ahead waits, so memory does not grow with the bucket.
 
-A plan that was made before can take the listing's place: it is pages of objects as well.
+A plan that was made earlier can replace the listing: it is a sequence of pages as well.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -15,9 +15,8 @@ from functools import partial
 from typing import TypeVar
 
 from anyio import create_memory_object_stream
-from anyio.streams.memory import MemoryObjectReceiveStream
 
-from asyncsync.compare import Check, PlanCheck, Selection, Space, Then, in_order
+from asyncsync.compare import Check, ComparedHandler, PlanCheck, Selection, Space, in_order
 from asyncsync.concurrently import run_all, task_group
 from asyncsync.disk import Folder
 from asyncsync.download import Downloader, Verifier
@@ -28,8 +27,8 @@ from asyncsync.model import Checks, Compared, Failed, Outcome, RemoteObject, Tra
 from asyncsync.pace import Pace
 from asyncsync.threads import in_thread
 
-QUEUE = 2000
-"""Objects that may wait: two pages of a listing."""
+QUEUE_SIZE = 2000
+"""Objects that the queue holds: two pages of a listing."""
 
 Item = TypeVar("Item", bound=Transfer | UpToDate)
 Pages = Iterator[Sequence[RemoteObject]]
@@ -37,7 +36,7 @@ Pages = Iterator[Sequence[RemoteObject]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a run works on, and with what."""
+    """What one run works on, and with what."""
 
     store: Store
     folder: Folder
@@ -46,40 +45,43 @@ class Job:
     observer: Observer
     checks: Checks
     checks_space: bool = True
-    """Whether the run ends at once when what is found does not fit on the disk."""
+    """Whether a sync fails as soon as the objects found so far do not fit on the disk."""
     deep: bool = False
     """Whether a verification reads the files."""
     planned: Pages | None = None
-    """What to sync instead of listing the bucket: these objects, in these versions or not at all.
+    """The objects to sync instead of a listing's, in exactly the versions that are given here.
 
-    The next page may take a while, and is asked for in a thread.
+    `next` is called in a thread, because it may block.
     """
     since: Since | None = None
-    """What need not be listed."""
+    """Which keys an earlier run has listed already, so that this one need not."""
 
     def lists(self, key: str) -> bool:
-        """Return whether the listing shows the key, if it is in the bucket."""
-        return self.selection(key) and not (self.since and self.since.passes_over(key))
+        """Return whether this run lists the key, if the bucket has it."""
+        return self.selection(key) and not (self.since and self.since.skips(key))
+
+
+# The three commands -----------------------------------------------------------------------------
 
 
 async def sync(job: Job) -> None:
-    """Bring the folder in step with the bucket; the observer learns what happens to each object.
+    """Download every object that is missing or out of date; the observer gets each outcome.
 
-    What was found before the listing failed is downloaded all the same, but for a key or two that
-    the next page would have decided on.
+    When the listing fails, the objects that were found before are downloaded anyway, except for a
+    key or two whose collisions only the next page could rule out.
 
     Raises:
         SourceError: the remote side ended the run.
-        DestinationError: the local side did.
+        DestinationError: the local side ended the run.
     """
     exact = job.planned is not None
     downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks, exact=exact)
     with job.folder.writing():
         try:
             claim = Space(job.folder).claim if job.checks_space else None
-            await _work_through(job, lambda page: page.transfers, downloader.download, claim)
-            downloader.sum_up()
-            if job.planned is None:  # only a listing knows what no object needs
+            await _run(job, lambda page: page.transfers, downloader.download, claim)
+            downloader.report_unpinned()
+            if job.planned is None:  # only a listing shows which unfinished files have no object
                 job.folder.clear_stale(job.lists)
             if job.since:
                 job.since.save()
@@ -88,84 +90,148 @@ async def sync(job: Job) -> None:
 
 
 async def plan(job: Job) -> None:
-    """Compare the bucket with the folder; nothing is fetched and nothing is written.
+    """Compare the bucket with the folder, without downloading or writing anything.
 
     Raises:
-        SourceError: the bucket could not be listed to its end.
+        SourceError: the bucket could not be listed completely.
+        DestinationError: the folder could not be read.
     """
 
-    async def leave(page: Compared) -> None:
-        """Do nothing about what is missing."""
+    async def ignore(page: Compared) -> None:
+        """Leave the transfers to a later sync: the observer has the page already."""
 
-    await _list_and_compare(job, leave)
+    await _list_and_compare(job, ignore)
 
 
 async def verify(job: Job) -> None:
-    """Check every object's file, changing nothing; one that is not in step has failed.
+    """Check the file of every object, without changing anything; one that is out of date fails.
 
-    The listing says whether it is there, of the right size and not too old. HEAD, if it is asked,
-    must agree with the listing. A deep verification reads the files as well, and proves them as a
-    download would. Files without an object are told of, and are no failures: `sync` leaves them.
+    Each file is compared with the listing, and with HEAD if `job.checks` asks for it. A deep
+    verification also reads the file and validates its bytes as after a download. Files without an
+    object are reported, but do not fail: `sync` leaves them alone.
 
     Raises:
         SourceError: the remote side ended the run.
+        DestinationError: the folder could not be read.
     """
     verifier = Verifier(job.store, job.folder, job.pace, job.checks, deep=job.deep)
-    listed: set[int] = set()  # by hash, which takes a third of what the keys would
+    listed: set[int] = set()  # hashes of the keys: a third of the memory that the keys would take
 
-    def take_down(page: Compared) -> Sequence[UpToDate | Transfer]:
+    def pick(page: Compared) -> Sequence[UpToDate | Transfer]:
         found: list[UpToDate | Transfer] = [*page.up_to_date, *page.transfers]
-        listed.update(hash(known.remote.key) for known in [*found, *page.refused])
+        listed.update(hash(entry.remote.key) for entry in [*found, *page.refused])
         return found
 
-    await _work_through(job, take_down, verifier.verify)
+    await _run(job, pick, verifier.verify)
     for key in await job.folder.unlisted(job.selection, listed):
         job.observer.unlisted(key)
 
 
-async def _work_through(
+# List and compare -------------------------------------------------------------------------------
+
+
+async def _find_objects(job: Job, handle: ComparedHandler) -> SourceError | None:
+    """Handle every page of the listing or plan; return the error that ended it early, if any.
+
+    The error is returned, not raised, because raising would cancel the downloads under way.
+    """
+    try:
+        if job.planned is None:
+            await _list_and_compare(job, handle)
+        else:
+            await _compare_planned(job, job.planned, handle)
+    except SourceError as error:
+        return error
+    return None
+
+
+async def _list_and_compare(job: Job, handle: ComparedHandler) -> None:
+    """List the objects, compare each page with the disk, and handle it."""
+    since, prefixes = job.since, job.selection.prefixes
+    check = Check(
+        job.folder,
+        job.selection,
+        job.observer,
+        handle,
+        is_folder_needed=partial(has_key, job.store, job.pace, job.selection.needs_folder),
+        expected=[p for p in prefixes or [""] if not (since and since.lists_part_of(p))],
+    )
+    landmarks = Landmarks()
+
+    async def count_files() -> None:
+        await check.count_files(landmarks.recording(job.selection))
+        landmarks.complete()
+
+    async def list_all() -> None:
+        listing = (job.store, prefixes, job.pace, check.handle_page)
+        if check.needs_order:
+            await list_in_order(*listing, since)
+        else:
+            await list_objects(*listing, check.add_rolled_up, since, landmarks)
+        await check.finish()
+
+    await run_all(count_files, list_all)
+
+
+async def _compare_planned(job: Job, planned: Pages, handle: ComparedHandler) -> None:
+    """Compare the pages of a plan with the disk, and handle each."""
+    check = PlanCheck(job.folder, job.observer, handle)
+    pages = in_order(planned) if check.needs_order else planned
+    while objects := await in_thread(next, pages, None):
+        await check.handle_page(objects)
+    job.observer.listed()
+
+
+# Queue, work, report ----------------------------------------------------------------------------
+
+
+async def _run(
     job: Job,
     pick: Callable[[Compared], Sequence[Item]],
     work: Callable[[Item], Awaitable[Outcome]],
     claim: Callable[[Iterable[Item]], None] | None = None,
 ) -> None:
-    """Work on what is picked from each page that is found, while the finding goes on.
+    """Find objects and queue them; at the same time, work on what is queued.
 
-    What is picked is claimed before any of it is worked on.
+    Args:
+        job: the run.
+        pick: selects what to work on from a compared page.
+        work: downloads and validates, or verifies, one object.
+        claim: called with what was picked before any of it is queued; may raise to end the run.
     """
-    queue, items = create_memory_object_stream[Item](QUEUE)
-    underway: set[str] = set()
+    queue, items = create_memory_object_stream[Item](QUEUE_SIZE)
+    active: set[str] = set()  # keys that are queued or being worked on
 
     async def enqueue(page: Compared) -> None:
-        # Some servers list a key twice. What is under way now may have ended before its turn comes.
-        fresh = {item.remote.key: item for item in pick(page) if item.remote.key not in underway}
+        # Some servers list a key twice, so leave out what is active already. Nothing is awaited
+        # before `active` is updated, so a page that is handled beside this one cannot slip in.
+        found = {item.remote.key: item for item in pick(page) if item.remote.key not in active}
         if claim:
-            claim(fresh.values())
-        underway.update(fresh)
-        for item in fresh.values():
+            claim(found.values())
+        active.update(found)
+        for item in found.values():
             await queue.send(item)
 
-    async def worker(items: MemoryObjectReceiveStream[Item]) -> None:
-        with items:
-            async for item in items:
-                job.observer.ended(await _outcome(work, item))
-                underway.discard(item.remote.key)
+    async def work_and_report() -> None:
+        async for item in items:  # shared: each worker takes the next one
+            job.observer.ended(await _outcome(work, item))
+            active.discard(item.remote.key)
 
     listing_error: SourceError | None = None
     try:
-        async with task_group() as run:
-            run.start_soon(job.pace.tune)
-            async with task_group() as workers:
-                with items:
+        with items:
+            async with task_group() as run:
+                run.start_soon(job.pace.tune)
+                async with task_group() as workers:
                     for _ in range(job.pace.most):
-                        workers.start_soon(worker, items.clone())
-                with queue:
-                    listing_error = await _find(job, enqueue)
-            run.cancel_scope.cancel()
+                        workers.start_soon(work_and_report)
+                    with queue:
+                        listing_error = await _find_objects(job, enqueue)
+                run.cancel_scope.cancel()
     except DestinationError as error:
         if not listing_error:
             raise
-        job.observer.noticed(str(error))  # of two exit codes the remote side's counts
+        job.observer.noticed(str(error))  # both sides failed: the exit code is the remote side's
     if listing_error:
         raise listing_error
 
@@ -175,52 +241,3 @@ async def _outcome(work: Callable[[Item], Awaitable[Outcome]], item: Item) -> Ou
         return await work(item)
     except TransferError as error:
         return Failed(item.remote, error)
-
-
-async def _find(job: Job, then: Then) -> SourceError | None:
-    """Pass on every page of objects to work on; return what kept the listing from its end."""
-    try:
-        if job.planned is None:
-            await _list_and_compare(job, then)
-        else:
-            await _compare_planned(job, job.planned, then)
-    except SourceError as error:
-        return error
-    return None
-
-
-async def _list_and_compare(job: Job, then: Then) -> None:
-    """Pass on every page that was compared with the disk, as the disk was before the run."""
-    since, prefixes = job.since, job.selection.prefixes
-    check = Check(
-        job.folder,
-        job.selection,
-        job.observer,
-        then,
-        is_needed=partial(has_key, job.store, job.pace, job.selection.needs_folder),
-        expected=[prefix for prefix in prefixes or [""] if not (since and since.knows(prefix))],
-    )
-    landmarks = Landmarks()
-
-    async def count() -> None:
-        await check.count(landmarks.along(job.selection))
-        landmarks.settle()
-
-    async def list_all() -> None:
-        found = (job.store, prefixes, job.pace, check.page)
-        if check.needs_order:
-            await list_in_order(*found, since)
-        else:
-            await list_objects(*found, check.rolled_up, since, landmarks)
-        await check.end()
-
-    await run_all(count, list_all)
-
-
-async def _compare_planned(job: Job, planned: Pages, then: Then) -> None:
-    """Pass on the planned objects as a listing's."""
-    check = PlanCheck(job.folder, job.observer, then)
-    pages = in_order(planned) if check.needs_order else planned
-    while objects := await in_thread(next, pages, None):
-        await check.page(objects)
-    job.observer.listed()

@@ -197,7 +197,7 @@ async def test_downloads_start_before_the_listing_ends(dest: Path) -> None:
 
 async def test_far_ahead_listing_waits(dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While no object arrives, no more pages are asked for than the queue and the workers take."""
-    monkeypatch.setattr(pipeline, "QUEUE", 4)
+    monkeypatch.setattr(pipeline, "QUEUE_SIZE", 4)
     keys = [f"{number:04}.parquet" for number in range(400)]
     rig = Rig(dest, dict.fromkeys(keys, b"x"), page_size=10)
     rig.workers = 2
@@ -248,7 +248,7 @@ async def test_key_that_arrives_between_its_comparison_and_its_turn_is_fetched_o
     dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its second listing was compared while its first download was still under way."""
-    monkeypatch.setattr(pipeline, "QUEUE", 1)
+    monkeypatch.setattr(pipeline, "QUEUE_SIZE", 1)
     rig = Rig(dest, dict.fromkeys(["a.parquet", "b.parquet", "c.parquet"], b"x"))
     rig.workers = 1
     a, b, c = (rig.store.remote(key) for key in ("a.parquet", "b.parquet", "c.parquet"))
@@ -653,14 +653,14 @@ async def test_deep_verification_goes_on_where_a_file_cannot_be_read(
     """As behind a bad sector: its object has failed, and the others are checked."""
     rig = Rig(dest, {"a.parquet": b"aa", "b.parquet": b"bb", "c.parquet": b"cc"})
     await rig.sync()
-    really = proof.Prover.of_whole_file
+    really = proof.Prover.prove_file
 
-    async def of_whole_file(prover: proof.Prover) -> Proof:
+    async def prove_file(prover: proof.Prover) -> Proof:
         if prover._remote.key == "b.parquet":
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return await really(prover)
 
-    monkeypatch.setattr(proof.Prover, "of_whole_file", of_whole_file)
+    monkeypatch.setattr(proof.Prover, "prove_file", prove_file)
     rig.watcher = Watcher()
     await pipeline.verify(replace(rig.job(), deep=True))
     assert rig.watcher.failures == {"b.parquet": LocalFileError}
@@ -690,7 +690,7 @@ async def test_deep_verification_finds_other_content(dest: Path, deep: bool) -> 
     assert rig.watcher.failures == (found if deep else {})
     told = {o.remote.key: str(o.error) for o in rig.watcher.outcomes if isinstance(o, Failed)}
     ways_out = {key: text.partition("; remove the file, and ")[2] for key, text in told.items()}
-    again = "a sync fetches it again"
+    again = "the next sync downloads it again"
     assert ways_out == ({"a.parquet": again, "b.parquet": again, "d.parquet": ""} if deep else {})
     assert rig.watcher.confirmed == ["c.parquet"] if deep else sorted(objects)
     assert snapshot(dest) == before
@@ -723,7 +723,7 @@ async def test_run_ends_when_what_is_found_no_longer_fits(tmp_path: Path) -> Non
     found = SimpleNamespace(total=10**6, free=10_500)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.disk_usage", lambda path: found)
-        with pytest.raises(DiskFullError, match=r"18 kB or more needed, 10\.5 kB free"):
+        with pytest.raises(DiskFullError, match=r"at least 18 kB needed, 10\.5 kB free"):
             await rig.sync()
     assert 1 <= len(rig.watcher.downloaded) <= 10
     assert {r.key for r in rig.store.requests if r.verb != "list"} <= {*list(objects)[:10]}

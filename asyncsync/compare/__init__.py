@@ -1,16 +1,16 @@
 """A page of the listing and the files on disk in, transfers out.
 
-Read `check.py` first: all pages of a run. `compare.py` compares one page with one look at the disk,
-for the keys that `selection.py` selects. `collisions.py` decides which of two keys gets a path that
-both need, `names.py` does it where the file system takes two names for one, and `space.py` adds up
+Read `check.py` first: all pages of a run. `compare.py` compares one page with the disk, for the
+keys that `selection.py` selects. `collisions.py` decides which key gets a path that two keys need,
+and `names.py` does so where the file system treats two names as the same. `space.py` adds up
 whether everything fits on the disk.
 
 Nothing here sends a request or writes a file.
 """
 
-from asyncsync.compare.check import Check, PlanCheck, Then
+from asyncsync.compare.check import Check, ComparedHandler, PlanCheck
 from asyncsync.compare.names import in_order
 from asyncsync.compare.selection import Selection
 from asyncsync.compare.space import Space
 
-__all__ = ["Check", "PlanCheck", "Selection", "Space", "Then", "in_order"]
+__all__ = ["Check", "ComparedHandler", "PlanCheck", "Selection", "Space", "in_order"]

@@ -1,6 +1,6 @@
-"""The sync check of a run: pages of its listing in, compared pages out.
+"""The sync check of a run: pages of objects in, compared pages out.
 
-Everything is compared with the disk as it was when the run began.
+Each page is compared with the disk before any of its objects is downloaded.
 """
 
 from collections import Counter
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from anyio import Event
 
-from asyncsync.compare.collisions import Collisions, IsNeeded
+from asyncsync.compare.collisions import Collisions, IsFolderNeeded
 from asyncsync.compare.compare import compare_page
 from asyncsync.compare.names import Names
 from asyncsync.compare.selection import Selection
@@ -16,20 +16,29 @@ from asyncsync.disk import Folder
 from asyncsync.interfaces import Observer
 from asyncsync.model import Compared, Reason, RemoteObject
 
-Then = Callable[[Compared], Awaitable[None]]
-"""Takes a compared page, and may wait until there is room for it."""
+ComparedHandler = Callable[[Compared], Awaitable[None]]
+"""Takes a compared page; may wait until there is room for it."""
 
 
 class Check:
     """The sync check of one listing.
 
+    `count_files` runs beside the listing, and pages are handled side by side, all in one event
+    loop. Three things make that safe:
+
+    - No compared page leaves the check before the files are counted. So nothing is downloaded
+      before, and no file of this run is counted.
+    - What the pages share (collisions, names, unmatched prefixes) is read and changed between two
+      `await`s only, so no page sees a change of another one half made.
+    - Where the order of pages decides (`needs_order`), the caller handles one page after the other.
+
     Args:
         folder: the destination.
-        selection: which keys count.
-        observer: is told of each compared page before `then` is.
-        then: gets each compared page.
-        is_needed: asks the bucket whether a key below a prefix needs a folder there.
-        expected: prefixes below which something should count.
+        selection: the keys to sync.
+        observer: gets each compared page before `handle` does.
+        handle: gets each compared page.
+        is_folder_needed: asks the bucket whether it has a key that needs a folder at a prefix.
+        expected: the prefixes to report as unmatched if no selected object is below them.
     """
 
     def __init__(
@@ -37,43 +46,50 @@ class Check:
         folder: Folder,
         selection: Selection,
         observer: Observer,
-        then: Then,
-        is_needed: IsNeeded,
+        handle: ComparedHandler,
+        is_folder_needed: IsFolderNeeded,
         expected: Iterable[str],
     ) -> None:
         self._folder = folder
         self._selection = selection
         self._observer = observer
-        self._then = then
-        self._is_needed = is_needed
+        self._handle = handle
+        self._is_folder_needed = is_folder_needed
         self._unmatched = set(expected)
         self._counted = Event()
         self._rolled_up: set[str] = set()
-        self._collisions = Collisions(selection.needs_folder, is_needed, self._rolled_up)
+        self._collisions = Collisions(selection.needs_folder, is_folder_needed, self._rolled_up)
         folding = folder.folding()
         self._names = Names(folding) if folding else None
 
     @property
     def needs_order(self) -> bool:
-        """Whether the pages must come in the order of their keys, one after the other."""
+        """Whether pages must come in the order of their keys, one after the other."""
         return self._names is not None
 
-    async def count(self, matches: Callable[[str], bool]) -> None:
-        """Count the files that match; until then no page is passed on, so none of them is new."""
+    async def count_files(self, matches: Callable[[str], bool]) -> None:
+        """Count the matching files for the observer, and then let compared pages through.
+
+        Args:
+            matches: whether a file counts, by its key; called in a thread.
+        """
         self._observer.counted(await self._folder.count(matches))
         self._counted.set()
 
-    def rolled_up(self, prefixes: Iterable[str]) -> None:
-        """Take note of prefixes whose keys are listed on pages of their own."""
+    def add_rolled_up(self, prefixes: Iterable[str]) -> None:
+        """Remember prefixes whose keys come on other pages than their neighbours.
+
+        Must be called before a page is handled that needs to know them.
+        """
         self._rolled_up.update(prefixes)
 
-    async def page(self, objects: Sequence[RemoteObject], complete_to: str) -> None:
+    async def handle_page(self, objects: Sequence[RemoteObject], complete_to: str) -> None:
         """Compare a page with the disk, and pass on what is certain about it.
 
         Args:
             objects: the page.
-            complete_to: the key up to which no later page has keys behind the page's first; empty
-                where the server keeps no order.
+            complete_to: no later page adds a key between the page's first key and this one; empty
+                if the server does not list keys in order.
         """
         selected = [remote for remote in objects if self._selection.takes(remote)]
         if not selected:
@@ -81,20 +97,20 @@ class Check:
         self._unmatched.difference_update(
             [p for p in self._unmatched if any(remote.key.startswith(p) for remote in selected)]
         )
-        compared = await compare_page(selected, self._folder, self._is_needed)
-        certain, doubtful = self._collisions.parted(objects, compared, complete_to)
-        if self._names:  # a transfer that waits may be the first to claim a name
-            certain.transfers.extend(self._collisions.passed(complete_to))
+        compared = await compare_page(selected, self._folder, self._is_folder_needed)
+        certain, doubtful = self._collisions.split(objects, compared, complete_to)
+        if self._names:  # a waiting transfer may be the first key of its name
+            certain.transfers.extend(self._collisions.release_up_to(complete_to))
         await self._pass_on(certain)
         if doubtful:
-            await self._pass_on(await self._collisions.settled(doubtful))
+            await self._pass_on(await self._collisions.resolve(doubtful))
 
-    async def end(self) -> None:
-        """Pass on what had to wait for the end of the listing, and tell that it has ended.
+    async def finish(self) -> None:
+        """Pass on what had to wait for the end of the listing, and report that it has ended.
 
-        After a listing that failed it is not called, and what waits has to wait for the next run.
+        Do not call it after a listing that failed: what waits is then left to the next run.
         """
-        if waiting := self._collisions.rest():
+        if waiting := self._collisions.release_all():
             await self._pass_on(Compared(waiting, [], []))
         await self._counted.wait()
         for prefix in sorted(self._unmatched):
@@ -105,25 +121,26 @@ class Check:
         await self._counted.wait()
         page = self._names.kept(page) if self._names else page
         self._observer.compared(page)
-        await self._then(page)
+        await self._handle(page)
 
 
 class PlanCheck:
-    """The check of a plan's objects, which were listed before.
+    """The sync check of a plan, whose objects were listed and selected when it was made.
 
-    Of the files, only those of planned objects are counted.
+    Only the files of planned objects are counted.
 
     Args:
         folder: the destination.
-        observer: is told of each compared page before `then` is.
-        then: gets each compared page.
+        observer: gets each compared page before `handle` does.
+        handle: gets each compared page.
     """
 
-    def __init__(self, folder: Folder, observer: Observer, then: Then) -> None:
+    def __init__(self, folder: Folder, observer: Observer, handle: ComparedHandler) -> None:
         self._folder = folder
         self._observer = observer
-        self._then = then
-        self._local = Counter[str]()
+        self._handle = handle
+        self._files = Counter[str]()
+        """Files of planned objects so far, by top-level prefix."""
         folding = folder.folding()
         self._names = Names(folding) if folding else None
 
@@ -132,20 +149,20 @@ class PlanCheck:
         """Whether the pages must come in the order of their keys."""
         return self._names is not None
 
-    async def page(self, objects: Sequence[RemoteObject]) -> None:
-        """Compare a page with the disk, and pass it on."""
+    async def handle_page(self, objects: Sequence[RemoteObject]) -> None:
+        """Compare a page with the disk, and pass it on. Call it for one page after the other."""
         page = await compare_page(objects, self._folder, _never)
         page = self._names.kept(page) if self._names else page
-        self._local.update(known.remote.prefix for known in page.up_to_date)
-        self._local.update(
+        self._files.update(known.remote.prefix for known in page.up_to_date)
+        self._files.update(
             transfer.remote.prefix
             for transfer in page.transfers
             if transfer.reason is not Reason.MISSING
         )
-        self._observer.counted(self._local)
+        self._observer.counted(self._files)
         self._observer.compared(page)
-        await self._then(page)
+        await self._handle(page)
 
 
-async def _never(prefix: str) -> bool:  # noqa: ARG001 - an `IsNeeded`
-    return False  # only a listing would tell, and no planned object needs the answer
+async def _never(prefix: str) -> bool:  # noqa: ARG001 - an `IsFolderNeeded`
+    return False  # a plan lists nothing to find out, and the object is refused either way

@@ -1,13 +1,13 @@
-"""Keys that want one path: `x` and `x/y` cannot both be files.
+"""Keys that need the same path: `x` and `x/y` cannot both be files.
 
-The folder wins, and `x` is refused, in whatever order they are listed and whichever would arrive
-first. So `x` may not begin before it is known that no key lies below `x/`. Keys come in order,
-and the page itself mostly tells: its next keys would be those. Where it ends too early to tell,
-`x` waits for the pages to come. Only where keys are out of order, or a prefix `x/` is listed by
-others, is the bucket asked, while all others begin.
+The folder wins and `x` is refused, whatever the order in which they are listed or would arrive. So
+`x` must not start before it is certain that no key lies below `x/`. Keys come in order, so the page
+itself usually tells: those keys would be next. If the page ends too early to tell, `x` waits for
+the next pages. Only if keys are out of order, or `x/` is listed separately, the bucket is asked,
+while everything else starts.
 
-What lies on the disk stays, though: where `x` is a file already, `x/y` is refused instead, in every
-run until somebody moves the file away.
+A file on the disk stays, though: if `x` is a file already, `x/y` is refused instead, in every run
+until somebody moves the file away.
 """
 
 from bisect import bisect_left
@@ -18,49 +18,49 @@ from asyncsync.concurrently import run_all
 from asyncsync.errors import KeyCollisionError
 from asyncsync.model import Compared, Failed, Reason, RemoteObject, Transfer
 
-QUESTIONS = 16
-"""Requests at once about one page."""
+REQUESTS_AT_ONCE = 16
+"""Requests about one page that are in flight at the same time."""
 
-IsNeeded = Callable[[str], Awaitable[bool]]
-"""Tells whether the bucket has a key below a prefix that needs a folder there."""
+IsFolderNeeded = Callable[[str], Awaitable[bool]]
+"""Returns whether the bucket has a key below a prefix that needs a folder there."""
 
 
 class Collisions:
     """The collisions of one listing.
 
     Args:
-        needs_folder: whether the file of a key below a folder is going to be there.
-        is_needed: asks the bucket.
-        rolled_up: prefixes whose keys are on pages of their own; grows with the listing.
+        needs_folder: whether a key gets a file, so that its folders must exist.
+        is_folder_needed: asks the bucket.
+        rolled_up: prefixes whose keys come on pages of their own; grows with the listing.
     """
 
     def __init__(
         self,
         needs_folder: Callable[[str], bool],
-        is_needed: IsNeeded,
+        is_folder_needed: IsFolderNeeded,
         rolled_up: Container[str],
     ) -> None:
         self._needs_folder = needs_folder
-        self._is_needed = is_needed
+        self._is_folder_needed = is_folder_needed
         self._rolled_up = rolled_up
         self._waiting: dict[str, Transfer] = {}
-        """By the prefix of the keys that would win: one of a page at most, as a rule."""
+        """By the prefix of the keys that would win; usually at most one for each range."""
 
-    def parted(
+    def split(
         self, objects: Sequence[RemoteObject], page: Compared, complete_to: str
     ) -> tuple[Compared, list[Transfer]]:
-        """Return all that is certain by now, and the transfers to ask the bucket about.
+        """Return what is certain by now, and the transfers to ask the bucket about.
 
         Args:
-            objects: the page of the listing, with what does not count.
-            page: what came of it.
-            complete_to: the key up to which all keys behind the page's first are on it; empty where
-                the listing keeps no order.
+            objects: the page of the listing, including keys that are not selected.
+            page: the same page, compared.
+            complete_to: no later page adds a key between the page's first key and this one; empty
+                if the server does not list keys in order.
         """
         keys = [remote.key for remote in objects]
         in_order = bool(complete_to) and all(one <= other for one, other in pairwise(keys))
 
-        def wins(below: str) -> bool:
+        def has_winner(below: str) -> bool:
             return any(map(self._needs_folder, _starting_with(below, keys, in_order=in_order)))
 
         near = [
@@ -68,16 +68,16 @@ class Collisions:
             for below in self._waiting
             if not in_order or keys[0][: len(below)] <= below < keys[-1]
         ]
-        refused = [_refused(self._waiting.pop(below)) for below in near if wins(below)]
+        refused = [_refuse(self._waiting.pop(below)) for below in near if has_winner(below)]
         transfers: list[Transfer] = []
         doubtful: list[Transfer] = []
         for transfer in page.transfers:
             below = transfer.remote.key + "/"
             self._waiting.pop(below, None)  # some servers list a key twice
             if transfer.reason is not Reason.MISSING:
-                transfers.append(transfer)  # its own file is what lies there
-            elif wins(below):
-                refused.append(_refused(transfer))
+                transfers.append(transfer)  # a file is there, so no folder can be
+            elif has_winner(below):
+                refused.append(_refuse(transfer))
             elif not in_order or below in self._rolled_up:
                 doubtful.append(transfer)
             elif complete_to > below and not complete_to.startswith(below):
@@ -86,29 +86,33 @@ class Collisions:
                 self._waiting[below] = transfer
         return Compared(transfers, page.up_to_date, [*page.refused, *refused]), doubtful
 
-    def passed(self, complete_to: str) -> list[Transfer]:
-        """Return what no longer has to wait where all keys up to this one were listed by now."""
+    def release_up_to(self, complete_to: str) -> list[Transfer]:
+        """Return the transfers that need not wait any more once all keys up to this one came."""
         passed = [b for b in self._waiting if complete_to > b and not complete_to.startswith(b)]
         return [self._waiting.pop(below) for below in passed]
 
-    def rest(self) -> list[Transfer]:
-        """Return what has waited until no more pages came."""
+    def release_all(self) -> list[Transfer]:
+        """Return the transfers that still wait when the listing has ended."""
         return [*self._waiting.values()]
 
-    async def settled(self, doubtful: Sequence[Transfer]) -> Compared:
-        """Ask the bucket about the transfers that are in doubt."""
-        settled = Compared([], [], [])
+    async def resolve(self, doubtful: Sequence[Transfer]) -> Compared:
+        """Ask the bucket about each transfer, several at the same time.
+
+        Raises:
+            SourceError: the bucket could not be listed.
+        """
+        resolved = Compared([], [], [])
         remaining = iter(doubtful)
 
         async def ask() -> None:
-            for transfer in remaining:  # shared by all: each takes the next that nobody has
-                if await self._is_needed(transfer.remote.key + "/"):
-                    settled.refused.append(_refused(transfer))
+            for transfer in remaining:  # shared: each takes the next one
+                if await self._is_folder_needed(transfer.remote.key + "/"):
+                    resolved.refused.append(_refuse(transfer))
                 else:
-                    settled.transfers.append(transfer)
+                    resolved.transfers.append(transfer)
 
-        await run_all(*[ask] * min(len(doubtful), QUESTIONS))
-        return settled
+        await run_all(*[ask] * min(len(doubtful), REQUESTS_AT_ONCE))
+        return resolved
 
 
 def _starting_with(prefix: str, keys: Sequence[str], *, in_order: bool) -> Iterator[str]:
@@ -121,6 +125,6 @@ def _starting_with(prefix: str, keys: Sequence[str], *, in_order: bool) -> Itera
         yield keys[place]
 
 
-def _refused(transfer: Transfer) -> Failed:
+def _refuse(transfer: Transfer) -> Failed:
     key = transfer.remote.key
-    return Failed(transfer.remote, KeyCollisionError(key, "other keys need a folder of its name"))
+    return Failed(transfer.remote, KeyCollisionError(key, "other keys need a folder at its path"))

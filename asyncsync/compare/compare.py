@@ -1,19 +1,19 @@
-"""A page of the listing against the disk: what to fetch, what is in step, what is refused.
+"""Compare one page of the listing with the disk: what to download, what is up to date or refused.
 
 | at the path                             | outcome                          |
 |-----------------------------------------|----------------------------------|
 | nothing, or a symbolic link             | Transfer, missing                |
 | a file of another size                  | Transfer, size differs           |
 | a file older than the object            | Transfer, newer                  |
-| a file of the size, as old              | UpToDate                          |
-| one that a power cut may have emptied   | Transfer, unsure                 |
-| one that is younger, made by a sync     | Transfer, edited                 |
-| one that is younger, from elsewhere     | UpToDate                          |
+| a file of the same size and time        | UpToDate                         |
+| one that a power cut may have damaged   | Transfer, unsure                 |
+| a newer file, made by a sync            | Transfer, edited                 |
+| a newer file, from elsewhere            | UpToDate                         |
 | a folder that other keys need           | Failed, KeyCollisionError        |
 | another folder, FIFO, socket or device  | Failed, LocalFileError           |
-| nothing, since a folder of it is a file | Failed, KeyCollisionError        |
+| nothing: one of its folders is a file   | Failed, KeyCollisionError        |
 | no safe path for the key                | Failed, UnsafeKeyError           |
-| whatever, and no size is listed         | Failed, IntegrityError           |
+| anything, but the listing has no size   | Failed, IntegrityError           |
 """
 
 import time
@@ -31,21 +31,27 @@ from asyncsync.keys import local_path
 from asyncsync.model import UNKNOWN_SIZE, Compared, Failed, Reason, RemoteObject, Transfer, UpToDate
 
 _GRAINS = (10_000_000, 1_000_000_000, 2_000_000_000)
-"""Nanoseconds to which exFAT, HFS+ and FAT round a time down."""
+"""Nanoseconds: exFAT, HFS+ and FAT round times down to a multiple of this."""
 _DAY = 86_400_000_000_000
-"""Nanoseconds by which clocks may differ."""
+"""Nanoseconds by which clocks may be wrong."""
 
 
 async def compare_page(
-    objects: Sequence[RemoteObject], folder: Folder, is_needed: Callable[[str], Awaitable[bool]]
+    objects: Sequence[RemoteObject],
+    folder: Folder,
+    is_folder_needed: Callable[[str], Awaitable[bool]],
 ) -> Compared:
-    """Compare the objects with what lies at their paths.
+    """Compare the objects with what is at their paths.
 
     Args:
         objects: a page of the listing.
         folder: the destination.
-        is_needed: tells whether the bucket has a key below a prefix; asked about a folder that
-            lies where a file should.
+        is_folder_needed: returns whether the bucket has a key that needs a folder at a prefix;
+            called where a folder is in the way of a file.
+
+    Raises:
+        DestinationError: the disk cannot be read.
+        SourceError: raised by `is_folder_needed`.
     """
     compared = Compared([], [], [])
     paths: list[tuple[str, ...]] = []
@@ -57,68 +63,71 @@ async def compare_page(
             compared.refused.append(Failed(remote, error))
             continue
         if remote.size == UNKNOWN_SIZE:
-            unsized = IntegrityError(remote.key, "listed without a size that an object can have")
+            unsized = IntegrityError(remote.key, "the listing shows no valid size for it")
             compared.refused.append(Failed(remote, unsized))
             continue
         paths.append(path)
         safe.append(remote)
     files = await folder.look_up(paths)
-    younger: list[Transfer] = []
+    newer: list[Transfer] = []
     for remote, path, file in zip(safe, paths, files, strict=True):
         if file is not None and file.kind != "file":
-            compared.refused.append(Failed(remote, await _in_the_way(remote, file, is_needed)))
-        elif reason := why(remote, file):
+            compared.refused.append(
+                Failed(remote, await _explain_obstacle(remote, file, is_folder_needed))
+            )
+        elif reason := reason_to_download(remote, file):
             compared.transfers.append(Transfer(remote, path, reason, file.size if file else 0))
-        elif file and _is_younger(remote, file):
-            younger.append(Transfer(remote, path, Reason.EDITED, file.size))
+        elif file and _is_newer(remote, file):
+            newer.append(Transfer(remote, path, Reason.EDITED, file.size))
         else:
             compared.up_to_date.append(UpToDate(remote))
-    if younger:
-        edited = await folder.were_published([transfer.remote.key for transfer in younger])
-        compared.transfers.extend(t for t in younger if t.remote.key in edited)
-        compared.up_to_date.extend(
-            UpToDate(t.remote) for t in younger if t.remote.key not in edited
-        )
+    if newer:
+        edited = await folder.were_published([transfer.remote.key for transfer in newer])
+        compared.transfers.extend(t for t in newer if t.remote.key in edited)
+        compared.up_to_date.extend(UpToDate(t.remote) for t in newer if t.remote.key not in edited)
     return compared
 
 
-def why(remote: RemoteObject, file: LocalFile | None) -> Reason | None:
-    """Return why the object is to be fetched, None if the file is in step with it."""
+def reason_to_download(remote: RemoteObject, file: LocalFile | None) -> Reason | None:
+    """Return why to download the object, None if the file is up to date or newer."""
     if file is None:
         return Reason.MISSING
     if file.size != remote.size:
         return Reason.SIZE_DIFFERS
-    if file.is_unsure and not _is_younger(remote, file):
+    if file.is_unsure and not _is_newer(remote, file):
         return Reason.UNSURE
     if remote.modified_ns > time.time_ns() + _DAY:
-        return None  # a time that has not come yet says nothing, and no file could be given it
-    if remote.modified_ns > file.modified_ns and not _same_time(remote, file):
+        return None  # a future time means nothing, and no file could be given it
+    if remote.modified_ns > file.modified_ns and not _is_rounded(remote, file):
         return Reason.NEWER
     return None
 
 
-def _is_younger(remote: RemoteObject, file: LocalFile) -> bool:
-    """Return whether the file cannot have been given the object's time, however it was rounded."""
+def _is_newer(remote: RemoteObject, file: LocalFile) -> bool:
+    """Return whether the file is newer than the object, beyond what rounding can explain."""
     return 0 < remote.modified_ns < file.modified_ns - _GRAINS[-1]
 
 
-def _same_time(remote: RemoteObject, file: LocalFile) -> bool:
-    """Return whether the file has the object's time as a coarse file system keeps it.
+def _is_rounded(remote: RemoteObject, file: LocalFile) -> bool:
+    """Return whether the file has the object's time, rounded down by a coarse file system.
 
-    One that keeps the moment of a change to less than 10 ms keeps every time so.
+    A file system that stores change times to less than 10 ms stores all times so precisely.
     """
     is_coarse = file.changed_ns % _GRAINS[0] == 0
-    kept = (remote.modified_ns // grain * grain for grain in _GRAINS)
-    return is_coarse and file.modified_ns in kept
+    rounded = (remote.modified_ns // grain * grain for grain in _GRAINS)
+    return is_coarse and file.modified_ns in rounded
 
 
-async def _in_the_way(
-    remote: RemoteObject, file: LocalFile, is_needed: Callable[[str], Awaitable[bool]]
+async def _explain_obstacle(
+    remote: RemoteObject, file: LocalFile, is_folder_needed: Callable[[str], Awaitable[bool]]
 ) -> TransferError:
+    """Return the error for an object whose path holds something other than a file."""
     if file.kind == "blocked":
-        return KeyCollisionError(remote.key, "a file stands where one of its folders is needed")
+        return KeyCollisionError(remote.key, "a file is where one of its folders is needed")
     if file.kind != "folder":
-        return LocalFileError(remote.key, "its path holds something that is no file; move it away")
-    if await is_needed(remote.key + "/"):
-        return KeyCollisionError(remote.key, "a folder has its path, and other keys need that")
-    return LocalFileError(remote.key, "a folder has its path, and no key needs it; move it away")
+        return LocalFileError(
+            remote.key, "its path holds something other than a file; move it away"
+        )
+    if await is_folder_needed(remote.key + "/"):
+        return KeyCollisionError(remote.key, "a folder is at its path, and other keys need it")
+    return LocalFileError(remote.key, "a folder is at its path, and no key needs it; move it away")

@@ -1,8 +1,8 @@
-"""Keys that would get one file, where the file system takes their names for one.
+"""Keys that would share a file, because the file system treats their names as the same.
 
-Of those that a run covers, the first in the order of their bytes gets the path, whatever the file
-there is called by now, and every other one is refused, in each run the same. So the bucket is
-listed in that order, one page after the other, and about a hundred bytes of each key are kept.
+Of the keys in a run, the first in byte order gets the path, whatever the file there is called now,
+and every other one is refused, the same in each run. So the bucket is listed in that order, one
+page after the other, and takes about a hundred bytes of memory for each key.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,22 +14,22 @@ from asyncsync.model import Compared, Failed, RemoteObject
 
 
 def in_order(pages: Iterable[Sequence[RemoteObject]]) -> Iterator[Sequence[RemoteObject]]:
-    """Yield all objects on one page, in the order of their keys; they are held in memory."""
+    """Yield all objects as a single page in the order of their keys; it is held in memory."""
     if page := sorted(chain.from_iterable(pages), key=_key):
         yield page
 
 
 class Names:
-    """The paths that a run's keys have taken, as the file system compares them."""
+    """The paths that the keys of a run have taken, as the file system compares them."""
 
     def __init__(self, folding: Folding) -> None:
         self._fold = folding.fold
         self._files: dict[int, int] = {}
-        """Hashes of paths, and of the keys that have them."""
+        """The hash of each path, and the hash of the key that has it."""
         self._folders: set[int] = set()
 
     def kept(self, page: Compared) -> Compared:
-        """Return the page, with every key refused whose path another one has taken."""
+        """Return the page with every key refused whose path another key has taken."""
         found = [transfer.remote for transfer in page.transfers]
         found += [known.remote for known in page.up_to_date]
         lost = [remote for remote in sorted(found, key=_key) if not self._take(remote.key)]
@@ -37,16 +37,16 @@ class Names:
         return Compared(
             [transfer for transfer in page.transfers if transfer.remote.key not in keys],
             [known for known in page.up_to_date if known.remote.key not in keys],
-            [*map(self._explained, page.refused), *map(_refused, lost)],
+            [*map(self._explain, page.refused), *map(_refuse, lost)],
         )
 
-    def _explained(self, failed: Failed) -> Failed:
-        """Return the same, but if the folder in its way is one that a key has taken."""
+    def _explain(self, failed: Failed) -> Failed:
+        """Return the failure, as a collision if the folder in its way belongs to another key."""
         is_taken = hash(self._fold(failed.remote.key)) in self._folders
-        return _refused(failed.remote) if is_taken else failed
+        return _refuse(failed.remote) if is_taken else failed
 
     def _take(self, key: str) -> bool:
-        """Take the key's path; return whether it was free, or the key's own."""
+        """Take the path for the key; return whether it was free or already its own."""
         *folders, path = self._hashes(self._fold(key))
         if path in self._folders or not self._files.keys().isdisjoint(folders):
             return False
@@ -56,7 +56,7 @@ class Names:
         return True
 
     def _hashes(self, path: str) -> list[int]:
-        """Return hashes of the folders on the way, and of the path itself."""
+        """Return the hashes of the folders in the path, and of the path itself."""
         ends = [place for place, char in enumerate(path) if char == "/"]
         return [hash(path[:end]) for end in [*ends, len(path)]]
 
@@ -65,6 +65,6 @@ def _key(remote: RemoteObject) -> str:
     return remote.key
 
 
-def _refused(remote: RemoteObject) -> Failed:
-    message = "on this file system its path is that of a key that sorts before it; rename one"
+def _refuse(remote: RemoteObject) -> Failed:
+    message = "on this file system it has the same path as a key that sorts before it; rename one"
     return Failed(remote, KeyCollisionError(remote.key, message))

@@ -1,4 +1,4 @@
-"""Which keys count, on both sides."""
+"""Which keys a run syncs. The same rules hold for objects and for files."""
 
 import re
 from collections.abc import Sequence
@@ -9,33 +9,33 @@ from asyncsync.model import RemoteObject
 
 
 class Selection:
-    """The keys that a run is about: below its prefixes, and selected by its globs.
+    """The keys that a run syncs: they start with one of its prefixes, and match its globs.
 
-    Folder markers, whose keys end in `/`, never count.
+    Folder markers, whose keys end in `/`, are never selected.
 
     Args:
-        include: globs over whole keys, one of which must match; `*` matches `/` as well.
+        include: globs, at least one of which must match the whole key; `*` matches `/` as well.
         exclude: globs, none of which may match.
-        prefixes: how keys may begin; without one, in any way.
+        prefixes: keys must start with one of them; any key may, if there are none.
     """
 
     def __init__(
         self, include: Sequence[str], exclude: Sequence[str], prefixes: Sequence[str] = ()
     ) -> None:
         self.prefixes = prefixes
-        self._beginnings = tuple(prefixes) or ""
-        self._include = _any_of(include)
-        self._exclude = _any_of(exclude) if exclude else None
+        self._starts = tuple(prefixes) or ""
+        self._include = _compile_any(include)
+        self._exclude = _compile_any(exclude) if exclude else None
 
     def __call__(self, key: str) -> bool:
-        """Return whether the key counts."""
+        """Return whether the key is selected."""
         return not key.endswith("/") and self._selects(key)
 
     def takes(self, remote: RemoteObject) -> bool:
-        """Return whether the object counts, or is a folder marker that has content.
+        """Return whether the object is selected, or is a folder marker with content.
 
-        A marker with content is refused later, since no file can hold its bytes. The globs judge it
-        by the name of its folder.
+        A marker with content is refused later, because no file can hold its bytes. The globs must
+        match the name of its folder, without the slash.
         """
         if remote.key.endswith("/"):
             return bool(remote.size) and self._selects(remote.key)
@@ -48,11 +48,11 @@ class Selection:
     def _selects(self, key: str) -> bool:
         name = key.rstrip("/")
         return (
-            key.startswith(self._beginnings)
+            key.startswith(self._starts)
             and self._include.match(name) is not None
             and not (self._exclude and self._exclude.match(name))
         )
 
 
-def _any_of(globs: Sequence[str]) -> re.Pattern[str]:
+def _compile_any(globs: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(translate(glob) for glob in globs))

@@ -1,12 +1,14 @@
-"""Whether the destination's disk can hold what is going to be fetched, told before it is fetched.
+"""Whether everything fits on the destination's disk, checked before it is downloaded.
 
-Downloads begin while the listing goes on, so at first nobody knows the whole sum. The transfers of
-each page are added to it before any of them begins, and the run ends once the sum known by then
-cannot fit. Nothing that could be done is refused: what counts is by how much the files grow, since
-those that are replaced make room, against the disk's free bytes as the run began, and those that
-unfinished files take, which go on to be files or are removed. What goes to other disks, which are
-mounted inside of the destination, is left out. There is no reserve; a disk that somebody else fills
-meanwhile still ends the run when it is full.
+Downloads start while the listing goes on, so the total is unknown at first. The transfers of each
+page are added to the sum before any of them starts, and the run ends as soon as the sum does not
+fit. A run that could succeed is never refused:
+
+- Only growth is added: a file that is replaced makes room.
+- Unfinished files count as free space, because they become files or are removed.
+- What goes to other disks, mounted inside the destination, is left out.
+
+No space is reserved: if something else fills the disk meanwhile, the run ends when it is full.
 """
 
 from collections import Counter
@@ -20,22 +22,26 @@ from asyncsync.units import format_size
 
 
 class Space:
-    """The space for one run's files, measured when this is made."""
+    """The space for the files of one run; measures the free space when it is created.
+
+    Raises:
+        DestinationError: the disk cannot be read.
+    """
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._room = folder.room()
         self._needed = 0
         self._elsewhere: dict[tuple[str, ...], bool] = {}
-        """Whether another disk holds a folder, of those that were looked at."""
-        self._taken_for_here = Counter[tuple[str, ...]]()
-        """Bytes by folder, of those that were not."""
+        """Whether a folder is on another disk, for the folders checked so far."""
+        self._unchecked = Counter[tuple[str, ...]]()
+        """Bytes by folder, for the other folders; they are in the sum."""
 
     def claim(self, transfers: Iterable[Transfer]) -> None:
-        """Add transfers that are about to begin.
+        """Add transfers that are about to start.
 
         Raises:
-            DiskFullError: not all that was added so far fits.
+            DiskFullError: what was added so far does not fit.
         """
         for transfer in transfers:
             parents, size = transfer.path[:-1], transfer.remote.size - transfer.replaces
@@ -43,21 +49,21 @@ class Space:
                 continue
             self._needed += size
             if parents not in self._elsewhere:
-                self._taken_for_here[parents] += size
+                self._unchecked[parents] += size
         if self._room is None or self._needed <= self._room:
             return
-        self._look()
+        self._exclude_other_disks()
         if self._needed > self._room:
             needed, free = format_size(self._needed), format_size(self._room)
             raise DiskFullError(
-                f"{shown(str(self._folder.path))}: too little space: {needed} or more needed, "
+                f"{shown(str(self._folder.path))}: not enough space: at least {needed} needed, "
                 f"{free} free"
             )
 
-    def _look(self) -> None:
-        """Leave out what other disks hold. Most runs never need to know."""
-        for parents, size in self._taken_for_here.items():
+    def _exclude_other_disks(self) -> None:
+        """Subtract what goes to other disks. Most runs have enough space and never check."""
+        for parents, size in self._unchecked.items():
             self._elsewhere[parents] = mounted(str(self._folder.path), parents) is not None
             if self._elsewhere[parents]:
                 self._needed -= size
-        self._taken_for_here.clear()
+        self._unchecked.clear()

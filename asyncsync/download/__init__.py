@@ -1,10 +1,10 @@
 """One transfer in, one validated and published file out.
 
-Read `download.py` first: it is the story of one object. `validate.py` compares what the listing,
-HEAD and GET say of it, and `proof.py` proves its bytes: by the hash in the ETag, and as Parquet.
+Read `download.py` first: how one object is downloaded. `validate.py` compares what the listing,
+HEAD and GET say about it, and `proof.py` checks its bytes, by the hash in the ETag and as Parquet.
 `verify.py` does both for a file that exists already.
 
-Nothing here knows of other transfers, and no file gets its final name before it was validated.
+Nothing here knows of other transfers, and no file gets its final name before it is validated.
 """
 
 from asyncsync.download.download import Downloader

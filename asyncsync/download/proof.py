@@ -1,13 +1,13 @@
-"""What the bytes of a file prove: that they are the object's, and that they are Parquet.
+"""Check the bytes of a file: that they are the object's, and that they are Parquet.
 
-| ETag               | what it says                                                              |
+| ETag               | what it means                                                             |
 |--------------------|---------------------------------------------------------------------------|
 | 32 hex digits      | the MD5 of the bytes                                                      |
-| 32 hex digits `-N` | the MD5 of the MD5s of N parts of equal size, in most stores; the size is |
-|                    | not told, so those that tools use are tried, and no fit says nothing      |
-| anything else      | names a version, and nothing about its bytes                              |
+| 32 hex digits `-N` | in most stores, the MD5 of the MD5s of N parts of equal size; this size   |
+|                    | is unknown, so usual sizes are tried, and no match proves nothing         |
+| anything else      | identifies a version, and says nothing about its bytes                    |
 
-MD5 takes 1.4 s a GB, in threads: it releases the interpreter.
+MD5 takes 1.4 s per GB. It runs in threads, because it releases the interpreter lock.
 """
 
 import hashlib
@@ -27,83 +27,91 @@ from asyncsync.threads import in_thread
 
 MIB = 1024 * 1024
 STEP = 8 * MIB
-"""Bytes hashed in one thread hop: a cancelled run waits for one of them at most."""
+"""Bytes hashed in one call in a thread: a cancelled run waits for at most one such call."""
 BLOCK = 256 * 1024
-"""Bytes read at a time: they stay in the processor's cache until they are hashed."""
+"""Bytes read at a time: they are still in the processor's cache when they are hashed."""
 PART_SIZES = [n * MIB for n in (8, 5, 16, 10, 50, 64, 100, 32, 25, 15, 20, 128, 256, 512, 1024)]
-"""What tools upload parts of, the most usual first."""
+"""The part sizes that upload tools use, the most usual first."""
 MOST_SIZES = 5
-"""Part sizes that are tried: few parts of a large object leave room for many."""
+"""Part sizes to try: if a large object has few parts, many sizes are possible."""
 
 _ETAG = re.compile(r"([0-9a-f]{32})(?:-([1-9][0-9]{0,4}))?", re.IGNORECASE)
 _MAGICS = (b"PAR1", b"PARE")
-"""At both ends of a Parquet file; the second where its footer is encrypted."""
+"""At both ends of a Parquet file; the second one if its footer is encrypted."""
 
 
-def hashers() -> CapacityLimiter:
-    """Return what bounds the hashing of a run: one thread a processor, or the last bytes wait."""
+def hash_limiter() -> CapacityLimiter:
+    """Return a limit for the hashing threads of a run: one for each processor.
+
+    With more of them, all files would be finished late, and none early.
+    """
     return CapacityLimiter(os.cpu_count() or 1)
 
 
 def prove(remote: RemoteObject, checks: Checks, content: bytes) -> Proof:
-    """Return what the whole content of an object proves. Blocks for 0.1 ms per 70 kB.
+    """Return what the whole content of an object proves. Blocks: 0.1 ms for 70 kB.
 
     Raises:
-        IntegrityError: its ETag is an MD5, and not that of the content.
-        NotParquetError: it should be Parquet.
+        IntegrityError: its ETag is an MD5, but not the MD5 of the content.
+        NotParquetError: it should be Parquet, but is not.
     """
     hashes = _hashes(remote) if checks.content else []
     for one in hashes:
         one.update(content)
-    return _verdict(remote, checks, _matches(remote, hashes), content[:4], content[-8:])
+    return _conclude(remote, checks, _match(remote, hashes), content[:4], content[-8:])
 
 
 class Prover:
-    """Proves a file that is read, and hashed, in its order, while it is still being made.
+    """Checks a file; it is hashed from its start to its end while it is still being written.
 
     Args:
         remote: the object.
-        checks: what is to be proven.
-        opened: opens the file.
-        hashers: of the run.
-        tries: at opening the file.
+        checks: what to check.
+        open_file: opens the file; called in a thread.
+        hash_limiter: limits the hashing threads of the run.
+        tries: retries to open the file.
     """
 
     def __init__(
         self,
         remote: RemoteObject,
         checks: Checks,
-        opened: Callable[[], FileIO],
-        hashers: CapacityLimiter,
+        open_file: Callable[[], FileIO],
+        hash_limiter: CapacityLimiter,
         tries: Tries,
     ) -> None:
         self._remote = remote
         self._checks = checks
-        self._opened = opened
-        self._hashers = hashers
+        self._open_file = open_file
+        self._hash_limiter = hash_limiter
         self._tries = tries
         self._hashes = _hashes(remote) if checks.content else []
-        self._news = Event()
+        self._more = Event()
 
     @property
     def hashes(self) -> bool:
-        """Whether there is a hash to follow the bytes with."""
+        """Whether there is anything to hash: `follow` is needed only then."""
         return bool(self._hashes)
 
-    async def follow(self, spans: Iterable[range], here: Container[range]) -> None:
-        """Hash the spans in their order, each as soon as it and all before it are in the file."""
+    async def follow(self, spans: Iterable[range], arrived: Container[range]) -> None:
+        """Hash the spans in order, each as soon as it and all spans before it have arrived.
+
+        Args:
+            spans: byte ranges that make up the file.
+            arrived: the spans that are in the file; call `notify` after adding one.
+        """
         for span in spans:
-            while span not in here:
-                self._news = Event()
-                await self._news.wait()
+            while span not in arrived:
+                self._more = Event()
+                await self._more.wait()
             await self._feed(self._hashes[:1], span)
 
-    def arrived(self) -> None:
-        """Say that there are more bytes in the file."""
-        self._news.set()
+    def notify(self) -> None:
+        """Wake up `follow`: more spans have arrived."""
+        self._more.set()
 
-    async def of_whole_file(self) -> Proof:
-        """Hash a file that is all there, and return what it proves.
+    async def prove_file(self) -> Proof:
+        """Hash a complete file, and return what it proves.
 
         Raises:
             IntegrityError, NotParquetError: as for `prove`.
@@ -111,32 +119,32 @@ class Prover:
         if self.hashes:
             whole = range(self._remote.size)
             await self.follow([whole], [whole])
-        return await self.verdict()
+        return await self.finish()
 
-    async def verdict(self) -> Proof:
-        """Return what the file proves, once all of its bytes were hashed.
+    async def finish(self) -> Proof:
+        """Return what the file proves. Call it when `follow` has hashed all bytes.
 
         Raises:
             IntegrityError, NotParquetError: as for `prove`.
         """
         likely, others = self._hashes[:1], self._hashes[1:]
-        found = _matches(self._remote, likely)
-        if others and not found:  # all of them at once, so that the file is read but twice
+        found = _match(self._remote, likely)
+        if others and not found:  # all of them at once, so that the file is read only twice
             await self._feed(others, range(self._remote.size))
-            found = _matches(self._remote, others)
-        first, last = await self._tries.locally(partial(in_thread, self._ends))
-        return _verdict(self._remote, self._checks, found, first, last)
+            found = _match(self._remote, others)
+        first, last = await self._tries.run_locally(partial(in_thread, self._ends))
+        return _conclude(self._remote, self._checks, found, first, last)
 
     async def _feed(self, hashes: Sequence["_Hash"], span: range) -> None:
         for start in range(span.start, span.stop, STEP):
             step = range(start, min(start + STEP, span.stop))
             hash_step = partial(self._hash, hashes, step)
-            hash_in_thread = partial(in_thread, hash_step, limiter=self._hashers)
-            await self._tries.locally(hash_in_thread)
+            hash_in_thread = partial(in_thread, hash_step, limiter=self._hash_limiter)
+            await self._tries.run_locally(hash_in_thread)
 
     def _hash(self, hashes: Sequence["_Hash"], span: range) -> None:
         buffer = memoryview(bytearray(BLOCK))
-        with self._opened() as file:
+        with self._open_file() as file:
             file.seek(span.start)
             left = len(span)
             while left and (count := file.readinto(buffer[:left])):
@@ -145,23 +153,23 @@ class Prover:
                     one.update(buffer[:count])
 
     def _ends(self) -> tuple[bytes, bytes]:
-        with self._opened() as file:
+        with self._open_file() as file:
             first = file.read(4)
             file.seek(max(self._remote.size - 8, 0))
             return first, file.read(8)
 
 
 def part_sizes(size: int, number: int) -> list[int]:
-    """Return the sizes to try of the parts of an object that was uploaded in `number` of them."""
+    """Return the part sizes to try for an object that was uploaded in `number` parts."""
     if number == 1:
         return [max(size, 1)]
-    even = -(-size // (number * MIB)) * MIB  # what a tool takes that wants so many parts
+    even = -(-size // (number * MIB)) * MIB  # for tools that aim at a number of parts
     fitting = [part for part in (*PART_SIZES, even) if part and -(-size // part) == number]
     return list(dict.fromkeys(fitting))[:MOST_SIZES]
 
 
 class _Hash(Protocol):
-    """A hash of all bytes it was updated with."""
+    """A hash of all bytes that `update` was called with."""
 
     def update(self, block: bytes | memoryview, /) -> None: ...
 
@@ -169,7 +177,7 @@ class _Hash(Protocol):
 
 
 class _HashOfParts:
-    """The MD5 of the MD5s of parts."""
+    """The MD5 of the MD5s of parts, as in the ETag of a multipart upload."""
 
     def __init__(self, part_size: int) -> None:
         self._part_size = part_size
@@ -198,7 +206,7 @@ def _md5(data: bytes = b"") -> "hashlib._Hash":
 
 
 def _hashes(remote: RemoteObject) -> Sequence[_Hash]:
-    """Return the hashes of which one should be in the ETag."""
+    """Return the hashes that the ETag may hold; none if it is not a hash."""
     tag = _ETAG.fullmatch(remote.etag)
     if not tag:
         return []
@@ -207,11 +215,11 @@ def _hashes(remote: RemoteObject) -> Sequence[_Hash]:
     return [_HashOfParts(size) for size in part_sizes(remote.size, int(tag[2]))]
 
 
-def _matches(remote: RemoteObject, hashes: Sequence[_Hash]) -> Proof:
-    """Return what hash of the content the ETag holds, if any of these.
+def _match(remote: RemoteObject, hashes: Sequence[_Hash]) -> Proof:
+    """Return which of the hashes is in the ETag; `Proof(0)` if none is.
 
     Raises:
-        IntegrityError: it must be this one, and is not.
+        IntegrityError: the ETag is an MD5 and differs.
     """
     digest, parts, _ = remote.etag.lower().partition("-")
     for one in hashes:
@@ -220,14 +228,14 @@ def _matches(remote: RemoteObject, hashes: Sequence[_Hash]) -> Proof:
         if not parts:
             raise IntegrityError(
                 remote.key,
-                f"its bytes have the MD5 {found}, but its ETag says {digest}: they are damaged, "
-                "or the store's ETags are no MD5s (encrypted with SSE-KMS or SSE-C); "
-                "`--validate head` takes them without this proof",
+                f"the MD5 of its bytes is {found}, but its ETag is {digest}: they are damaged, or "
+                "the store's ETags are not MD5s (as with SSE-KMS or SSE-C); "
+                "`--validate head` skips this check",
             )
     return Proof(0)
 
 
-def _verdict(
+def _conclude(
     remote: RemoteObject, checks: Checks, hashed: Proof, first: bytes, last: bytes
 ) -> Proof:
     proof = hashed | (Proof.SIZE_AND_VERSION if remote.is_pinned else Proof.SIZE)
@@ -239,6 +247,6 @@ def _verdict(
 
 
 def _is_parquet(size: int, first: bytes, last: bytes) -> bool:
-    """Return whether the magic is at both ends, and between them a footer of the length it says."""
+    """Return whether both ends have the same magic bytes, and the footer fits between them."""
     footer = int.from_bytes(last[:4], "little")
     return first in _MAGICS and last[4:] == first and 0 < footer <= size - 12

@@ -1,4 +1,4 @@
-"""What the listing, HEAD and GET say of one object must agree, and the bytes with them."""
+"""Check that the listing, HEAD, GET and the bytes of one object agree."""
 
 from functools import partial
 
@@ -12,41 +12,47 @@ _SECOND = 1_000_000_000
 _NO_TRANSFORM = "upload it with `Cache-Control: no-transform` or without the encoding"
 _OUT_OF_STEP = {
     Reason.MISSING: "there is no file",
-    Reason.SIZE_DIFFERS: "the file has another size",
+    Reason.SIZE_DIFFERS: "the file has a different size",
     Reason.NEWER: "the file is older than the object",
     Reason.EDITED: "the file was edited since it was downloaded",
-    Reason.UNSURE: "a power cut may have taken the file's content",
+    Reason.UNSURE: "a power cut may have damaged the file",
 }
 
 
-async def head_agrees(remote: RemoteObject, store: Store, tries: Tries) -> None:
-    """Ask HEAD about the object and check the answer against the listing.
+async def check_head(remote: RemoteObject, store: Store, tries: Tries) -> None:
+    """Send a HEAD request for the object, and check the answer against the listing.
 
     Raises:
-        TransferError: as for `agree`, or the question got no answer.
+        TransferError: as for `check_answer`, or the request failed.
+        SourceError: the endpoint or the credentials failed.
     """
-    agree(remote, await tries.run(partial(store.head, remote.key)), "HEAD")
+    check_answer(remote, await tries.run(partial(store.head, remote.key)), "HEAD")
 
 
-def in_step(found: UpToDate | Transfer) -> RemoteObject:
-    """Return the object if its file was found in step with it.
+def require_up_to_date(found: UpToDate | Transfer) -> RemoteObject:
+    """Return the object if the comparison found its file up to date.
 
     Raises:
-        OutOfStepError: it was not; the error says why.
+        OutOfStepError: the file is missing or out of date; the error says why.
     """
     if isinstance(found, Transfer):
         raise OutOfStepError(found.remote.key, _OUT_OF_STEP[found.reason])
     return found.remote
 
 
-def agree(remote: RemoteObject, head: Head, verb: str) -> None:
-    """Check what the answer to `verb` says against the listing.
+def check_answer(remote: RemoteObject, head: Head, verb: str) -> None:
+    """Check the headers of an answer against the listing.
+
+    Args:
+        remote: the object as it was listed.
+        head: what the headers say.
+        verb: of the request, `HEAD` or `GET`; for messages.
 
     Raises:
-        RemoteChangedError: it speaks of another version.
-        EncodedObjectError: the object is not served as the bytes that were listed.
-        IntegrityError: it promises another size for the same version, or does not say which
-            version it is about although the listing does.
+        RemoteChangedError: the answer is about another version.
+        EncodedObjectError: the object has a Content-Encoding, so its bytes differ from its size.
+        IntegrityError: the same version has another size, or the answer has no ETag although the
+            listing has one.
     """
     if remote.etag and head.etag and head.etag != remote.etag:
         raise RemoteChangedError(
@@ -69,23 +75,23 @@ def agree(remote: RemoteObject, head: Head, verb: str) -> None:
         )
     if remote.is_pinned and not head.etag:
         raise IntegrityError(
-            remote.key, f"listed as version {remote.etag}, but {verb} does not say which it shows"
+            remote.key, f"listed with ETag {remote.etag}, but the answer to {verb} has none"
         )
 
 
 def _was_modified(remote: RemoteObject, head: Head) -> bool:
-    """Return whether a header, which holds whole seconds, shows another time than the listing."""
+    """Return whether Last-Modified, which has whole seconds, differs from the listed time."""
     seconds = parse_http_date(head.modified)
     if not remote.modified_ns or seconds is None:
         return False
     return abs(remote.modified_ns - int(seconds) * _SECOND) >= _SECOND
 
 
-def arrived(remote: RemoteObject, size: int) -> None:
+def check_length(remote: RemoteObject, size: int) -> None:
     """Check the number of bytes that were received for the whole object.
 
     Raises:
-        IntegrityError: it is not the listed size.
+        IntegrityError: it differs from the listed size.
     """
     if size != remote.size:
         raise IntegrityError(remote.key, f"listed with {remote.size} bytes, but {size} arrived")

@@ -1,11 +1,11 @@
-"""One file that was compared in, and what is proven of it out; nothing is changed."""
+"""One compared object in, and what is proven about its file out; nothing is changed."""
 
 from dataclasses import replace
 from functools import partial
 
 from asyncsync.disk import Folder
-from asyncsync.download.proof import Prover, hashers
-from asyncsync.download.validate import head_agrees, in_step
+from asyncsync.download.proof import Prover, hash_limiter
+from asyncsync.download.validate import check_head, require_up_to_date
 from asyncsync.errors import IntegrityError, LocalFileError
 from asyncsync.interfaces import Store
 from asyncsync.model import Checks, Proof, RemoteObject, Transfer, UpToDate
@@ -13,13 +13,14 @@ from asyncsync.pace import Pace, Tries
 
 
 class Verifier:
-    """Verifies files for one run; any number of them side by side.
+    """Verifies files for one run, any number of them at the same time.
 
     Args:
-        store, folder: what is compared with each other.
-        pace: how many requests at once.
-        checks: whether HEAD is asked.
-        deep: whether the files are read, and their content proven as after a download.
+        store: the bucket.
+        folder: where the files are.
+        pace: limits and retries the requests.
+        checks: whether to send HEAD, and whether to check Parquet files.
+        deep: whether to read the files, and to check their bytes as after a download.
     """
 
     def __init__(
@@ -30,34 +31,41 @@ class Verifier:
         self._pace = pace
         self._checks = checks
         self._deep = deep
-        self._hashers = hashers()
+        self._hash_limiter = hash_limiter()
 
     async def verify(self, found: UpToDate | Transfer) -> UpToDate:
-        """Check a file against what the listing and HEAD say of its object.
+        """Check a file against the listing, and against HEAD and its own bytes if asked for.
+
+        Args:
+            found: what the comparison of the listing with the disk found.
+
+        Returns:
+            The object, and what is proven about its file.
 
         Raises:
-            TransferError: the file is not in step with the object.
-            SourceError: no file can be verified.
+            TransferError: the file is out of date, cannot be read, or has other bytes.
+            SourceError: the endpoint or the credentials failed, so no file can be verified.
         """
-        remote = in_step(found)
+        remote = require_up_to_date(found)
         proven = Proof.SIZE
         tries = self._pace.tries(remote.key)
         if self._checks.head:
             async with self._pace.slot:
-                await head_agrees(remote, self._store, tries)
+                await check_head(remote, self._store, tries)
             if remote.is_pinned:
                 proven = Proof.SIZE_AND_VERSION
         if self._deep:
-            proven |= await self._prove(remote, tries)
+            proven |= await self._prove_bytes(remote, tries)
         return UpToDate(remote, proven)
 
-    async def _prove(self, remote: RemoteObject, tries: Tries) -> Proof:
+    async def _prove_bytes(self, remote: RemoteObject, tries: Tries) -> Proof:
         checks = replace(self._checks, content=True)
-        opened = partial(self._folder.open, remote)
+        open_file = partial(self._folder.open, remote)
+        prover = Prover(remote, checks, open_file, self._hash_limiter, tries)
         try:
-            return await Prover(remote, checks, opened, self._hashers, tries).of_whole_file()
-        except IntegrityError as error:  # a sync does not see it, since it reads no files
-            text = f"{error}; remove the file, and a sync fetches it again"
+            return await prover.prove_file()
+        except IntegrityError as error:  # a sync reads no files, so it does not notice
+            text = f"{error}; remove the file, and the next sync downloads it again"
             raise IntegrityError(remote.key, text) from error
         except OSError as error:
             reason = error.strerror or error

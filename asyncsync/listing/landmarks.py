@@ -1,67 +1,74 @@
-"""Where the keys of a bucket are likely to lie: about where the files lie that are here already.
+"""Where the keys of a bucket probably are: about where the files are that exist already.
 
-Most runs find nearly all objects in step. Then the files tell how to cut a long listing into like
-pieces from its first page on, which the keys of a page or two cannot tell. A few of their names are
-enough, evenly spread over all; what has changed since costs a piece of another size, never a key.
+Most runs find nearly all objects up to date. Then the files show how to cut a long listing into
+pieces of similar size from its first page on, which the keys of one or two pages cannot show. A few
+of their names are enough, evenly spread over all of them. What has changed since then makes a piece
+longer or shorter, but never loses a key.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
-MOST = 2048
-PIECE = 2000
-"""Files of a piece that is worth a cut: two pages of a listing."""
+MOST_SAMPLES = 2048
+MIN_FILES = 2000
+"""Files in a piece that is worth a cut: two pages of a listing."""
 
 
 class Landmarks:
-    """Some of the keys that have files.
+    """A sample of the keys that have files.
 
     Args:
-        piece: files between two cuts at least.
+        min_files: the least number of files between two cuts.
     """
 
-    def __init__(self, piece: int = PIECE) -> None:
-        self._piece = piece
-        self._noted: list[str] = []
+    def __init__(self, min_files: int = MIN_FILES) -> None:
+        self._min_files = min_files
+        self._samples: list[str] = []
         self._stride = 1
-        self._passed = 0
+        """Every how many matching files one is sampled."""
+        self._skipped = 0
         self._keys: list[str] = []
 
-    def along(self, matches: Callable[[str], bool]) -> Callable[[str], bool]:
-        """Return a function that does what `matches` does, and notes some of what matches."""
+    def recording(self, matches: Callable[[str], bool]) -> Callable[[str], bool]:
+        """Return a function that does what `matches` does, and samples the keys that match.
 
-        def noting(key: str) -> bool:
+        It may be called in a thread, until `complete` is called.
+        """
+
+        def record(key: str) -> bool:
             if not matches(key):
                 return False
-            self._passed += 1
-            if self._passed == self._stride:
-                self._passed = 0
-                self._noted.append(key)
-                if len(self._noted) == MOST:
-                    del self._noted[::2]
+            self._skipped += 1
+            if self._skipped == self._stride:
+                self._skipped = 0
+                self._samples.append(key)
+                if len(self._samples) == MOST_SAMPLES:
+                    del self._samples[::2]
                     self._stride *= 2
             return True
 
-        return noting
+        return record
 
-    def settle(self) -> None:
-        """Begin to give cuts: all files were passed."""
-        self._keys = sorted(filter(_is_text, self._noted))
-        self._noted.clear()
+    def complete(self) -> None:
+        """Start to return cuts: all files have been recorded."""
+        # A count that was repeated has sampled some names twice.
+        self._keys = sorted(set(filter(_is_utf8, self._samples)))
+        self._samples.clear()
 
     def cuts(self, last: str, until: str, most: int) -> list[str]:
-        """Return up to `most` keys behind `last` and before `until` that cut what lies there.
+        """Return at most `most` keys, after `last` and before `until`, that cut this range.
 
-        They are ascending, and none where too little is known.
+        They are in ascending order. There are none before `complete`, or if too few files are
+        known.
         """
         start, end = bisect_right(self._keys, last), bisect_left(self._keys, until)
         known = end - start
-        pieces = 1 + min(most, known * self._stride // self._piece, known)
+        pieces = 1 + min(most, known * self._stride // self._min_files, known)
         return [self._keys[start + known * piece // pieces] for piece in range(1, pieces)]
 
 
-def _is_text(key: str) -> bool:
-    """Return whether a listing can be asked for what lies behind the key."""
+def _is_utf8(key: str) -> bool:
+    """Return whether a request can hold the key."""
     try:
         key.encode()
     except UnicodeEncodeError:

@@ -1,10 +1,10 @@
-"""Every object of the bucket, or of some prefixes, listed side by side.
+"""List every object of the bucket, or of some prefixes, with several listings at the same time.
 
-Without a prefix, the first page of the bucket is asked for, and work begins with what is on it;
-many buckets have no other. Then the top-level prefixes are discovered with a delimiter, and each is
-listed as soon as it is known; the objects in the root come with the discovery. That lists what was
-on the first page once more, where it is left out: no key can be lost, whatever the server thinks of
-their order. A long prefix is cut into ranges.
+Without a prefix, the first page of the bucket is requested, and work starts with its objects; many
+buckets have no other page. Then the top-level prefixes are discovered with a delimiter, and each is
+listed as soon as it is known. The objects in the root come with the discovery. This lists the
+objects of the first page a second time, and they are left out there: so no key is lost, whatever
+the order in which the server lists them. A long prefix is split into ranges.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,103 +30,112 @@ async def list_objects(
     prefixes: Sequence[str],
     pace: Pace,
     handle: Handler,
-    discovered: Callable[[Iterable[str]], object] = iter,
+    on_prefixes: Callable[[Iterable[str]], object] = iter,
     since: Since | None = None,
     landmarks: Landmarks | None = None,
 ) -> None:
-    """List all objects whose keys start with one of the prefixes; of the bucket if there are none.
+    """List all objects whose keys start with one of the prefixes, or all objects of the bucket.
 
-    Each page goes to `handle` as it arrives, several side by side, and is followed by the next of
-    its prefix when `handle` has returned. `discovered` is told a page's top-level prefixes before
-    `handle` gets its objects. What `since` knows to be in step is left out. The `landmarks` tell
-    where to cut.
+    Args:
+        store: the bucket.
+        prefixes: what to list; everything if empty.
+        pace: retries each request.
+        handle: gets each page as it arrives, several at the same time; the next page of the same
+            prefix is requested when it has returned.
+        on_prefixes: gets the prefixes that are listed separately, before `handle` gets a page that
+            was listed without their keys.
+        since: what an earlier run has listed, which is left out.
+        landmarks: where to cut a long prefix.
 
     Raises:
-        SourceError: a prefix could not be listed to its end.
+        SourceError: a prefix could not be listed completely.
     """
-    listing = _Listing(Paging(store, pace), handle, discovered, since, landmarks)
+    listing = _Listing(Paging(store, pace), handle, on_prefixes, since, landmarks)
     if prefixes:
-        await listing.of_prefixes(without_overlap(prefixes))
-    elif since:  # what it knows is not listed again, and that is most of the first page
-        await listing.of_bucket()
+        await listing.list_prefixes(without_overlap(prefixes))
+    elif since:  # most of the first page need not be listed
+        await listing.list_bucket()
     else:
-        await listing.from_first_page()
+        await listing.list_bucket_from_first_page()
 
 
 class _Listing:
-    """One call of `list_objects`, whose arguments it takes."""
+    """One call of `list_objects`, with its arguments."""
 
     def __init__(
         self,
         paging: Paging,
         handle: Handler,
-        discovered: Callable[[Iterable[str]], object],
+        on_prefixes: Callable[[Iterable[str]], object],
         since: Since | None,
         landmarks: Landmarks | None,
     ) -> None:
         self._paging = paging
         self._handle = handle
-        self._discovered = discovered
+        self._on_prefixes = on_prefixes
         self._since = since
         self._landmarks = landmarks
         self._slots = CapacityLimiter(LISTS_AT_ONCE)
         self._started: set[str] = set()
-        self._early: set[str] = set()
-        """The keys of the bucket's first page, where that is handled beside all others."""
-        self._begun = Event()
-        """Set when that page was handled."""
+        self._first_keys: set[str] = set()
+        """The keys of the bucket's first page, if that is handled beside all others."""
+        self._first_handled = Event()
 
-    async def from_first_page(self) -> None:
-        """List the bucket: its first page, and beside what that brings about, all others.
+    async def list_bucket_from_first_page(self) -> None:
+        """List the bucket: handle its first page, and list the rest at the same time.
 
-        What is on it is handled to its end, whatever becomes of the others.
+        The first page is handled completely, even if listing the rest fails.
         """
-        page = await self._paging.first("")
+        page = await self._paging.first_page("")
         keys = [remote.key for remote in page.objects]
         prefixes = {key[: key.find("/") + 1] for key in keys if "/" in key}
         if not page.next_token:
-            self._discovered(prefixes)
+            self._on_prefixes(prefixes)
             await self._handle(page.objects, page.complete_to)
         elif keys != sorted(keys):
-            await self.of_bucket()
+            await self.list_bucket()
         else:
-            self._early.update(keys)
-            self._discovered(prefixes)
+            self._first_keys.update(keys)
+            self._on_prefixes(prefixes)
             error: SourceError | None = None
             async with task_group() as group:
-                group.start_soon(self._begin, page)
+                group.start_soon(self._handle_first, page)
                 try:
-                    await self.of_bucket(sorted(prefixes))
+                    await self.list_bucket(sorted(prefixes))
                 except SourceError as failed:
                     error = failed
             if error:
                 raise error
 
-    async def _begin(self, page: Page) -> None:
+    async def _handle_first(self, page: Page) -> None:
         await self._handle(page.objects, page.complete_to)
-        self._begun.set()
+        self._first_handled.set()
 
-    async def of_bucket(self, known: Sequence[str] = ()) -> None:
-        """Find the top-level prefixes, and list each; handle the objects in the root."""
+    async def list_bucket(self, known: Sequence[str] = ()) -> None:
+        """List the root with a delimiter, and every top-level prefix that this discovers.
+
+        Args:
+            known: top-level prefixes that are known already; their listings start first.
+        """
         async with task_group() as group:
             for prefix in known:
                 await self._start(group, prefix)
             async for page in self._paging.pages("", delimiter="/"):
                 if self._since:
                     self._since.end("", "", 1)
-                self._discovered(page.prefixes)
+                self._on_prefixes(page.prefixes)
                 await self._handle_others(page.objects, page.complete_to)
                 for prefix in page.prefixes:
                     await self._start(group, prefix)
 
-    async def of_prefixes(self, prefixes: Sequence[str]) -> None:
-        """List just these."""
+    async def list_prefixes(self, prefixes: Sequence[str]) -> None:
+        """List only these prefixes."""
         async with task_group() as group:
             for prefix in prefixes:
                 await self._start(group, prefix)
 
     async def _start(self, group: TaskGroup, prefix: str) -> None:
-        """Begin to list a prefix, unless that was done before: some servers roll one up twice."""
+        """Start to list a prefix once; some servers roll up the same prefix twice."""
         if prefix not in self._started:
             self._started.add(prefix)
             await self._slots.acquire_on_behalf_of(prefix)
@@ -134,13 +143,13 @@ class _Listing:
 
     async def _list(self, prefix: str) -> None:
         since = self._since
-        after = since.begin(prefix) if since else ""
+        after = since.start(prefix) if since else ""
         ranges = Ranges(
             self._paging,
             prefix,
             self._slots,
             self._handle_others,
-            self._discovered,
+            self._on_prefixes,
             after,
             self._landmarks,
         )
@@ -152,10 +161,10 @@ class _Listing:
             self._slots.release_on_behalf_of(prefix)
 
     async def _handle_others(self, objects: Sequence[RemoteObject], complete_to: str) -> None:
-        """Handle what was not on the first page, behind it: pages of one prefix come in order."""
-        if early := self._early:
-            await self._begun.wait()
-            objects = [remote for remote in objects if remote.key not in early]
+        """Handle what was not on the first page, and not before it: a prefix's pages keep order."""
+        if first_keys := self._first_keys:
+            await self._first_handled.wait()
+            objects = [remote for remote in objects if remote.key not in first_keys]
         await self._handle(objects, complete_to)
 
 
@@ -168,7 +177,8 @@ async def list_in_order(
 ) -> None:
     """List all objects as `list_objects` does, but in the order of their keys, page after page.
 
-    `since` only learns what it costs: what it would leave out is needed to know which key is first.
+    Nothing is left out, because every key is needed to know which one comes first. `since` only
+    counts the requests.
 
     Raises:
         SourceError: a page could not be listed.
@@ -182,7 +192,7 @@ async def list_in_order(
 
 
 def without_overlap(prefixes: Sequence[str]) -> list[str]:
-    """Return the prefixes that no other one covers, each once and in order."""
+    """Return the prefixes in order, without duplicates and those that another one covers."""
     kept: list[str] = []
     for prefix in sorted(set(prefixes)):
         if not kept or not prefix.startswith(kept[-1]):

@@ -1,4 +1,4 @@
-"""The pages of one listing, one after the other: retried, and guarded against going on for ever."""
+"""The pages of one listing, one after the other, with retries and a guard against endless ones."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -11,40 +11,41 @@ from asyncsync.keys import shown
 from asyncsync.model import Page
 from asyncsync.pace import Pace
 
-MOST_PAGES_WITHOUT_NEWS = 100
+MOST_REPEATED_PAGES = 100
+"""Pages in a row whose first key was first on an earlier page; empty pages do not count."""
 MOST_EMPTY_PAGES = 1000
-"""More than the others, since filters and deleted keys leave empty pages."""
+"""In a row; more than repeated ones, because filters and deleted keys leave empty pages."""
 
 
 class Paging:
-    """Lists a bucket page by page."""
+    """Lists a bucket page by page, and retries each request."""
 
     def __init__(self, store: Store, pace: Pace) -> None:
         self._store = store
         self._pace = pace
 
-    async def first(self, prefix: str) -> Page:
+    async def first_page(self, prefix: str) -> Page:
         """Return the first page of a prefix.
 
         Raises:
-            SourceError: it could not be had.
+            SourceError: it could not be listed.
         """
         return await self._page(prefix, "", "", "")
 
     async def pages(
         self, prefix: str, *, delimiter: str = "", after: str = ""
     ) -> AsyncGenerator[Page, None]:
-        """Yield the pages of a prefix, or of the part of it behind the key `after`.
+        """Yield the pages of a prefix, or of the part of it after the key `after`.
 
         Raises:
-            SourceError: a page could not be had, or the pages would never end.
+            SourceError: a page could not be listed, or the pages would never end.
         """
         token = ""
         tokens: set[str] = set()
-        firsts: set[str] = set()  # apart from the tokens: those of some servers are keys
-        without_news = empty = 0
+        firsts: set[str] = set()  # separate, because some servers use keys as tokens
+        repeated = empty = 0
         for number in count(1):
-            place = f", page {number}" * (number > 1) + f" behind {shown(after)}" * bool(after)
+            place = f", page {number}" * (number > 1) + f" after {shown(after)}" * bool(after)
             page = await self._page(prefix, delimiter, after, token, place)
             yield page
             token = page.next_token
@@ -55,13 +56,11 @@ class Paging:
                 empty += 1
             else:
                 empty = 0
-                without_news = without_news + 1 if first in firsts else 0
-            if (
-                token in tokens
-                or without_news >= MOST_PAGES_WITHOUT_NEWS
-                or empty > MOST_EMPTY_PAGES
-            ):
-                raise ListingError(f"{_named(prefix)}: the listing repeats itself, without an end")
+                repeated = repeated + 1 if first in firsts else 0
+            if token in tokens or repeated >= MOST_REPEATED_PAGES or empty > MOST_EMPTY_PAGES:
+                raise ListingError(
+                    f"{_describe(prefix)}: the listing repeats itself and never ends"
+                )
             tokens.add(token)
             firsts.add(first)
 
@@ -74,22 +73,22 @@ class Paging:
         try:
             return await self._pace.tries(prefix).run(fetch)
         except ListingError as error:
-            raise ListingError(f"{_named(prefix)}{place}: {error}") from error
+            raise ListingError(f"{_describe(prefix)}{place}: {error}") from error
         except RetriesExhaustedError as error:
             lost = isinstance(error.__cause__, ConnectionLostError)
             kind = NetworkError if lost else ListingError
-            raise kind(f"{_named(prefix)} cannot be listed{place}: {error}") from error
+            raise kind(f"{_describe(prefix)} cannot be listed{place}: {error}") from error
 
 
-def _named(prefix: str) -> str:
+def _describe(prefix: str) -> str:
     return f"prefix {shown(prefix)}" if prefix else "the bucket"
 
 
 async def has_key(store: Store, pace: Pace, matches: Callable[[str], bool], prefix: str) -> bool:
-    """Return whether the bucket has a key below the prefix that matches.
+    """Return whether the bucket has a matching key that starts with the prefix.
 
     Raises:
-        SourceError: the prefix cannot be listed.
+        SourceError: the prefix could not be listed.
     """
     async with aclosing(Paging(store, pace).pages(prefix)) as pages:
         async for page in pages:
@@ -97,5 +96,5 @@ async def has_key(store: Store, pace: Pace, matches: Callable[[str], bool], pref
             if any(map(matches, below)):
                 return True
             if page.objects and not below:
-                break  # the server lists what it likes, and perhaps for ever
+                break  # the server ignores the prefix, and may list other keys for a long time
     return False

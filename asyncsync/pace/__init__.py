@@ -1,9 +1,9 @@
-"""How many requests at once, when to try again, and how fast.
+"""How many requests at the same time, when to retry, and how fast.
 
-Read `pace.py` first: slots for requests, and the one retry loop. `rate.py` limits requests a second
-once the server has refused some, and `limit.py` bytes a second (`--limit-rate`).
+Read `pace.py` first: slots for requests, and the only retry loop. `rate.py` limits requests per
+second after the server has refused some, and `limit.py` bytes per second (`--limit-rate`).
 
-Nothing here knows what a request asks for.
+Nothing here knows what a request is about.
 """
 
 from asyncsync.pace.limit import Limit, LimitedStore

@@ -1,10 +1,9 @@
-"""How many bytes of objects a second a run takes, where it is not as many as it can.
+"""Limit the bytes of objects per second (`--limit-rate`).
 
-One `Limit` serves all bodies of a run, however many and however large. Every byte has its moment:
-whoever asks gets the next ones and waits for them, so that the rate is even and nobody is left out.
-A small body is paid for before it is asked for. A large one is paid for block by block, and between
-them it is not read, which makes the server wait. As nobody waits for bytes meanwhile, that is not
-taken for a stall.
+All bodies of a run share one `Limit`. Every byte has its time: each caller takes the next bytes and
+waits for them, so the rate is even and no body starves. The bytes of a small body are taken before
+the request is sent. Those of a large one are taken block by block; in between it is not read, which
+makes the server wait. That does not count as a stall, because nothing waits for bytes meanwhile.
 """
 
 import time
@@ -18,15 +17,20 @@ from asyncsync.interfaces import Body, Store
 from asyncsync.model import Head, Page, RemoteObject
 
 SMALL = 256 * 1024
-"""Bytes up to which a body is paid for as a whole: a block or two."""
+"""The bytes of a body of at most this size are taken at once: one or two blocks."""
 SLACK = 0.2
-"""Seconds whose bytes may be made up for: timers are late, and a busy machine more so."""
+"""Seconds that may be caught up: timers are late, and more so on a busy machine."""
 STREAM_RATE = 1 << 20
-"""Bytes a second that a large body should get: below that, servers lose their patience."""
+"""Bytes per second that a large body should get: servers cut slower connections."""
 
 
 class Limit:
-    """The moments of the bytes; `rate` of them fit into a second."""
+    """Gives each byte its time.
+
+    Args:
+        rate: bytes per second.
+        sleep, clock: for tests; times are in seconds.
+    """
 
     def __init__(
         self,
@@ -35,14 +39,14 @@ class Limit:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.streams = max(1, rate // STREAM_RATE)
-        """Large bodies at once that all get enough."""
+        """How many large bodies can be read at the same time, so that each is fast enough."""
         self._rate = rate
         self._sleep = sleep
         self._clock = clock
         self._taken_until: float | None = None
 
     async def take(self, size: int) -> None:
-        """Wait for the moment of so many bytes more."""
+        """Take so many bytes, and wait until their time has come."""
         now = self._clock()
         begin = now if self._taken_until is None else max(self._taken_until, now - SLACK)
         self._taken_until = begin + size / self._rate
@@ -51,7 +55,7 @@ class Limit:
 
 
 class LimitedStore:
-    """A store whose bodies come no faster than a limit allows; listings and HEADs are free."""
+    """A store that reads bodies no faster than a limit allows; nothing else is limited."""
 
     def __init__(self, store: Store, limit: Limit) -> None:
         self._store = store
@@ -60,18 +64,18 @@ class LimitedStore:
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
     ) -> Page:
-        """Return one page of a listing, as `Store` says."""
+        """Return one page of a listing, as in `Store`."""
         return await self._store.list_page(
             prefix, delimiter=delimiter, start_after=start_after, token=token
         )
 
     async def head(self, key: str) -> Head:
-        """Return what the bucket says of an object, as `Store` says."""
+        """Return the headers of an object, as in `Store`."""
         return await self._store.head(key)
 
     @asynccontextmanager
     async def get(self, remote: RemoteObject, span: range | None = None) -> AsyncIterator[Body]:
-        """Fetch an object or a part of it, as `Store` says."""
+        """Download an object or a part of it, as in `Store`."""
         size = remote.size if span is None else len(span)
         if size <= SMALL:
             await self._limit.take(size)
@@ -80,7 +84,7 @@ class LimitedStore:
 
 
 class _LimitedBody:
-    """A body whose blocks wait for their moment."""
+    """A body whose blocks wait until their time has come."""
 
     __slots__ = ("_blocks", "_body", "_limit")
 
@@ -90,7 +94,7 @@ class _LimitedBody:
 
     @property
     def head(self) -> Head:
-        """What the answer says of the object."""
+        """What the headers of the answer say about the object."""
         return self._body.head
 
     async def read(self) -> bytes:

@@ -1,21 +1,21 @@
-"""How many requests may be in flight, and when to try again.
+"""How many requests are in flight, and when to retry.
 
-One `Pace` serves a whole run, so that what one request learns about the server holds for all:
+All requests of a run share one `Pace`, so what one of them learns about the server helps all:
 
-- `slot` bounds the objects and parts under way; `large` and `streams` bound objects in several
-  parts, and parts, by themselves. Unless a number is given, `tune` doubles the slots while requests
-  wait, the event loop has time to spare and the last doubling brought more bytes a second; it steps
-  back when one did not. A server that has asked for fewer requests is near its limit, and says
-  itself when that is reached again: from then on a quarter is added at a time.
-- `Tries` repeats what fails for a passing reason, after a pause that grows and is never the same
-  for two. When the server asks for fewer requests, the slots are halved, everybody pauses, and then
-  requests leave one after the other, as many a second as it takes (`rate.py`).
-- That no connection comes about is the matter of the run and not of one object: all count the time
-  since the last answer, and when it is too long, the run ends; the first answer is the sign for all
-  to go on. A connection that comes about and is
-  reset before a byte of an answer counts as an attempt of the object: what stands in between may
-  dislike just this request, and would then hold up all others for minutes, and end the run. (With
-  TLS, one that is reset at once has not come about.)
+- `slot` limits the objects and parts in flight. `large` also limits the objects in several parts,
+  and `streams` the parts. Unless the number of workers is given, `tune` doubles the slots while
+  requests wait, the event loop is not busy and the last doubling brought more bytes per second; it
+  undoes a doubling that did not. A server that has asked for fewer requests is near its limit, and
+  asks again when the limit is reached: from then on `tune` adds a quarter at a time.
+- `Tries` retries after a transient error, after a pause that grows and has jitter. When the server
+  asks for fewer requests, the slots are halved, all requests pause, and then they are sent one by
+  one, as many per second as the server answers (`rate.py`).
+- If no connection can be opened, this concerns the whole run, not one object: what counts is the
+  time since the last answer to any request. When it is too long, the run ends; the first answer
+  lets all requests go on. A connection that is opened, and reset before the first byte of an
+  answer, is a failed attempt of its object instead: a middlebox may reject only this request, which
+  must not delay all others for minutes and end the run. (With TLS, a connection that is reset
+  during the handshake was not opened.)
 """
 
 import logging
@@ -47,43 +47,53 @@ T = TypeVar("T")
 START = 32
 FEWEST = 4
 LARGE_AT_ONCE = 16
-"""Objects in several parts under way: few enough that some are finished early."""
+"""Objects in several parts in flight: few enough that some are finished early."""
 STREAMS_AT_ONCE = 64
-"""Parts under way: each holds a block or two in memory."""
+"""Parts in flight: each holds one or two blocks in memory."""
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 LONGEST_RETRY_AFTER = 60.0
 FIRST_ANSWER = 20.0
-"""Seconds that an endpoint has for its first answer while no connection comes about."""
+"""Seconds to wait for the first answer of an endpoint while no connection can be opened."""
 LONGEST_OUTAGE = 300.0
-"""Seconds that one which has answered before may be away."""
+"""Seconds to wait for an endpoint that has answered before."""
 NOTICE_AFTER = 3.0
-"""Seconds of an outage after which somebody may wonder why nothing happens."""
+"""Seconds of an outage after which the user is told why nothing happens."""
 INTERVAL = 0.1
-"""Seconds between two looks at the throughput."""
+"""Seconds over which `tune` measures the throughput once."""
 SETTLE = 1
-"""Looks after a doubling that only sees its connections being opened."""
+"""Measurements to skip after a doubling, while its connections are being opened."""
 WORTH_IT = 1.1
-"""How much more throughput a doubling must bring to be kept."""
+"""The factor by which a doubling must raise the throughput to be kept."""
 BUSY = 0.9
-"""Share of the time that the event loop may be at work before more requests cannot help."""
+"""The share of time for which the event loop is busy when more requests cannot help."""
 HOLD = 10
-"""Looks before another doubling is tried after one that did not help."""
+"""Measurements before the next doubling after one that did not help."""
 RELIEF = 3
-"""Looks before a quarter is added after the server has asked for fewer requests."""
+"""Measurements before a quarter is added after the server has asked for fewer requests."""
 
 
 class _Outage:
-    """A time in which nobody gets an answer."""
+    """A time in which no request gets an answer."""
 
     def __init__(self, since: float) -> None:
         self.since = since
-        self.is_told = False
+        self.is_reported = False
         self.over = anyio.Event()
 
 
 class Pace:
-    """The shared pace of a run's requests."""
+    """The shared pace of a run's requests.
+
+    Args:
+        workers: requests for objects in flight; found by `tune` if None.
+        max_workers: the most that `tune` may find.
+        attempts: of one request, before it fails for good.
+        sleep, clock: for tests; times are in seconds.
+        notice: gets messages for the user.
+        worked: returns the processor time of this thread, in seconds.
+        streams: parts in flight at most.
+    """
 
     def __init__(
         self,
@@ -115,94 +125,94 @@ class Pace:
         self._received = 0
 
     def tries(self, key: str) -> "Tries":
-        """Return the attempts at the requests about one object, or about one prefix."""
+        """Return the retry loop for the requests about one object, or about one prefix."""
         return Tries(self, key)
 
-    def received(self, size: int) -> None:
+    def note_bytes(self, size: int) -> None:
         """Count bytes of objects that have arrived."""
         self._received += size
-        self.answered()
+        self.note_answer()
 
-    def answered(self) -> None:
-        """Take note that the endpoint is there, whatever it says."""
+    def note_answer(self) -> None:
+        """Record that the endpoint has answered, even if with an error."""
         self._answered_at = self._clock()
         if outage := self._outage:
             self._outage = None
             outage.over.set()
-            if outage.is_told:
-                self._notice(f"it goes on after {self._answered_at - outage.since:.0f} s")
+            if outage.is_reported:
+                self._notice(f"connected again after {self._answered_at - outage.since:.0f} s")
 
-    async def away(self, error: UnreachableError, asked: float) -> None:
-        """Wait before the next connection is tried: half as long as there has been no answer.
+    async def wait_for_endpoint(self, error: UnreachableError, sent: float) -> None:
+        """Wait before the next attempt to connect: half as long as the outage has taken so far.
 
-        Not that long when somebody gets one meanwhile. But nobody tries again at once: where old
-        connections answer and no new one comes about, that would be many times a second.
+        An answer to another request ends the wait early, but never at once: if old connections
+        answer and no new one can be opened, there would be many attempts per second.
 
         Args:
-            error: what became of the last one.
-            asked: when that was tried.
+            error: the failure of the last attempt.
+            sent: when the attempt started.
 
         Raises:
-            NetworkError: the endpoint has been away for too long.
+            NetworkError: the outage has taken too long.
         """
         now = self._clock()
-        # Since it was asked for, the request may have waited for a limit of bytes, or the process
-        # have been stopped: nobody was away then.
-        since = max(asked, self._answered_at, now - CONNECT_TIMEOUT)
+        # The attempt may have started long ago: the request may have waited for `--limit-rate`, or
+        # the process may have been stopped. That was not an outage.
+        since = max(sent, self._answered_at, now - CONNECT_TIMEOUT)
         outage = self._outage = self._outage or _Outage(since)
-        away = now - outage.since
+        lasted = now - outage.since
         has_answered = self._answered_at > float("-inf")
-        left = (LONGEST_OUTAGE if has_answered else FIRST_ANSWER) - away
+        left = (LONGEST_OUTAGE if has_answered else FIRST_ANSWER) - lasted
         if left <= 0:
-            raise NetworkError(f"{error}; tried for {away:.0f} s") from error
-        if away >= NOTICE_AFTER and not outage.is_told:
-            outage.is_told = True
-            self._notice(f"{error}; trying again for {left:.0f} s")
-        wait = min(max(away / 2, FIRST_PAUSE), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
+            raise NetworkError(f"{error}; tried for {lasted:.0f} s") from error
+        if lasted >= NOTICE_AFTER and not outage.is_reported:
+            outage.is_reported = True
+            self._notice(f"{error}; retrying for at most {left:.0f} s")
+        wait = min(max(lasted / 2, FIRST_PAUSE), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
         logger.info("%s; the next attempt in %.1f s", error, wait)
         at_least = min(FIRST_PAUSE, wait, left)
         await self._sleep(at_least)
         await run_until_first(partial(self._sleep, min(wait, left) - at_least), outage.over.wait)
 
-    def served(self) -> None:
-        """Take note that the server has done what it was asked for."""
-        self.answered()
+    def note_success(self) -> None:
+        """Record that the server has done what was requested."""
+        self.note_answer()
         self._refusals = 0
         self._rate.answered(self._clock())
 
-    async def ready(self) -> float:
-        """Wait while everybody pauses, and for the moment of the next request; return the time."""
+    async def wait_for_turn(self) -> float:
+        """Wait until the next request may be sent; return the time then, in seconds."""
         while True:
             while (wait := self._paused_until - (now := self._clock())) > 0:
                 await self._sleep(wait)
             throttled_at = self._throttled_at
-            if (wait := self._rate.wait(now)) <= 0:
+            if (wait := self._rate.reserve(now)) <= 0:
                 return now
             await self._sleep(wait)
             if throttled_at == self._throttled_at:
                 return self._clock()
 
     async def pause(self, error: TransientError, attempt: int) -> None:
-        """Wait before the attempt after the failed one; everybody does when the server is busy."""
+        """Wait before the next attempt; if the server is busy, let all requests wait."""
         wait = _pause(attempt)
         if isinstance(error, ThrottledError):
-            asked = min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
-            wait = max(wait, asked)
-            self._throttle(asked)
-        logger.info("attempt %d failed: %s; the next in %.1f s", attempt, error, wait)
+            requested = min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
+            wait = max(wait, requested)
+            self._throttle(requested)
+        logger.info("attempt %d failed: %s; the next attempt in %.1f s", attempt, error, wait)
         await self._sleep(wait)
 
-    def _throttle(self, asked: float) -> None:
-        """Let everybody pause: as long as was asked for, and longer with each burst in vain."""
+    def _throttle(self, requested: float) -> None:
+        """Let all requests pause: at least for the requested seconds, and longer each time."""
         now = self._clock()
-        if now >= self._paused_until:  # answers to requests of one burst count once
+        if now >= self._paused_until:  # all refusals of one burst count once
             if self._adapts:
                 self._set_slots(self._slots // 2)
             self._throttled_at = now
             self._refusals += 1
             self._rate.refused(now)
             self._paused_until = now + _pause(self._refusals)
-        self._paused_until = max(self._paused_until, now + asked)
+        self._paused_until = max(self._paused_until, now + requested)
 
     @property
     def _slots(self) -> int:
@@ -217,7 +227,7 @@ class Pace:
         hold = 0
         while self._adapts:
             throttled_at = self._throttled_at
-            rate, busy = await self._look()
+            rate, busy = await self._measure()
             if throttled_at != self._throttled_at:
                 trial, hold = None, RELIEF
             elif hold:
@@ -237,8 +247,8 @@ class Pace:
                     trial, hold = (rate, self._slots), SETTLE
                     self._set_slots(self._slots * 2)
 
-    async def _look(self) -> tuple[float, float]:
-        """Return the bytes a second of an interval, and the share of it this thread was at work."""
+    async def _measure(self) -> tuple[float, float]:
+        """Return the bytes per second in one interval, and the share of it this thread was busy."""
         received, start, worked = self._received, self._clock(), self._worked()
         await self._sleep(INTERVAL)
         seconds = self._clock() - start
@@ -246,51 +256,51 @@ class Pace:
 
 
 def _pause(attempt: int) -> float:
-    """Return the seconds to wait after so many attempts: never the same for two."""
+    """Return the seconds to wait after so many attempts, with jitter."""
     return min(FIRST_PAUSE * 2.0 ** min(attempt - 1, 64), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
 
 
 class Tries:
-    """The attempts at the requests about one key."""
+    """The retry loop for the requests about one key."""
 
     def __init__(self, pace: Pace, key: str) -> None:
         self._pace = pace
         self._key = key
         self.most = 1
-        """Attempts of the request that needed most of them."""
+        """The attempts of the request that needed most of them."""
 
     async def run(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call until it succeeds.
+        """Return what the call returns; retry after each transient error.
 
         Raises:
-            NetworkError: no connection comes about, for nobody.
-            RetriesExhaustedError: the attempts have run out; the last error is the cause.
+            NetworkError: no request can connect to the endpoint.
+            RetriesExhaustedError: all attempts have failed; the last error is the cause.
         """
         attempt = failed = 0
         while True:
-            asked = await self._pace.ready()
+            sent = await self._pace.wait_for_turn()
             attempt += 1
             self.most = max(self.most, attempt)
             try:
                 answer = await call()
             except UnreachableError as error:
-                await self._pace.away(error, asked)
+                await self._pace.wait_for_endpoint(error, sent)
             except TransientError as error:
-                self._pace.answered()
+                self._pace.note_answer()
                 failed += 1
                 await self._pause(error, failed)
             except TransferError:
-                self._pace.answered()
+                self._pace.note_answer()
                 raise
             else:
-                self._pace.served()
+                self._pace.note_success()
                 return answer
 
-    async def locally(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call what asks no server until it finds enough descriptors.
+    async def run_locally(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Return what a call that sends no request returns; retry while file descriptors run out.
 
         Raises:
-            RetriesExhaustedError: the attempts have run out.
+            RetriesExhaustedError: all attempts have failed.
         """
         failed = 0
         while True:

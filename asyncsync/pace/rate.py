@@ -1,67 +1,67 @@
-"""How many requests a second a run sends, once the server has refused some as too many.
+"""How many requests per second a run sends after the server has refused some as too many.
 
-What it answers meanwhile shows how many it takes. So a refusal makes that the rate, less a little,
-and each request then has its moment: whoever asks gets the next one. From there on the rate grows
-with the cube of the time since: slowly about where there were too many, and then ever faster, since
-the limit may be another one by now, or never have been one of requests.
+The answers of the last second show how many the server accepts. So a refusal sets the rate to a
+little less than that, and each request gets a time slot: the next free one. From then on the rate
+grows with the cube of the time: slowly near the rate that was too high, and then ever faster,
+because the limit may have changed, or may not have been about requests.
 """
 
 from collections import deque
 
 WINDOW = 1.0
-"""Seconds in which answers are counted."""
+"""Seconds of which the answers are counted."""
 SHORTEST = 0.1
-"""Seconds over which a rate means something."""
+"""Seconds: over less time a rate means nothing."""
 LESS = 0.95
-"""What is taken of the rate that was too much."""
+"""The factor that is applied to the rate that was too high."""
 FORGOTTEN = 60.0
-"""Seconds after which there is no rate any more: by then it has grown to 20,000 times as much."""
+"""Seconds after which there is no limit any more: the rate would be 20,000 times as high."""
 NEAR = 0.01
-"""Moments by which one may be missed."""
+"""The precision of a time slot, in slots."""
 
 
 class RequestRate:
-    """The moments of requests; all of them are now until the server refuses one."""
+    """Gives each request a time slot; there are no limits before the first refusal."""
 
     def __init__(self) -> None:
         self._answers: deque[float] = deque(maxlen=4096)
         self._base = 0.0
-        """Requests a second at the time of the last refusal; 0 before the first."""
+        """Requests per second just after the last refusal; 0 before the first one."""
         self._refused_at = 0.0
-        self._given = 0.0
-        """Moments since then that somebody has got, or that nobody wanted."""
+        self._used = 0.0
+        """Time slots since then that have been reserved, or have passed."""
 
     def answered(self, now: float) -> None:
-        """Count a request that the server has served."""
+        """Count a request that the server has answered successfully, at this time in seconds."""
         self._answers.append(now)
 
     def refused(self, now: float) -> None:
-        """Send fewer from now on than were served of late; moments that were given are void."""
+        """Set the rate below that of the recent answers; reserved time slots become invalid."""
         answers = self._answers
         while answers and answers[0] < now - WINDOW:
             answers.popleft()
         seconds = max(now - answers[0], SHORTEST) if answers else WINDOW
         self._base = LESS * max(len(answers), 1) / seconds
         self._refused_at = now
-        self._given = 0.0
+        self._used = 0.0
 
-    def wait(self, now: float) -> float:
-        """Return the seconds until the next moment that nobody has, which the caller gets."""
+    def reserve(self, now: float) -> float:
+        """Reserve the next free time slot; return the seconds until then."""
         quiet = now - self._refused_at
         if not self._base or quiet > FORGOTTEN:
             return 0.0
-        passed = self._moments(quiet)
-        self._given = max(self._given + 1, passed)
-        # Newton's method, from the far side: as if the rate did not grow any more.
-        at = quiet + (self._given - passed) / self._rate(quiet)
-        while (over := self._moments(at) - self._given) > NEAR:
+        passed = self._slots(quiet)
+        self._used = max(self._used + 1, passed)
+        # Newton's method; it starts too late, as if the rate did not grow any more.
+        at = quiet + (self._used - passed) / self._rate(quiet)
+        while (over := self._slots(at) - self._used) > NEAR:
             at -= over / self._rate(at)
         return max(at - quiet, 0.0)
 
     def _rate(self, quiet: float) -> float:
-        """Return the requests a second, so many seconds after the refusal."""
+        """Return the requests per second at so many seconds after the refusal."""
         return self._base * (1 + 0.05 * quiet + 0.1 * quiet**3)
 
-    def _moments(self, quiet: float) -> float:
-        """Return how many moments there are in the first so many seconds: the rate's integral."""
+    def _slots(self, quiet: float) -> float:
+        """Return how many time slots the first so many seconds have: the integral of the rate."""
         return self._base * (quiet + 0.025 * quiet**2 + 0.025 * quiet**4)

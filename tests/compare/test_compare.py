@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from asyncsync.compare import Selection
-from asyncsync.compare.compare import compare_page, why
+from asyncsync.compare.compare import compare_page, reason_to_download
 from asyncsync.disk import Folder, LocalFile
 from asyncsync.errors import (
     IntegrityError,
@@ -140,26 +140,29 @@ async def test_every_object_of_a_page_gets_its_own_answer(tmp_path: Path) -> Non
 )
 def test_time_of_a_coarse_file_system_is_the_objects_time(kept: int) -> None:
     """exFAT, HFS+ and FAT round a time down: such a file is not fetched for ever."""
-    assert why(remote(), LocalFile(4, kept)) is None
+    assert reason_to_download(remote(), LocalFile(4, kept)) is None
 
 
 @pytest.mark.parametrize("older", [1, 1_000_000, SECOND, 2 * SECOND, 3600 * SECOND])
 def test_time_that_no_file_system_would_make_of_it_is_older(older: int) -> None:
     """An object that was replaced shortly after its download is seen."""
-    assert why(remote(), LocalFile(4, NOW - older)) is Reason.NEWER
+    assert reason_to_download(remote(), LocalFile(4, NOW - older)) is Reason.NEWER
 
 
 def test_replacement_within_two_seconds_is_seen_where_times_are_kept_exactly() -> None:
     """Also when the older version's time is the newer one's as FAT would round it."""
     replaced = remote(modified_ns=7 * SECOND)
-    assert why(replaced, LocalFile(4, 6 * SECOND, changed_ns=NOW // SECOND * SECOND)) is None
-    assert why(replaced, LocalFile(4, 6 * SECOND, changed_ns=NOW)) is Reason.NEWER
+    assert (
+        reason_to_download(replaced, LocalFile(4, 6 * SECOND, changed_ns=NOW // SECOND * SECOND))
+        is None
+    )
+    assert reason_to_download(replaced, LocalFile(4, 6 * SECOND, changed_ns=NOW)) is Reason.NEWER
 
 
 def test_unreadable_time_decides_nothing() -> None:
     """Without a LastModified the size alone counts."""
-    assert why(remote(modified_ns=0), LocalFile(4, 1)) is None
-    assert why(remote(modified_ns=0), LocalFile(5, 1)) is Reason.SIZE_DIFFERS
+    assert reason_to_download(remote(modified_ns=0), LocalFile(4, 1)) is None
+    assert reason_to_download(remote(modified_ns=0), LocalFile(5, 1)) is Reason.SIZE_DIFFERS
 
 
 @pytest.mark.parametrize(
@@ -190,7 +193,7 @@ def test_selection(
 def test_time_that_has_not_come_yet_decides_nothing() -> None:
     """No file system could give it to the file, so it would be fetched on every run."""
     future = RemoteObject("a", 1, "etag", time.time_ns() + 10 * 86_400 * 10**9)
-    assert why(future, LocalFile(1, 1)) is None
+    assert reason_to_download(future, LocalFile(1, 1)) is None
 
 
 @pytest.mark.anyio

@@ -45,7 +45,7 @@ def test_what_fits_to_the_last_byte_is_claimed(folder: Folder, disk: Disk) -> No
     space.claim([transfer(60), transfer(0)])
     space.claim([])
     space.claim([transfer(40)])
-    with pytest.raises(DiskFullError, match=r"101 B or more needed, 100 B free") as caught:
+    with pytest.raises(DiskFullError, match=r"at least 101 B needed, 100 B free") as caught:
         space.claim([transfer(1)])
     assert str(folder.path) in str(caught.value)
 

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from anyio import CapacityLimiter
 
-from asyncsync.download.proof import MIB, MOST_SIZES, STEP, Prover, hashers, part_sizes, prove
+from asyncsync.download.proof import MIB, MOST_SIZES, STEP, Prover, hash_limiter, part_sizes, prove
 from asyncsync.errors import IntegrityError, NotParquetError
 from asyncsync.model import Checks, Proof, RemoteObject
 from tests.rigs.objects import parquet
@@ -131,7 +131,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def limiter() -> CapacityLimiter:
     """What bounds the threads."""
-    return hashers()
+    return hash_limiter()
 
 
 async def proven(
@@ -144,19 +144,19 @@ async def proven(
     file.write(data[:half])
     here = {spans[0]}
     tries = quick_pace().tries("a.parquet")
-    opened = partial(FileIO, path)
-    prover = Prover(remote(data, etag, "a.parquet"), checks, opened, limiter, tries)
+    open_file = partial(FileIO, path)
+    prover = Prover(remote(data, etag, "a.parquet"), checks, open_file, limiter, tries)
     async with anyio.create_task_group() as group:
         if prover.hashes:
             group.start_soon(prover.follow, spans, here)
         await anyio.wait_all_tasks_blocked()
-        prover.arrived()  # of something else
+        prover.notify()  # of something else
         await anyio.wait_all_tasks_blocked()
         file.write(data[half:])
         file.close()
         here.add(spans[1])
-        prover.arrived()
-    return await prover.verdict()
+        prover.notify()
+    return await prover.finish()
 
 
 BIG = os.urandom(MIB) * 11 + b"tail"

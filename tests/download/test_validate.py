@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from asyncsync.download.validate import agree, arrived, head_agrees, in_step
+from asyncsync.download.validate import check_answer, check_head, check_length, require_up_to_date
 from asyncsync.errors import (
     ConnectionLostError,
     EncodedObjectError,
@@ -68,12 +68,12 @@ def tries() -> Tries:
 )
 def test_same_size_and_version_agree(head: Head) -> None:
     """Whether an answer says that it is not encoded, or nothing of it."""
-    agree(REMOTE, head, "HEAD")
+    check_answer(REMOTE, head, "HEAD")
 
 
 def test_listing_without_a_version_agrees_with_any() -> None:
     """There is nothing to compare it with."""
-    agree(RemoteObject("a", 4, "", 0), Head(4, "v2"), "GET")
+    check_answer(RemoteObject("a", 4, "", 0), Head(4, "v2"), "GET")
 
 
 @pytest.mark.parametrize("etag", ["", 'W/"v1'])
@@ -82,12 +82,14 @@ def test_without_a_strong_version_the_time_must_be_the_listed_one(etag: str) -> 
     modified = parse_time("2026-01-02T03:04:05.678Z")
     listed = RemoteObject("a", 4, etag, modified)
     for same in ("Fri, 02 Jan 2026 03:04:05 GMT", "Fri, 02 Jan 2026 03:04:06 GMT", "", "no time"):
-        agree(listed, Head(4, etag, modified=same), "GET")
-    agree(RemoteObject("a", 4, etag, 0), Head(4, etag, modified=format_http_date(modified)), "GET")
+        check_answer(listed, Head(4, etag, modified=same), "GET")
+    check_answer(
+        RemoteObject("a", 4, etag, 0), Head(4, etag, modified=format_http_date(modified)), "GET"
+    )
     for other in ("Fri, 02 Jan 2026 03:04:07 GMT", "Fri, 02 Jan 2026 03:04:04 GMT"):
-        agree(replace(listed, etag="v1"), Head(4, "v1", modified=other), "GET")
+        check_answer(replace(listed, etag="v1"), Head(4, "v1", modified=other), "GET")
         with pytest.raises(RemoteChangedError, match=f"GET shows it modified {other}"):
-            agree(listed, Head(4, etag, modified=other), "GET")
+            check_answer(listed, Head(4, etag, modified=other), "GET")
 
 
 @pytest.mark.parametrize(
@@ -101,31 +103,31 @@ def test_without_a_strong_version_the_time_must_be_the_listed_one(etag: str) -> 
         (Head(4, "v1", "br"), EncodedObjectError, "Content-Encoding br"),
         (Head(5, "v1"), IntegrityError, "listed with 4 bytes, but GET says 5"),
         (Head(0, ""), IntegrityError, "listed with 4 bytes, but GET says 0"),
-        (Head(4, ""), IntegrityError, "listed as version v1, but GET does not say"),
+        (Head(4, ""), IntegrityError, "listed with ETag v1, but the answer to GET has none"),
     ],
 )
 def test_disagreement_is_named(head: Head, kind: type[TransferError], message: str) -> None:
     """Another version first, then an encoding, then another size of the same version."""
     with pytest.raises(kind, match=message) as caught:
-        agree(REMOTE, head, "GET")
+        check_answer(REMOTE, head, "GET")
     assert type(caught.value) is kind
     assert caught.value.key == REMOTE.key
 
 
 def test_number_of_bytes_that_arrived_must_be_the_listed_one() -> None:
     """One more or one less is an error that tells both."""
-    arrived(REMOTE, 4)
+    check_length(REMOTE, 4)
     for size in (3, 5):
         with pytest.raises(IntegrityError, match=f"4 bytes, but {size} arrived"):
-            arrived(REMOTE, size)
+            check_length(REMOTE, size)
 
 
 @pytest.mark.anyio
 async def test_head_is_asked_again_after_a_passing_error(tries: Tries) -> None:
     """Within its attempts; then it is checked like any other."""
-    await head_agrees(REMOTE, HeadOnly(ConnectionLostError("cut"), Head(4, "v1")), tries)
+    await check_head(REMOTE, HeadOnly(ConnectionLostError("cut"), Head(4, "v1")), tries)
     with pytest.raises(RemoteChangedError, match="HEAD shows version v2"):
-        await head_agrees(REMOTE, HeadOnly(Head(4, "v2")), tries)
+        await check_head(REMOTE, HeadOnly(Head(4, "v2")), tries)
 
 
 @pytest.mark.anyio
@@ -141,14 +143,14 @@ async def test_head_without_an_answer_is_an_error(
 ) -> None:
     """No answer confirms nothing."""
     with pytest.raises(kind):
-        await head_agrees(REMOTE, HeadOnly(*answers), tries)
+        await check_head(REMOTE, HeadOnly(*answers), tries)
 
 
 @pytest.mark.parametrize(
     ("reason", "message"),
     [
         (Reason.MISSING, "there is no file"),
-        (Reason.SIZE_DIFFERS, "another size"),
+        (Reason.SIZE_DIFFERS, "a different size"),
         (Reason.EDITED, "edited"),
         (Reason.UNSURE, "power cut"),
         (Reason.NEWER, "older than the object"),
@@ -156,7 +158,7 @@ async def test_head_without_an_answer_is_an_error(
 )
 def test_file_out_of_step_is_named(reason: Reason, message: str) -> None:
     """The comparison has said enough; what is in step is passed back."""
-    assert in_step(UpToDate(REMOTE)) is REMOTE
+    assert require_up_to_date(UpToDate(REMOTE)) is REMOTE
     with pytest.raises(OutOfStepError, match=message) as caught:
-        in_step(Transfer(REMOTE, ("1hz", "a.parquet"), reason))
+        require_up_to_date(Transfer(REMOTE, ("1hz", "a.parquet"), reason))
     assert caught.value.key == REMOTE.key

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from asyncsync import pipeline
-from asyncsync.compare import Then
+from asyncsync.compare import ComparedHandler
 from asyncsync.download.download import SMALL
 from asyncsync.errors import ListingError, NetworkError, RemoteChangedError, SourceError
-from asyncsync.listing.paging import MOST_EMPTY_PAGES, MOST_PAGES_WITHOUT_NEWS
+from asyncsync.listing.paging import MOST_EMPTY_PAGES, MOST_REPEATED_PAGES
 from asyncsync.s3.pages import PAGE_LIMIT
 from tests.rigs.failing_disk import FailingDisk
 from tests.rigs.scripted_s3 import Answer, Hook, Request, ScriptedS3, etag_of, sync
@@ -121,7 +121,7 @@ async def test_same_keys_behind_ever_new_tokens_end_the_run(
     async with ScriptedS3(OBJECTS) as s3:
         s3.on_list = lambda request: Answer(s3.page(*keys, token=f"token-{request.number}"))
         await ends_with_listing_error(s3, dest)
-        assert s3.count("LIST") < 3 * MOST_PAGES_WITHOUT_NEWS
+        assert s3.count("LIST") < 3 * MOST_REPEATED_PAGES
     assert tree(dest).items() >= {key: OBJECTS[key] for key in keys[:-1]}.items()
 
 
@@ -252,14 +252,14 @@ async def test_failed_listing_is_told_where_the_disk_is_full_as_well(
 ) -> None:
     """Of two exit codes, that of the listing is the one; the other error is told as well."""
     given_up = asyncio.Event()
-    really = pipeline._find
+    really = pipeline._find_objects
 
-    async def find(job: pipeline.Job, then: Then) -> SourceError | None:
-        error = await really(job, then)
+    async def find(job: pipeline.Job, handle: ComparedHandler) -> SourceError | None:
+        error = await really(job, handle)
         given_up.set()
         return error
 
-    monkeypatch.setattr(pipeline, "_find", find)
+    monkeypatch.setattr(pipeline, "_find_objects", find)
     FailingDisk(monkeypatch, errno.ENOSPC, "write")
     async with ScriptedS3(OBJECTS, page_size=2) as s3:
         s3.on_list = lambda request: Answer(status=500) if request.number else None

@@ -92,7 +92,8 @@ async def test_server_that_is_killed_and_started_again_costs_no_byte(
         async with started(settings, *slow, *arguments) as child:
             await until(lambda: noted(dest) > 0)
             mortal.kill()
-            await until(lambda: logged(log, ": Connection refused; trying again for"))  # after 3 s
+            # after 3 s
+            await until(lambda: logged(log, ": Connection refused; retrying for at most"))
             assert 0 < noted(dest) < len(LARGE)
             journal = keep_journal(dest)
             mortal.start()
@@ -211,7 +212,7 @@ async def test_run_goes_on_when_the_network_is_back(
     if seconds:
         away, again = done.err.splitlines()
         assert away.startswith(f"asyncsync: cannot connect to {HOST}:443: ")
-        assert again.startswith("asyncsync: it goes on after 2")
+        assert again.startswith("asyncsync: connected again after 2")
 
 
 @pytest.mark.row(13)

@@ -742,39 +742,43 @@ async def test_what_was_tampered_with_is_fetched_again(tmp_path: Path, dest: Pat
 
 
 BUGS = {
-    "listing": ("pipeline.list_objects", "s3.store.parse_page", "listing.paging.Paging.first"),
-    "counting": ("disk.folder.Folder.count", "listing.landmarks.Landmarks.settle"),
+    "listing": ("pipeline.list_objects", "s3.store.parse_page", "listing.paging.Paging.first_page"),
+    "counting": ("disk.folder.Folder.count", "listing.landmarks.Landmarks.complete"),
     "comparing": (
         "compare.check.compare_page",
-        "compare.collisions.Collisions.parted",
+        "compare.collisions.Collisions.split",
         "disk.folder.Folder.look_up",
     ),
     "small objects": (
         "download.download.Downloader._read",
-        "download.validate.agree",
-        "download.validate.arrived",
+        "download.validate.check_answer",
+        "download.validate.check_length",
     ),
     "large objects": (
         "disk.parts.PartFile.create",
         "disk.parts.PartFile.at",
         "disk.parts.zlib.crc32",
     ),
-    "asking HEAD": ("download.validate.head_agrees", "s3.store.S3Store.head"),
+    "asking HEAD": ("download.validate.check_head", "s3.store.S3Store.head"),
     "hashing": (
         "download.proof.Prover.follow",
         "download.proof.Prover._hash",
-        "download.proof.Prover.verdict",
+        "download.proof.Prover.finish",
     ),
     "writing in threads": (
         "download.proof.prove",
         "disk.publish.Publisher.whole",
         "disk.publish.Publisher.parts",
     ),
-    "retries": ("pace.pace.Pace.ready", "pace.pace.Pace.served", "pace.pace.Pace.tune"),
+    "retries": (
+        "pace.pace.Pace.wait_for_turn",
+        "pace.pace.Pace.note_success",
+        "pace.pace.Pace.tune",
+    ),
     "the end": (
         "disk.folder.Folder.clear_stale",
         "disk.folder.Folder.settle",
-        "download.download.Downloader.sum_up",
+        "download.download.Downloader.report_unpinned",
     ),
 }
 """Where a bug may be, by the task that meets it."""

@@ -20,7 +20,7 @@ from asyncsync.errors import (
     TransientError,
 )
 from asyncsync.listing.listing import LISTS_AT_ONCE, list_in_order, list_objects, without_overlap
-from asyncsync.listing.paging import MOST_PAGES_WITHOUT_NEWS
+from asyncsync.listing.paging import MOST_REPEATED_PAGES
 from asyncsync.model import Page, RemoteObject
 from tests.rigs.memory_store import Act, MemoryStore
 from tests.rigs.watch import quick_pace
@@ -91,7 +91,7 @@ async def test_bucket_of_one_page_takes_one_request(objects: Mapping[str, bytes]
         told.extend(remote.key for remote in objects)
 
     await list_objects(
-        store, [], quick_pace(), handle, discovered=lambda found: told.extend(sorted(found))
+        store, [], quick_pace(), handle, on_prefixes=lambda found: told.extend(sorted(found))
     )
     assert told == [*(["1hz/", "fft_hub1/", "fft_hub2/"] if objects else []), *sorted(objects)]
     assert store.count("list") == 1
@@ -370,7 +370,7 @@ async def test_prefix_that_is_discovered_twice_is_listed_once() -> None:
 async def test_some_empty_pages_are_no_error() -> None:
     """Filters and deleted keys leave such pages, and the objects come behind them."""
     store = MemoryStore()
-    empty = [page(f"token {number}") for number in range(MOST_PAGES_WITHOUT_NEWS - 1)]
+    empty = [page(f"token {number}") for number in range(MOST_REPEATED_PAGES - 1)]
     store.on("list", "1hz/", *empty, page("", "1hz/a.parquet"))
     assert await listed(store, "1hz/") == ["1hz/a.parquet"]
 
@@ -388,7 +388,7 @@ async def test_new_tokens_with_nothing_new_are_an_error(keys: tuple[str, ...]) -
 async def test_pages_with_prefixes_only_bring_news() -> None:
     """A bucket may hold nothing but folders."""
     store = MemoryStore()
-    names = [f"{number:03}/" for number in range(MOST_PAGES_WITHOUT_NEWS + 5)]
+    names = [f"{number:03}/" for number in range(MOST_REPEATED_PAGES + 5)]
     pages = [page(name, prefixes=[name]) for name in names]
     store.on("list", "", page("more"), *pages, page(""))
     await listed(store)

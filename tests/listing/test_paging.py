@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncsync.errors import ConnectionLostError, ListingError, NetworkError, ServerError
-from asyncsync.listing.paging import MOST_EMPTY_PAGES, MOST_PAGES_WITHOUT_NEWS, Paging
+from asyncsync.listing.paging import MOST_EMPTY_PAGES, MOST_REPEATED_PAGES, Paging
 from asyncsync.model import Page, RemoteObject
 from tests.rigs.memory_store import Act, MemoryStore, Request
 from tests.rigs.watch import quick_pace
@@ -103,7 +103,7 @@ async def test_a_hundred_pages_without_news_and_no_more(more: int, rolled_up: bo
         if number % 2:
             return of(token=f"token {number}")
         without_news += number > 0
-        if without_news == MOST_PAGES_WITHOUT_NEWS + more:
+        if without_news == MOST_REPEATED_PAGES + more:
             return of("new")
         token = f"token {number}"
         return of(token=token, prefixes=("same/",)) if rolled_up else of("same", token=token)
@@ -151,5 +151,5 @@ async def test_page_that_is_not_the_first_is_named_by_its_place() -> None:
     """By its number, and by the key behind which the listing began."""
     store = MemoryStore(dict.fromkeys("bcd", b""), page_size=1)
     store.on("list", "", Act(), *[Act(error=ServerError("failed"))] * 3)
-    with pytest.raises(ListingError, match=r"the bucket cannot be listed, page 2 behind a\\n: "):
+    with pytest.raises(ListingError, match=r"the bucket cannot be listed, page 2 after a\\n: "):
         await listed(store, after="a\n")

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from asyncsync.errors import ListingError, ServerError
 from asyncsync.listing.landmarks import Landmarks
 from asyncsync.listing.paging import Paging
-from asyncsync.listing.ranges import HIGHEST, Ranges, cuts, survey, torn_prefixes
+from asyncsync.listing.ranges import (
+    HIGHEST,
+    Ranges,
+    find_cuts,
+    find_survey_cuts,
+    separated_prefixes,
+)
 from asyncsync.model import Page, RemoteObject
 from tests.rigs.memory_store import Act, MemoryStore
 from tests.rigs.watch import quick_pace
@@ -34,7 +40,7 @@ KEYS = st.sets(KEY, max_size=60)
 
 
 @given(st.lists(KEY, min_size=3, max_size=3, unique=True).map(sorted), st.integers(0, 40))
-@pytest.mark.parametrize("way", [cuts, survey])
+@pytest.mark.parametrize("way", [find_cuts, find_survey_cuts])
 def test_cuts_lie_inside_the_range_and_ascend(
     way: Callable[[str, str, str, int], list[str]], keys: list[str], most: int
 ) -> None:
@@ -54,11 +60,11 @@ def test_order_of_code_points_is_the_order_of_bytes(last: str, until: str) -> No
 
 
 @given(KEY, KEY)
-def test_torn_prefixes_are_on_the_other_side_of_the_cut_than_their_name(cut: str, key: str) -> None:
-    """All of them are named, and no other one."""
-    is_torn = key <= cut < key + "/"
-    assert is_torn == (key + "/" in torn_prefixes(cut))
-    assert all(prefix[:-1] <= cut < prefix for prefix in torn_prefixes(cut))
+def test_cut_separates_prefixes_from_the_key_of_their_name(cut: str, key: str) -> None:
+    """All prefixes that a cut separates are reported, and no others."""
+    is_separated = key <= cut < key + "/"
+    assert is_separated == (key + "/" in separated_prefixes(cut))
+    assert all(prefix[:-1] <= cut < prefix for prefix in separated_prefixes(cut))
 
 
 # every key once ---------------------------------------------------------------------------------
@@ -74,9 +80,9 @@ class Listing:
         self.slots = CapacityLimiter(slots)
         self.under_way = 0
         self.most_under_way = 0
-        landmarks = Landmarks(piece=1)
-        list(map(landmarks.along(lambda _: True), files))
-        landmarks.settle()
+        landmarks = Landmarks(min_files=1)
+        list(map(landmarks.recording(lambda _: True), files))
+        landmarks.complete()
         paging = Paging(store, quick_pace())
         torn: set[str] = set()
         self._ranges = Ranges(

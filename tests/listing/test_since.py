@@ -15,7 +15,7 @@ from asyncsync.disk import PART, Folder, unsynced
 from asyncsync.disk.folding import Folding
 from asyncsync.errors import AccessDeniedError, KeyCollisionError, ListingError, SourceError
 from asyncsync.interfaces import Observer, Observers
-from asyncsync.listing.since import LONGEST, MOST_RUNS, Scope, Since, _price
+from asyncsync.listing.since import MAX_AGE, MOST_RUNS, Scope, Since, _format_price
 from asyncsync.model import Checks
 from tests.rigs.bucket import Bucket
 from tests.rigs.memory_store import Act, MemoryStore
@@ -125,7 +125,7 @@ async def test_skipped_key_is_listed_again(rig: Rig) -> None:
     assert rig.begun_at() == {"a/": "a/19", "b/": ""}
 
 
-@pytest.mark.parametrize("later", [LONGEST, LONGEST + 1, -1])
+@pytest.mark.parametrize("later", [MAX_AGE, MAX_AGE + 1, -1])
 async def test_all_is_listed_once_a_day(rig: Rig, later: float) -> None:
     """Then what was replaced or lost is found; a clock that was set back counts as a day."""
     await rig.run()
@@ -172,7 +172,7 @@ async def test_failure_among_old_keys_lists_the_prefix_in_full_again(rig: Rig) -
     """A replaced object that did not come lies before the last key."""
     await rig.run()
     rig.store.put("a/03", b"another")
-    rig.now += LONGEST
+    rig.now += MAX_AGE
     rig.store.on("get", "a/03", Act(error=AccessDeniedError("a/03", "denied")))
     assert (await rig.run()).downloaded == []
     assert (await rig.run()).downloaded == ["a/03"]
@@ -238,7 +238,7 @@ async def test_notes_that_make_no_sense_list_all(rig: Rig, content: bytes) -> No
     await rig.run()
     rig.notes.write_bytes(content)
     seen = await rig.run()
-    assert "cannot be used" in seen.notices[0]
+    assert "not valid" in seen.notices[0]
     assert rig.begun_at() == IN_FULL
     await rig.run()
     assert rig.begun_at() == FROM_THE_LAST
@@ -275,7 +275,7 @@ async def test_unfinished_files_of_what_is_not_listed_are_kept(rig: Rig) -> None
     await rig.run()
     assert unfinished(rig.dest) == kept
     rig.store.delete("a/00")
-    rig.now += LONGEST + 1
+    rig.now += MAX_AGE + 1
     await rig.run()
     assert unfinished(rig.dest) == []
 
@@ -295,19 +295,19 @@ async def test_single_request_is_told_as_one(tmp_path: Path) -> None:
     rig = Rig(tmp_path / "dest", {"a/1": b"x"})
     rig.scope = replace(SCOPE, prefixes=("a/",))
     (told,) = (await rig.run()).notices
-    assert told.startswith("all was listed: 1 request, ")
+    assert told.startswith("everything was listed: 1 request, ")
 
 
 async def test_plan_tells_what_is_saved_and_notes_nothing(rig: Rig) -> None:
     """In requests and in money; a plan gets nothing in step."""
     (told,) = (await rig.run()).notices
-    assert told == "all was listed: 11 requests, less than $0.0001 with R2"
+    assert told == "everything was listed: 11 requests, less than $0.0001 with R2"
     before = rig.notes.read_bytes()
     rig.store.put("a/20", b"n")
     for _ in range(2):
         (told,) = (await rig.run(pipeline.plan)).notices
         assert "listed: 3 requests, less than $0.0001 with R2, instead of " in told
-        assert f"all will be in 24 h or {MOST_RUNS - 1} runs" in told
+        assert f"everything is listed again in 24 h or {MOST_RUNS - 1} runs" in told
         assert rig.notes.read_bytes() == before
 
 
@@ -316,7 +316,7 @@ async def test_plan_tells_what_is_saved_and_notes_nothing(rig: Rig) -> None:
 )
 async def test_price_is_never_told_as_nothing(requests: int, price: str) -> None:
     """A few requests cost less than the smallest figure that is shown."""
-    assert _price(requests) == price
+    assert _format_price(requests) == price
 
 
 async def test_notes_that_cannot_be_kept_end_nothing(rig: Rig) -> None:
@@ -329,20 +329,20 @@ async def test_notes_that_cannot_be_kept_end_nothing(rig: Rig) -> None:
     name.unlink()
     name.mkdir()
     (name / "in the way").touch()
-    assert any("could not be kept" in told for told in (await rig.run()).notices)
+    assert any("could not be saved" in told for told in (await rig.run()).notices)
 
 
 async def test_all_is_listed_where_names_fold(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """The key that a new one collides with may be an old one. What it costs is told as ever."""
     await rig.run()
-    assert (await rig.run()).notices[0].startswith("only what sorts behind")
+    assert (await rig.run()).notices[0].startswith("only keys after")
     monkeypatch.setattr("asyncsync.disk.folder.probe", lambda _: Folding(cases=True, forms=True))
     rig.store.put("A/07", b"new")
     for _ in range(2):
         seen = await rig.run()
         (told,) = seen.notices
         requests = sum(request.verb == "list" for request in rig.store.requests)
-        assert told.startswith(f"all was listed: {requests} requests")
+        assert told.startswith(f"everything was listed: {requests} requests")
         assert seen.failures == {"a/07": KeyCollisionError}
 
 

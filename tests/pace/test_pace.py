@@ -173,7 +173,7 @@ async def test_error_of_one_request_delays_no_other(clock: Clock) -> None:
     await pace.pause(ConnectionLostError("cut"), 1)
     assert pace.slot.total_tokens == START
     clock.slept.clear()
-    await pace.ready()
+    await pace.wait_for_turn()
     assert clock.slept == []
 
 
@@ -223,14 +223,14 @@ async def test_answer_to_anybody_ends_an_outage(clock: Clock) -> None:
         failing(TransferError("k", "denied")),
     ]
     for sign in signs:
-        await pace.away(error, clock.now)
+        await pace.wait_for_endpoint(error, clock.now)
         clock.now += LONGEST_OUTAGE
         with suppress(TransferError):
             await pace.tries("k").run(sign)
-        await pace.away(error, clock.now)
-        pace.received(1)
+        await pace.wait_for_endpoint(error, clock.now)
+        pace.note_bytes(1)
     clock.now += LONGEST_OUTAGE
-    await pace.away(error, clock.now)
+    await pace.wait_for_endpoint(error, clock.now)
 
 
 async def test_long_outage_is_told_once_and_so_is_its_end(clock: Clock) -> None:
@@ -242,8 +242,8 @@ async def test_long_outage_is_told_once_and_so_is_its_end(clock: Clock) -> None:
     assert told == []
     await tries.run(failing(*unreachable(20)))
     away, again = told
-    assert away.startswith("no connection to h:1: refused; trying again")
-    assert again.startswith("it goes on after ")
+    assert away.startswith("no connection to h:1: refused; retrying for at most ")
+    assert again.startswith("connected again after ")
 
 
 @pytest.mark.parametrize("answers", [False, True], ids=["stopped", "others are answered"])
@@ -256,7 +256,7 @@ async def test_wait_before_an_attempt_is_no_outage(clock: Clock, answers: bool) 
     async def get() -> str:
         await clock.sleep(2 * LONGEST_OUTAGE)
         if answers:
-            pace.received(1)
+            pace.note_bytes(1)
         if errors:
             raise errors.pop()
         return "answer"
@@ -272,7 +272,7 @@ async def test_no_outage_is_told_of_while_others_are_answered(clock: Clock) -> N
 
     async def get() -> str:
         await clock.sleep(CONNECT_TIMEOUT)
-        pace.received(1)
+        pace.note_bytes(1)
         if errors:
             raise errors.pop()
         return "answer"
@@ -311,7 +311,7 @@ async def test_connections_are_not_tried_again_and_again_where_only_old_ones_ans
         group.start_soon(pace.tries("k").run, failing(*unreachable(1000)))
         for _ in range(100):
             await wait_all_tasks_blocked()
-            pace.answered()
+            pace.note_answer()
             await clock.move(FIRST_PAUSE / 10)
         assert 5 <= len(clock.slept) / 2 <= 11
         group.cancel_scope.cancel()
@@ -449,7 +449,7 @@ class Looks(Clock):
         self.tokens.append(int(self.under.slot.total_tokens))
         if not self._rates:
             raise Over
-        self.under.received(round(self._rates.pop(0) * seconds))
+        self.under.note_bytes(round(self._rates.pop(0) * seconds))
 
     async def run(self, waiting: int = 2 * MOST) -> list[int]:
         """Tune while so many requests want a slot for ever; return the slots at each look."""

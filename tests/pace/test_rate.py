@@ -9,7 +9,7 @@ def sent(rate: RequestRate, begin: float, seconds: float, takes: float) -> int:
     """Send as fast as the rate allows, to a server that takes so many a second; return how many."""
     now, many, served = begin, 0, 0.0
     while now < begin + seconds:
-        now += rate.wait(now)
+        now += rate.reserve(now)
         many += 1
         if served <= (now - begin) * takes:
             served += 1
@@ -25,7 +25,7 @@ def test_nobody_waits_before_a_refusal() -> None:
     rate = RequestRate()
     for number in range(1000):
         rate.answered(number / 1e6)
-    assert [rate.wait(1.0) for _ in range(1000)] == [0.0] * 1000
+    assert [rate.reserve(1.0) for _ in range(1000)] == [0.0] * 1000
 
 
 def test_refusal_makes_the_rate_of_the_answers_the_limit() -> None:
@@ -34,7 +34,7 @@ def test_refusal_makes_the_rate_of_the_answers_the_limit() -> None:
     for number in range(101):
         rate.answered(number / 100)
     rate.refused(1.0)
-    waits = [rate.wait(1.0) for _ in range(4)]
+    waits = [rate.reserve(1.0) for _ in range(4)]
     assert waits == pytest.approx([n / (LESS * 101) for n in range(1, 5)], rel=0.02)
 
 
@@ -46,7 +46,7 @@ def test_old_answers_do_not_count() -> None:
     for number in range(10):
         rate.answered(5 + number / 10)
     rate.refused(5 + WINDOW)
-    assert rate.wait(5 + WINDOW) == pytest.approx(1 / (LESS * 10), rel=0.2)
+    assert rate.reserve(5 + WINDOW) == pytest.approx(1 / (LESS * 10), rel=0.2)
 
 
 @pytest.mark.parametrize("later", [FORGOTTEN - 1, FORGOTTEN + 1, 3600.0, 1e9])
@@ -56,7 +56,7 @@ def test_refusal_is_forgotten(later: float) -> None:
     for number in range(100):
         rate.answered(number / 100)
     rate.refused(1.0)
-    assert all(rate.wait(1.0 + later) < 0.001 for _ in range(100))
+    assert all(rate.reserve(1.0 + later) < 0.001 for _ in range(100))
 
 
 @pytest.mark.parametrize("answers", [0, 1])
@@ -66,14 +66,14 @@ def test_server_that_answers_nothing_is_asked_all_the_same(answers: int) -> None
     for _ in range(answers):
         rate.answered(0.0)
     rate.refused(0.0)
-    assert 0 < rate.wait(0.0) < 1.1
+    assert 0 < rate.reserve(0.0) < 1.1
 
 
 def test_many_that_wait_have_the_growth_before_them() -> None:
     """A server that was away for a moment does not hold up a run for minutes."""
     rate = RequestRate()
     rate.refused(0.0)
-    waits = [rate.wait(0.0) for _ in range(512)]
+    waits = [rate.reserve(0.0) for _ in range(512)]
     assert waits == sorted(waits)
     assert waits[-1] < 15
 
@@ -83,8 +83,8 @@ def test_rate_that_was_no_limit_is_soon_forgotten() -> None:
     rate = RequestRate()
     rate.answered(0.0)
     rate.refused(0.0)
-    assert rate.wait(10.0) == 0
-    assert rate.wait(10.0) < 1 / (LESS * 100 / WINDOW)
+    assert rate.reserve(10.0) == 0
+    assert rate.reserve(10.0) < 1 / (LESS * 100 / WINDOW)
 
 
 def test_a_hundredth_or_so_is_refused_where_there_is_a_limit() -> None:

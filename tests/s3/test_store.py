@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from asyncsync.download.validate import agree
+from asyncsync.download.validate import check_answer
 from asyncsync.errors import (
     AccessDeniedError,
     AuthError,
@@ -413,7 +413,7 @@ async def test_encoding_is_told_and_not_undone(stage: Stage) -> None:
         assert body.head == Head(10, ETAG, "gzip")
         assert await body.read() == b"\x1f\x8b12345678"
         with pytest.raises(EncodedObjectError):
-            agree(REMOTE, body.head, "GET")
+            check_answer(REMOTE, body.head, "GET")
 
 
 # credentials that expire ------------------------------------------------------------------------

@@ -49,7 +49,7 @@ async def test_what_goes_to_another_disk_needs_no_space_here(
     async with ScriptedS3(objects) as s3:
         done = await run(on_a_disk(dest, "size=4m", prepare), s3, dest)
     assert done.code == code
-    assert ("too little space: 5.24 MB or more needed" in done.err) == bool(code)
+    assert ("not enough space: at least 5.24 MB needed" in done.err) == bool(code)
 
 
 @pytest.mark.row(103)

@@ -244,6 +244,6 @@ async def test_object_that_cannot_fit_ends_the_run_before_any_get(
     huge = in_listing("<Size>5000<", f"<Size>{int(4.99 * 2**40)}<")
     run = await synced(bucket, dest, Rule("LIST", "*", huge), prefixes=[KEY])
     assert run.ended_by == (DiskFullError, 5)
-    assert re.search(r"5\.5 TB or more needed, \S+ .?B free", run.message)
+    assert re.search(r"at least 5\.5 TB needed, \S+ .?B free", run.message)
     assert run.proxy.count("GET") == 0
     assert unfinished(dest) == []

@@ -103,7 +103,7 @@ async def test_parts_that_do_not_name_their_version_are_not_taken(
         prefixes=[KEY],
     )
     assert run.failures == {KEY: IntegrityError}
-    assert "does not say which" in run.message
+    assert "GET has none" in run.message
     assert run.tree == {}
 
 
