@@ -1,4 +1,4 @@
-"""The truth table of the comparison, row by row, and which keys count."""
+"""The table of the comparison, row by row."""
 
 import os
 import time
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.compare import Selection
 from asyncsync.compare.compare import compare_page, reason_to_download
 from asyncsync.disk import Folder, LocalFile
 from asyncsync.errors import (
@@ -163,31 +162,6 @@ def test_unreadable_time_decides_nothing() -> None:
     """Without a LastModified the size alone counts."""
     assert reason_to_download(remote(modified_ns=0), LocalFile(4, 1)) is None
     assert reason_to_download(remote(modified_ns=0), LocalFile(5, 1)) is Reason.SIZE_DIFFERS
-
-
-@pytest.mark.parametrize(
-    ("include", "exclude", "counts", "others"),
-    [
-        (
-            ["*.parquet"],
-            [],
-            ["a.parquet", "1hz/2026/a.parquet", "x\ny.parquet"],
-            ["a.json", "a.PARQUET", "parquet", "a.parquet2"],
-        ),
-        (["*"], [], ["a", "a/b", ".hidden", "raw\udcff"], ["a/", "a/b/"]),
-        (["1hz/*", "*.json"], [], ["1hz/a", "1hz/a/b", "fft/x.json"], ["fft/a", "x1hz/a"]),
-        (["*.csv"], ["*/tmp/*", "x*"], ["a.csv", "tmp/a.csv"], ["1hz/tmp/a.csv", "x.csv"]),
-        (["a?[0-9].csv"], [], ["ab1.csv"], ["a1.csv", "abc.csv"]),
-        (["a|b"], [], ["a|b"], ["a", "b"]),
-        (["*"], ["*"], [], ["a", "b/c"]),
-    ],
-)
-def test_selection(
-    include: list[str], exclude: list[str], counts: list[str], others: list[str]
-) -> None:
-    """A key counts that matches a glob of `include` and none of `exclude`; markers never do."""
-    selection = Selection(include, exclude)
-    assert [key for key in counts + others if selection(key)] == counts
 
 
 def test_time_that_has_not_come_yet_decides_nothing() -> None:

@@ -1,0 +1,93 @@
+"""Which keys a run syncs."""
+
+import pytest
+
+from asyncsync.compare import Selection
+from asyncsync.model import RemoteObject
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "selected", "others"),
+    [
+        (
+            ["*.parquet"],
+            [],
+            ["a.parquet", "1hz/2026/a.parquet", "x\ny.parquet"],
+            ["a.json", "a.PARQUET", "parquet", "a.parquet2"],
+        ),
+        (["*"], [], ["a", "a/b", ".hidden", "raw\udcff"], ["a/", "a/b/"]),
+        (["1hz/*", "*.json"], [], ["1hz/a", "1hz/a/b", "fft/x.json"], ["fft/a", "x1hz/a"]),
+        (["*.csv"], ["*/tmp/*", "x*"], ["a.csv", "tmp/a.csv"], ["1hz/tmp/a.csv", "x.csv"]),
+        (["a?[0-9].csv"], [], ["ab1.csv"], ["a1.csv", "abc.csv"]),
+        (["a|b"], [], ["a|b"], ["a", "b"]),
+        (["*"], ["*"], [], ["a", "b/c"]),
+    ],
+)
+def test_selection(
+    include: list[str], exclude: list[str], selected: list[str], others: list[str]
+) -> None:
+    """A key must match a glob of `include` and none of `exclude`; folder markers never count."""
+    selection = Selection(include, exclude)
+    assert [key for key in selected + others if selection(key)] == selected
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "selected"),
+    [
+        ((), ["1hz/a", "1hz2/a", "fft/a", "root"]),
+        (("",), ["1hz/a", "1hz2/a", "fft/a", "root"]),
+        (("1hz/",), ["1hz/a"]),
+        (("1hz",), ["1hz/a", "1hz2/a"]),
+        (("fft/", "1hz/"), ["1hz/a", "fft/a"]),
+        (("1hz/a",), ["1hz/a"]),
+        (("a", "/1hz", "1HZ/"), []),
+    ],
+)
+def test_key_starts_with_a_prefix(prefixes: tuple[str, ...], selected: list[str]) -> None:
+    """Any key may be selected if there are none; a prefix need not end in a slash."""
+    selection = Selection(["*"], [], prefixes)
+    assert [key for key in ("1hz/a", "1hz2/a", "fft/a", "root") if selection(key)] == selected
+    assert selection.prefixes == prefixes
+
+
+def test_prefix_and_globs_must_both_match() -> None:
+    """Globs match the whole key, including its prefix."""
+    selection = Selection(["*.parquet"], ["1hz/tmp/*"], ["1hz/"])
+    keys = ["1hz/a.parquet", "1hz/a.csv", "fft/a.parquet", "1hz/tmp/a.parquet"]
+    assert [key for key in keys if selection(key)] == ["1hz/a.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("key", "size", "taken"),
+    [
+        ("1hz/a.parquet", 0, True),
+        ("1hz/a.csv", 5, False),
+        ("fft/a.parquet", 5, False),
+        ("1hz/folder/", 0, False),
+        ("1hz/folder/", 5, False),
+        ("1hz/folder.parquet/", 5, True),
+        ("1hz/folder.parquet/", 0, False),
+        ("1hz/x.parquet", 5, False),
+        ("1hz/x.parquet/", 5, False),
+    ],
+)
+def test_folder_marker_is_taken_only_with_content(key: str, size: int, taken: bool) -> None:
+    """Its content cannot be stored, which must be reported; the globs match its name."""
+    selection = Selection(["*.parquet"], ["*/x.*"], ["1hz/"])
+    assert selection.takes(RemoteObject(key, size, "etag", 0)) == taken
+
+
+@pytest.mark.parametrize(
+    ("key", "needed"),
+    [
+        ("x/a.parquet", True),
+        ("x/a.csv", False),
+        ("x/folder.parquet/", False),
+        ("x/../a.parquet", False),
+        ("x//a.parquet", False),
+        (".asyncsync/a.parquet", False),
+    ],
+)
+def test_only_keys_that_get_a_file_need_folders(key: str, needed: bool) -> None:
+    """A key that is not selected or has no safe path gets none."""
+    assert Selection(["*.parquet"], []).needs_folder(key) == needed

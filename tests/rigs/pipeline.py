@@ -1,0 +1,67 @@
+"""A pipeline between a bucket in memory and a folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio
+
+from asyncsync import pipeline
+from asyncsync.compare import Selection
+from asyncsync.disk import Folder
+from asyncsync.download.download import SMALL
+from asyncsync.model import Checks
+from tests.rigs.memory_store import MemoryStore
+from tests.rigs.watch import Watcher, quick_pace, unfinished
+
+OBJECTS: Mapping[str, bytes] = {
+    "1hz/2026/01/a.parquet": b"a",
+    "1hz/b.parquet": b"bb",
+    "fft_hub1/c.parquet": bytes(SMALL + 1),
+    "fft_hub1/empty.parquet": b"",
+    "root.parquet": b"root",
+}
+
+
+class Rig:
+    """A pipeline between a bucket in memory and a folder.
+
+    Args:
+        dest: the destination.
+        objects: what the bucket holds at first.
+        page_size: objects and prefixes on one page of a listing.
+    """
+
+    def __init__(
+        self, dest: Path, objects: Mapping[str, bytes] = OBJECTS, *, page_size: int = 1000
+    ) -> None:
+        self.dest = dest
+        self.store = MemoryStore(objects, page_size=page_size)
+        self.watcher = Watcher()
+        self.prefixes: list[str] = []
+        self.include = ["*.parquet"]
+        self.exclude: list[str] = []
+        self.workers = 8
+
+    def job(self) -> pipeline.Job:
+        """Return what to work on."""
+        return pipeline.Job(
+            store=self.store,
+            folder=Folder(self.dest),
+            selection=Selection(self.include, self.exclude, self.prefixes),
+            pace=quick_pace(workers=self.workers),
+            observer=self.watcher,
+            checks=Checks(parquet=False),
+        )
+
+    async def sync(self) -> Watcher:
+        """Sync, and return what the observer saw."""
+        with anyio.fail_after(10):
+            await pipeline.sync(self.job())
+        assert unfinished(self.dest) == []
+        return self.watcher
+
+    async def again(self) -> Watcher:
+        """Sync again with a new observer, and return what it saw."""
+        self.watcher = Watcher()
+        self.store.requests.clear()
+        return await self.sync()
