@@ -1,4 +1,4 @@
-"""How many requests the limit of open files allows."""
+"""The limit on open files: how many requests it allows, and what happens when it is reached."""
 
 import errno
 import os
@@ -8,41 +8,45 @@ from contextlib import suppress
 from asyncsync.errors import ThrottledError
 
 EACH = 4
-"""Descriptors of a request for an object: its GET and its HEAD, the file and the journal."""
+"""Descriptors that one object in flight needs: its GET, its HEAD, the file and its journal."""
 OTHERS = 32
-"""Descriptors of everything else: 16 listings, folders, the lock, the event loop."""
+"""Descriptors for everything else: 16 listings, folders, the lock, the event loop."""
 
 
 def affordable_requests(requests: int) -> int:
-    """Return how many requests may be in flight, of those that are wanted.
+    """Return how many of the wanted `requests` may be in flight at once; at least 1.
 
-    Raises the process's own limit of open files if that is too low, as far as the system lets it.
+    Raises this process's soft limit on open files where it is too low, as far as the hard limit
+    allows.
     """
     if sys.platform == "win32":
         return requests
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = _open_now() + OTHERS
+    used = _count_open() + OTHERS
     wanted = used + EACH * requests
     if soft != resource.RLIM_INFINITY and soft < wanted:
         raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with suppress(OSError, ValueError):  # macOS has another limit below this one
+        with suppress(OSError, ValueError):  # macOS has another, lower limit
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
             soft = raised
         return max(1, min(requests, (soft - used) // EACH))
     return requests
 
 
-def _open_now() -> int:
+def _count_open() -> int:
     try:
         return len(os.listdir("/dev/fd"))
     except OSError:
         return 16
 
 
-def refused(error: OSError) -> ThrottledError | None:
-    """Return what to raise when no more files can be opened: it passes, with fewer requests."""
+def too_many_open_files(error: OSError) -> ThrottledError | None:
+    """Return the error to raise instead if the limit on open files was reached, None otherwise.
+
+    It is a ThrottledError, because it passes once fewer requests are in flight.
+    """
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         return ThrottledError(f"no more files can be opened: {error.strerror}")
     return None

@@ -226,7 +226,7 @@ def _open_parents(root: str, parents: tuple[str, ...]) -> tuple[Directory | None
     except NotADirectoryError:
         return None, LocalFile(0, 0, "blocked")
     except OSError as error:
-        if descriptors.refused(error):
+        if descriptors.too_many_open_files(error):
             raise
         return None, None  # no file is there; if the folder cannot be made, publishing reports it
 
@@ -250,6 +250,6 @@ def find_keys(root: str, matches: Callable[[str], bool]) -> Iterator[str]:
                     elif matches(key) and entry.is_file(follow_symlinks=False):
                         yield key
         except OSError as error:
-            if descriptors.refused(error):
+            if descriptors.too_many_open_files(error):
                 raise
             # A folder that is missing or unreadable holds no file that could be used.

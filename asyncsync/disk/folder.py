@@ -120,7 +120,7 @@ class Folder:
             with Directory.walk(self._root, parents) as directory:
                 return directory.open(name)
         except OSError as error:
-            raise descriptors.refused(error) or LocalFileError(
+            raise descriptors.too_many_open_files(error) or LocalFileError(
                 remote.key, f"its file cannot be read: {error.strerror or error}"
             ) from error
 
@@ -321,7 +321,7 @@ class Folder:
         try:
             await in_thread(self._publisher.parts, transfer, part.path)
         except OSError as error:
-            raise descriptors.refused(error) or error from error
+            raise descriptors.too_many_open_files(error) or error from error
 
     def keep_note(self, name: str, content: bytes) -> None:
         """Store a note for later runs, replacing the one of that name.
@@ -366,7 +366,7 @@ class Folder:
         try:
             yield
         except OSError as error:
-            if throttled := descriptors.refused(error):
+            if throttled := descriptors.too_many_open_files(error):
                 raise throttled from error
             if error.errno in _FULL | _LOST_DISK or not self._parts.is_dir():
                 raise self._destination_error(error) from error
@@ -387,7 +387,7 @@ class Folder:
 
     def _destination_error(self, error: OSError) -> DestinationError:
         kind = DiskFullError if error.errno in _FULL else DestinationError
-        if descriptors.refused(error):
+        if descriptors.too_many_open_files(error):
             kind = MachineError
         name = error.filename if isinstance(error.filename, str) else ""
         path = name if os.path.isabs(name) and not name.startswith(FD_PATH) else self.path

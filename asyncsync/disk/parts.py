@@ -139,7 +139,7 @@ class PartFile:
             try:
                 file = await aiofiles.open(self.path, "r+b", buffering=0, executor=Threads())
             except OSError as error:
-                raise descriptors.refused(error) or error from error
+                raise descriptors.too_many_open_files(error) or error from error
         try:
             with self._journaled(span, file.fileno()) as write:
                 yield write
@@ -152,7 +152,7 @@ class PartFile:
         try:
             journal = os.open(self._journal, os.O_WRONLY | os.O_APPEND)
         except OSError as error:
-            raise descriptors.refused(error) or error from error
+            raise descriptors.too_many_open_files(error) or error from error
         piece_start = position = self.missing(span).start
         crc = 0
 
@@ -192,7 +192,7 @@ class PartFile:
         try:
             return FileIO(self.path)
         except OSError as error:
-            raise descriptors.refused(error) or error from error
+            raise descriptors.too_many_open_files(error) or error from error
 
     def remove(self) -> None:
         """Remove the file and its journal, where they exist. Blocks."""
@@ -235,7 +235,7 @@ async def open_part_file(
         try:
             await in_thread(part.take_over, data)
         except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and descriptors.refused(error):
+            if isinstance(error, OSError) and descriptors.too_many_open_files(error):
                 raise
             report = logger.info if isinstance(error, FileNotFoundError) else notice
             report(f"{shown(remote.key)}: what an earlier run left of it is of no use: {error}")

@@ -136,7 +136,7 @@ class Unsynced:
                 try:
                     self._write(self._mark, f"{self._boot_id} {self._began_ns}\n")
                 except OSError as error:
-                    if descriptors.refused(error):
+                    if descriptors.too_many_open_files(error):
                         raise
                     logger.info("%s: no mark is written: %s", shown(str(self._state)), error)
                     self._boot_id = None

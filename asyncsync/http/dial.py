@@ -258,7 +258,7 @@ def _translate(error: OSError, peer: str) -> AsyncSyncError:
         return TLSError(f"the TLS handshake with {peer} failed: {error.reason}")
     if isinstance(error, socket.gaierror) and error.errno in _NAME_UNKNOWN:
         return NetworkError(f"cannot resolve the host name of {peer}: {error.strerror}")
-    if throttled := descriptors.refused(error):
+    if throttled := descriptors.too_many_open_files(error):
         return throttled
     return UnreachableError(f"cannot connect to {peer}: {_reason(error)}")
 
