@@ -1,7 +1,7 @@
-"""Structured concurrency with plain errors.
+"""Structured concurrency whose errors are not wrapped in exception groups.
 
-A task group raises what went wrong in a group of exceptions. Whoever waits for the work wants to
-know what went wrong, not how the work was divided, so here the first error is raised by itself.
+A task group raises its tasks' errors as an exception group. Callers want to know what went wrong,
+not how the work was split into tasks. So these helpers raise the first error by itself.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[TaskGroup]:
-    """Open a task group; the first error cancels its tasks and is raised by itself."""
+    """Open a task group. The first error cancels its tasks, and is raised by itself."""
     try:
         async with anyio.create_task_group() as group:
             yield group
@@ -29,10 +29,12 @@ async def task_group() -> AsyncIterator[TaskGroup]:
 async def run_beside(
     other: Coroutine[object, object, object], one: Coroutine[object, object, T]
 ) -> T:
-    """Return what `one` returns, when `other` has ended as well; an error ends both.
+    """Run both coroutines concurrently and return the result of `one` when both have ended.
 
-    Only `other` gets a task of its own: for two short coroutines a task group costs as much as
-    what they do.
+    An error in either cancels the other one and is raised.
+
+    Only `other` gets a task of its own. A task group for two short coroutines costs as much time
+    as their work.
     """
     task = asyncio.create_task(other)
     try:
@@ -46,14 +48,14 @@ async def run_beside(
 
 
 async def run_all(*calls: Callable[[], Coroutine[object, object, None]]) -> None:
-    """Run the calls side by side until all have ended; the first error cancels the others."""
+    """Run the calls concurrently until all have ended. The first error cancels the others."""
     async with task_group() as group:
         for call in calls:
             group.start_soon(call)
 
 
 async def run_until_first(*calls: Callable[[], Awaitable[object]]) -> None:
-    """Run the calls side by side until one of them has ended, and cancel the others."""
+    """Run the calls concurrently until the first one ends, and cancel the others."""
     async with task_group() as group:
 
         async def run(call: Callable[[], Awaitable[object]]) -> None:

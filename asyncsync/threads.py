@@ -1,7 +1,7 @@
-"""What blocks is called in a thread, and the event loop goes on.
+"""Blocking calls in threads, so that the event loop goes on.
 
-The system may let the process have no more threads: each takes memory, and their number may be
-limited. Then the call waits for one of those that there are, as it would when all were at work.
+The system may refuse to start another thread: each needs memory, and their number may be limited.
+The call then waits for one of the existing threads, as it does when all are busy.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from anyio import CapacityLimiter, to_thread
 
 from asyncsync.errors import MachineError
 
-LOOKS = 100
-"""How often it is tried to have a thread."""
+ATTEMPTS = 100
+"""How often a call asks for a thread before it fails."""
 PAUSE = 0.1
-"""Seconds between two of these."""
+"""Seconds between two attempts."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -28,48 +28,48 @@ Arguments = TypeVarTuple("Arguments")
 async def in_thread(
     call: Callable[[*Arguments], T], *arguments: *Arguments, limiter: CapacityLimiter | None = None
 ) -> T:
-    """Return what the call returns, made in a thread; it is waited for whatever happens.
+    """Call in a thread and return the result. Cancellation waits until the call has ended.
 
     Args:
-        call: what blocks.
-        arguments: of the call.
-        limiter: how many of these may be under way; 40 of all together without one.
+        call: the blocking function.
+        arguments: its positional arguments.
+        limiter: limits how many calls run at once; anyio's default limiter (40) without one.
 
     Raises:
-        MachineError: there is no thread to be had, for seconds on end.
+        MachineError: no thread could be started for about 10 seconds.
     """
     has_begun = False
 
-    def begun() -> T:
+    def begin() -> T:
         nonlocal has_begun
         has_begun = True
         return call(*arguments)
 
-    looks = 0
+    attempts = 0
     while True:
         try:
-            return await to_thread.run_sync(begun, limiter=limiter)
-        except RuntimeError as error:  # what Python says of a thread that cannot be started
-            looks += 1
+            return await to_thread.run_sync(begin, limiter=limiter)
+        except RuntimeError as error:  # also raised by Python if a thread cannot be started
+            attempts += 1
             if has_begun:
                 raise
-            if looks == LOOKS:
-                raise MachineError(f"no thread is to be had: {error}") from error
+            if attempts == ATTEMPTS:
+                raise MachineError(f"no thread can be started: {error}") from error
         await anyio.sleep(PAUSE)
 
 
 class Threads(Executor):
-    """The same threads for a library that wants an executor; belongs to the running event loop.
+    """The same threads as an executor, for libraries that want one. Needs a running event loop.
 
-    Python's own would be left with a call that it has taken, and that nobody makes, where a thread
-    is refused.
+    `ThreadPoolExecutor` would queue the call before it starts a thread. If that fails, nobody runs
+    the call.
     """
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Return what is going to be done when the call is."""
+        """Schedule the call and return its future."""
         future = Future[T]()
 
-        async def make() -> None:
+        async def run() -> None:
             try:
                 future.set_result(await in_thread(partial(fn, *args, **kwargs)))
             except BaseException as error:
@@ -77,11 +77,11 @@ class Threads(Executor):
                 if not isinstance(error, Exception):
                     raise
 
-        task = asyncio.get_running_loop().create_task(make())
-        _made.add(task)
-        task.add_done_callback(_made.discard)
+        task = asyncio.get_running_loop().create_task(run())
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
         return future
 
 
-_made: set[asyncio.Task[None]] = set()
-"""Keeps the tasks, which the event loop does not."""
+_tasks: set[asyncio.Task[None]] = set()
+"""Keeps the tasks alive: the event loop itself has only weak references to them."""

@@ -1,4 +1,7 @@
-"""Times as S3 and JSON write them, `2026-01-31T23:59:59.123Z`, in headers, and as nanoseconds."""
+"""Times as nanoseconds since the epoch, as S3 and JSON write them, and as HTTP headers do.
+
+S3 and JSON: `2026-01-31T23:59:59.123Z`. HTTP: `Sat, 31 Jan 2026 23:59:59 GMT`.
+"""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate, mktime_tz, parsedate_tz
@@ -6,20 +9,20 @@ from email.utils import formatdate, mktime_tz, parsedate_tz
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST, _END = -62_135_596_800 * 10**9, 253_402_300_800 * 10**9
-"""The years 1 to 9999, which are all that have text, in nanoseconds since the epoch."""
+"""Nanoseconds since the epoch. `datetime` supports the years 1 to 9999 only."""
 
 
 def parse_time(text: str) -> int:
-    """Return the nanoseconds since the epoch; 0 for a time that cannot be read."""
+    """Return an ISO 8601 time in nanoseconds since the epoch; 0 if it is invalid or has no zone."""
     try:
         found = (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND * 1000
     except (TypeError, ValueError, OverflowError):
         return 0
-    return found if _FIRST <= found < _END else 0  # a zone may lead out of the years
+    return found if _FIRST <= found < _END else 0  # in UTC it may be outside the years
 
 
 def format_time(nanoseconds: int) -> str:
-    """Return the time to the microsecond; empty text for 0, which stands for none."""
+    """Return the time in ISO 8601, to the microsecond; an empty string for 0 (unknown)."""
     if not nanoseconds:
         return ""
     time = _EPOCH + nanoseconds // 1000 * _MICROSECOND
@@ -27,14 +30,14 @@ def format_time(nanoseconds: int) -> str:
 
 
 def format_http_date(nanoseconds: int) -> str:
-    """Return the time as a header holds it: in whole seconds, so the first that is not earlier."""
+    """Return the time as an HTTP date, rounded up to a whole second."""
     return formatdate(-(-min(nanoseconds, _END - 10**9) // 10**9), usegmt=True)
 
 
 def parse_http_date(date: str) -> float | None:
-    """Return a date of HTTP in seconds since the epoch, None for what is no date."""
+    """Return an HTTP date in seconds since the epoch, None if it is invalid."""
     parsed = parsedate_tz(date)
     try:
         return mktime_tz(parsed) if parsed else None
-    except (OverflowError, ValueError):  # a year that no calendar holds
+    except (OverflowError, ValueError):  # a year that no calendar has
         return None

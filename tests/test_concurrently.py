@@ -1,4 +1,4 @@
-"""Structured concurrency: one plain error, and nobody left behind."""
+"""Structured concurrency: one plain error, and no task left running."""
 
 import traceback
 from collections.abc import Callable, Coroutine
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Calls:
-    """Calls that note how they end."""
+    """Makes calls that record when they end."""
 
     def __init__(self) -> None:
         self.ended: list[str] = []
@@ -30,7 +30,7 @@ class Calls:
         return call
 
     def turns(self, name: str, turns: int) -> Callable[[], Coroutine[object, object, None]]:
-        """Return a call that ends after some turns of the loop."""
+        """Return a call that ends after some turns of the event loop."""
 
         async def call() -> None:
             for _ in range(turns):
@@ -41,7 +41,7 @@ class Calls:
 
 
 async def fails() -> None:
-    """Fail after a turn of the loop, for a reason."""
+    """Fail after one turn of the event loop, with a cause."""
     await anyio.lowlevel.checkpoint()
     raise ValueError("failed") from KeyError("cause")
 
@@ -53,16 +53,16 @@ async def fails_as_well() -> None:
     raise TypeError("later")
 
 
-async def test_together_waits_for_all() -> None:
-    """It ends with the last call."""
+async def test_run_all_waits_for_all() -> None:
+    """It returns when the last call has ended."""
     calls = Calls()
     await run_all(calls.turns("slow", 5), calls.turns("fast", 1))
     assert calls.ended == ["fast", "slow"]
     await run_all()
 
 
-async def test_first_error_comes_by_itself_and_ends_the_others() -> None:
-    """Not in a group of exceptions, and with the cause it had."""
+async def test_run_all_raises_the_first_error_by_itself() -> None:
+    """It is in no exception group, keeps its cause, and cancels the other calls."""
     calls = Calls()
     with pytest.raises(ValueError, match="failed") as caught:
         await run_all(calls.waits("a"), fails, calls.waits("b"), fails_as_well)
@@ -70,8 +70,8 @@ async def test_first_error_comes_by_itself_and_ends_the_others() -> None:
     assert isinstance(caught.value.__cause__, KeyError)
 
 
-async def test_error_of_the_body_comes_by_itself() -> None:
-    """As does one that passes through several groups."""
+async def test_task_group_raises_an_error_of_its_body_by_itself() -> None:
+    """Even if it passes through several groups."""
     calls = Calls()
 
     async def nested() -> None:
@@ -88,8 +88,8 @@ async def test_error_of_the_body_comes_by_itself() -> None:
     assert "Group" not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_cancellation_passes() -> None:
-    """A stop from outside is no error of the group's."""
+async def test_cancellation_is_not_an_error() -> None:
+    """It passes through, whether it comes from outside or from inside."""
     calls = Calls()
     with anyio.move_on_after(0) as scope:
         await run_all(calls.waits("a"))
@@ -102,21 +102,22 @@ async def test_cancellation_passes() -> None:
 
 
 async def one(turns: int) -> str:
+    """Return a result after some turns of the event loop."""
     for _ in range(turns):
         await anyio.lowlevel.checkpoint()
     return "result"
 
 
 @pytest.mark.parametrize(("first", "second"), [(1, 5), (5, 1)])
-async def test_beside_returns_when_both_have_ended(first: int, second: int) -> None:
-    """The result is that of the one; the other one is waited for as well."""
+async def test_run_beside_returns_when_both_have_ended(first: int, second: int) -> None:
+    """It returns the result of `one`, and waits for `other` as well."""
     calls = Calls()
     assert await run_beside(calls.turns("other", first)(), one(second)) == "result"
     assert calls.ended == ["other"]
 
 
-async def test_error_on_either_side_is_raised_beside() -> None:
-    """By itself; the other side has ended then."""
+async def test_run_beside_raises_an_error_of_either() -> None:
+    """By itself, and after the other one has ended."""
     calls = Calls()
     with pytest.raises(ValueError, match="failed"):
         await run_beside(fails(), one(5))
@@ -127,8 +128,8 @@ async def test_error_on_either_side_is_raised_beside() -> None:
         await run_beside(fails_as_well(), fails())
 
 
-async def test_cancelled_beside_leaves_nothing_running() -> None:
-    """Both sides end."""
+async def test_cancelled_run_beside_leaves_nothing_running() -> None:
+    """Both coroutines end."""
     calls = Calls()
     async with anyio.create_task_group() as group:
         group.start_soon(lambda: run_beside(calls.waits("other")(), calls.waits("one")()))
@@ -137,23 +138,23 @@ async def test_cancelled_beside_leaves_nothing_running() -> None:
     assert sorted(calls.ended) == ["one", "other"]
 
 
-async def test_either_ends_with_the_first() -> None:
-    """The others are cancelled."""
+async def test_run_until_first_ends_with_the_first() -> None:
+    """It cancels the others."""
     calls = Calls()
     await run_until_first(calls.waits("slow"), calls.turns("fast", 3))
     assert calls.ended == ["fast", "slow"]
 
 
-async def test_error_of_either_comes_by_itself() -> None:
-    """It ends the others as well."""
+async def test_run_until_first_raises_an_error_by_itself() -> None:
+    """It cancels the others as well."""
     calls = Calls()
     with pytest.raises(ValueError, match="failed"):
         await run_until_first(calls.waits("other"), fails)
     assert calls.ended == ["other"]
 
 
-async def test_cancelled_either_leaves_nothing_running() -> None:
-    """A stop from outside is not taken for an end of one of them."""
+async def test_cancelled_run_until_first_leaves_nothing_running() -> None:
+    """A cancellation from outside does not count as the end of a call."""
     calls = Calls()
     with anyio.move_on_after(0) as scope:
         await run_until_first(calls.waits("one"), calls.waits("other"))

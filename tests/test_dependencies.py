@@ -1,4 +1,4 @@
-"""What asyncsync needs of others: little, none of it older than what is known to be good."""
+"""The dependencies: few, with lower bounds, and pinned for the tests."""
 
 import re
 import tomllib
@@ -10,10 +10,10 @@ MOST = 8
 
 
 def test_dependencies_are_few_and_have_lower_bounds() -> None:
-    """And no upper ones, which would keep out the mending of a fault."""
+    """They have no upper bounds, which would keep bug fixes out."""
     assert len(PROJECT["dependencies"]) <= MOST
-    needed = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["demo"]]
-    for requirement in needed:
+    requirements = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["demo"]]
+    for requirement in requirements:
         version = requirement.partition(";")[0].strip()
         assert re.fullmatch(r"[a-z0-9-]+>=[0-9]+(\.[0-9]+)*", version), requirement
 
@@ -24,8 +24,8 @@ def pins(file: str) -> list[str]:
     return re.findall(r"^[a-z0-9].*(?:\n    --.*)*", pinned, re.MULTILINE)
 
 
-def test_what_the_tests_run_with_is_pinned_by_its_hashes() -> None:
-    """All of it, so that nobody can put another file in its place."""
+def test_packages_of_the_tests_are_pinned_by_hashes() -> None:
+    """All of them, so that no other file can take their place."""
     entries = pins("requirements-dev.txt")
     assert len(entries) > len(PROJECT["dependencies"])
     for entry in entries:

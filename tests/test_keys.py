@@ -1,4 +1,4 @@
-"""Keys: which have a path, where it lies, and how a key is shown."""
+"""Keys: which have a local path, what it is, and how a key is shown."""
 
 import os
 from pathlib import PurePosixPath, PureWindowsPath
@@ -81,7 +81,7 @@ def test_path_is_the_key(key: str) -> None:
     ],
 )
 def test_key_without_a_safe_path_is_refused(key: str) -> None:
-    """It would leave the folder, share a path with another key, or touch our own files."""
+    """It would leave the folder, share a path with another key, or reach the state folder."""
     with pytest.raises(UnsafeKeyError) as caught:
         local_path(key, windows=False)
     assert caught.value.key == key
@@ -105,26 +105,26 @@ def test_key_without_a_safe_path_is_refused(key: str) -> None:
     ],
 )
 def test_windows_refuses_what_it_would_read_differently(key: str) -> None:
-    """Drives, devices, other separators and names whose end is cut are no names there."""
+    """Drives, devices, backslashes, and names whose last character Windows would drop."""
     with pytest.raises(UnsafeKeyError, match="Windows"):
         local_path(key, windows=True)
 
 
 @pytest.mark.parametrize("key", ["CONSOLE", "com10", "a.b/c d", "é"])
 def test_windows_keeps_plain_names(key: str) -> None:
-    """A name that only looks like a device is a name."""
+    """A name that only resembles a device is accepted."""
     assert "/".join(local_path(key, windows=True)) == key
 
 
 def test_name_that_the_system_cannot_encode_is_refused() -> None:
-    """A key that cannot be turned into bytes is an unsafe key, not a crash."""
+    """A key that cannot be encoded is an unsafe key and not a crash."""
     with pytest.raises(UnsafeKeyError, match="encoding"):
         local_path("\ud800")
 
 
 @given(HOSTILE)
 def test_path_never_leaves_the_destination(key: str) -> None:
-    """Whatever the key is, it is refused, or its path is the key below the folder."""
+    """Any key is refused, or its path is the key itself below the folder."""
     try:
         components = local_path(key, windows=False)
     except UnsafeKeyError:
@@ -139,7 +139,7 @@ def test_path_never_leaves_the_destination(key: str) -> None:
 
 @given(HOSTILE)
 def test_path_never_leaves_the_destination_on_windows(key: str) -> None:
-    """Under the rules of Windows, the components are names as well: no drive, no root, no `..`."""
+    """By the rules of Windows too, each component is a name: no drive, no root, no `..`."""
     try:
         components = local_path(key, windows=True)
     except UnsafeKeyError:
@@ -162,13 +162,13 @@ def test_path_never_leaves_the_destination_on_windows(key: str) -> None:
     ],
 )
 def test_dangerous_characters_are_escaped(text: str, expected: str) -> None:
-    """A key cannot move the cursor, start a line of its own, or turn the text around."""
+    """A key cannot move the cursor, begin a new line, or reverse the text."""
     assert shown(text) == expected
 
 
 @given(ANYTHING)
 def test_shown_text_is_harmless(text: str) -> None:
-    """What is shown is one printable line that every UTF-8 stream takes."""
+    """It is one printable line that can be encoded as UTF-8."""
     assert shown(text).isprintable()
     shown(text).encode()
 
@@ -176,14 +176,14 @@ def test_shown_text_is_harmless(text: str) -> None:
 @given(st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" ")))
 @example("größe 日本 \\x1b")
 def test_printable_text_is_shown_as_it_is(text: str) -> None:
-    """Letters, marks, digits, signs and spaces are kept."""
+    """Letters, marks, digits, symbols and spaces are kept."""
     assert shown(text) == text
 
 
 @pytest.mark.parametrize(
-    ("text", "taken"),
+    ("text", "cells"),
     [("", 0), ("a/b", 3), ("日本", 4), ("e\u0301", 1), ("ü", 1), ("\U0001f600", 2)],
 )
-def test_cells_are_those_of_a_terminal(text: str, taken: int) -> None:
-    """A wide character takes two, one that combines with the last takes none."""
-    assert display_width(text) == taken
+def test_cells_are_those_of_a_terminal(text: str, cells: int) -> None:
+    """A wide character takes two cells, a combining character none."""
+    assert display_width(text) == cells

@@ -1,4 +1,4 @@
-"""Calls in threads, where the system lets the process have as many as are wanted or not."""
+"""Calls in threads, also where the system refuses to start more of them."""
 
 import asyncio
 import threading
@@ -18,16 +18,16 @@ FOR_EVER = 1 << 62
 
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Lets the system refuse so many threads."""
+    """A function that makes the system refuse the next threads."""
     monkeypatch.setattr(threads, "PAUSE", 0)
-    really, left = threading.Thread.start, 0
+    start_thread, left = threading.Thread.start, 0
 
     def start(thread: threading.Thread) -> None:
         nonlocal left
         if left:
             left -= 1
             raise RuntimeError("can't start new thread")
-        really(thread)
+        start_thread(thread)
 
     def refuse(number: int) -> None:
         nonlocal left
@@ -37,29 +37,29 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return refuse
 
 
-async def test_call_gets_its_arguments_and_its_result_comes_back() -> None:
-    """From another thread."""
+async def test_call_runs_in_another_thread() -> None:
+    """It gets its arguments, and its result is returned."""
     assert await in_thread(divmod, 7, 3) == (2, 1)
     assert await in_thread(threading.get_ident) != threading.get_ident()
 
 
 async def test_call_waits_for_a_thread(refuse: Callable[[int], None]) -> None:
-    """One that is refused is asked for again."""
-    refuse(threads.LOOKS - 1)
+    """If one is refused, the call asks again."""
+    refuse(threads.ATTEMPTS - 1)
     assert await in_thread(divmod, 7, 3) == (2, 1)
 
 
-async def test_call_takes_a_thread_that_others_are_done_with(
+async def test_call_uses_a_thread_that_is_free_again(
     refuse: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No new one can be had while they are at work, and none is needed then."""
+    """No new one can be started while it is busy, and none is needed afterwards."""
     may_end, order = threading.Event(), []
 
     def first() -> None:
         may_end.wait()
         order.append("first")
 
-    monkeypatch.setattr(threads, "LOOKS", FOR_EVER)
+    monkeypatch.setattr(threads, "ATTEMPTS", FOR_EVER)
     async with anyio.create_task_group() as group:
         group.start_soon(in_thread, first)
         await anyio.wait_all_tasks_blocked()
@@ -70,15 +70,15 @@ async def test_call_takes_a_thread_that_others_are_done_with(
 
 
 async def test_call_without_a_thread_ends_the_run(refuse: Callable[[int], None]) -> None:
-    """With what can be done about it."""
-    refuse(threads.LOOKS)
-    with pytest.raises(MachineError, match="no thread is to be had: can't start") as caught:
+    """The error says what to do about it."""
+    refuse(threads.ATTEMPTS)
+    with pytest.raises(MachineError, match="no thread can be started: can't start") as caught:
         await in_thread(divmod, 7, 3)
     assert "ulimit" in caught.value.advice
 
 
-async def test_what_a_call_raises_is_not_taken_for_a_refusal() -> None:
-    """The call is made once."""
+async def test_error_of_the_call_is_not_a_refused_thread() -> None:
+    """The same error raised by the call itself is not retried."""
     calls = []
 
     def fail() -> None:
@@ -90,11 +90,11 @@ async def test_what_a_call_raises_is_not_taken_for_a_refusal() -> None:
     assert calls == [1]
 
 
-async def test_executor_takes_a_thread_that_others_are_done_with(
+async def test_executor_uses_a_thread_that_is_free_again(
     refuse: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A library that wants an executor gets results and errors as from any other."""
-    monkeypatch.setattr(threads, "LOOKS", FOR_EVER)
+    """It returns results and raises errors as any executor does."""
+    monkeypatch.setattr(threads, "ATTEMPTS", FOR_EVER)
     await in_thread(int)
     refuse(FOR_EVER)
     loop, executor = asyncio.get_running_loop(), Threads()

@@ -1,4 +1,4 @@
-"""Times: as S3 and JSON write them, and as nanoseconds."""
+"""Times: as nanoseconds, as S3 and JSON write them, and as HTTP headers do."""
 
 from datetime import UTC, datetime
 
@@ -24,26 +24,26 @@ from asyncsync.times import format_http_date, format_time, parse_http_date, pars
         ("0001-01-01T00:00:00+14:00", 0),
     ],
 )
-def test_time_is_read_or_nothing(text: str, time: int) -> None:
-    """What is no time, or no time for certain, is 0."""
+def test_time_is_parsed_or_0(text: str, time: int) -> None:
+    """An invalid time is 0, and so is one without a zone."""
     assert parse_time(text) == time
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_time_comes_back_as_it_was(time: datetime) -> None:
-    """Whatever a listing can show is kept to the microsecond."""
+    """Every time that a listing can show is kept to the microsecond."""
     found = parse_time(str(time))
     assert parse_time(format_time(found)) == found
 
 
-def test_no_time_is_empty_text() -> None:
-    """And a time has the form that S3 gives it."""
+def test_unknown_time_is_an_empty_string() -> None:
+    """A known one is formatted as S3 does it."""
     assert format_time(0) == ""
     assert format_time(1_769_903_999_123_000_000) == "2026-01-31T23:59:59.123000Z"
 
 
-def test_time_in_a_header_is_a_whole_second_that_is_not_earlier() -> None:
-    """A server that compares milliseconds would take an earlier one for a modification."""
+def test_time_in_a_header_is_rounded_up_to_a_second() -> None:
+    """For a server that compares milliseconds, an object is newer than its time rounded down."""
     first = "Sat, 31 Jan 2026 23:59:59 GMT"
     assert format_http_date(1_769_903_999_000_000_000) == first
     assert format_http_date(1_769_903_998_000_000_001) == first
@@ -53,5 +53,5 @@ def test_time_in_a_header_is_a_whole_second_that_is_not_earlier() -> None:
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_any_time_has_a_header(time: datetime) -> None:
-    """Also one of the last second."""
+    """Even the last one of the year 9999."""
     assert format_http_date(parse_time(str(time))).endswith(" GMT")

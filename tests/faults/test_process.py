@@ -139,7 +139,7 @@ async def test_run_that_has_too_little_memory_ends_and_is_made_good(
         if done.code == 0:
             assert tree(dest) == OBJECTS
         if done.code == 5:
-            assert "memory" in done.err or "no thread is to be had" in done.err
+            assert "memory" in done.err or "no thread can be started" in done.err
         await check_next_run(s3, dest)
 
 
