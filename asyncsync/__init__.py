@@ -1,6 +1,6 @@
-"""Bring a local folder in step with a Cloudflare R2 (S3-compatible) bucket of Parquet files."""
+"""Sync a Cloudflare R2 (S3-compatible) bucket of Parquet files to a local folder."""
 
-TYPE_CHECKING = False  # `typing` itself takes longer to import than all of this
+TYPE_CHECKING = False  # importing `typing` would take longer than all of this module
 if TYPE_CHECKING:
     from asyncsync.api import plan, run, stream, sync, verify
     from asyncsync.errors import (
@@ -61,16 +61,16 @@ _HOMES = {
     "progress": ["Bars"],
     "report": ["Plan", "Report", "Tally"],
 }
-"""In which module each name is."""
+"""The module that each public name comes from."""
 
 
-if not TYPE_CHECKING:  # a type checker knows the names, and finds those that there are not
+if not TYPE_CHECKING:  # or type checkers would accept every name
 
     def __getattr__(name: str) -> object:
-        """Import a name when it is asked for.
+        """Import a public name when it is first used.
 
-        Whoever draws no bars need not wait for tqdm, and the command line gets to say what an
-        interrupt does before it imports all the rest.
+        So a program without bars does not wait for tqdm, and the command line can decide what an
+        interrupt does before it imports the rest.
         """
         from importlib import import_module
 

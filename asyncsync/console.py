@@ -1,4 +1,4 @@
-"""Lines for people: printed at once, and coloured where the terminal takes it."""
+"""Lines for people: printed at once, and in colour on terminals that support it."""
 
 import os
 import shutil
@@ -8,10 +8,10 @@ RED, GREEN = 31, 32
 
 
 def print_line(line: str, stream: TextIO) -> bool:
-    """Print a line at once; once the stream cannot be written any more, lines go nowhere.
+    """Print a line and flush it. Return False if the stream cannot be written.
 
-    A sync goes on when its output is cut off, as by `| head`. What the stream's encoding cannot
-    hold is escaped. Returns whether the line went somewhere.
+    Such a stream then leads to the null device, so a sync goes on when its output is closed, as by
+    `| head`. Characters that the stream's encoding does not have are escaped.
     """
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
@@ -23,9 +23,9 @@ def print_line(line: str, stream: TextIO) -> bool:
 
 
 def takes_escapes(stream: TextIO) -> bool:
-    """Return whether colours and bars may be drawn: a terminal of a known width that is not dumb.
+    """Return whether the stream is a terminal for colours and bars.
 
-    Who asks for no colours (`NO_COLOR`) gets plain lines as well.
+    Its width must be known, and it must not be dumb (`TERM`). `NO_COLOR` turns off bars as well.
     """
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
@@ -33,16 +33,16 @@ def takes_escapes(stream: TextIO) -> bool:
 
 
 def columns(stream: TextIO) -> int:
-    """Return the width of a terminal in cells; 0 for what is none, or does not say."""
+    """Return the terminal's width in cells; 0 if it is unknown or the stream is no terminal."""
     if not stream.isatty():
         return 0
     try:
         found = os.get_terminal_size(stream.fileno()).columns
     except OSError:
         found = 0
-    return found or shutil.get_terminal_size((0, 0)).columns  # which asks COLUMNS
+    return found or shutil.get_terminal_size((0, 0)).columns  # reads COLUMNS
 
 
 def coloured(line: str, colour: int, stream: TextIO) -> str:
-    """Return the line in a colour (`RED`, `GREEN`), where the stream takes it."""
+    """Return the line in a colour (`RED` or `GREEN`) if the stream supports it."""
     return f"\x1b[{colour}m{line}\x1b[0m" if takes_escapes(stream) else line

@@ -1,73 +1,74 @@
-"""Every error asyncsync raises. Where an error stands in the tree decides what happens next.
+"""Every error that asyncsync raises. Its place in the tree decides what happens next.
 
     AsyncSyncError
     ├── ConfigError                 settings missing or contradictory; nothing was sent      exit 2
     ├── SourceError                 the remote side ends the run                             exit 4
-    │   ├── AuthError               credentials unknown, wrong, expired or without rights
-    │   │   └── ClockError          this machine's clock is not the server's
+    │   ├── AuthError               credentials unknown, wrong, expired or without permission
+    │   │   └── ClockError          this machine's clock differs from the server's
     │   ├── BucketError             no such bucket at this endpoint
     │   ├── ListingError            the bucket could not be listed to its end
     │   ├── NetworkError            the endpoint cannot be reached
-    │   ├── RedirectError           the endpoint points elsewhere, which is never followed
-    │   └── TLSError                the endpoint's certificate is not acceptable
+    │   ├── RedirectError           the endpoint redirects, which is never followed
+    │   └── TLSError                the endpoint's certificate is not valid
     ├── DestinationError            the local side ends the run                              exit 5
     │   ├── DiskFullError           no space, no inodes or no quota left
-    │   ├── LockHeldError           another run works on the same folder                     exit 6
-    │   └── MachineError            this machine has no memory or no threads left
-    ├── TransferError               one object; the others go on                             exit 1
-    │   ├── AccessDeniedError       this key may not be read
+    │   ├── LockHeldError           another run uses the same destination                    exit 6
+    │   └── MachineError            no memory, threads or open files left on this machine
+    ├── TransferError               one object failed; the others go on                      exit 1
+    │   ├── AccessDeniedError       the credentials may not read this key
     │   ├── EncodedObjectError      stored compressed, so its bytes differ from its size
-    │   ├── IntegrityError          what arrived is not what was promised
-    │   ├── LocalFileError          this one path cannot be written
-    │   ├── NotParquetError         named *.parquet and is none
-    │   ├── OutOfStepError          the file is missing, of another size or older: found by `verify`
-    │   ├── RangeIgnoredError       the server sends whole objects only, which is then done
+    │   ├── IntegrityError          the bytes are not those that were announced
+    │   ├── LocalFileError          this one path cannot be read or written
+    │   ├── NotParquetError         named *.parquet, but not a Parquet file
+    │   ├── OutOfStepError          found by `verify`: the file is missing or not up to date
+    │   ├── RangeIgnoredError       the server sends whole objects only; fetched whole instead
     │   ├── RemoteChangedError      replaced since it was listed
     │   ├── RetriesExhaustedError   transient errors until the attempts ran out
-    │   └── SkippedError            nothing can be done about it here                        exit 3
-    │       ├── KeyCollisionError   two keys want one path
-    │       ├── UnsafeKeyError      no safe local path exists for the key
+    │   └── SkippedError            this key cannot be synced here                           exit 3
+    │       ├── KeyCollisionError   two keys need the same path
+    │       ├── UnsafeKeyError      the key has no safe local path
     │       └── VanishedError       deleted since it was listed
     └── TransientError              worth another attempt; never leaves the retry loop
-        ├── ClockCorrectedError     refused, but signed with the server's time by now
-        ├── ConnectionLostError     cut, refused or not answered in time
-        │   └── UnreachableError    no connection came about
-        ├── CredentialsRenewedError refused, but the credentials are others by now
-        ├── ProtocolError           the answer is not the HTTP or the S3 that was asked for
-        ├── ServerError             the server says it failed
+        ├── ClockCorrectedError     time refused; requests now use the server's time
+        ├── ConnectionLostError     connection cut, refused or silent for too long
+        │   └── UnreachableError    no connection could be opened
+        ├── CredentialsRenewedError credentials refused; there are new ones now
+        ├── ProtocolError           the response is not valid HTTP or S3
+        ├── ServerError             the server reports an error of its own
         └── ThrottledError          the server asks for fewer requests
 
-Errors of other packages are translated once, where they enter (`http.py`, `s3.py`, `disk.py`), and
-always raised `from` their cause. No message holds a secret, a signed URL or a request header.
+Errors of other packages are translated once, where they enter: in `http/`, `s3/` and `disk/`. They
+are always raised `from` their cause. No message has a secret, a signed URL or a request header.
 """
 
 from typing import ClassVar
 
 
 class AsyncSyncError(Exception):
-    """Base of all errors of this package; `exit_code` is what the command line returns for it."""
+    """Base class of all errors of this package."""
 
     exit_code: ClassVar[int] = 1
+    """The exit code of a command that ends with this error."""
     hint: ClassVar[str] = ""
-    """What to do about it, where the messages do not say."""
+    """What to do about it; empty where each message says it itself."""
 
     @property
     def advice(self) -> str:
-        """The message, and what to do about it."""
+        """The message and, if there is one, the hint."""
         return f"{self}; {self.hint}" if self.hint else str(self)
 
 
 class ConfigError(AsyncSyncError):
-    """Settings are missing, malformed or contradict each other. Raised before any request."""
+    """Settings are missing, invalid or contradictory. Raised before any request."""
 
     exit_code = 2
 
 
 def missing(package: str, extra: str) -> str:
-    """Return what to say where a package of an extra is not installed."""
+    """Return the message for a package that is not installed and belongs to an extra."""
     return (
-        f"{package} is not installed: it comes with the extra {extra}, "
-        f"as by `pip install '.[{extra}]'` in a clone of asyncsync"
+        f"{package} is not installed; it belongs to the extra {extra}: "
+        f"run `pip install '.[{extra}]'` in a clone of asyncsync"
     )
 
 
@@ -78,24 +79,24 @@ class SourceError(AsyncSyncError):
 
 
 class AuthError(SourceError):
-    """The credentials are unknown, wrong, expired, or lack the right to list the bucket."""
+    """The credentials are unknown, wrong, expired, or may not list the bucket."""
 
 
 class ClockError(AuthError):
-    """The request is refused because this machine's clock is off."""
+    """The server refused a request because this machine's clock is wrong."""
 
     def __init__(self, message: str, ahead: float | None) -> None:
         super().__init__(message)
         self.ahead = ahead
-        """Seconds that it is ahead of the server's, None where that does not say."""
+        """Seconds by which it is ahead of the server's; None if the server's time is unknown."""
 
 
 class BucketError(SourceError):
-    """The endpoint knows no such bucket."""
+    """The endpoint has no such bucket."""
 
 
 class ListingError(SourceError):
-    """The bucket could not be listed to its end, so nobody knows what is missing."""
+    """The bucket could not be listed to its end, so some missing objects may be unknown."""
 
 
 class NetworkError(SourceError):
@@ -105,15 +106,15 @@ class NetworkError(SourceError):
 
 
 class RedirectError(SourceError):
-    """The endpoint redirects. Signed requests are never sent on to another host."""
+    """The endpoint redirects. Signed requests are never sent to another host."""
 
 
 class TLSError(SourceError):
-    """The endpoint's certificate is not acceptable; no request was sent."""
+    """The endpoint's certificate is not valid, or TLS failed otherwise. No request was sent."""
 
 
 class DestinationError(AsyncSyncError):
-    """The local side ends the run: read-only, not writable, gone."""
+    """The local side ends the run: the destination is read-only, not writable or gone."""
 
     exit_code = 5
     hint = "choose another --dest, or let this user write there"
@@ -122,24 +123,28 @@ class DestinationError(AsyncSyncError):
 class DiskFullError(DestinationError):
     """No space, no inodes or no quota is left at the destination."""
 
-    hint = "make room, or ask for fewer prefixes"
+    hint = "make room, or sync fewer prefixes"
 
 
 class LockHeldError(DestinationError):
-    """Another run works on the same destination."""
+    """Another run uses the same destination."""
 
     exit_code = 6
     hint = ""
 
 
 class MachineError(DestinationError):
-    """This machine, or a limit that is set on it, gives no more memory, threads or open files."""
+    """No memory, threads or open files are left, on this machine or within a limit set on it."""
 
-    hint = "end something else, allow more (ulimit -v, -u, -n), or set --workers to a few"
+    hint = "stop other programs, raise the limit (ulimit -v, -u, -n), or set a low --workers"
 
 
 class TransferError(AsyncSyncError):
-    """One object could not be synced; the others go on."""
+    """One object could not be synced. The others go on.
+
+    Attributes:
+        key: The object's key.
+    """
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
@@ -149,15 +154,15 @@ class TransferError(AsyncSyncError):
 class AccessDeniedError(TransferError):
     """The credentials may list this key but not read it."""
 
-    hint = "the token may list, but not read: give it the permission Object Read"
+    hint = "the token may list but not read: give it the permission Object Read"
 
 
 class EncodedObjectError(TransferError):
-    """The object is served with a Content-Encoding, so the bytes differ from the listed size."""
+    """The object is sent with a Content-Encoding, so its bytes differ from the listed size."""
 
 
 class IntegrityError(TransferError):
-    """What arrived is not what the listing, HEAD or GET promised."""
+    """The bytes that arrived are not those that the listing, HEAD or GET announced."""
 
 
 class LocalFileError(TransferError):
@@ -165,24 +170,24 @@ class LocalFileError(TransferError):
 
 
 class NotParquetError(TransferError):
-    """The object is named `*.parquet`, but has not the beginning and the end of such a file."""
+    """The object is named `*.parquet`, but does not begin and end like a Parquet file."""
 
     def __init__(self, key: str, *, is_original: bool) -> None:
         super().__init__(
             key,
             "is not Parquet: no PAR1 at both ends, or no footer between them; "
-            "`--no-parquet-check` takes it as it is",
+            "`--no-parquet-check` accepts it as it is",
         )
         self.is_original = is_original
-        """Whether a hash shows that the bucket's object is so, and nothing happened on the way."""
+        """Whether a hash proves that the object in the bucket is like this too."""
 
 
 class OutOfStepError(TransferError):
-    """A verification found no file, or one to be fetched again: cut, older, edited or unsure."""
+    """A verification found no file, or one that is not up to date: cut, older, edited or unsure."""
 
 
 class RangeIgnoredError(TransferError):
-    """The whole object was sent in place of a part. Never leaves `download.py`."""
+    """The server sent the whole object instead of a part. Never leaves `download/download.py`."""
 
 
 class RemoteChangedError(TransferError):
@@ -190,21 +195,21 @@ class RemoteChangedError(TransferError):
 
 
 class RetriesExhaustedError(TransferError):
-    """Transient errors came until the attempts ran out; the last one is the cause."""
+    """Transient errors used up all attempts. The last one is the cause."""
 
 
 class SkippedError(TransferError):
-    """Nothing can be done about this key here; all other work is not affected."""
+    """This key cannot be synced here. No other object is affected."""
 
     exit_code = 3
 
 
 class KeyCollisionError(SkippedError):
-    """Two keys want the same local path, or one wants a folder where the other wants a file."""
+    """Two keys need the same local path, or one needs a folder where the other needs a file."""
 
 
 class UnsafeKeyError(SkippedError):
-    """The key has no local path that is safely inside the destination."""
+    """The key has no local path that is certain to be inside the destination."""
 
 
 class VanishedError(SkippedError):
@@ -216,7 +221,7 @@ class TransientError(AsyncSyncError):
 
 
 class ClockCorrectedError(TransientError):
-    """The time of the request was refused, and by now the server's is known."""
+    """The server refused the time of the request. Its own time is known now."""
 
 
 class ConnectionLostError(TransientError):
@@ -224,21 +229,21 @@ class ConnectionLostError(TransientError):
 
 
 class UnreachableError(ConnectionLostError):
-    """No connection came about. That says nothing about the object, so no attempt is counted."""
+    """No connection could be opened. It is not the object's fault, so no attempt is counted."""
 
-    hint = "check R2_ENDPOINT_URL; a firewall may want a proxy (HTTPS_PROXY)"
+    hint = "check R2_ENDPOINT_URL; behind a firewall, set a proxy (HTTPS_PROXY)"
 
 
 class CredentialsRenewedError(TransientError):
-    """The credentials were refused, and where they come from there are others by now."""
+    """The credentials were refused, but their source has new ones now."""
 
 
 class ProtocolError(TransientError):
-    """The answer is not the HTTP or the S3 answer that was asked for."""
+    """The response is not valid HTTP or S3, or not the one that was asked for."""
 
 
 class ServerError(TransientError):
-    """The server says that it failed."""
+    """The server reports an error of its own."""
 
 
 class ThrottledError(TransientError):
@@ -247,4 +252,4 @@ class ThrottledError(TransientError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        """Seconds the server asks to wait, if it said so."""
+        """Seconds to wait as the server asks; None if it does not say."""

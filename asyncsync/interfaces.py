@@ -1,7 +1,7 @@
-"""What the stages ask of the remote side and of whoever looks on.
+"""The protocols that the stages use: the bucket as a `Store`, and the `Observer` of a run.
 
-The stages know these protocols only. `s3.py` is the real `Store`; `progress.py` and `report.py`
-look on.
+The stages know nothing else of the outside. `s3/` has the real `Store`. The observers are in
+`report/`, `progress/` and `cli/`.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -12,41 +12,47 @@ from typing import Protocol, Self
 from asyncsync.model import Compared, Head, Outcome, Page, RemoteObject, Transfer
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds that a store takes at most to connect: look-up of the name, proxy and TLS included."""
+"""Seconds that a store may take to connect, including DNS, proxy and TLS."""
 
 
 class Body(Protocol):
-    """The answer to a GET, its bytes not yet read."""
+    """The response to a GET, its body not yet read."""
 
     @property
     def head(self) -> Head:
-        """What the answer's headers say of the object."""
+        """What the response's headers say about the object."""
 
     async def read(self) -> bytes:
         """Return the whole body.
 
         Raises:
-            TransientError: the body ended early, stalled or ran over.
+            TransientError: the body ended early, stalled or was too long.
         """
 
     def blocks(self) -> AsyncIterator[bytes | memoryview]:
-        """Yield the body in blocks of some hundred kilobytes, each good until the next.
+        """Yield the body in blocks of some hundred kilobytes, each valid until the next one.
 
         Raises:
-            TransientError: the body ended early, stalled or ran over.
+            TransientError: the body ended early, stalled or was too long.
         """
 
 
 class Store(Protocol):
-    """A bucket. Every verb is one request and no retry."""
+    """A bucket. Every method sends one request and does not retry it."""
 
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
     ) -> Page:
         """Return one page of the objects whose keys start with `prefix`.
 
-        With a delimiter, keys that hold it behind the prefix are rolled up into `Page.prefixes`.
+        With a delimiter, keys that have it after the prefix are rolled up into `Page.prefixes`.
         Folder markers (keys that end in `/`) are listed like any other object.
+
+        Args:
+            prefix: how the keys begin; empty for all.
+            delimiter: as in ListObjectsV2, usually `/`.
+            start_after: list only keys after this one.
+            token: `next_token` of the page before; empty for the first page.
 
         Raises:
             SourceError: the bucket cannot be listed.
@@ -54,7 +60,7 @@ class Store(Protocol):
         """
 
     async def head(self, key: str) -> Head:
-        """Return what the bucket says of the object now.
+        """Return what the bucket says about the object now.
 
         Raises:
             TransferError: about this object, such as VanishedError.
@@ -65,51 +71,67 @@ class Store(Protocol):
     def get(
         self, remote: RemoteObject, span: range | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Fetch the listed version of the object, or the bytes of `span` of it.
+        """Get the listed version of the object, or only the bytes in `span` of it.
 
         Raises:
-            RemoteChangedError: the bucket holds another version by now.
+            RemoteChangedError: the bucket has another version now.
             RangeIgnoredError: the server sends whole objects only.
             TransferError, SourceError, TransientError: as for `head`.
         """
 
 
 class Observer(Protocol):
-    """Whoever looks on. Called from the event loop, so every call returns at once."""
+    """Is notified of what happens in a run.
+
+    The event loop calls these methods, so they must not block.
+    """
 
     def counted(self, files: Mapping[str, int]) -> None:
-        """This many files that count lie below each top-level prefix as the run begins."""
+        """The existing files were counted, as the run began.
+
+        Args:
+            files: the number of selected files by top-level prefix.
+        """
 
     def compared(self, page: Compared) -> None:
-        """A page of the listing was compared; its transfers are going to be fetched."""
+        """A page of the listing was compared with the files. Its transfers will be fetched."""
 
     def unmatched(self, prefix: str) -> None:
-        """No object that counts has a key that starts with a prefix that was asked for.
+        """No selected object has this prefix, although it was asked for.
 
-        It is empty where none was, and so no object counts.
+        Args:
+            prefix: the prefix; empty if no prefix was given and no object is selected at all.
         """
 
     def listed(self) -> None:
-        """The listing has ended: no more pages will come."""
+        """The listing has ended. No more pages will be compared."""
 
     def started(self, transfer: Transfer) -> None:
-        """A transfer that takes more than one block has begun."""
+        """A transfer has begun. Small objects, which arrive in one block, skip this."""
 
     def advanced(self, transfer: Transfer, size: int) -> None:
-        """`size` more bytes of a started transfer have arrived; less than none when rewound."""
+        """More bytes of a started transfer have arrived.
+
+        Args:
+            transfer: the transfer.
+            size: the number of bytes; negative if bytes are discarded, to be fetched again.
+        """
 
     def ended(self, outcome: Outcome) -> None:
-        """A transfer has ended; in a verification, the check of a file."""
+        """A transfer has ended or, in a verification, the check of a file."""
 
     def unlisted(self, key: str) -> None:
-        """A file counts, but there is no such object; only a verification looks for those."""
+        """A selected file has no object in the bucket. Only a verification looks for those."""
 
     def noticed(self, message: str) -> None:
-        """Something that a person should know and that ends nothing, such as a long wait."""
+        """A person should know something that does not end the run, such as a long wait."""
 
 
 class Observers:
-    """Several that look on as one; opens those of them that are context managers, as bars are."""
+    """Several observers as one.
+
+    As a context manager, it opens and closes those that are context managers, such as bars.
+    """
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
@@ -132,77 +154,77 @@ class Observers:
         self._opened.close()
 
     def counted(self, files: Mapping[str, int]) -> None:
-        """Tell all of them."""
+        """Notify each observer."""
         for observer in self._observers:
             observer.counted(files)
 
     def compared(self, page: Compared) -> None:
-        """Tell all of them."""
+        """Notify each observer."""
         for observer in self._observers:
             observer.compared(page)
 
     def unmatched(self, prefix: str) -> None:
-        """Tell all of them."""
+        """Notify each observer."""
         for observer in self._observers:
             observer.unmatched(prefix)
 
     def listed(self) -> None:
-        """Tell all of them."""
+        """Notify each observer."""
         for observer in self._observers:
             observer.listed()
 
     def started(self, transfer: Transfer) -> None:
-        """Tell all of them."""
+        """Notify each observer."""
         for observer in self._observers:
             observer.started(transfer)
 
     def advanced(self, transfer: Transfer, size: int) -> None:
-        """Tell all of them."""
+        """Notify each observer."""
         for observer in self._observers:
             observer.advanced(transfer, size)
 
     def ended(self, outcome: Outcome) -> None:
-        """Tell all of them."""
+        """Notify each observer."""
         for observer in self._observers:
             observer.ended(outcome)
 
     def unlisted(self, key: str) -> None:
-        """Tell all of them."""
+        """Notify each observer."""
         for observer in self._observers:
             observer.unlisted(key)
 
     def noticed(self, message: str) -> None:
-        """Tell all of them."""
+        """Notify each observer."""
         for observer in self._observers:
             observer.noticed(message)
 
 
 class SilentObserver:
-    """Looks on and says nothing; the base of observers that say little."""
+    """Does nothing. Base class for observers that handle only some notifications."""
 
     def counted(self, files: Mapping[str, int]) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def compared(self, page: Compared) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def unmatched(self, prefix: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def listed(self) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def started(self, transfer: Transfer) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def advanced(self, transfer: Transfer, size: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def ended(self, outcome: Outcome) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def unlisted(self, key: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def noticed(self, message: str) -> None:
-        """Say nothing."""
+        """Do nothing."""

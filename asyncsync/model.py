@@ -1,4 +1,4 @@
-"""The values that flow down the road, all of them frozen.
+"""The values that the stages pass on, and the settings of a run. All of them are frozen.
 
 An *object* is remote, a *file* is local, a *part* is a range of an object's bytes, a *transfer* is
 one object on its way to a file.
@@ -12,7 +12,7 @@ from asyncsync.errors import TransferError
 
 UNKNOWN_SIZE = -1
 LARGEST_SIZE = 1 << 50
-"""Bytes; more than any S3 stores as one object."""
+"""Bytes. No S3 server stores larger objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +21,17 @@ class RemoteObject:
 
     key: str
     size: int
-    """Bytes; `UNKNOWN_SIZE` where the listing shows none that an object can have."""
+    """Bytes; `UNKNOWN_SIZE` if the listing has no valid size."""
     etag: str
-    """The version's tag without its quotes; empty where the server sends none."""
+    """Without its quotes; empty if the server sends none."""
     modified_ns: int
-    """LastModified in nanoseconds since the epoch; 0 where it cannot be read."""
+    """LastModified in nanoseconds since the epoch; 0 if it cannot be parsed."""
 
     @property
     def is_pinned(self) -> bool:
-        """Whether the tag names one version for certain, so that its parts belong together.
+        """Whether the ETag identifies one version, so that parts with it belong together.
 
-        It can be said in a header, which not all that a listing may hold can be.
+        That is a strong ETag, and one that can be sent in a header.
         """
         etag = self.etag
         if not (etag.isascii() and etag.isprintable()):
@@ -40,28 +40,28 @@ class RemoteObject:
 
     @property
     def prefix(self) -> str:
-        """The top-level prefix: `1hz/` for `1hz/2026/a.parquet`, empty for one in the root."""
+        """The top-level prefix: `1hz/` for `1hz/2026/a.parquet`, empty for `a.parquet`."""
         top, slash, _ = self.key.partition("/")
         return top + slash if slash else ""
 
 
 LAST = "\U0010ffff"
-"""Sorts behind all keys but those that begin with it."""
+"""Sorts after all keys, except those that begin with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a listing, in the bucket's order of keys."""
+    """One page of a listing, in the order of the keys."""
 
     objects: list[RemoteObject]
     prefixes: list[str]
-    """What the delimiter rolled up; empty without a delimiter."""
+    """CommonPrefixes: the keys rolled up by the delimiter; empty without a delimiter."""
     next_token: str
-    """Where the next page starts; empty on the last page."""
+    """NextContinuationToken; empty on the last page."""
 
     @property
     def complete_to(self) -> str:
-        """The key up to which no other page has keys to add; `LAST` on the last page."""
+        """Later pages have only keys after this one. `LAST` on the last page."""
         if not self.next_token:
             return LAST
         return max([remote.key for remote in self.objects[-1:]] + self.prefixes[-1:], default="")
@@ -69,47 +69,47 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What HEAD or GET says of an object's current version."""
+    """What a response to HEAD or GET says about the object's current version."""
 
     size: int
     """Bytes of the whole object."""
     etag: str
-    """Without its quotes; empty where the server sends none."""
+    """Without its quotes; empty if the server sends none."""
     encoding: str = ""
-    """The stored Content-Encoding; empty for plain bytes."""
+    """The stored Content-Encoding; empty if the bytes are not encoded."""
     modified: str = ""
-    """Last-Modified as the header holds it; empty where the server sends none."""
+    """The header Last-Modified as it is; empty if the server sends none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What has to hold before a file is published, besides the size and version of each answer."""
+    """What is checked before a file is published, besides size and version of each response."""
 
     head: bool = True
-    """HEAD says the same as the listing and GET."""
+    """HEAD agrees with the listing and with GET."""
     content: bool = True
-    """The bytes have the hash that the ETag holds, where it holds one."""
+    """The bytes match the MD5 in the ETag, if there is one."""
     parquet: bool = True
-    """What is called `*.parquet` has the beginning and the end of such a file."""
+    """Files named `*.parquet` begin and end like Parquet files."""
 
 
 class Proof(Flag):
-    """What was proven of a file."""
+    """What was proven about a file."""
 
     SIZE = auto()
     VERSION = auto()
-    """Every answer named the listed ETag."""
+    """Every response had the listed ETag."""
     MD5 = auto()
-    """The bytes have the MD5 that is the ETag."""
+    """The MD5 of the bytes is the ETag."""
     MD5_OF_PARTS = auto()
-    """The MD5s of the uploaded parts make up the ETag."""
+    """The ETag is that of a multipart upload, made from the MD5s of the uploaded parts."""
     PARQUET = auto()
     SIZE_AND_VERSION = SIZE | VERSION
     CONTENT = MD5 | MD5_OF_PARTS
 
     @property
     def names(self) -> list[str]:
-        """What was proven, each in a word: `size`, `version`, `md5`, `md5-of-parts`, `parquet`."""
+        """One name for each: `size`, `version`, `md5`, `md5-of-parts`, `parquet`."""
         return [(proof.name or "").lower().replace("_", "-") for proof in self]
 
 
@@ -117,27 +117,32 @@ class Reason(StrEnum):
     """Why an object is fetched."""
 
     MISSING = "missing"
+    """There is no file."""
     SIZE_DIFFERS = "size-differs"
+    """The file has another size."""
     NEWER = "newer"
+    """The object is newer than the file."""
     EDITED = "edited"
+    """The file was changed after it was downloaded."""
     UNSURE = "unsure"
+    """A power cut or a crash of the machine may have damaged the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """An object that is to be fetched, the path it goes to, and why."""
+    """An object to fetch, its local path, and the reason."""
 
     remote: RemoteObject
     path: tuple[str, ...]
     """The components of the local path below the destination."""
     reason: Reason
     replaces: int = 0
-    """Bytes of the file that lies at the path and is going to be replaced."""
+    """Bytes of the existing file that will be replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpToDate:
-    """An object whose file is already in step."""
+    """An object whose file is up to date."""
 
     remote: RemoteObject
     proven: Proof = Proof.SIZE
@@ -149,10 +154,11 @@ class Downloaded:
 
     transfer: Transfer
     attempts: int
-    """Requests' attempts of the part that needed most; 1 when nothing was retried."""
+    """Attempts of the request that needed most of them; 1 if none was retried."""
     seconds: float
+    """How long the transfer took."""
     kept: int = 0
-    """Bytes that an earlier, unfinished run had brought."""
+    """Bytes that an earlier run had downloaded already."""
     proven: Proof = Proof.SIZE
 
 
@@ -174,22 +180,22 @@ class Compared:
     transfers: list[Transfer]
     up_to_date: list[UpToDate]
     refused: list[Failed]
-    """Keys that have no path, or whose path is taken."""
+    """Objects whose key has no safe path, or whose path belongs to another key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """From where to where a run goes."""
+    """Where a run reads from, and where it writes to."""
 
     endpoint: str
     bucket: str
     dest: str
-    """The destination's absolute path, without symbolic links."""
+    """The destination's absolute path, with symbolic links resolved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who signs a request."""
+    """What requests are signed with."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -198,7 +204,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the bucket is and how to be let in."""
+    """Where the bucket is, and the credentials for it."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -208,7 +214,7 @@ class Settings:
     session_token: str = field(default="", repr=False)
     region: str = "auto"
     reload: Callable[[], "Settings"] | None = field(default=None, repr=False, compare=False)
-    """Reads them again where they came from; may raise ConfigError."""
+    """Reads the settings again from where they came from; may raise ConfigError."""
 
     @property
     def credentials(self) -> Credentials:

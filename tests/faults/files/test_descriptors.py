@@ -45,7 +45,7 @@ async def test_limit_of_descriptors_that_nothing_can_do_with_is_named(tmp_path: 
     async with ScriptedS3({"1.parquet": b"1"}) as s3:
         done = await run(limited("-n", 15), s3, tmp_path / "dest")
     assert done.code == 5
-    assert "Too many open files; end something else, allow more (ulimit -v, -u, -n)" in done.err
+    assert "Too many open files; stop other programs, raise the limit (ulimit" in done.err
 
 
 @pytest.mark.row(105)
