@@ -1,9 +1,9 @@
-"""The Python API: what to sync in, a report out. The command line is built on it.
+"""The Python API: settings in, a report out. The command line is built on it.
 
-report = await asyncsync.sync(dest="downloads")          # in async code and in a notebook
-report = asyncsync.run(dest="downloads")                 # in a script; in a notebook as well
+report = await asyncsync.sync(dest="downloads")          # in async code and in notebooks
+report = asyncsync.run(dest="downloads")                 # in scripts and in notebooks
 plan = await asyncsync.plan(prefixes=["1hz/"])
-report = await asyncsync.sync(plan=plan)                 # just that
+report = await asyncsync.sync(plan=plan)                 # downloads exactly what was planned
 async for outcome in asyncsync.stream(dest="downloads"):
     ...                                                  # each file as it arrives
 """
@@ -40,32 +40,40 @@ HAS_UVLOOP = importlib.util.find_spec("uvloop") is not None
 
 
 class Given(TypedDict, total=False):
-    """The keyword arguments of every function here; each falls back to the environment.
+    """The keyword arguments of all functions. Each is optional.
 
-    An argument beats the environment (`R2_...`, `ASYNCSYNC_...`), which beats the env file. None
-    is as good as no argument.
+    An argument takes precedence over the environment (`R2_...`, `ASYNCSYNC_...`), and that over the
+    env file. None means the same as no argument.
 
     Attributes:
-        prefixes: Key prefixes to sync, or one as a str; without one, the whole bucket.
-        dest: The local folder; `downloads` by default.
-        include: Globs over whole keys, one of which must match; `["*.parquet"]` by default.
-        exclude: Globs of keys that do not count.
-        workers: Requests for objects in flight; `auto`, the default, finds the number.
-        max_workers: The most that may be found.
-        validate: What must agree with the listing: `content` (the default) or `head` or `response`.
-        parquet_check: Whether `*.parquet` must be Parquet; true by default.
-        deep: Whether `verify` reads the files and proves their content; it does not by default.
-        attempts: Tries of a request before its object fails.
-        space_check: Whether the run ends at once when what it finds does not fit on the disk; true
-            by default.
-        durable: Whether a file counts only when it would survive a power cut; it need not by
+        prefixes: Key prefixes to sync, as a sequence of str or one str; the whole bucket by
             default.
-        limit_rate: Bytes of objects a second at most, or a str such as `20M`; `off` by default.
-        since: `auto` lists from the last keys on, `off` all; the README says what that misses.
-        strict: Whether an env file that others can read is an error; only a warning by default.
-        env_file: The file with the settings; `./.env` by default.
-        observer: Whoever looks on; nobody by default. `asyncsync.Bars()` draws bars. One that is a
-            context manager is opened for the run, and closed with it.
+        dest: The local folder; `downloads` by default. Created if it is missing.
+        include: Globs; a key must match one of them as a whole. `["*.parquet"]` by default.
+        exclude: Globs; a key that matches one of them is left out. None by default.
+        workers: How many requests for objects are in flight; `"auto"`, the default, adapts the
+            number to the network.
+        max_workers: The highest number that `"auto"` may choose; 256 by default.
+        validate: What must agree before a file gets its final name. `"response"`: the headers of
+            GET, with the listing. `"head"`: those of a HEAD request as well. `"content"`, the
+            default: also the MD5 of the bytes, if the ETag has one.
+        parquet_check: Whether files named `*.parquet` must begin and end like Parquet files; True
+            by default.
+        deep: Whether `verify` also reads the files to check their content; False by default.
+        attempts: How often a request is tried before its object fails; 8 by default.
+        space_check: Whether the run ends as soon as it finds more than fits on the disk; True by
+            default.
+        durable: Whether files are written to disk with fsync, to survive a power cut, before they
+            count as downloaded; False by default.
+        limit_rate: The highest download rate in bytes per second, as a number or a str such as
+            `"20M"` (units are powers of 1024); `"off"` by default.
+        since: `"auto"` lists only keys that sort after those of the last run, and all keys once a
+            day; `"off"`, the default, always lists all. The README says what `"auto"` misses.
+        strict: Whether an env file that other users can read is an error; False, the default, only
+            warns.
+        env_file: The file with settings; `./.env` by default, if it exists.
+        observer: Is notified of what happens; none by default. `asyncsync.Bars()` draws progress
+            bars. An observer that is a context manager is open during the run.
     """
 
     prefixes: Sequence[str] | None
@@ -88,34 +96,39 @@ class Given(TypedDict, total=False):
 
 
 class GivenToSync(Given, total=False):
-    """The keyword arguments of what downloads: those of `Given`, and a plan.
+    """The keyword arguments of the functions that download: those of `Given`, and a plan.
 
     Attributes:
-        plan: What `plan` returned, or a file that `asyncsync plan --json` wrote: nothing is listed,
-            and just the planned objects are fetched, in the planned versions. Prefixes and globs
-            don't go with it. A `Plan` leads to its own destination unless another is given; a file
-            has to be for the one that is set.
+        plan: The result of `plan`, or the path of a file that `asyncsync plan --json` wrote. Only
+            the planned objects are fetched, in the planned versions, and nothing is listed. Cannot
+            be combined with `prefixes`, `include` or `exclude`. A `Plan` syncs to its own
+            destination unless `dest` is given. A file must have been made for the destination that
+            is set, unless `dest` is given.
     """
 
     plan: "Plan | Path | str | None"
 
 
 async def sync(**given: Unpack[GivenToSync]) -> Report:
-    """Bring the local folder in step with the bucket.
+    """Download the objects that are missing or out of date, and validate them.
 
-    What went wrong with single objects is in the report: see its `exit_code` and `failures`.
+    Errors of single objects are not raised. They are in the report: see its `exit_code` and
+    `failures`.
 
     Args:
         **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `validate`,
             `parquet_check`, `deep`, `attempts`, `space_check`, `durable`, `limit_rate`, `since`,
-            `strict`, `env_file`, `observer`, and `plan`,
-            which is what `plan()` returned or a file of it. None has to be given:
-            `help(asyncsync.api.Given)` says what each means and stands for.
+            `strict`, `env_file`, `observer`, and `plan`. All are optional.
+            `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
+            `plan`.
+
+    Returns:
+        Counts of files and bytes, and the failures.
 
     Raises:
-        ConfigError: settings are missing or malformed; nothing was done.
-        SourceError: the remote side ended the run.
-        DestinationError: the local side did.
+        ConfigError: settings are missing or invalid; no request was sent.
+        SourceError: the remote side ended the run: credentials, bucket, listing or network.
+        DestinationError: the local side ended the run, such as a full disk.
     """
     report = Report()
     planned = given.pop("plan", None)
@@ -124,10 +137,10 @@ async def sync(**given: Unpack[GivenToSync]) -> Report:
 
 
 async def plan(**given: Unpack[Given]) -> Plan:
-    """Return what `sync` would do. Nothing is downloaded, nothing is written.
+    """Return what `sync` would download. Downloads nothing and writes nothing.
 
     Args:
-        **given: As for `sync`, less `plan`.
+        **given: As for `sync`, without `plan`.
 
     Raises:
         ConfigError, SourceError: as for `sync`.
@@ -139,14 +152,15 @@ async def plan(**given: Unpack[Given]) -> Plan:
 
 
 async def verify(**given: Unpack[Given]) -> Report:
-    """Check the files against the listing and what HEAD says of their objects. Nothing is written.
+    """Compare the files with the listing and with HEAD requests. Writes nothing.
 
-    With `validate="response"` HEAD is not asked; with `deep=True` the files are read, and their
-    content is proven. `Report.verified` counts the files that are in step; all others are failures.
-    `Report.extra_files` counts those that are not in the bucket, which is no failure.
+    With `validate="response"` no HEAD requests are sent. With `deep=True` the files are read, to
+    check their content as a download does. `Report.verified` counts the files that are up to date.
+    All other objects are failures. `Report.extra_files` counts the files that are not in the
+    bucket, which are not failures.
 
     Args:
-        **given: As for `sync`, less `plan`.
+        **given: As for `sync`, without `plan`.
 
     Raises:
         ConfigError, SourceError: as for `sync`.
@@ -157,7 +171,7 @@ async def verify(**given: Unpack[Given]) -> Report:
 
 
 def run(**given: Unpack[GivenToSync]) -> Report:
-    """Do `sync` and wait for it, in a script or in a notebook's cell.
+    """Run `sync` and wait for it. For scripts; works in a notebook's cell as well.
 
     Args:
         **given: As for `sync`.
@@ -168,20 +182,21 @@ def run(**given: Unpack[GivenToSync]) -> Report:
     with start_blocking_portal(backend_options={"use_uvloop": HAS_UVLOOP}) as portal:
         future = portal.start_task_soon(partial(sync, **given))
         try:
-            # An interrupt that comes just as the wait begins is seen only when it ends.
+            # An interrupt that arrives just before the wait is not handled before the wait ends.
             while not wait([future], timeout=0.5).done:
                 pass
             return future.result()
         except BaseException:
-            future.cancel()  # an interrupt reaches this thread, but the work is done in another
+            future.cancel()  # an interrupt reaches this thread, but another one does the work
             raise
 
 
 async def stream(**given: Unpack[GivenToSync]) -> AsyncGenerator[Outcome, None]:
-    """Yield what becomes of each object while `sync` goes on, so that work on the files can begin.
+    """Run `sync` and yield the outcome of each object while it goes on.
 
-    Files that were in step already come as `UpToDate`, new ones as `Downloaded` once they have
-    their final name. Outcomes wait in memory for a slow reader; the sync stops when it leaves.
+    Yields `UpToDate` for files that were up to date already, `Downloaded` for new files, which have
+    their final name by then, and `Failed`. The outcomes are buffered in memory, without limit, if
+    the caller is slow. Closing the generator stops the sync.
 
     Args:
         **given: As for `sync`.
@@ -190,7 +205,7 @@ async def stream(**given: Unpack[GivenToSync]) -> AsyncGenerator[Outcome, None]:
         ConfigError, SourceError, DestinationError: as for `sync`.
     """
     outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
-    given["observer"] = Observers(_Passing(outcomes), _observer(given))
+    given["observer"] = Observers(_OutcomeQueue(outcomes), _observer(given))
 
     async def produce() -> None:
         try:
@@ -209,28 +224,28 @@ async def stream(**given: Unpack[GivenToSync]) -> AsyncGenerator[Outcome, None]:
             await task
 
 
-class _Passing(SilentObserver):
-    """Passes every outcome on."""
+class _OutcomeQueue(SilentObserver):
+    """Puts every outcome into a queue."""
 
     def __init__(self, outcomes: "asyncio.Queue[Outcome | None]") -> None:
         self._outcomes = outcomes
 
     def compared(self, page: Compared) -> None:
-        """Pass on what needs no transfer."""
+        """Put the objects that need no transfer into the queue."""
         for known in page.up_to_date:
             self._outcomes.put_nowait(known)
         for refused in page.refused:
             self._outcomes.put_nowait(refused)
 
     def ended(self, outcome: Outcome) -> None:
-        """Pass on what became of a transfer."""
+        """Put the outcome of a transfer into the queue."""
         self._outcomes.put_nowait(outcome)
 
 
 async def _perform(
     command: Command, report: Report, given: Given, planned: Plan | Path | str | None = None
 ) -> tuple[Route, Options]:
-    """Do what the keyword arguments say; the report is kept up to the end, whatever that is."""
+    """Run a command with the keyword arguments. `report` is filled even if the run fails."""
     if unknown := given.keys() - Given.__annotations__.keys():
         raise TypeError(f"no such argument: {', '.join(sorted(unknown))}")
     if isinstance(planned, Plan) and given.get("dest") is None:
@@ -240,15 +255,15 @@ async def _perform(
     file = given.get("env_file")
     env_file = None if file is None else Path(file)
     found, options = load(env_file, given=given)
-    way = route(found, options)
-    pages = None if planned is None else planned_pages(planned, way, given)
+    own_route = route(found, options)
+    pages = None if planned is None else planned_pages(planned, own_route, given)
     started = time.monotonic()
     try:
         with Observers(report, _observer(given)) as observer:
             await perform(command, found, options, prefixes, observer, pages)
     finally:
         report.seconds = time.monotonic() - started
-    return way, options
+    return own_route, options
 
 
 def _observer(given: Given) -> Observer:
@@ -257,36 +272,34 @@ def _observer(given: Given) -> Observer:
 
 
 def route(found: Settings, options: Options) -> Route:
-    """Return from where to where a run with these settings goes."""
+    """Return where a run with these settings reads from and writes to."""
     return Route(found.endpoint_url, found.bucket, str(Folder(options.dest).path))
 
 
 def planned_pages(
     plan: Plan | Path | str, own: Route, given: Mapping[str, object]
 ) -> pipeline.Pages:
-    """Return the objects of a plan, once it is sure that they are what is wanted.
+    """Return the objects of a plan in pages, after checking that the plan fits the run.
 
     Args:
-        plan: one that was made in this process, or the file of one.
-        own: from where to where the run goes.
-        given: what was said in so many words, and not by the environment. A destination that was
-            is right for every plan.
+        plan: a plan made in this process, or the path of a plan's file.
+        own: the route of the run.
+        given: the explicit arguments, without those from the environment. If they include `dest`,
+            the plan's own destination does not matter.
 
     Raises:
-        ConfigError: the plan is damaged, or for another route, or something else was given that
-            would choose the objects.
+        ConfigError: the plan is damaged or was made for another route, or prefixes or globs are
+            given as well.
     """
     for name in ("prefixes", "include", "exclude"):
         if given.get(name):
-            raise ConfigError(
-                f"{name}: a plan says itself what to fetch; give the one or the other"
-            )
+            raise ConfigError(f"{name}: a plan already says what to fetch; give one or the other")
     found = plan if isinstance(plan, Plan) else read_plan(Path(plan))
     wanted = own if given.get("dest") is None else replace(own, dest=found.route.dest)
     for part in fields(Route):
         made_for, here = getattr(found.route, part.name), getattr(wanted, part.name)
         if made_for != here:
-            hint = "; name the destination that you want" if part.name == "dest" else ""
+            hint = "; set --dest to sync elsewhere" if part.name == "dest" else ""
             raise ConfigError(
                 f"the plan was made for {part.name} {shown(made_for)}, not {shown(here)}{hint}"
             )
@@ -301,16 +314,16 @@ async def perform(
     observer: Observer,
     planned: pipeline.Pages | None = None,
 ) -> None:
-    """Wire the real store and the real disk to a command of the pipeline, and do it.
+    """Run a command of the pipeline with the real bucket and the real disk.
 
-    With `planned` pages, a sync fetches these and lists nothing.
+    With `planned` pages, a sync fetches these objects and lists nothing.
 
     Raises:
-        SourceError, DestinationError: what ended the run.
+        SourceError, DestinationError: as for `sync`.
     """
-    from asyncsync.s3 import open_store  # not for --help
+    from asyncsync.s3 import open_store  # slow to import, and --help does not need it
 
-    if "" in prefixes:  # stands for the whole bucket, which has prefixes of its own
+    if "" in prefixes:  # the whole bucket, as none: `since` then follows each top-level prefix
         prefixes = ()
     limit = Limit(options.limit_rate) if options.limit_rate else None
     folder = Folder(options.dest, durable=options.durable, notice=observer.noticed)

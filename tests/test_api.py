@@ -40,16 +40,16 @@ OBJECTS = {"1hz/a.parquet": b"a", "1hz/b.parquet": b"bb", "root.parquet": b"root
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
-    """The bucket that the settings lead to."""
+    """The bucket that the settings name."""
     store = MemoryStore(OBJECTS)
     use_memory(monkeypatch, store)
     return store
 
 
-async def test_sync_brings_the_folder_in_step_and_reports(
+async def test_sync_downloads_what_is_missing_and_reports(
     store: MemoryStore, tmp_path: Path
 ) -> None:
-    """The figures are there for each prefix and for all of them."""
+    """The report has figures for each prefix and for all of them."""
     report = await asyncsync.sync(dest=tmp_path / "dest")
     assert tree(tmp_path / "dest") == OBJECTS
     assert (report.downloaded, report.downloaded_bytes, report.up_to_date) == (3, 7, 0)
@@ -66,7 +66,7 @@ async def test_sync_brings_the_folder_in_step_and_reports(
 
 
 async def test_failures_are_in_the_report(store: MemoryStore, tmp_path: Path) -> None:
-    """Nothing is raised for them; the exit code is what the command line would return."""
+    """They are not raised; the exit code is that of the command line."""
     store.put("../x.parquet", b"evil")
     report = await asyncsync.sync(dest=tmp_path)
     assert (report.skipped, report.failed, report.exit_code) == (1, 0, 3)
@@ -80,16 +80,16 @@ async def test_failures_are_in_the_report(store: MemoryStore, tmp_path: Path) ->
 
 
 async def test_report_does_not_grow_with_the_failures(store: MemoryStore, tmp_path: Path) -> None:
-    """All are counted, and the first thousand are kept."""
+    """All failures are counted, and the first thousand are kept."""
     store.put_many(dict.fromkeys((f"a//{number}.parquet" for number in range(1100)), b"x"))
     report = await asyncsync.sync(dest=tmp_path, prefixes=["a/"])
     assert (report.skipped, len(report.failures)) == (1100, MOST_FAILURES)
 
 
-async def test_arguments_win_over_the_environment_and_that_over_the_file(
+async def test_arguments_take_precedence_over_the_environment_and_that_over_the_file(
     store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each option falls back to the next place."""
+    """Each option falls back to the next source."""
     store.put("notes.txt", b"notes")
     env_file = tmp_path / "settings.env"
     env_file.write_text("ASYNCSYNC_DEST=file\nASYNCSYNC_INCLUDE=*.txt\nR2_BUCKET=elsewhere\n")
@@ -103,7 +103,7 @@ async def test_arguments_win_over_the_environment_and_that_over_the_file(
 
 
 async def test_unknown_argument_is_refused(store: MemoryStore) -> None:
-    """A slip of the pen must not sync to another place."""
+    """A misspelt one must not sync to the default destination."""
     misspelt: dict[str, Any] = {"destination": "elsewhere"}
     with pytest.raises(TypeError, match="destination"):
         await asyncsync.sync(**misspelt)
@@ -112,24 +112,22 @@ async def test_unknown_argument_is_refused(store: MemoryStore) -> None:
 
 
 async def test_prefixes_may_be_any_iterable(store: MemoryStore, tmp_path: Path) -> None:
-    """One that yields them once is as good."""
+    """Even an iterator, which yields them only once."""
     report = await asyncsync.sync(dest=tmp_path, prefixes=iter(["1hz/"]))  # type: ignore[arg-type]
     assert sorted(tree(tmp_path)) == ["1hz/a.parquet", "1hz/b.parquet"]
     assert report.downloaded == 2
 
 
-async def test_empty_prefix_is_the_bucket_with_its_own_prefixes(
-    store: MemoryStore, tmp_path: Path
-) -> None:
-    """So that with `since` each of these has a last key."""
+async def test_empty_prefix_is_the_whole_bucket(store: MemoryStore, tmp_path: Path) -> None:
+    """With `since`, each of its top-level prefixes then has a last key of its own."""
     await asyncsync.sync(dest=tmp_path, prefixes=[""], since="auto")
     store.put("1hz/c.parquet", b"new")
     await asyncsync.sync(dest=tmp_path, prefixes=["", "1hz/"], since="auto")
     assert "1hz/c.parquet" in tree(tmp_path)
 
 
-async def test_one_prefix_may_be_given_as_it_is(store: MemoryStore, tmp_path: Path) -> None:
-    """A str is one prefix, and not a list of letters."""
+async def test_one_prefix_may_be_a_str(store: MemoryStore, tmp_path: Path) -> None:
+    """It is one prefix and not a sequence of characters."""
     report = await asyncsync.sync(dest=tmp_path, prefixes="1hz/")
     assert (report.downloaded, report.unmatched_prefixes) == (2, [])
 
@@ -138,7 +136,7 @@ async def test_one_prefix_may_be_given_as_it_is(store: MemoryStore, tmp_path: Pa
 async def test_missing_settings_are_named_before_any_request(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch, command: Callable[[], Any]
 ) -> None:
-    """Nothing is made on the disk either."""
+    """Nothing is created on the disk either."""
     monkeypatch.delenv("R2_BUCKET")
     with pytest.raises(ConfigError, match="R2_BUCKET"):
         await command()
@@ -146,8 +144,8 @@ async def test_missing_settings_are_named_before_any_request(
     assert "downloads" not in os.listdir()
 
 
-async def test_what_ends_the_run_is_raised(store: MemoryStore, tmp_path: Path) -> None:
-    """The remote side and the local side have errors of their own."""
+async def test_error_that_ends_the_run_is_raised(store: MemoryStore, tmp_path: Path) -> None:
+    """The remote side and the local side each have an error class."""
     store.always("list", "", Act(error=AuthError("no")))
     with pytest.raises(SourceError, match="no"):
         await asyncsync.sync(dest=tmp_path)
@@ -156,8 +154,8 @@ async def test_what_ends_the_run_is_raised(store: MemoryStore, tmp_path: Path) -
         await asyncsync.sync(dest=tmp_path / "file" / "below")
 
 
-async def test_observer_sees_the_run(store: MemoryStore, tmp_path: Path) -> None:
-    """Whoever looks on is told everything."""
+async def test_observer_is_notified(store: MemoryStore, tmp_path: Path) -> None:
+    """Of every download and of the end of the listing."""
     watcher = Watcher()
     await asyncsync.sync(dest=tmp_path, observer=watcher)
     assert watcher.downloaded == sorted(OBJECTS)
@@ -165,7 +163,7 @@ async def test_observer_sees_the_run(store: MemoryStore, tmp_path: Path) -> None
 
 
 async def test_plan_holds_what_would_be_fetched(store: MemoryStore, tmp_path: Path) -> None:
-    """And whether it fits; nothing is fetched or made."""
+    """And whether it fits on the disk; nothing is fetched or created."""
     plan = await asyncsync.plan(dest=tmp_path / "dest")
     assert sorted(transfer.remote.key for transfer in plan.transfers) == sorted(OBJECTS)
     assert plan.free_bytes > 7
@@ -175,16 +173,16 @@ async def test_plan_holds_what_would_be_fetched(store: MemoryStore, tmp_path: Pa
     assert os.listdir(tmp_path) == []
 
 
-async def test_plan_can_be_looked_at(store: MemoryStore, tmp_path: Path) -> None:
-    """Its length is that of its transfers, and it is made for one route."""
+async def test_plan_is_a_collection_of_transfers(store: MemoryStore, tmp_path: Path) -> None:
+    """It has a length and can be iterated, and knows its bucket and destination."""
     plan = await asyncsync.plan(dest=tmp_path / "dest", prefixes="1hz/")
     assert [transfer.remote.key for transfer in plan] == ["1hz/a.parquet", "1hz/b.parquet"]
     assert len(plan) == plan.total.to_download == 2
     assert (plan.route.bucket, plan.route.dest) == ("sensors", str(tmp_path / "dest"))
 
 
-async def test_plan_shows_itself_in_a_notebook(store: MemoryStore, tmp_path: Path) -> None:
-    """What, how much, whether it fits; the keys are text. So does a verification."""
+async def test_notebook_shows_a_plan(store: MemoryStore, tmp_path: Path) -> None:
+    """Its summary and its objects, with escaped keys; it shows a verification as well."""
     store.put("1hz/<b>.parquet", b"x")
     shown = (plan := await asyncsync.plan(dest=tmp_path))._repr_html_()
     assert f"<p>{plan.summary()}</p>" in shown
@@ -193,11 +191,11 @@ async def test_plan_shows_itself_in_a_notebook(store: MemoryStore, tmp_path: Pat
     assert "1hz/&lt;b&gt;.parquet" in shown
     assert "missing</td>" in shown
     assert "parquet" not in repr(plan)
-    assert "4 not in step" in (await asyncsync.verify(dest=tmp_path))._repr_html_()
+    assert "4 not in sync" in (await asyncsync.verify(dest=tmp_path))._repr_html_()
 
 
-async def test_plan_can_be_done(store: MemoryStore, tmp_path: Path) -> None:
-    """Without listing again, in its own destination unless another is given."""
+async def test_plan_can_be_synced(store: MemoryStore, tmp_path: Path) -> None:
+    """Without listing again, to its own destination unless another is given."""
     plan = await asyncsync.plan(dest=tmp_path / "dest", prefixes="1hz/")
     store.requests.clear()
     assert (await asyncsync.sync(plan=plan)).downloaded == 2
@@ -210,7 +208,7 @@ async def test_plan_can_be_done(store: MemoryStore, tmp_path: Path) -> None:
 
 
 async def test_plan_of_many_objects_comes_in_pages(store: MemoryStore, tmp_path: Path) -> None:
-    """As a listing does."""
+    """As the objects of a listing do."""
     store.put_many(dict.fromkeys((f"many/{number}.parquet" for number in range(1100)), b"x"))
     plan = await asyncsync.plan(dest=tmp_path, prefixes="many/")
     assert [len(page) for page in plan.pages()] == [1000, 100]
@@ -219,7 +217,7 @@ async def test_plan_of_many_objects_comes_in_pages(store: MemoryStore, tmp_path:
 async def test_plan_for_another_bucket_is_refused(
     store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As is one that was never made, and one together with prefixes."""
+    """So is an empty `Plan()`, and a plan together with prefixes."""
     plan = await asyncsync.plan(dest=tmp_path)
     with pytest.raises(ConfigError, match="endpoint"):
         await asyncsync.sync(plan=asyncsync.Plan(), dest=tmp_path)
@@ -231,16 +229,16 @@ async def test_plan_for_another_bucket_is_refused(
     assert tree(tmp_path) == {}
 
 
-async def test_only_what_downloads_takes_a_plan(store: MemoryStore) -> None:
-    """It is no argument of the others."""
+async def test_only_functions_that_download_take_a_plan(store: MemoryStore) -> None:
+    """The others refuse it as an unknown argument."""
     misplaced: dict[str, Any] = {"plan": "plan.json"}
     for command in (asyncsync.plan, asyncsync.verify):
         with pytest.raises(TypeError, match="plan"):
             await command(**misplaced)
 
 
-async def test_verify_counts_what_is_in_step(store: MemoryStore, tmp_path: Path) -> None:
-    """All others are failures."""
+async def test_verify_counts_files_that_are_up_to_date(store: MemoryStore, tmp_path: Path) -> None:
+    """All other objects are failures."""
     await asyncsync.sync(dest=tmp_path)
     assert (await asyncsync.verify(dest=tmp_path)).verified == 3
     store.always("head", "root.parquet", Act(head=Head(99, store.remote("root.parquet").etag)))
@@ -252,21 +250,21 @@ async def test_verify_counts_what_is_in_step(store: MemoryStore, tmp_path: Path)
 
 
 def test_run_needs_no_event_loop(store: MemoryStore, tmp_path: Path) -> None:
-    """A script calls it and has the report."""
+    """A script calls it and gets the report."""
     report = asyncsync.run(dest=tmp_path)
     assert report.downloaded == 3
     assert tree(tmp_path) == OBJECTS
 
 
 async def test_run_works_inside_a_running_event_loop(store: MemoryStore, tmp_path: Path) -> None:
-    """As in a cell of a notebook, which has a loop of its own in this thread."""
+    """As in a notebook's cell, whose thread has a running event loop."""
     assert asyncsync.run(dest=tmp_path).downloaded == 3
     report = await anyio.to_thread.run_sync(lambda: asyncsync.run(dest=tmp_path))
     assert report.up_to_date == 3
 
 
-def test_run_raises_what_sync_does(store: MemoryStore, tmp_path: Path) -> None:
-    """As it is, from the other thread."""
+def test_run_raises_the_errors_of_sync(store: MemoryStore, tmp_path: Path) -> None:
+    """They come from another thread and are not wrapped."""
     store.always("list", "", Act(error=AuthError("no")))
     with pytest.raises(AuthError, match="no"):
         asyncsync.run(dest=tmp_path)
@@ -274,16 +272,16 @@ def test_run_raises_what_sync_does(store: MemoryStore, tmp_path: Path) -> None:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """The handler of a script, which an event loop of an earlier test may have replaced."""
+    """The signal handler of a script; an event loop of an earlier test may have replaced it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-def test_interrupted_run_stops_in_good_order(
+def test_interrupted_run_stops_cleanly(
     store: MemoryStore, tmp_path: Path, interruptible: None
 ) -> None:
-    """Ctrl-C reaches the thread that waits; the work in the other one is cancelled."""
+    """Ctrl-C reaches the thread that waits, and the work in the other one is cancelled."""
     main_thread = threading.get_ident()
 
     def interrupt() -> None:
@@ -306,7 +304,7 @@ def key_of(outcome: Outcome) -> str:
 
 
 async def test_stream_yields_every_outcome(store: MemoryStore, tmp_path: Path) -> None:
-    """What was in step already, what arrived, what failed."""
+    """Files that were up to date, new files, and failures."""
     await asyncsync.sync(dest=tmp_path, prefixes=["1hz/"])
     store.put("a//b.parquet", b"unsafe")
     store.always("get", "1hz/b.parquet", Act(error=ServerError("500")))
@@ -322,7 +320,7 @@ async def test_stream_yields_every_outcome(store: MemoryStore, tmp_path: Path) -
 
 
 async def test_stream_yields_while_the_sync_goes_on(store: MemoryStore, tmp_path: Path) -> None:
-    """Another object waits until the first was seen, and that one has its final name."""
+    """Two objects wait until the first outcome was seen, whose file has its final name."""
     seen = anyio.Event()
     for key in ("1hz/a.parquet", "1hz/b.parquet"):
         store.on("get", key, Act(until=seen))
@@ -336,13 +334,15 @@ async def test_stream_yields_while_the_sync_goes_on(store: MemoryStore, tmp_path
     assert sorted(keys) == sorted(OBJECTS)
 
 
-async def test_stream_raises_what_ended_the_run(store: MemoryStore, tmp_path: Path) -> None:
-    """Behind the outcomes that there were."""
+async def test_stream_raises_the_error_that_ended_the_run(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    """After all outcomes that there were before it."""
     arrived = anyio.Event()
     store.page_size = 1
     store.always("list", "1hz/", Act(until=arrived, error=AuthError("no")))
     keys = []
-    with pytest.raises(AuthError, match="no"):  # noqa: PT012  # what came before counts as well
+    with pytest.raises(AuthError, match="no"):  # noqa: PT012  # outcomes come before the error
         async for outcome in asyncsync.stream(dest=tmp_path):
             keys.append(key_of(outcome))
             arrived.set()
@@ -350,8 +350,10 @@ async def test_stream_raises_what_ended_the_run(store: MemoryStore, tmp_path: Pa
     assert "1hz/b.parquet" not in keys
 
 
-async def test_stream_that_is_left_early_stops_the_sync(store: MemoryStore, tmp_path: Path) -> None:
-    """Nothing goes on behind the reader's back: the folder is free again."""
+async def test_stream_that_is_closed_early_stops_the_sync(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    """Nothing goes on in the background, and the destination is free again."""
     store.always("get", "1hz/a.parquet", Act(until=anyio.Event()))
     async with aclosing(asyncsync.stream(dest=tmp_path)) as outcomes:
         async for _ in outcomes:
@@ -364,8 +366,10 @@ async def test_stream_that_is_left_early_stops_the_sync(store: MemoryStore, tmp_
     assert tree(tmp_path) == OBJECTS
 
 
-async def test_reader_of_a_stream_may_be_cancelled(store: MemoryStore, tmp_path: Path) -> None:
-    """The sync is cancelled with it."""
+async def test_cancelled_reader_of_a_stream_stops_the_sync(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    """The destination is free again afterwards."""
     asked = anyio.Event()
     store.always("get", "1hz/a.parquet", Act(before=asked.set, until=anyio.Event()))
 
@@ -382,8 +386,8 @@ async def test_reader_of_a_stream_may_be_cancelled(store: MemoryStore, tmp_path:
         assert (await asyncsync.sync(dest=tmp_path)).exit_code == 0
 
 
-async def test_none_is_as_good_as_no_argument(store: MemoryStore, tmp_path: Path) -> None:
-    """Nobody looks on then, and all is what it is by default."""
+async def test_none_means_the_default(store: MemoryStore, tmp_path: Path) -> None:
+    """For each argument, as if it was not given."""
     given = {"observer": None, "env_file": None, "prefixes": None, "workers": None, "since": None}
     report = await asyncsync.sync(dest=tmp_path, plan=None, **given)
     assert (report.exit_code, len(tree(tmp_path))) == (0, report.downloaded)
@@ -393,8 +397,8 @@ async def test_none_is_as_good_as_no_argument(store: MemoryStore, tmp_path: Path
     assert (await asyncsync.sync(plan=plan, dest=None)).downloaded == report.downloaded
 
 
-async def test_own_observer_of_a_stream_is_told_as_well(store: MemoryStore, tmp_path: Path) -> None:
-    """The stream does not take its place."""
+async def test_stream_notifies_the_given_observer(store: MemoryStore, tmp_path: Path) -> None:
+    """The stream does not replace it."""
     watcher = Watcher()
     async for _ in asyncsync.stream(dest=tmp_path, observer=watcher):
         pass
@@ -404,46 +408,52 @@ async def test_own_observer_of_a_stream_is_told_as_well(store: MemoryStore, tmp_
 # the package ------------------------------------------------------------------------------------
 
 
-def test_everything_that_is_raised_has_one_base() -> None:
-    """Who catches that, catches all."""
+def test_all_errors_have_one_base_class() -> None:
+    """Catching it catches them all."""
     for error in (ConfigError, SourceError, DestinationError, asyncsync.TransferError):
         assert issubclass(error, AsyncSyncError)
 
 
-def test_public_names_are_there() -> None:
-    """All of `__all__` can be imported, and the report is what `sync` returns."""
+def test_public_names_can_be_imported() -> None:
+    """They are the classes of the rooms themselves; other names raise AttributeError."""
     assert all(hasattr(asyncsync, name) for name in asyncsync.__all__)
     assert asyncsync.Report is Report
     assert asyncsync.Bars is Bars
     assert not hasattr(asyncsync, "Barrels")
 
 
-async def test_run_opens_and_closes_who_looks_on(store: MemoryStore, tmp_path: Path) -> None:
-    """An observer that is a context manager is open while it is told something, then closed."""
+async def test_observer_that_is_a_context_manager_is_opened_and_closed(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    """It is open while it is notified."""
 
-    class Opened(SilentObserver):
-        told: ClassVar[list[str]] = []
+    class Recorder(SilentObserver):
+        events: ClassVar[list[str]] = []
 
         def __enter__(self) -> None:
-            self.told.append("opened")
+            self.events.append("opened")
 
         def __exit__(self, *_: object) -> None:
-            self.told.append("closed")
+            self.events.append("closed")
 
         def listed(self) -> None:
-            self.told.append("listed")
+            self.events.append("listed")
 
-    await asyncsync.plan(dest=tmp_path / "dest", observer=Opened())
-    assert Opened.told == ["opened", "listed", "closed"]
-    async for _ in asyncsync.stream(dest=tmp_path / "dest", observer=Opened()):
-        assert Opened.told[3:] in (["opened"], ["opened", "listed"], ["opened", "listed", "closed"])
-    assert Opened.told[3:] == ["opened", "listed", "closed"]
+    await asyncsync.plan(dest=tmp_path / "dest", observer=Recorder())
+    assert Recorder.events == ["opened", "listed", "closed"]
+    async for _ in asyncsync.stream(dest=tmp_path / "dest", observer=Recorder()):
+        assert Recorder.events[3:] in (
+            ["opened"],
+            ["opened", "listed"],
+            ["opened", "listed", "closed"],
+        )
+    assert Recorder.events[3:] == ["opened", "listed", "closed"]
 
 
-async def test_observer_that_is_open_already_may_be_given(
+async def test_open_bars_may_be_given_to_several_runs(
     store: MemoryStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Bars that somebody opened stay open behind the run, and draw the next as well."""
+    """Bars that the caller has opened stay open after a run, and draw the next one."""
     with asyncsync.Bars() as bars:
         for dest in (tmp_path / "1", tmp_path / "2"):
             await asyncsync.sync(dest=dest, observer=bars)
@@ -452,7 +462,7 @@ async def test_observer_that_is_open_already_may_be_given(
 
 
 def test_import_is_cheap() -> None:
-    """The S3 client is imported when it is needed, not with the package or the command line."""
+    """The S3 client and tqdm are imported when they are needed, not with the command line."""
     code = "import asyncsync.cli, sys; print({'aioboto3', 'botocore', 'tqdm'} & {*sys.modules})"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
@@ -463,8 +473,8 @@ def test_import_is_cheap() -> None:
 # the public names -------------------------------------------------------------------------------
 
 
-def test_public_names_are_there_when_they_are_asked_for() -> None:
-    """All of them, also in an editor that lists them; others are not."""
+def test_public_names_are_imported_on_demand() -> None:
+    """`dir` lists all of them, and an unknown name raises AttributeError."""
     names = [*asyncsync.__all__]
     assert sorted(names) == sorted({*names})
     assert all(getattr(asyncsync, name) is not None for name in names)
@@ -473,8 +483,8 @@ def test_public_names_are_there_when_they_are_asked_for() -> None:
         _ = asyncsync.nothing  # type: ignore[attr-defined]
 
 
-def test_import_alone_imports_no_module_of_it() -> None:
-    """So that the command line can begin with what an interrupt does."""
+def test_import_of_the_package_imports_no_module_of_it() -> None:
+    """So the command line can decide what an interrupt does before it imports the rest."""
     script = "import asyncsync, sys; print([m for m in sys.modules if m.startswith('asyncsync.')])"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30

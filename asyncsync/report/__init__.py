@@ -1,10 +1,11 @@
 """Outcomes in; counts, text, JSON lines and an exit code out.
 
-Read `report.py` first: counts and text. `plan.py` adds what a plan has to say, `events.py` makes
-the JSON lines, `planfile.py` reads a plan back from them, and `findings.py` has what the doctor
-reports.
+Read `report.py` first: it counts outcomes and makes text of the counts. `html.py` formats them for
+notebooks. `plan.py` adds what is special about a plan and a verification. `events.py` makes the
+JSON lines, and `planfile.py` reads a plan back from them. `findings.py` has the results of the
+doctor.
 
-Nothing here prints, and nothing holds a list that grows with the bucket, except a plan.
+Nothing here prints, and nothing keeps a list that grows with the bucket, except a plan.
 """
 
 from asyncsync.report.events import (

@@ -1,4 +1,4 @@
-"""What a run tells to programs: each event as a JSON object. `docs/json.md` describes them."""
+"""The events of a run as JSON objects, for programs. `docs/json.md` describes them."""
 
 from dataclasses import asdict
 
@@ -9,13 +9,13 @@ from asyncsync.report.report import Report
 from asyncsync.times import format_time
 
 FORMAT = 1
-"""Grows when a reader of the events would misunderstand them; a new field is no reason."""
+"""Increases when programs would misread the events otherwise, so not for a new field."""
 
 Json = dict[str, object]
 
 
 def start_json(command: str, route: Route) -> Json:
-    """Return what a run is going to do."""
+    """Return the first event of a run."""
     return {
         "event": "start",
         "format": FORMAT,
@@ -27,7 +27,7 @@ def start_json(command: str, route: Route) -> Json:
 
 
 def transfer_json(transfer: Transfer, event: str = "transfer") -> Json:
-    """Return what is going to be fetched, or what was."""
+    """Return a planned transfer, or with another `event` one that has ended."""
     return {
         "event": event,
         "key": transfer.remote.key,
@@ -39,7 +39,7 @@ def transfer_json(transfer: Transfer, event: str = "transfer") -> Json:
 
 
 def outcome_json(outcome: Outcome) -> Json:
-    """Return one object's end."""
+    """Return the outcome of one object."""
     match outcome:
         case Downloaded(transfer, attempts, seconds, _, proven):
             done = transfer_json(transfer, "downloaded")
@@ -58,12 +58,12 @@ def outcome_json(outcome: Outcome) -> Json:
 
 
 def extra_json(key: str) -> Json:
-    """Return a file that a verification did not find in the bucket."""
+    """Return the event for a file that a verification did not find in the bucket."""
     return {"event": "extra", "key": key}
 
 
 def summary_json(report: Report, command: str, exit_code: int, error: str = "") -> Json:
-    """Return a whole run's figures; `error` says what ended it early."""
+    """Return the last event of a run. `error` is the message of what ended it early."""
     return {
         "event": "summary",
         "command": command,
@@ -87,7 +87,7 @@ def summary_json(report: Report, command: str, exit_code: int, error: str = "") 
 
 
 def check_json(finding: Finding) -> Json:
-    """Return what the doctor says about one thing."""
+    """Return the result of one check of the doctor."""
     return {
         "event": "check",
         "check": finding.check,

@@ -1,47 +1,47 @@
-"""What the doctor finds: a verdict and a line about each thing that it looks at."""
+"""The results of the doctor's checks: a verdict and a line of text each."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How something is."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
-    """A run works, but somebody should know."""
+    """Runs work, but a person should know about it."""
     WRONG = "wrong"
-    """A run does not work, or not for all objects."""
+    """Runs fail, or some of their objects do."""
     SKIPPED = "skipped"
-    """Nobody can tell, since something else is wrong or missing."""
+    """The check could not be made, because something else is wrong or missing."""
 
 
 Look = tuple[Verdict, str]
-"""What one check finds and says; what is wrong it raises, as a run would."""
+"""What a check returns. If something is wrong, it raises the error that a run would raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the doctor says about one thing."""
+    """The result of one check, as the doctor reports it."""
 
     check: str
     verdict: Verdict
     text: str
-    """What is so, and what to do about what is wrong."""
+    """What was found and, if it is wrong, what to do about it."""
     exit_code: int = 0
-    """What a sync would end with because of it."""
+    """The exit code that a sync would have because of it."""
 
 
 def ok(text: str) -> Look:
-    """Say that something is as it should be."""
+    """Return that all is well."""
     return Verdict.OK, text
 
 
 def warning(text: str) -> Look:
-    """Say what somebody should know."""
+    """Return what a person should know."""
     return Verdict.WARNING, text
 
 
 def skipped(text: str) -> Look:
-    """Say why nobody can tell."""
+    """Return why the check could not be made."""
     return Verdict.SKIPPED, text

@@ -1,4 +1,4 @@
-"""What a plan and a verification add to a report."""
+"""The reports of a plan and of a verification."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from asyncsync.keys import shown
 from asyncsync.model import Compared, RemoteObject, Route, Transfer
 from asyncsync.report.planfile import PAGE
-from asyncsync.report.report import Report, as_html, plan_summary, verify_summary
+from asyncsync.report.report import Report, plan_summary, verify_summary
 from asyncsync.units import format_size
 
 _NOWHERE = Route("", "", "")
@@ -14,33 +14,34 @@ _NOWHERE = Route("", "", "")
 
 @dataclass
 class Plan(Report):
-    """What a sync would do: `for transfer in plan`, `len(plan)`, `plan.total`, `plan.fits`.
+    """What a sync would download: `for transfer in plan`, `len(plan)`, `plan.total`, `plan.fits`.
 
-    Holds every transfer, so it grows with what is missing.
+    It keeps every transfer, so its size grows with their number.
     """
 
     transfers: list[Transfer] = field(default_factory=list, repr=False)
+    """The objects that a sync would download."""
     route: Route = _NOWHERE
-    """What it was made for."""
+    """The endpoint, bucket and destination that the plan was made for."""
     free_bytes: int = 0
-    """What the destination's disk has left."""
+    """Free bytes on the destination's disk when the plan was made."""
 
     @property
     def fits(self) -> bool:
-        """Whether there is space for all that would be downloaded."""
+        """Whether the disk has enough free space for all downloads."""
         return self.growth <= self.free_bytes
 
     def compared(self, page: Compared) -> None:
-        """Take in a page of the listing."""
+        """Count the objects of a page, and keep its transfers."""
         super().compared(page)
         self.transfers += page.transfers
 
     def __iter__(self) -> Iterator[Transfer]:
-        """Yield what would be fetched."""
+        """Iterate over the transfers."""
         return iter(self.transfers)
 
     def __len__(self) -> int:
-        """Return how many objects would be fetched."""
+        """Return the number of transfers."""
         return len(self.transfers)
 
     def summary(self) -> str:
@@ -50,17 +51,17 @@ class Plan(Report):
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
         rows = ((shown(t.remote.key), format_size(t.remote.size), t.reason.value) for t in self)
-        return as_html(self, ("to download", "size", "why"), rows, len(self))
+        return self._to_html(("to download", "size", "why"), rows, len(self))
 
     def pages(self) -> Iterator[Sequence[RemoteObject]]:
-        """Yield what would be fetched, as a listing does."""
+        """Yield the planned objects in pages, as a listing does."""
         for start in range(0, len(self.transfers), PAGE):
-            some = self.transfers[start : start + PAGE]
-            yield [transfer.remote for transfer in some]
+            page = self.transfers[start : start + PAGE]
+            yield [transfer.remote for transfer in page]
 
 
 class Verification(Report):
-    """What became of the files that were checked."""
+    """The report of a verification."""
 
     def summary(self) -> str:
         """Return one line about the verification."""

@@ -1,9 +1,8 @@
-"""A plan that `asyncsync plan --json > plan.json` wrote, back to pages of objects.
+"""Reads a plan that `asyncsync plan --json > plan.json` wrote, as pages of objects.
 
-The file is read twice, line by line, so that its length costs no memory: once to check it as a
-whole before anything is done, and once while the sync goes on. Its keys and ETags are not trusted
-more than those of a listing; whoever gets the pages finds paths, and puts into a request what fits
-there, as usual.
+The file is read twice: first to check all of it before anything is done, then while the sync goes
+on. It is read line by line, so its length costs no memory. Its keys and ETags are as untrusted as
+those of a listing, and go through the same checks.
 """
 
 import json
@@ -19,24 +18,24 @@ from asyncsync.report.events import FORMAT, Json
 from asyncsync.times import parse_time
 
 PAGE = 1000
-"""Objects in a page, as many as in a listing's."""
-MOST_LINE = 256 * 1024 * 1024
-"""Bytes; the summary's line is the longest, with 200 of them for each top-level prefix."""
+"""Objects per page, as in a listing."""
+LONGEST_LINE = 256 * 1024 * 1024
+"""Bytes. The summary is the longest line, with about 200 bytes for each top-level prefix."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanFile:
-    """A file that holds a whole plan. Made by `read_plan`."""
+    """A file with a complete plan. Made by `read_plan`."""
 
     path: Path
     route: Route
-    """What the plan was made for."""
+    """The endpoint, bucket and destination that the plan was made for."""
 
     def pages(self) -> Iterator[list[RemoteObject]]:
-        """Yield the planned objects.
+        """Yield the planned objects in pages.
 
         Raises:
-            ConfigError: the file is not what it was when it was checked.
+            ConfigError: the file has changed since it was checked, and is no longer valid.
         """
         objects = _objects(self.path)
         while page := list(islice(objects, PAGE)):
@@ -44,20 +43,20 @@ class PlanFile:
 
 
 def read_plan(path: Path) -> PlanFile:
-    """Check a file from its first line to its last.
+    """Check the whole file and return its plan.
 
     Raises:
-        ConfigError: it cannot be read, or does not hold a whole plan; names the line.
+        ConfigError: it cannot be read, or is not a complete plan; the message names the line.
     """
     if path.exists() and not path.is_file():
-        raise ConfigError(f"{shown(str(path))}: is not a file; a plan is read twice")
+        raise ConfigError(f"{shown(str(path))}: is not a regular file; it must be read twice")
     for _ in _objects(path):
         pass
     return PlanFile(path, _route(path, _events(path)))
 
 
 def _objects(path: Path) -> Iterator[RemoteObject]:
-    """Yield the objects of a plan's transfers."""
+    """Yield the objects of the plan's transfers."""
     events = _events(path)
     _route(path, events)
     number, found = 1, 0
@@ -67,37 +66,39 @@ def _objects(path: Path) -> Iterator[RemoteObject]:
                 found += 1
                 yield _remote(path, number, event)
             case "skipped" | "failed":
-                pass  # what the plan could do nothing about, a sync of it leaves alone
+                pass  # not part of the plan
             case "summary":
                 _check_summary(path, number, event, found)
-                for behind, _ in events:
-                    raise _bad(path, behind, "nothing may follow the summary")
+                for extra, _ in events:
+                    raise _invalid(path, extra, "nothing may follow the summary")
                 return
             case _:
-                raise _bad(path, number, "is not an event of a plan")
-    raise _bad(path, number + 1, "is missing: a whole plan ends with its summary")
+                raise _invalid(path, number, "is not an event of a plan")
+    raise _invalid(path, number + 1, "is missing: a complete plan ends with a summary")
 
 
 def _route(path: Path, events: Iterator[tuple[int, Json]]) -> Route:
     match next(events, (1, {})):
         case _, {"event": "start", "command": "plan", "format": form, **rest}:
             if form != FORMAT:
-                raise _bad(path, 1, f"its format is not {FORMAT}, but that of another version")
+                raise _invalid(path, 1, f"its format is not {FORMAT}: another version wrote it")
             match rest:
                 case {"endpoint": str(endpoint), "bucket": str(bucket), "dest": str(dest)}:
                     return Route(endpoint, bucket, dest)
-    raise _bad(path, 1, "is not the start of a plan")
+    raise _invalid(path, 1, "is not the start of a plan")
 
 
 def _check_summary(path: Path, number: int, event: Json, found: int) -> None:
     match event:
         case {"error": str(error)} if error:
-            raise _bad(path, number, f"the plan broke off: {shown(error)}")
+            raise _invalid(path, number, f"the plan ended with an error: {shown(error)}")
         case {"error": "", "total": {"to_download": planned}}:
             if planned != found:
-                raise _bad(path, number, f"sums up {planned} transfers, but {found} are here")
+                raise _invalid(
+                    path, number, f"counts {planned} transfers, but the file has {found}"
+                )
         case _:
-            raise _bad(path, number, "is not the summary of a plan")
+            raise _invalid(path, number, "is not the summary of a plan")
 
 
 def _remote(path: Path, number: int, event: Json) -> RemoteObject:
@@ -107,29 +108,29 @@ def _remote(path: Path, number: int, event: Json) -> RemoteObject:
             is_size = 0 <= size <= LARGEST_SIZE and not isinstance(size, bool)
             if is_size and bool(time) == bool(modified):
                 return RemoteObject(key, size, etag, time)
-    raise _bad(path, number, "is not a transfer with key, size, etag and modified")
+    raise _invalid(path, number, "is not a valid transfer with key, size, etag and modified")
 
 
 def _events(path: Path) -> Iterator[tuple[int, Json]]:
-    """Yield each line's number, from 1, and the event on it."""
+    """Yield the number of each line, from 1, and its event."""
     try:
         with open(path, "rb") as file:
             for number in count(1):
-                line = file.readline(MOST_LINE)
+                line = file.readline(LONGEST_LINE)
                 if not line:
                     return
                 if not line.endswith(b"\n"):
-                    raise _bad(path, number, "is cut off, or too long")
+                    raise _invalid(path, number, "is incomplete or too long")
                 try:
                     event = json.loads(line.decode())
                 except (ValueError, RecursionError):
-                    raise _bad(path, number, "is not JSON") from None
+                    raise _invalid(path, number, "is not JSON") from None
                 if not isinstance(event, dict):
-                    raise _bad(path, number, "is not an event")
+                    raise _invalid(path, number, "is not an event")
                 yield number, event
     except OSError as error:
         raise ConfigError(f"{shown(str(path))}: {error.strerror or error}") from error
 
 
-def _bad(path: Path, number: int, what: str) -> ConfigError:
+def _invalid(path: Path, number: int, what: str) -> ConfigError:
     return ConfigError(f"{shown(str(path))}: line {number}: {what}; make the plan again")

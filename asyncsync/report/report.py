@@ -1,79 +1,85 @@
-"""Outcomes become counts, failures, text and an exit code."""
+"""Counts the outcomes of a run, and makes text and an exit code of the counts."""
 
-import html
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import display_width, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, UpToDate
+from asyncsync.report.html import MOST_SHOWN, format_html
 from asyncsync.units import format_size
 
 MOST_FAILURES = 1000
-"""Failures kept with their reasons; all of them are counted."""
+"""Failures that a report keeps with their reasons. It counts all of them."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What was found below one top-level prefix. Counts are objects, sizes bytes."""
+    """The counts of one top-level prefix."""
 
     local: int = 0
-    """Files that counted when the run began, those that are not in the bucket included."""
+    """Selected files when the run began, including those that are not in the bucket."""
     in_bucket: int = 0
+    """Selected objects."""
     missing: int = 0
     """Objects without a file."""
     to_download: int = 0
-    """The missing ones, and those whose file is out of date."""
+    """Objects that are missing or whose file is out of date."""
     bytes_to_download: int = 0
+    """The size of the objects to download."""
 
 
 @dataclass
 class Report(SilentObserver):
-    """The figures of one run, made while it runs; their size does not depend on the keys' number.
+    """The counts of one run, updated while it runs. Sizes are bytes, times are seconds.
 
-    Sizes are bytes, times seconds.
+    Its own size does not depend on the number of keys.
     """
 
     tallies: dict[str, Tally] = field(default_factory=dict, repr=False)
-    """By top-level prefix; the objects in the root stand under the empty one."""
+    """The counts by top-level prefix. Objects without one are under the empty prefix."""
     up_to_date: int = 0
+    """Objects whose file was up to date already."""
     downloaded: int = 0
+    """Objects that were downloaded, validated and published."""
     downloaded_bytes: int = 0
+    """Their size."""
     kept_bytes: int = 0
-    """Of these, what an earlier, unfinished run had brought."""
+    """The bytes among these that an earlier run had downloaded already."""
     verified: int = 0
-    """Files that a verification found in step."""
+    """Files that a verification found up to date."""
     extra_files: int = 0
-    """Files that a verification found to count and not to be in the bucket."""
+    """Selected files that a verification did not find in the bucket."""
     extra_keys: list[str] = field(default_factory=list)
-    """The keys of the first thousand of them."""
+    """The keys of the first thousand of these files."""
     proofs: Counter[Proof] = field(default_factory=Counter)
-    """How many of the downloaded, or of the verified, have been proven how."""
+    """The number of downloaded or verified files by what was proven about them."""
     retried: int = 0
-    """Downloaded ones that needed more than one attempt."""
+    """Downloaded objects that needed more than one attempt."""
     growth: int = 0
-    """Bytes by which the files grow: what is to be downloaded less what it replaces."""
+    """By how many bytes the files grow: the size to download minus that of the replaced files."""
     failed: int = 0
+    """Objects that failed."""
     skipped: int = 0
-    """Keys that nothing could be done about: unsafe, colliding, gone since they were listed."""
+    """Keys that cannot be synced here: unsafe, colliding, or deleted since they were listed."""
     failures: list[Failed] = field(default_factory=list, repr=False)
-    """The first thousand of the failed and the skipped, with their reasons."""
+    """The first thousand failed and skipped objects, with their errors."""
     unmatched_prefixes: list[str] = field(default_factory=list)
-    """Prefixes that were asked for and under which nothing counts; the empty one for all keys."""
+    """Requested prefixes without any selected object; an empty one stands for the whole bucket."""
     seconds: float = 0.0
+    """How long the run took."""
 
     @property
     def total(self) -> Tally:
-        """The sum over all prefixes."""
+        """The sum of all prefixes."""
         columns = zip(*(asdict(tally).values() for tally in self.tallies.values()), strict=True)
         return Tally(*map(sum, columns))
 
     @property
     def proven(self) -> dict[str, int]:
-        """How many files each single thing was proven of, by its name."""
+        """How many files have each proof: size, version, md5, md5-of-parts, parquet."""
         counts = dict.fromkeys((~Proof(0)).names, 0)
         for proof, number in self.proofs.items():
             for name in proof.names:
@@ -82,23 +88,23 @@ class Report(SilentObserver):
 
     @property
     def without_hash(self) -> int:
-        """Files of whose content no hash is known."""
+        """Files whose content no hash has proven."""
         return sum(number for proof, number in self.proofs.items() if not proof & Proof.CONTENT)
 
     @property
     def exit_code(self) -> int:
-        """0 if everything is in step, 1 if objects failed, 3 if keys were skipped at most."""
+        """1 if objects failed, 3 if keys were only skipped, and otherwise 0."""
         if self.failed:
             return 1
         return SkippedError.exit_code if self.skipped else 0
 
     def counted(self, files: Mapping[str, int]) -> None:
-        """Take in what is on the disk."""
+        """Count the existing files."""
         for prefix, count in files.items():
             self._tally(prefix).local = count
 
     def compared(self, page: Compared) -> None:
-        """Take in a page of the listing."""
+        """Count the objects of a page."""
         for known in page.up_to_date:
             self._tally(known.remote.prefix).in_bucket += 1
         for transfer in page.transfers:
@@ -114,11 +120,11 @@ class Report(SilentObserver):
         self.up_to_date += len(page.up_to_date)
 
     def unmatched(self, prefix: str) -> None:
-        """Take in a prefix under which nothing counts."""
+        """Record a prefix without any selected object."""
         self.unmatched_prefixes.append(prefix)
 
     def ended(self, outcome: Outcome) -> None:
-        """Take in the end of a transfer or of a check."""
+        """Count the outcome of a transfer, or of the check of a file."""
         match outcome:
             case Downloaded(transfer, attempts, _, kept, proven):
                 self.downloaded += 1
@@ -133,7 +139,7 @@ class Report(SilentObserver):
                 self.proofs[proven] += 1
 
     def unlisted(self, key: str) -> None:
-        """Take in a file that is not in the bucket."""
+        """Count a file that is not in the bucket."""
         self.extra_files += 1
         if len(self.extra_keys) < MOST_FAILURES:
             self.extra_keys.append(key)
@@ -144,8 +150,12 @@ class Report(SilentObserver):
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        rows = [(shown(f.remote.key), shown(str(f.error))) for f in self.failures]
-        return as_html(self, ("failed or skipped", "why"), rows, self.failed + self.skipped)
+        rows = ((shown(f.remote.key), shown(str(f.error))) for f in self.failures)
+        return self._to_html(("failed or skipped", "why"), rows, self.failed + self.skipped)
+
+    def _to_html(self, header: Sequence[str], rows: Iterable[Sequence[str]], count: int) -> str:
+        check = list(_check_rows(self, MOST_SHOWN))
+        return format_html(self.summary(), check, header, rows, count)
 
     def _fail(self, failed: Failed) -> None:
         if isinstance(failed.error, SkippedError):
@@ -163,28 +173,30 @@ class Report(SilentObserver):
 
 
 def table(report: Report, most_rows: int | None = None, width: int = 0) -> Iterator[str]:
-    """Yield the sync check: a line for each prefix, and one for all of them.
+    """Yield the lines of the sync check: a header, each prefix, and the total.
 
-    Where there are more prefixes than `most_rows`, those with most to download are shown. Where a
-    line would have more cells than `width`, unless that is 0, it does without some columns.
+    Args:
+        report: the counts.
+        most_rows: show only so many prefixes, those with most bytes to download; None for all.
+        width: leave out columns while a line is wider than so many terminal cells; 0 for never.
     """
-    rows = list(_rows(report, most_rows))
-    for spare in ("local", "missing", "in bucket"):
-        if (
-            width
-            and sum(max(map(display_width, column)) + 2 for column in zip(*rows, strict=True))
-            > width
-        ):
-            at = rows[0].index(spare)
+    rows = list(_check_rows(report, most_rows))
+    for optional in ("local", "missing", "in bucket"):
+        if width and sum(cells + 2 for cells in _column_widths(rows)) > width:
+            at = rows[0].index(optional)
             rows = [(*row[:at], *row[at + 1 :]) for row in rows]
-    widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
+    widths = _column_widths(rows)
     for first, *rest in rows:
         figures = [figure.rjust(width) for figure, width in zip(rest, widths[1:], strict=True)]
         yield "  ".join([first + " " * (widths[0] - display_width(first)), *figures])
 
 
-def _rows(report: Report, most_rows: int | None) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of the sync check, from its head to its total."""
+def _column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(display_width, column)) for column in zip(*rows, strict=True)]
+
+
+def _check_rows(report: Report, most_rows: int | None) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of the sync check, from its header to its total."""
     chosen = sorted(report.tallies.items())
     left_out = 0
     if most_rows is not None and len(chosen) > most_rows:
@@ -193,13 +205,13 @@ def _rows(report: Report, most_rows: int | None) -> Iterator[tuple[str, ...]]:
         chosen = sorted(chosen[:most_rows])
     yield "prefix", "local", "in bucket", "missing", "to download", "bytes"
     for prefix, tally in chosen:
-        yield _row(shown(prefix) or "(root)", tally)
+        yield _check_row(shown(prefix) or "(root)", tally)
     if left_out:
         yield f"({left_out:,} more prefixes)", "", "", "", "", ""
-    yield _row("total", report.total)
+    yield _check_row("total", report.total)
 
 
-def _row(name: str, tally: Tally) -> tuple[str, str, str, str, str, str]:
+def _check_row(name: str, tally: Tally) -> tuple[str, str, str, str, str, str]:
     return (
         name,
         f"{tally.local:,}",
@@ -217,7 +229,7 @@ def failure(failed: Failed) -> str:
 
 
 def sync_summary(report: Report) -> str:
-    """Return one line about a sync."""
+    """Return the summary of a sync, one line."""
     arrived = report.downloaded_bytes - report.kept_bytes
     rate = arrived / report.seconds if report.seconds else 0.0
     size = f" ({format_size(report.downloaded_bytes)} at {format_size(rate)}/s)"
@@ -238,7 +250,7 @@ def sync_summary(report: Report) -> str:
 
 
 def plan_summary(report: Report, free_bytes: int) -> str:
-    """Return one line about a plan."""
+    """Return the summary of a plan, one line."""
     needed = report.total.bytes_to_download
     fits = "fits" if report.growth <= free_bytes else "DOES NOT FIT"
     parts = [
@@ -253,10 +265,10 @@ def plan_summary(report: Report, free_bytes: int) -> str:
 
 
 def verify_summary(report: Report) -> str:
-    """Return one line about a verification."""
+    """Return the summary of a verification, one line."""
     parts = [
         f"{report.verified:,} verified",
-        f"{report.failed:,} not in step",
+        f"{report.failed:,} not in sync",
         f"{report.skipped:,} skipped",
     ]
     if report.extra_files:
@@ -265,43 +277,3 @@ def verify_summary(report: Report) -> str:
     if hashed:
         parts.append(f"content proven of {hashed:,}")
     return f"{', '.join(parts)}, in {report.seconds:.1f} s"
-
-
-# HTML -------------------------------------------------------------------------------------------
-
-MOST_SHOWN = 50
-"""Rows of a table in a notebook."""
-
-
-def as_html(report: Report, head: Sequence[str], rows: Iterable[Sequence[str]], many: int) -> str:
-    """Return the summary, the sync check, and a table to unfold; for dark and for light themes.
-
-    Args:
-        report: the run.
-        head: the heads of the columns of the table to unfold.
-        rows: its rows, of which the first are taken; keys in them have gone through `shown`.
-        many: how many rows there are.
-    """
-    check = list(_rows(report, MOST_SHOWN))
-    parts = [f"<p>{html.escape(report.summary())}</p>", _html_table(check, numbers=True)]
-    if many:
-        some = list(islice(rows, MOST_SHOWN))
-        more = f"<p>and {many - len(some):,} more</p>" if many > len(some) else ""
-        title = html.escape(f"{many:,} {head[0]}")
-        listed = _html_table([head, *some], numbers=False)
-        parts.append(f"<details><summary>{title}</summary>{listed}{more}</details>")
-    return f"<div>{''.join(parts)}</div>"
-
-
-def _html_table(rows: Sequence[Sequence[str]], *, numbers: bool) -> str:
-    """Return a table; all its columns but the first are numbers, or none is."""
-    lines = []
-    for place, row in enumerate(rows):
-        name = "th" if place == 0 else "td"
-        told = []
-        for column, cell in enumerate(row):
-            side = "right" if numbers and column else "left"
-            style = f"text-align:{side};white-space:pre-wrap;overflow-wrap:anywhere"
-            told.append(f'<{name} style="{style}">{html.escape(cell)}</{name}>')
-        lines.append(f"<tr>{''.join(told)}</tr>")
-    return f"<table>{''.join(lines)}</table>"

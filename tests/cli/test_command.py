@@ -132,7 +132,7 @@ def test_verify_changes_nothing(store: MemoryStore, run: Run, tmp_path: Path) ->
     before = snapshot(tmp_path)
     ran = run("verify")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.splitlines()[-1].startswith("3 verified, 0 not in step, 0 skipped, in ")
+    assert ran.out.splitlines()[-1].startswith("3 verified, 0 not in sync, 0 skipped, in ")
     assert snapshot(tmp_path) == before
     (DEST / "root.parquet").unlink()
     ran = run("verify")
@@ -318,7 +318,7 @@ def test_sync_of_a_plan_takes_no_other_version(store: MemoryStore, run: Run, pla
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("1hz/",), "prefixes: a plan says itself what to fetch"),
+        (("1hz/",), "prefixes: a plan already says what to fetch"),
         (("--include", "*"), "include: "),
         (("--exclude", "*"), "exclude: "),
         (("plan",), "--plan: goes with sync"),
@@ -403,7 +403,7 @@ def test_failed_object_is_1(store: MemoryStore, run: Run) -> None:
         (("demo", "--limit-rate", "5M"), "--dest and --keep"),
         (("demo", "--no-parquet-check"), "--dest and --keep"),
         (("--plan", "nowhere.json"), "nowhere.json"),
-        (("--plan", ""), "is not a file"),
+        (("--plan", ""), "is not a regular file"),
         (("--colour",), "--colour"),
         (("--dest",), "--dest"),
     ],

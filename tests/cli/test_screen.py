@@ -131,7 +131,7 @@ def test_log_holds_every_outcome_and_the_end(
 
 @pytest.mark.parametrize(
     ("command", "words"),
-    [("sync", "1 downloaded"), ("plan", "fits:"), ("verify", "0 verified, 1 not in step")],
+    [("sync", "1 downloaded"), ("plan", "fits:"), ("verify", "0 verified, 1 not in sync")],
 )
 def test_each_command_has_its_summary(told: Told, tmp_path: Path, command: str, words: str) -> None:
     """It answers what was asked."""

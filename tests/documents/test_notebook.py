@@ -111,7 +111,7 @@ async def test_notebook_does_what_it_says(place: Path, stock: Bucket) -> None:
     assert f"{many - 7} downloaded" in shown(done["download"])
     widgets = [output for output in done["download"].outputs if "data" in output]
     assert "application/vnd.jupyter.widget-view+json" in widgets[0]["data"]
-    assert f"{many} verified, 0 not in step" in shown(done["verify"])
+    assert f"{many} verified, 0 not in sync" in shown(done["verify"])
     assert f"0 downloaded, {many} up to date" in shown(done["run"])
     rows = re.findall(r"│ (\S+) +│ +(\d+) │ +(\d+) │", printed(done["data"]))
     assert ("1hz", "7", "25200") in rows

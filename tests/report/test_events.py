@@ -1,4 +1,4 @@
-"""What a run tells to programs: single events, whole runs, and their schema and description."""
+"""The events of a run as JSON: one by one, of whole runs, and by their schema and description."""
 
 import json
 import re
@@ -10,48 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from asyncsync.errors import AuthError, IntegrityError, TransferError, VanishedError
-from asyncsync.model import (
-    Compared,
-    Downloaded,
-    Failed,
-    Proof,
-    Reason,
-    RemoteObject,
-    Route,
-    Transfer,
-    UpToDate,
-)
+from asyncsync.errors import AuthError, VanishedError
+from asyncsync.model import Compared, Downloaded, Reason, Route, UpToDate
 from asyncsync.report import events
 from asyncsync.report.report import Report
 from tests import ROOT
 from tests.rigs.bucket import Bucket
 from tests.rigs.child import asyncsync
+from tests.rigs.outcomes import HASHED, failed, remote, transfer
 
 DESCRIPTION = (ROOT / "docs/json.md").read_text(encoding="utf-8")
 SCHEMA: dict[str, Any] = json.loads((ROOT / "docs/events.schema.json").read_text(encoding="utf-8"))
+MODIFIED_NS = 10**18 + 1000
 KINDS = [reference["$ref"].rpartition("/")[2] for reference in SCHEMA["oneOf"]]
-
-HASHED = Proof.SIZE_AND_VERSION | Proof.MD5_OF_PARTS
-
-
-def remote(key: str, size: int = 10, modified_ns: int = 0) -> RemoteObject:
-    return RemoteObject(key, size, "etag", modified_ns)
-
-
-def transfer(key: str, size: int = 10, reason: Reason = Reason.MISSING) -> Transfer:
-    return Transfer(remote(key, size, 10**18 + 1000), tuple(key.split("/")), reason)
-
-
-def failed(key: str, kind: type[TransferError] = IntegrityError) -> Failed:
-    return Failed(remote(key), kind(key, "why"))
 
 
 # single events ----------------------------------------------------------------------------------
 
 
-def test_start_says_from_where_to_where() -> None:
-    """And by which rules the lines are to be read."""
+def test_start_names_bucket_and_destination() -> None:
+    """It also has the version of the format."""
     assert events.start_json("plan", Route("https://host", "sensors", "/srv/data")) == {
         "event": "start",
         "format": 1,
@@ -63,8 +41,8 @@ def test_start_says_from_where_to_where() -> None:
 
 
 def test_each_outcome_has_its_event() -> None:
-    """With its key and what there is to know about it."""
-    assert events.transfer_json(transfer("1hz/a", 7, Reason.NEWER)) == {
+    """It has the key and what is known about the object."""
+    assert events.transfer_json(transfer("1hz/a", 7, Reason.NEWER, MODIFIED_NS)) == {
         "event": "transfer",
         "key": "1hz/a",
         "size": 7,
@@ -72,7 +50,9 @@ def test_each_outcome_has_its_event() -> None:
         "modified": "2001-09-09T01:46:40.000001Z",
         "reason": "newer",
     }
-    assert events.outcome_json(Downloaded(transfer("a", 7), 2, 1.23456, 0, HASHED)) == {
+    assert events.outcome_json(
+        Downloaded(transfer("a", 7, modified_ns=MODIFIED_NS), 2, 1.23456, 0, HASHED)
+    ) == {
         "event": "downloaded",
         "key": "a",
         "size": 7,
@@ -98,8 +78,8 @@ def test_each_outcome_has_its_event() -> None:
     assert events.outcome_json(failed("a", VanishedError))["event"] == "skipped"
 
 
-def test_summary_has_all_figures() -> None:
-    """By prefix and in total, and what ended the run early."""
+def test_summary_has_all_counts() -> None:
+    """By prefix and in total, and the error that ended the run early."""
     report = Report(seconds=2.0)
     report.counted({"": 1, "1hz/": 3, "old/": 7})
     report.compared(
@@ -142,7 +122,7 @@ def tally(*figures: int) -> dict[str, int]:
 
 @given(st.text(st.characters(exclude_categories=()), min_size=1))
 def test_json_holds_any_key_exactly(key: str) -> None:
-    """Control characters and raw bytes come out as they went in, on one line of ASCII."""
+    """It is one line of ASCII, from which the key can be read back, even one with raw bytes."""
     line = json.dumps(events.outcome_json(UpToDate(remote(key))))
     assert line.isascii()
     assert line.isprintable()
@@ -153,7 +133,7 @@ def test_json_holds_any_key_exactly(key: str) -> None:
 
 
 def strict(schema: object) -> object:
-    """Return the schema without its leave for more fields than it has."""
+    """Return the schema changed to allow no other fields."""
     if isinstance(schema, list):
         return [strict(part) for part in schema]
     if not isinstance(schema, dict):
@@ -167,8 +147,8 @@ def strict(schema: object) -> object:
 VALIDATOR = Draft202012Validator(strict(SCHEMA))
 
 
-def test_schema_is_one() -> None:
-    """Of the draft that it names, and open to fields that come later."""
+def test_schema_is_valid() -> None:
+    """By the draft that it names; it allows for new fields."""
     Draft202012Validator.check_schema(SCHEMA)
     later = {**events.outcome_json(failed("a")), "new": 1}
     Draft202012Validator(SCHEMA).validate(later)
@@ -176,8 +156,8 @@ def test_schema_is_one() -> None:
 
 
 @pytest.mark.anyio
-async def test_every_event_of_real_runs_is_of_the_schema(bucket: Bucket, tmp_path: Path) -> None:
-    """Plan, sync, verify, a file that went missing, a run that ended early: all kinds occur."""
+async def test_every_event_of_real_runs_matches_the_schema(bucket: Bucket, tmp_path: Path) -> None:
+    """All kinds of events occur: plan, sync, verify, an extra file, a failed run, the doctor."""
     keys = ["1hz/a.parquet", "1hz/b.parquet", ".asyncsync/c.parquet"]  # the last one is unsafe
     bucket.put_many(dict.fromkeys(keys, b"data"))
     dest = tmp_path / "dest"
@@ -199,28 +179,28 @@ async def test_every_event_of_real_runs_is_of_the_schema(bucket: Bucket, tmp_pat
 
 
 def test_description_names_every_event_and_field() -> None:
-    """And none that the schema does not have."""
+    """It names none that the schema does not have."""
     kinds = re.findall(r"^\| `([\w-]+)` \|", part("Events"), re.MULTILINE)
     assert kinds == KINDS
-    told = set()
+    described = set()
     for names, owners in re.findall(r"^\| (`.+?) \| (.+?) \|", part("Fields"), re.MULTILINE):
         for owner in re.findall(r"`([\w-]+)`", owners) or [owners]:
-            told |= {(owner, name) for name in re.findall(r"`(\w+)`", names)}
+            described |= {(owner, name) for name in re.findall(r"`(\w+)`", names)}
     fields = {
         (kind, name)
         for kind in [*KINDS, "tally"]
         for name in SCHEMA["$defs"][kind]["properties"]
         if name not in {"event", "key"}
     }
-    assert told == fields | {("all", "event"), ("objects", "key")}
+    assert described == fields | {("all", "event"), ("objects", "key")}
 
 
 def part(heading: str) -> str:
     return DESCRIPTION.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
-def test_shown_lines_are_events() -> None:
-    """The example is of the schema, to the order of the fields."""
+def test_lines_in_the_description_are_events() -> None:
+    """They match the schema, including the order of the fields."""
     lines = re.findall(r"^\{.+\}$", DESCRIPTION, re.MULTILINE)
     assert len(lines) == 4
     for line in lines:

@@ -1,4 +1,4 @@
-"""A plan's JSON lines: whole ones become pages of objects, all others are refused by line."""
+"""A plan's file: a valid one becomes pages of objects, any other is refused with its line."""
 
 import json
 import os
@@ -27,7 +27,7 @@ OBJECTS = [
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the plan is."""
+    """The path of the plan's file."""
     return tmp_path / "plan.json"
 
 
@@ -37,25 +37,25 @@ def lines(objects: list[RemoteObject] = OBJECTS, *, error: str = "") -> list[str
     skipped = Failed(RemoteObject("../x", 1, "", 0), UnsafeKeyError("../x", "unsafe"))
     report = Report()
     report.compared(Compared(transfers, [], [skipped]))
-    told = [
+    sequence = [
         events.start_json("plan", ROUTE),
         events.outcome_json(skipped),
         *map(events.transfer_json, transfers),
         events.summary_json(report, "plan", AuthError.exit_code if error else 3, error),
     ]
-    return [json.dumps(event) + "\n" for event in told]
+    return [json.dumps(event) + "\n" for event in sequence]
 
 
 def refusal(path: Path, text: str | bytes) -> str:
-    """Return what is said about a file with this content."""
+    """Return the error for a file with this content, without the path."""
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(ConfigError) as caught:
         planfile.read_plan(path)
     return str(caught.value).removeprefix(f"{path}: ")
 
 
-def test_plan_comes_back_as_it_was(path: Path) -> None:
-    """Route, keys, sizes, versions and times, in the order of the lines."""
+def test_plan_is_read_back(path: Path) -> None:
+    """Route, keys, sizes, ETags and times, in the order of the lines."""
     path.write_text("".join(lines()))
     plan = planfile.read_plan(path)
     assert plan.route == ROUTE
@@ -63,8 +63,8 @@ def test_plan_comes_back_as_it_was(path: Path) -> None:
 
 
 @given(st.text(), st.text(), st.datetimes(timezones=st.timezones()))
-def test_whatever_a_listing_shows_comes_back(key: str, etag: str, modified: datetime) -> None:
-    """An odd ETag too; it names no version, and gets into no request."""
+def test_any_object_of_a_listing_is_read_back(key: str, etag: str, modified: datetime) -> None:
+    """Even one with an odd ETag, which is then not sent in a request."""
     remote = RemoteObject(key, 1, etag, parse_time(modified.isoformat()))
     with NamedTemporaryFile("w") as file:
         file.write("".join(lines([remote])))
@@ -73,7 +73,7 @@ def test_whatever_a_listing_shows_comes_back(key: str, etag: str, modified: date
 
 
 def test_plan_of_nothing_has_no_page(path: Path) -> None:
-    """It is whole all the same."""
+    """It is complete nevertheless."""
     path.write_text("".join(lines([])))
     assert list(planfile.read_plan(path).pages()) == []
 
@@ -94,27 +94,27 @@ def test_length_of_a_plan_costs_no_memory(path: Path) -> None:
 
 @pytest.mark.parametrize("cut", range(1, 5))
 def test_plan_that_lacks_lines_is_refused(path: Path, cut: int) -> None:
-    """The line that should be there is named; half a line as well."""
+    """The error names the missing or the incomplete line."""
     whole = lines()
     kept = len(whole) - cut
     assert refusal(path, "".join(whole[:-cut])).startswith(f"line {kept + 1}: is missing")
     half = whole[kept][: len(whole[kept]) // 2]
-    assert refusal(path, "".join(whole[:-cut]) + half).startswith(f"line {kept + 1}: is cut off")
+    assert refusal(path, "".join(whole[:-cut]) + half).startswith(f"line {kept + 1}: is incomplete")
 
 
 def test_plan_that_lacks_a_line_in_the_middle_is_refused(path: Path) -> None:
-    """The summary does not add up."""
+    """The summary counts more transfers than the file has."""
     whole = lines()
     del whole[2]
     assert refusal(path, "".join(whole)) == (
-        "line 4: sums up 2 transfers, but 1 are here; make the plan again"
+        "line 4: counts 2 transfers, but the file has 1; make the plan again"
     )
 
 
-def test_plan_that_broke_off_is_refused(path: Path) -> None:
-    """Whoever planned did not see the whole bucket."""
+def test_plan_that_ended_with_an_error_is_refused(path: Path) -> None:
+    """It did not see the whole bucket."""
     said = refusal(path, "".join(lines(error="no\nnetwork")))
-    assert said.startswith(r"line 5: the plan broke off: no\nnetwork")
+    assert said.startswith(r"line 5: the plan ended with an error: no\nnetwork")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_plan_that_broke_off_is_refused(path: Path) -> None:
     ids=lambda value: str(value)[:20],
 )
 def test_damaged_line_is_named(path: Path, number: int, line: str | bytes) -> None:
-    """Whatever stands there."""
+    """Whatever is on it."""
     whole = [text.encode() for text in lines()]
     whole[number - 1] = line if isinstance(line, bytes) else line.encode()
     assert refusal(path, b"".join(whole)).startswith(f"line {number}: ")
@@ -163,37 +163,41 @@ def test_damaged_line_is_named(path: Path, number: int, line: str | bytes) -> No
     ],
     ids=str,
 )
-def test_transfer_that_is_none_is_named(path: Path, change: dict[str, Any]) -> None:
-    """Every field is of its kind."""
+def test_invalid_transfer_is_named(path: Path, change: dict[str, Any]) -> None:
+    """Each field must have a valid value of its type."""
     whole = lines()
     whole[2] = json.dumps({**json.loads(whole[2]), **change}) + "\n"
-    assert refusal(path, "".join(whole)).startswith("line 3: is not a transfer")
+    assert refusal(path, "".join(whole)).startswith("line 3: is not a valid transfer")
 
 
 @pytest.mark.parametrize("behind", ["\n", "{}\n", "x", lines()[0]])
 def test_nothing_follows_the_summary(path: Path, behind: str) -> None:
-    """As when a second plan was appended."""
+    """For example, a second plan that was appended."""
     assert refusal(path, "".join(lines()) + behind).startswith("line 6: ")
 
 
 def test_endless_line_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would fill the memory."""
-    monkeypatch.setattr(planfile, "MOST_LINE", 1000)
+    monkeypatch.setattr(planfile, "LONGEST_LINE", 1000)
     whole = lines()
     whole[1] = " " * 2000 + "\n"
-    assert refusal(path, "".join(whole)).startswith("line 2: is cut off, or too long")
+    assert refusal(path, "".join(whole)).startswith("line 2: is incomplete or too long")
 
 
 def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """Missing, a folder, a pipe."""
     os.mkfifo(tmp_path / "pipe")
-    for name, words in (("none", "No such file"), (".", "is not a file"), ("pipe", "not a file")):
+    for name, words in (
+        ("none", "No such file"),
+        (".", "is not a regular file"),
+        ("pipe", "not a regular file"),
+    ):
         with pytest.raises(ConfigError, match=words):
             planfile.read_plan(tmp_path / name)
 
 
-def test_file_that_changes_under_way_is_noticed(path: Path) -> None:
-    """What was checked is not what is read any more."""
+def test_file_that_changes_after_its_check_is_refused(path: Path) -> None:
+    """It is checked again while it is read."""
     path.write_text("".join(lines()))
     plan = planfile.read_plan(path)
     path.write_text("".join(lines()[:-1]))
@@ -203,13 +207,11 @@ def test_file_that_changes_under_way_is_noticed(path: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_damage_is_refused_or_changes_no_more_than_an_object(
-    path: Path, data: st.DataObject
-) -> None:
-    """Bytes that flip raise nothing but a wrong setting."""
+def test_damaged_file_is_refused_or_has_as_many_objects(path: Path, data: st.DataObject) -> None:
+    """Changed bytes raise no error but ConfigError."""
     whole = bytearray("".join(lines()).encode())
-    for place in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=3)):
-        whole[place] = data.draw(st.integers(0, 255))
+    for position in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=3)):
+        whole[position] = data.draw(st.integers(0, 255))
     path.write_bytes(whole)
     try:
         pages = list(planfile.read_plan(path).pages())
