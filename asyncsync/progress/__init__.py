@@ -1,11 +1,12 @@
-"""The progress of a run in a terminal or a notebook.
+"""The progress of a run in a terminal, a notebook or a log.
 
-Read `progress.py` first: bars, and lines where there is no terminal. `terminal.py` draws the rows
-at the bottom of the screen.
+Read `progress.py` first: it counts. `bars.py` draws progress bars, with those of a terminal in
+`terminal.py`. `lines.py` prints a line now and then where bars cannot be drawn.
 
-Nothing else draws, and no stage knows of this: it looks on as an `Observer`.
+No other room draws, and no stage knows this one: it is an `Observer`.
 """
 
-from asyncsync.progress.progress import Bars, Lines
+from asyncsync.progress.bars import Bars
+from asyncsync.progress.lines import Lines
 
 __all__ = ["Bars", "Lines"]

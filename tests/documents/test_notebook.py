@@ -125,7 +125,7 @@ async def test_bars_of_a_notebook_reach_their_end(place: Path) -> None:
         seen = []
         class Seen(asyncsync.Bars):
             def __exit__(self, *error):
-                seen.append([(bar.container.children[1].max, bar.n) for bar in (self._whole,)])
+                seen.append([(bar.container.children[1].max, bar.n) for bar in (self._overall,)])
                 super().__exit__(*error)
         report = {} asyncsync.{}(dest="{}", observer=Seen())
         print(seen[0] == [(report.downloaded_bytes, report.downloaded_bytes)], report.downloaded)
