@@ -43,7 +43,7 @@ class Bars(Progress):
         self._openings += 1
         if self._openings == 1:
             self._free_rows = list(range(MOST_FILE_BARS, 0, -1))
-            self._overall = self._bar(0, total=0, desc="listing")
+            self._overall = self._add_bar(0, total=0, desc="listing")
         if self._terminal:
             self._terminal.tick()
         return self
@@ -108,7 +108,7 @@ class Bars(Progress):
         key = transfer.remote.key
         bar = self._files.get(key)
         if bar is None and size > 0 and (self._free_widgets or self._has_room()):
-            bar = self._files[key] = self._file_bar(key, transfer.remote.size)
+            bar = self._files[key] = self._add_file_bar(key, transfer.remote.size)
         if bar is not None:
             bar.update(self.in_flight[key] - bar.n)
 
@@ -120,9 +120,8 @@ class Bars(Progress):
         if bar is None:
             return
         if _is_widget(bar):
-            self._free_widgets.append(
-                bar
-            )  # used again: a cell keeps the space of every bar ever shown
+            # It is used again, because a cell keeps the space of every bar that it has ever shown.
+            self._free_widgets.append(bar)
         else:
             self._free_rows.append(-bar.pos)
             self._free_rows.sort(reverse=True)  # the top row is taken first
@@ -133,15 +132,15 @@ class Bars(Progress):
             self._terminal is None or self._terminal.fits(self._free_rows[-1])
         )
 
-    def _file_bar(self, key: str, size: int) -> Any:
+    def _add_file_bar(self, key: str, size: int) -> Any:
         if not self._free_widgets:
-            return self._bar(self._free_rows.pop(), total=size, desc=shown(key))
+            return self._add_bar(self._free_rows.pop(), total=size, desc=shown(key))
         bar = self._free_widgets.pop()
         bar.desc = f"{shorten(key)}: "
         bar.reset(size)
         return bar
 
-    def _bar(self, row: int, *, total: int, desc: str) -> Any:
+    def _add_bar(self, row: int, *, total: int, desc: str) -> Any:
         if self._terminal:
             return self._terminal.add_row(row, desc, total)
         return _AutoBar(
