@@ -2,7 +2,7 @@
 
 Read `demo.py` first. `seaweed.py` starts and stops the server, also for tests and benchmarks.
 
-A sync never needs anything from here: it all comes with the extra `demo`.
+No other command needs this room or the packages of its extra, `demo`.
 """
 
 from asyncsync.demo.demo import run_demo

@@ -1,6 +1,7 @@
-"""The whole tool on one machine: a server, sample data, a sync that downloads, one that needn't.
+"""The whole tool on one machine: a server, sample data, and two syncs.
 
-The syncs run as child processes with an env file, which is what a user does and sees.
+The first sync downloads everything, the second one finds all files up to date. They run as child
+processes with an env file, so they do and show what a user's sync does.
 """
 
 import datetime
@@ -30,23 +31,23 @@ _UPLOADS = 8
 
 
 def run_demo(dest: Path, *, keep: bool) -> int:
-    """Sync sample data from an S3 server of the demo's own into `dest`, and say what happens.
+    """Start an S3 server with sample data, sync it to `dest`, and print each step.
 
     Args:
-        dest: the local folder; the files stay there.
-        keep: keep the server until Ctrl-C.
+        dest: the local folder. Its files stay.
+        keep: keep the server running until Ctrl-C.
 
     Returns:
-        The exit code: 0, also after a Ctrl-C that ends a kept server, or that of the sync that
-        failed, or 128 and the number of the signal that ended it all.
+        The exit code: 0, also if Ctrl-C stops a kept server; that of a sync that failed; or 128
+        plus the number of the signal that stopped the demo.
 
     Raises:
         ConfigError: the packages of the `demo` extra are not installed.
         SourceError: the server did not start.
     """
-    with _stoppable():
+    with _raising_on_signals():
         try:
-            code = _shown(dest, keep=keep)
+            code = _demonstrate(dest, keep=keep)
         except _Stopped as stopped:
             code = 128 + stopped.number
     _say("The server is stopped, and its data is deleted.")
@@ -54,7 +55,7 @@ def run_demo(dest: Path, *, keep: bool) -> int:
 
 
 class _Stopped(BaseException):
-    """A signal came. Not an Exception, as KeyboardInterrupt is none: nobody else may catch it."""
+    """A signal arrived. Like KeyboardInterrupt, it is no Exception, so only the demo catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -62,16 +63,16 @@ class _Stopped(BaseException):
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Raise where a signal comes, or nothing would be stopped and deleted; the first one counts."""
+def _raising_on_signals() -> Iterator[None]:
+    """Raise `_Stopped` at the first signal, so that the server is stopped and its data deleted."""
 
     def stop(number: int, _: object) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
+        for handled in numbers:
+            signal.signal(handled, signal.SIG_IGN)
         raise _Stopped(number)
 
     numbers = {signal.SIGINT, signal.SIGTERM} | {getattr(signal, "SIGHUP", signal.SIGINT)}
-    # What was ignored before stays so, as under nohup.
+    # A signal that was ignored before stays ignored, as with nohup.
     numbers = {number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
     handlers = {number: signal.signal(number, stop) for number in numbers}
     try:
@@ -81,14 +82,14 @@ def _stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _shown(dest: Path, *, keep: bool) -> int:
+def _demonstrate(dest: Path, *, keep: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="asyncsync-demo-") as name:
         folder = Path(name)
-        _say("Making sample data: two months of three sensor folders, as Parquet files ...")
+        _say("Making sample data: Parquet files of three sensors for two months ...")
         files = make_sample(folder / "sample")
         size = sum(file.stat().st_size for file in files)
         volume = f"{len(files)} files, {size / 1e6:.0f} MB"
-        _say(f"Starting a throw-away S3 server on this machine for {volume} ...")
+        _say(f"Starting a temporary S3 server on this machine for {volume} ...")
         with serve(folder / "server", _BUCKET) as server:
             _say(f"Uploading them to the bucket {_BUCKET} ...")
             _upload(server, folder / "sample", files)
@@ -96,14 +97,14 @@ def _shown(dest: Path, *, keep: bool) -> int:
             env_file = folder / "demo.env"
             env_file.touch(mode=0o600)
             env_file.write_text(settings)
-            for intent in ("Now the sync:", "And once more, now that everything is there:"):
-                _say(f"\n{intent}")
+            for step in ("Syncing:", "Syncing again, now that all files are up to date:"):
+                _say(f"\n{step}")
                 code = _sync(env_file, dest)
                 if code:
                     return code
             _say(f"\nThe data is in {dest.resolve()} ({volume}).")
             if keep:
-                _say("The server runs until Ctrl-C. Until then, in another terminal:")
+                _say("The server runs until Ctrl-C. Until then, you can run in another terminal:")
                 _say(f"$ asyncsync plan --env-file {env_file}")
                 try:
                     threading.Event().wait()
@@ -116,8 +117,8 @@ def _shown(dest: Path, *, keep: bool) -> int:
 def make_sample(folder: Path) -> list[Path]:
     """Write the sample data, which is always the same, and return its files.
 
-    1hz/ holds an hour of readings a day, fft_hub1/ and fft_hub2/ spectra, fft_hub2/raw/ one large
-    file, and the root a list of the sensors.
+    `1hz/` has one hour of readings per day, `fft_hub1/` and `fft_hub2/` have spectra,
+    `fft_hub2/raw/` one large file, and the root a list of the sensors.
 
     Raises:
         ConfigError: pyarrow is not installed.
@@ -158,7 +159,7 @@ def _days(count: int) -> Iterator[datetime.date]:
 
 
 def _upload(server: SeaweedServer, root: Path, files: list[Path]) -> None:
-    """Store each file below `root` under its relative path."""
+    """Upload each file, with its path below `root` as the key."""
     with closing(server.client()) as client, ThreadPoolExecutor(_UPLOADS) as threads:
 
         def store(file: Path) -> None:
@@ -169,26 +170,26 @@ def _upload(server: SeaweedServer, root: Path, files: list[Path]) -> None:
 
 
 def _sync(env_file: Path, dest: Path) -> int:
-    """Sync in a child process, as a user does, and return its exit code."""
+    """Run a sync in a child process, as a user does, and return its exit code."""
     arguments = ["sync", "--env-file", str(env_file), "--dest", str(dest)]
     _say(f"$ asyncsync {' '.join(arguments)}")
-    # Whoever watches may have a real bucket in the environment, which wins over an env file.
+    # The environment may name a real bucket, and takes precedence over an env file.
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("R2_", "ASYNCSYNC_"))
     }
     command = [sys.executable, "-m", "asyncsync", *arguments]
-    # What ends it is also the end of this process, should that come before there is a `child`.
+    # A signal before `child` is set ends this process, and the child ends with its parent.
     with subprocess.Popen(command, env=environment, preexec_fn=end_with_parent()) as child:
         try:
             code = child.wait()
         except _Stopped as stopped:
-            child.send_signal(stopped.number)  # what a terminal sends has reached it already
+            child.send_signal(stopped.number)  # one from a terminal has reached it already
             child.wait()
             raise
-    return code if code >= 0 else 128 - code  # of a signal, as a shell tells it
+    return code if code >= 0 else 128 - code  # for a signal, as a shell does
 
 
 def _say(text: str) -> None:
-    print_line(text, sys.stdout)  # at once, in step with what the child processes print
+    print_line(text, sys.stdout)  # at once, and so in order with the output of child processes

