@@ -15,11 +15,11 @@ from tests.rigs.read_once import read_once
 
 try:
     from hypothesis import HealthCheck, settings
-except ModuleNotFoundError:  # tests of an installed package do without
+except ModuleNotFoundError:  # tests of an installed package run without it
     pass
 else:
     settings.register_profile(
-        "patient",  # with a machine that has other work to do
+        "patient",  # for busy machines
         settings.default,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
@@ -37,7 +37,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Hide whoever runs the tests: settings, credentials, proxies, `.env`, and the home folder."""
+    """Hide the user's settings, credentials, proxies, `.env` and home folder from the tests."""
     for name in os.environ:
         if name.startswith(_HIDDEN) or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
@@ -61,7 +61,7 @@ def _read_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:
-    """One real S3 server for all tests; each test takes a `bucket` of its own."""
+    """One real S3 server for all tests. Each test uses its own `bucket`."""
     with (
         serve(tmp_path_factory.mktemp("seaweed"), "shared") as running,
         closing(client_of(running)),
@@ -71,6 +71,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:
 
 @pytest.fixture
 def bucket(server: SeaweedServer) -> Iterator[Bucket]:
-    """An empty bucket of the test's own on the real server."""
+    """A new, empty bucket on the real server."""
     with new_bucket(server) as made:
         yield made

@@ -1,4 +1,4 @@
-"""The arrows: imports point down, and a room is entered by its door."""
+"""The arrows: imports point down, and from a room only what it exports is imported."""
 
 import ast
 from collections.abc import Iterator
@@ -32,11 +32,11 @@ ALLOWED = {
     "doctor": FLOOR | STAGES | {"disk", "s3", "http", "settings"},
     "cli": FLOOR | STAGES | {"disk", "progress", "pipeline", "settings", "api", "demo", "doctor"},
 }
-"""What each folder, or module of the top level, may import besides itself."""
+"""What each folder, or top-level module, may import besides itself."""
 
 
 def imports() -> Iterator[tuple[str, str, list[str]]]:
-    """Yield the file, its room, and the name of every module of the package that it imports."""
+    """Yield each import of a module of the package: file, room, and the module's name in parts."""
     for path in sorted(PACKAGE.rglob("*.py")):
         room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -50,30 +50,30 @@ def imports() -> Iterator[tuple[str, str, list[str]]]:
 
 
 def test_imports_point_down() -> None:
-    """No folder knows one that stands above it, and so there is no circle."""
+    """No folder imports one above it, so there are no circular imports."""
     for file, room, (target, *_) in imports():
         if room not in {"__init__", "__main__", target} and target != "__version__":
             assert target in ALLOWED[room], f"{room}/{file} imports {target}"
 
 
 def test_rooms_are_entered_by_their_doors() -> None:
-    """What others may use, a folder's `__init__.py` exports; nothing reaches past it."""
+    """Other rooms import only what a folder's `__init__.py` exports."""
     for file, room, (target, *inside) in imports():
         if inside:
             assert room == target, f"{room}/{file} imports {target}.{inside[0]}"
 
 
 def test_every_room_says_what_it_is_for() -> None:
-    """In one docstring: what for, in which order to read it, what must never be in it."""
+    """In three paragraphs: what for, in which order to read it, what must never be in it."""
     for path in PACKAGE.glob("*/__init__.py"):
-        said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        assert len(said.split("\n\n")) == 3, path
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        assert len(docstring.split("\n\n")) == 3, path
         for module in path.parent.glob("[a-z]*.py"):
-            assert f"`{module.name}`" in said, f"{path.parent.name}: {module.name}"
+            assert f"`{module.name}`" in docstring, f"{path.parent.name}: {module.name}"
 
 
 def test_modules_are_short() -> None:
-    """No module is above 400 lines, and no test file above 600."""
+    """A module has at most 400 lines, a test file at most 600."""
     for folder, most in ((PACKAGE, 400), (Path(__file__).parent, 600)):
         for path in folder.rglob("*.py"):
             assert len(path.read_text(encoding="utf-8").splitlines()) <= most, path

@@ -1,4 +1,4 @@
-"""The command line as a child process, against a real server: what a user has in the end."""
+"""The command line as a child process, against a real server: what a user gets in the end."""
 
 import asyncio
 import fcntl
@@ -33,17 +33,17 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals are POSIX ones"),
 ]
 
-LARGE = os.urandom(1_000_003) * 20  # its period divides no part, so no part can pass for another
+LARGE = os.urandom(1_000_003) * 20  # its period does not divide a part's size, so all parts differ
 GOOD: Mapping[str, bytes] = {
     **{f"good/{number:02}.parquet": bytes([number]) * number for number in range(20)},
     "good/large.parquet": LARGE,
 }
-QUIET = {"TERM": "xterm"}  # a capable terminal, if only the output were one
+XTERM = {"TERM": "xterm"}  # supports colours, although the output is a pipe
 
 
 @pytest.fixture(scope="module")
 def stock(server: SeaweedServer) -> Iterator[Bucket]:
-    """A bucket for all tests that only read: good objects, one that fails, one that is refused."""
+    """A bucket for tests that only read: good objects, one that fails, one with an unsafe key."""
     with new_bucket(server) as bucket:
         bucket.put_many(GOOD)
         bucket.put("bad/encoded.parquet", b"data", encoding="gzip")
@@ -53,12 +53,12 @@ def stock(server: SeaweedServer) -> Iterator[Bucket]:
 
 @pytest.fixture
 def settings(stock: Bucket) -> dict[str, str]:
-    """What leads to that bucket."""
+    """The environment variables for that bucket."""
     return stock.server.environment()
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Look again and again until the condition holds: another process tells nobody."""
+    """Poll until the condition holds: another process sends no event."""
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110  # there is no event to wait for
             await asyncio.sleep(0.005)
@@ -74,7 +74,7 @@ def below(dest: Path) -> dict[str, bytes]:
 async def test_large_bucket_arrives_and_a_second_run_only_lists(
     server: SeaweedServer, tmp_path: Path
 ) -> None:
-    """1,001 prefixes, 2,001 objects in one, root objects, odd keys, an empty and a huge object."""
+    """1,001 prefixes, one with 2,001 objects, root objects, odd keys, empty and huge objects."""
     small = {f"prefix {number:04}/a.parquet": b"%d" % number for number in range(1001)}
     small |= {f"1hz/2026/{number:04}.parquet": b"%d" % -number for number in range(2001)}
     small |= {key: key.encode() for key in ODD_KEYS}
@@ -111,10 +111,10 @@ async def test_large_bucket_arrives_and_a_second_run_only_lists(
 # runs that are cut short ------------------------------------------------------------------------
 
 
-async def test_killed_run_is_made_good_by_the_next(
+async def test_run_after_a_kill_completes_the_sync(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
-    """After SIGKILL in the midst of it: the tree equals the bucket, and nothing is left over."""
+    """After SIGKILL, the next run makes the tree equal to the bucket and leaves nothing over."""
     dest = tmp_path / "dest"
     async with Relay(settings["R2_ENDPOINT_URL"]) as relay:
         hold = relay.hold("GET", after=1_000_000)
@@ -139,7 +139,7 @@ async def test_killed_run_is_made_good_by_the_next(
 async def test_signal_stops_the_run_within_two_seconds(
     settings: dict[str, str], tmp_path: Path, number: signal.Signals
 ) -> None:
-    """No traceback, nothing half-done under a final name, and the exit code that shells expect."""
+    """No traceback, no incomplete file with a final name, and the exit code that shells expect."""
     dest = tmp_path / "dest"
     async with Relay(settings["R2_ENDPOINT_URL"]) as relay:
         hold = relay.hold("GET", after=1_000_000)
@@ -163,8 +163,10 @@ async def test_signal_stops_the_run_within_two_seconds(
     assert unfinished(dest) == []
 
 
-async def test_signals_that_come_together_are_one(settings: dict[str, str], tmp_path: Path) -> None:
-    """As `timeout` sends them, and a terminal that is closed: the run ends in good order."""
+async def test_several_signals_at_once_stop_the_run_once(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    """As from `timeout`, or from a terminal that is closed: the run ends cleanly."""
     async with Relay(settings["R2_ENDPOINT_URL"]) as relay:
         hold = relay.hold("GET", after=1_000_000)
         async with started(
@@ -182,12 +184,12 @@ async def test_signals_that_come_together_are_one(settings: dict[str, str], tmp_
 # output -----------------------------------------------------------------------------------------
 
 
-async def test_output_suits_pipes(settings: dict[str, str], tmp_path: Path) -> None:
-    """No escape codes without a terminal; nothing at all if quiet; JSON that parses."""
+async def test_output_to_pipes_is_plain(settings: dict[str, str], tmp_path: Path) -> None:
+    """No escape codes without a terminal, nothing at all with --quiet, and valid JSON lines."""
     plain, quiet, as_json = await asyncio.gather(
-        asyncsync(settings | QUIET, "sync", "good/", "--verbose", "--dest", str(tmp_path / "1")),
-        asyncsync(settings | QUIET, "sync", "good/", "--quiet", "--dest", str(tmp_path / "2")),
-        asyncsync(settings | QUIET, "sync", "good/", "--json", "--dest", str(tmp_path / "3")),
+        asyncsync(settings | XTERM, "sync", "good/", "--verbose", "--dest", str(tmp_path / "1")),
+        asyncsync(settings | XTERM, "sync", "good/", "--quiet", "--dest", str(tmp_path / "2")),
+        asyncsync(settings | XTERM, "sync", "good/", "--json", "--dest", str(tmp_path / "3")),
     )
     assert (plain.code, quiet.code, as_json.code) == (0, 0, 0)
     assert (quiet.out, quiet.err) == ("", "")
@@ -201,7 +203,7 @@ async def test_output_suits_pipes(settings: dict[str, str], tmp_path: Path) -> N
 async def test_sync_goes_on_when_its_output_is_cut_off(
     settings: dict[str, str], tmp_path: Path, option: str, code: int
 ) -> None:
-    """As by `| head -1`: all files arrive; only a report that cannot be written is a failure."""
+    """As by `| head -1`: all files arrive, and only incomplete JSON is a failure."""
     reading, writing = os.pipe()
     async with Relay(settings["R2_ENDPOINT_URL"]) as relay:
         hold = relay.hold("GET", after=0)
@@ -222,7 +224,7 @@ async def test_sync_goes_on_when_its_output_is_cut_off(
 async def test_terminal_shows_bars_and_no_torn_line(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
-    """While it runs there are bars; in the end the screen holds whole lines and no bar."""
+    """There are bars during the run; in the end, the screen has complete lines and no bar."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     arguments = ["good/", "bad/", "--verbose", "--dest", str(tmp_path / "dest")]
@@ -252,13 +254,13 @@ async def test_terminal_shows_bars_and_no_torn_line(
 
 
 def read_all(terminal: int) -> str:
-    """Return all that is written to the other side of a terminal."""
+    """Return everything that is written to the other side of a pseudo-terminal."""
     pieces = []
     with os.fdopen(terminal, "rb", buffering=0) as stream:
         try:
             while piece := stream.read(65536):
                 pieces.append(piece)
-        except OSError:  # how Linux says that the other side is closed
+        except OSError:  # Linux: the other side is closed
             pass
     return b"".join(pieces).decode()
 
@@ -266,7 +268,7 @@ def read_all(terminal: int) -> str:
 # commands and exit codes ------------------------------------------------------------------------
 
 
-async def test_plan_leaves_the_disk_as_it_is(settings: dict[str, str], tmp_path: Path) -> None:
+async def test_plan_changes_nothing_on_the_disk(settings: dict[str, str], tmp_path: Path) -> None:
     """Whether the destination exists or not."""
     dest = tmp_path / "dest"
     (dest / "good").mkdir(parents=True)
@@ -283,7 +285,7 @@ async def test_plan_leaves_the_disk_as_it_is(settings: dict[str, str], tmp_path:
 
 
 async def test_each_exit_code_has_its_cause(settings: dict[str, str], tmp_path: Path) -> None:
-    """0 to 6, each in a run of its own."""
+    """Each from 0 to 6, in a run of its own."""
     held, file = tmp_path / "held", tmp_path / "file"
     file.touch()
     causes: dict[str, tuple[int, dict[str, str], *tuple[str, ...]]] = {
@@ -312,8 +314,8 @@ async def test_each_exit_code_has_its_cause(settings: dict[str, str], tmp_path: 
         assert len(tree(tmp_path / name)) == 10
 
 
-async def test_plan_is_done_in_just_its_versions(bucket: Bucket, tmp_path: Path) -> None:
-    """On a real server: no listing, and what has changed since is told and left alone."""
+async def test_sync_of_a_plan_takes_only_its_versions(bucket: Bucket, tmp_path: Path) -> None:
+    """Without a listing; objects that have changed since are reported and not downloaded."""
     large = bytes(SMALL + 1)
     keys = ["a.parquet", "changed.parquet", "gone.parquet", "large/é +%25.parquet"]
     bucket.put_many({**dict.fromkeys(keys, b"first"), "large/changed.parquet": large})
@@ -346,8 +348,8 @@ async def test_plan_is_done_in_just_its_versions(bucket: Bucket, tmp_path: Path)
     assert (tmp_path / "dest/a.parquet").stat().st_mtime_ns == modified
 
 
-async def test_verify_asks_for_every_file(settings: dict[str, str], tmp_path: Path) -> None:
-    """HEAD and no GET; a file that was cut is found."""
+async def test_verify_sends_head_for_every_file(settings: dict[str, str], tmp_path: Path) -> None:
+    """It sends no GET."""
     dest = tmp_path / "dest"
     assert (await asyncsync(settings, "good/", "--dest", str(dest), "--quiet")).code == 0
     async with Relay(settings["R2_ENDPOINT_URL"]) as relay:

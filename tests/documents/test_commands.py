@@ -1,10 +1,9 @@
-"""Every command and snippet in the documents: checked, and run.
+"""Every command and snippet in the documents is checked and run.
 
-Blocks of `sh` hold commands, and each of their lines has to be understood: what follows `asyncsync`
-by the real parser, what follows `make` by the Makefile. Then a block is run as a script, in a
-folder whose `.env` leads to a real server, unless a comment above it says otherwise. Blocks of
-`python` are always run. Blocks without a language show output; a line that begins with `$ ` is a
-command in it.
+`sh` blocks have commands. Each line is checked: `asyncsync` commands with the real parser, `make`
+commands with the Makefile. Then the block is run as a script, in a folder whose `.env` names a
+bucket on a real server, unless a comment above it says otherwise. `python` blocks are always run.
+Blocks without a language show output; in them, a line that begins with `$ ` is a command.
 """
 
 import ast
@@ -29,24 +28,24 @@ ASSIGNMENT = re.compile(r"[A-Za-z_]+=.*")
 OTHERS = {".", "cat", "cd", "chmod", "cp", "git", "jq", "mkdir", "python", "python3", "rm", "sudo"}
 """Programs whose arguments are not checked."""
 SYSTEMD = {"journalctl", "systemctl"}
-"""Likewise; they may stand where a timer of systemd is set up."""
+"""Their arguments are not checked either; for setting up a systemd timer."""
 SHELL = {"[", "echo", "exit"}
-"""Likewise; the shell has them itself."""
+"""Commands of the shell itself, not checked either."""
 KEYWORDS = {"if", "then", "fi"}
-"""Of the shell; a command follows, or none."""
+"""Words of the shell that may stand before a command."""
 
 
 BLOCKS = list(blocks())
 SCRIPTS = [block for block in BLOCKS if block.language == "sh"]
 MAKES_FIGURES = "docs/reliability.md"
-"""Its commands take minutes each; `test_soak` looks at what they do."""
+"""Its commands take minutes each; `test_soak` tests them."""
 RUN = [block for block in SCRIPTS if not block.mark and block.document != MAKES_FIGURES]
 TYPED = [block for block in BLOCKS if block.language in {"", "sh"} and block.commands]
 SNIPPETS = [b for b in BLOCKS if b.language == "python" and b.document != "README.md"]
 
 
-def _parts(command: str) -> Iterator[list[str]]:
-    """Yield the words of the programs that a line starts, without what may stand before them."""
+def _parse_commands(command: str) -> Iterator[list[str]]:
+    """Yield the words of each command in a line, without keywords and assignments before it."""
     lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     words: list[str] = []
@@ -61,17 +60,17 @@ def _parts(command: str) -> Iterator[list[str]]:
             words.append(word)
 
 
-def _understand(command: str) -> None:
-    for words in _parts(command):
-        _understand_program(words)
+def _check(command: str) -> None:
+    for words in _parse_commands(command):
+        _check_program(words)
 
 
-def _understand_program(words: list[str]) -> None:
+def _check_program(words: list[str]) -> None:
     program, *arguments = words
     name = program.rpartition("/")[2]
     if name == "asyncsync":
         cut = next((i for i, word in enumerate(arguments) if word.startswith((">", "<"))), None)
-        if arguments != ["--version"]:  # which ends the process
+        if arguments != ["--version"]:  # that would exit
             given_options(parser().parse_intermixed_args(arguments[:cut]))
     elif name == "make":
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -80,14 +79,14 @@ def _understand_program(words: list[str]) -> None:
         for target in targets:
             assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), target
     else:
-        assert name in OTHERS | SYSTEMD | SHELL, f"is {name} a program that everybody has?"
+        assert name in OTHERS | SYSTEMD | SHELL, f"{name} may not be installed everywhere"
 
 
 @pytest.mark.parametrize("block", TYPED, ids=str)
-def test_command_is_understood(block: Block) -> None:
-    """By the parser or the Makefile; another program is one that everybody has."""
+def test_command_is_valid(block: Block) -> None:
+    """For the parser or the Makefile; any other program is one that is installed everywhere."""
     for command in block.commands:
-        _understand(command)
+        _check(command)
 
 
 @pytest.mark.parametrize(
@@ -100,17 +99,17 @@ def test_command_is_understood(block: Block) -> None:
         "if [ $code -ne 0 ]; then mail admin; fi",
     ],
 )
-def test_wrong_command_is_not_understood(command: str) -> None:
-    """Or the test above would show nothing."""
+def test_invalid_command_is_found(command: str) -> None:
+    """Otherwise, the test above would prove nothing."""
     with pytest.raises((AssertionError, SystemExit)):
-        _understand(command)
+        _check(command)
 
 
 @pytest.fixture
 def place(bucket: Bucket, tmp_path: Path) -> Mapping[str, str]:
-    """Make a reader's folder, which leads to a bucket; return an environment that has asyncsync.
+    """Prepare a reader's folder, and return an environment in which asyncsync is installed.
 
-    The reader has filled in `.env.example` and has a virtual environment.
+    The folder has a filled-in `.env.example` as `.env`, and a virtual environment.
     """
     parquet = b"PAR1" + bytes(100) + b"PAR1"
     bucket.put_many({"1hz/2026/01/a.parquet": parquet, "root.parquet": parquet})
@@ -128,12 +127,12 @@ def place(bucket: Bucket, tmp_path: Path) -> Mapping[str, str]:
 
 @pytest.mark.parametrize("block", SCRIPTS, ids=str)
 def test_block_is_run_or_says_why_not(block: Block) -> None:
-    """By a test below, or by .ci/run; few things can be had in neither."""
+    """It is run by a test below or by .ci/run, or a comment gives the reason."""
     assert block.mark in {"", BY_CI} or block.mark.startswith(NOT_RUN)
 
 
 def test_most_blocks_are_run() -> None:
-    """The exceptions have not become the rule."""
+    """Exceptions are rare."""
     assert len(RUN) >= 15
     assert sum(block.mark.startswith(NOT_RUN) for block in SCRIPTS) <= 3
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
@@ -142,12 +141,12 @@ def test_most_blocks_are_run() -> None:
 
 @pytest.mark.parametrize("document", sorted({block.document for block in RUN}))
 def test_blocks_succeed(document: str, place: Mapping[str, str], tmp_path: Path) -> None:
-    """One after the other, as a reader pastes them."""
+    """One after the other, as a reader runs them."""
     for block in RUN:
         if block.document != document:
             continue
         if re.search(r"\bjq\b", block.text) and not shutil.which("jq"):
-            pytest.skip("jq is not there")
+            pytest.skip("jq is not installed")
         done = subprocess.run(
             ["sh", "-e", "-c", block.text.replace("/srv/sensors", str(tmp_path))],
             cwd=tmp_path,
@@ -162,7 +161,7 @@ def test_blocks_succeed(document: str, place: Mapping[str, str], tmp_path: Path)
 
 @pytest.mark.parametrize("block", SNIPPETS, ids=str)
 def test_snippet_runs(block: Block, place: Mapping[str, str], tmp_path: Path) -> None:
-    """In a notebook's cell beside an env file."""
+    """As in a notebook's cell, with an env file in the folder."""
     code = compile(block.text, block.document, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     result = FunctionType(code, {"__name__": "__main__"})()
     if asyncio.iscoroutine(result):

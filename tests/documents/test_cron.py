@@ -1,4 +1,4 @@
-"""What docs/cron.md shows: the lines work, and the units and the log rotation parse."""
+"""docs/cron.md: its crontab lines work, and its systemd units and log rotation are valid."""
 
 import re
 import shutil
@@ -17,19 +17,19 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENT = (ROOT / "docs/cron.md").read_text(encoding="utf-8")
 PLACE = "/srv/sensors"
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="cron is not there")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no cron")
 
 
 def block(title: str, mark: str = "") -> str:
-    """Return the first code block behind some text that holds the mark."""
-    behind = DOCUMENT.partition(title)[2]
-    blocks: list[str] = re.findall(r"^```\w*\n(.*?)^```$", behind, re.DOTALL | re.MULTILINE)
+    """Return the first code block after the title that contains the mark."""
+    text = DOCUMENT.partition(title)[2]
+    blocks: list[str] = re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     return next(found for found in blocks if mark in found)
 
 
 @pytest.fixture
 def place(bucket: Bucket, tmp_path: Path) -> Path:
-    """The folder of the document, with an env file that leads to a bucket of one object."""
+    """The folder of the document, with an env file for a bucket with one object."""
     bucket.put("1hz/a.parquet", b"data")
     settings = bucket.server.environment().items()
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings))
@@ -42,19 +42,19 @@ def place(bucket: Bucket, tmp_path: Path) -> Path:
 
 
 def sh(place: Path, script: str) -> subprocess.CompletedProcess[str]:
-    """Run lines of the document as cron does, in another folder."""
+    """Run a script of the document as cron does, from another folder."""
     script = script.replace(PLACE, str(place))
     return subprocess.run(["sh", "-c", script], cwd="/", capture_output=True, text=True, timeout=60)
 
 
-def test_line_of_the_readme_is_that_of_the_document() -> None:
-    """So that the test below is about both."""
+def test_readme_has_the_same_crontab_line() -> None:
+    """So the next test is about both."""
     assert block("## Cron") in README
 
 
 @pytest.mark.parametrize("heading", ["## Cron", "## Only at night"])
 def test_line_of_the_crontab_works(place: Path, heading: str) -> None:
-    """It downloads, prints nothing, and leaves a log; the five fields are a time."""
+    """It downloads, prints nothing and writes a log; its five fields are a time."""
     *fields, command = block(heading).split(maxsplit=5)
     assert all(re.fullmatch(r"[\d*]+", field) for field in fields)
     for downloaded in (1, 0):
@@ -65,8 +65,8 @@ def test_line_of_the_crontab_works(place: Path, heading: str) -> None:
     assert (place / "downloads/1hz/a.parquet").read_bytes() == b"data"
 
 
-def test_shell_hears_of_what_matters(place: Path) -> None:
-    """A held destination is nothing to be told of; a missing setting is."""
+def test_script_reports_only_what_needs_attention(place: Path) -> None:
+    """A missing setting is reported, a destination in use by another run is not."""
     script = block("## Cron", "$?")
     with Folder(place / "downloads").writing():
         held = sh(place, script)
@@ -77,14 +77,14 @@ def test_shell_hears_of_what_matters(place: Path) -> None:
     assert wrong.stdout.startswith("asyncsync: R2_ACCESS_KEY_ID, ")
 
 
-def test_units_are_understood(tmp_path: Path) -> None:
-    """By systemd itself; the command by our parser."""
+def test_systemd_units_are_valid(tmp_path: Path) -> None:
+    """For systemd itself, and their command for our parser."""
     service, timer = block("asyncsync.service`:"), block("asyncsync.timer`:")
     (command,) = re.findall(r"^ExecStart=\S+/asyncsync (.+)$", service, re.MULTILINE)
     parser().parse_intermixed_args(command.split())
     program = shutil.which("systemd-analyze")
     if program is None:
-        pytest.skip("systemd is not there")
+        pytest.skip("systemd is not installed")
     service = re.sub(r"ExecStart=\S+", f"ExecStart={sys.executable}", service)
     service = service.replace("User=sensors", "User=root")
     (tmp_path / "asyncsync.service").write_text(service)
@@ -101,11 +101,11 @@ def test_units_are_understood(tmp_path: Path) -> None:
     subprocess.run([program, "calendar", calendar], check=True, capture_output=True, timeout=60)
 
 
-def test_log_rotation_is_understood(tmp_path: Path) -> None:
-    """By logrotate itself."""
+def test_log_rotation_is_valid(tmp_path: Path) -> None:
+    """For logrotate itself."""
     program = shutil.which("logrotate") or shutil.which("/usr/sbin/logrotate")
     if program is None:
-        pytest.skip("logrotate is not there")
+        pytest.skip("logrotate is not installed")
     config = tmp_path / "asyncsync"
     config.write_text(block("## Log rotation").replace(PLACE, str(tmp_path)))
     config.chmod(0o644)
@@ -113,7 +113,7 @@ def test_log_rotation_is_understood(tmp_path: Path) -> None:
 
 
 def test_every_exit_code_has_its_advice() -> None:
-    """The table has those of the help."""
+    """The table has the same exit codes as the help."""
     table = DOCUMENT.partition("## What to do about an exit code")[2]
-    told = re.findall(r"^\| (\d[\d, ]*?) \|", table, re.MULTILINE)
-    assert told == re.findall(r"^  (\d[\d, ]*?)  \S", parser().epilog or "", re.MULTILINE)
+    codes = re.findall(r"^\| (\d[\d, ]*?) \|", table, re.MULTILINE)
+    assert codes == re.findall(r"^  (\d[\d, ]*?)  \S", parser().epilog or "", re.MULTILINE)

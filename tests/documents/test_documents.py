@@ -1,4 +1,4 @@
-"""What the documents say is true of the program: options, settings, output, snippets, links."""
+"""The documents agree with the program: options, settings, output, snippets, links."""
 
 import ast
 import asyncio
@@ -49,21 +49,21 @@ def blocks(language: str) -> list[str]:
 
 
 def rows(document: str, heading: str) -> list[list[str]]:
-    """Return the cells of the first table below a heading, without its head."""
+    """Return the cells of the first table below a heading, without its header."""
     table = document.partition(f"\n{heading}\n")[2].partition("|---")[2].partition("\n\n")[0]
     lines = table.splitlines()[1:]
     return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines]
 
 
-def prepared(snippet: str) -> Callable[[], object]:
-    """Return a README's snippet as a function; a coroutine function where it awaits."""
+def compiled(snippet: str) -> Callable[[], object]:
+    """Return a snippet as a function; as a coroutine function if it awaits."""
     code = compile(snippet, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     return FunctionType(code, {"__name__": "__main__"})
 
 
 @pytest.fixture
 def dotenv(bucket: Bucket, tmp_path: Path) -> Bucket:
-    """A bucket of two objects, and an env file that leads to it in the working directory."""
+    """A bucket with two objects, and an env file for it in the working directory."""
     bucket.put_many({"1hz/a.parquet": b"a", "root.parquet": b"root"})
     settings = bucket.server.environment().items()
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings))
@@ -74,32 +74,32 @@ def dotenv(bucket: Bucket, tmp_path: Path) -> Bucket:
 
 
 def test_options_table_is_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every option is in the README's table with its placeholder, and no other."""
+    """The README's table has exactly the options of the parser, with their placeholders."""
     monkeypatch.setenv("PYTHON_COLORS", "0")
-    told = [row[0] for row in rows(README, "## Options")]
+    documented = [row[0] for row in rows(README, "## Options")]
     known = re.findall(r"^  (-.+?)(?:  |$)", parser().format_help(), re.MULTILINE)
-    assert sorted(told) == sorted(name.replace(", ", "`, `") for name in known)
+    assert sorted(documented) == sorted(name.replace(", ", "`, `") for name in known)
 
 
 def test_options_table_has_the_variables_and_defaults() -> None:
-    """They are those of `Options`, as one would write them."""
-    told = {row[1]: row[2] for row in rows(README, "## Options") if row[1]}
-    assert told.keys() == OPTION_VARIABLES
+    """They are those of `Options`, in the form in which they are set."""
+    documented = {row[1]: row[2] for row in rows(README, "## Options") if row[1]}
+    assert documented.keys() == OPTION_VARIABLES
     environ = dict.fromkeys(_VARIABLES.values(), "")
     environ |= {"R2_ENDPOINT_URL": "https://host", "R2_BUCKET": "bucket"}
     environ |= {"R2_ACCESS_KEY_ID": "id", "R2_SECRET_ACCESS_KEY": "secret"}
-    assert load(environ={**environ, **told})[1] == Options()
-    unset = {name for name, text in told.items() if not text}
+    assert load(environ={**environ, **documented})[1] == Options()
+    unset = {name for name, text in documented.items() if not text}
     assert unset == {"ASYNCSYNC_EXCLUDE"}
 
 
 def test_readme_names_every_r2_variable() -> None:
-    """A setting that is nowhere in the README could as well not be there."""
+    """So that each setting is documented."""
     assert {name for name in _VARIABLES.values() if f"`{name}`" not in README} == set()
 
 
 def test_env_example_shows_every_setting() -> None:
-    """Each with a comment above it; those that must be set are not commented out."""
+    """Each has a comment above it; those that are required are not commented out."""
     flags = re.MULTILINE
     found = re.findall(r"^# .+\n(#?)([A-Z0-9_]+)=", ENV_EXAMPLE, flags)
     assert [name for _, name in found] == re.findall(r"^#?([A-Z0-9_]+)=", ENV_EXAMPLE, flags)
@@ -109,7 +109,7 @@ def test_env_example_shows_every_setting() -> None:
 
 
 def test_env_example_shows_the_defaults(tmp_path: Path) -> None:
-    """Whoever takes the comment signs away changes nothing."""
+    """Removing the comment signs changes nothing."""
     file = tmp_path / "example.env"
     file.write_text(re.sub(r"^#([A-Z])", r"\1", ENV_EXAMPLE, flags=re.MULTILINE))
     required = {"R2_ENDPOINT_URL": "https://host", "R2_BUCKET": "bucket"}
@@ -118,33 +118,33 @@ def test_env_example_shows_the_defaults(tmp_path: Path) -> None:
 
 
 def test_keyword_arguments_are_the_api() -> None:
-    """The README names those that there are."""
+    """The README names all of them and no other."""
     sentence = README.partition("take the keyword arguments ")[2].partition(".")[0]
     assert set(re.findall(r"`(\w+)`", sentence)) == Given.__annotations__.keys()
 
 
 def test_keyword_arguments_are_in_the_help() -> None:
-    """`sync` names them all, the others refer to it, and `Given` says what each means."""
+    """`sync` names all, the others refer to it, and `Given` describes each."""
     named = (asyncsync.sync.__doc__ or "").partition("**given: ")[2].partition(", and `plan`")[0]
     assert re.findall(r"`(\w+)`", named) == list(Given.__annotations__)
     for function in (asyncsync.plan, asyncsync.verify, asyncsync.run, asyncsync.stream):
         assert "**given: As for `sync`" in (function.__doc__ or "")
-    told = re.findall(r"^ {4}(\w+): ", inspect.getdoc(Given) or "", re.MULTILINE)
-    assert told == list(Given.__annotations__)
+    described = re.findall(r"^ {4}(\w+): ", inspect.getdoc(Given) or "", re.MULTILINE)
+    assert described == list(Given.__annotations__)
 
 
 def test_exit_codes_are_those_of_the_help() -> None:
-    """The README's table and `--help` say the same."""
+    """The README's table and `--help` have the same codes and descriptions."""
     epilog = parser().epilog or ""
-    told = [(code, meaning) for code, meaning, *_ in rows(README, "## Cron")]
-    assert told == re.findall(r"^  (\d[\d, ]*?)  (\S.*)$", epilog, re.MULTILINE)
+    documented = [(code, meaning) for code, meaning, *_ in rows(README, "## Cron")]
+    assert documented == re.findall(r"^  (\d[\d, ]*?)  (\S.*)$", epilog, re.MULTILINE)
 
 
 # output
 
 
 def test_shown_run_is_what_the_program_prints() -> None:
-    """The sync check and the summary, down to the blanks, made again from their figures."""
+    """The sync check and the summary, made again from their counts, are the same to the space."""
     figures = Report(
         tallies={
             "": Tally(0, 1, 1, 1, 432),
@@ -163,7 +163,7 @@ def test_shown_run_is_what_the_program_prints() -> None:
 
 
 def test_shown_examination_is_what_the_doctor_prints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The checks and their order, and lines as they are printed."""
+    """It has the same checks in the same order, and each line as it is printed."""
     block = next(block for block in blocks("") if block.startswith("$ asyncsync doctor\n"))
     lines = block.splitlines()[1:]
     assert [line[9:19].rstrip() for line in lines] == [check.name for check in doctor.CHECKS]
@@ -175,7 +175,7 @@ def test_shown_examination_is_what_the_doctor_prints(monkeypatch: pytest.MonkeyP
 
 
 def test_shown_refusal_is_what_the_program_prints() -> None:
-    """The line about a key that has no safe path."""
+    """It is the line about a key without a safe path."""
     key = "../a.parquet"
     with pytest.raises(UnsafeKeyError) as caught:
         local_path(key)
@@ -183,7 +183,7 @@ def test_shown_refusal_is_what_the_program_prints() -> None:
 
 
 def test_shown_json_is_what_the_program_prints() -> None:
-    """The fields and their order."""
+    """With the same fields in the same order."""
     (shown,) = [json.loads(block) for block in blocks("json")]
     remote = RemoteObject(shown["key"], shown["size"], shown["etag"], parse_time(shown["modified"]))
     transfer = Transfer(remote, (), Reason.MISSING)
@@ -197,18 +197,18 @@ def test_shown_json_is_what_the_program_prints() -> None:
 
 @pytest.mark.parametrize("snippet", blocks("python"))
 def test_snippet_runs(snippet: str, dotenv: Bucket, tmp_path: Path) -> None:
-    """As a script or as a notebook's cell, beside an env file; all but the plan download."""
+    """As a script or a notebook's cell, with an env file; all but the plan download."""
     ends_itself = "sys.exit(report.exit_code)" in snippet
     with pytest.raises(SystemExit, match=r"^0$") if ends_itself else nullcontext():
-        result = prepared(snippet)()
+        result = compiled(snippet)()
         if asyncio.iscoroutine(result):
             asyncio.run(result)
     wanted = "asyncsync.plan(" not in snippet
     assert (tmp_path / "downloads/1hz/a.parquet").exists() == wanted
 
 
-def test_snippets_are_shown() -> None:
-    """The README has two for a notebook and two for a script."""
+def test_readme_has_four_snippets() -> None:
+    """Two for a notebook and two for a script."""
     assert len(blocks("python")) == 4
 
 
@@ -217,7 +217,7 @@ def test_snippets_are_shown() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_relative_links_lead_somewhere(document: Path) -> None:
-    """To a file that is there, and to a heading that is there."""
+    """The file exists, and so does the heading."""
     for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
         if "://" in target:
             continue
@@ -232,7 +232,7 @@ def test_relative_links_lead_somewhere(document: Path) -> None:
 
 
 def test_architecture_names_every_module() -> None:
-    """Each in the row of its folder, and no module that does not exist."""
+    """Each module is in the row of its folder, and there are no others."""
     named = {
         f"{cells[1]}{module}"
         for cells in rows(ARCHITECTURE, "## The rooms")
@@ -244,18 +244,18 @@ def test_architecture_names_every_module() -> None:
 
 
 def test_table_of_faults_has_every_row() -> None:
-    """Once, and in order."""
+    """Each row once, and in order."""
     numbers = [cells[0] for cells in rows(RELIABILITY, "## Faults") if cells[0]]
     assert numbers == [str(row) for row in fault_rows.ROWS]
 
 
 def test_table_of_faults_names_the_tests() -> None:
-    """Those that make the fault, as their marks say; a row without one says why."""
+    """It names the tests with the row's mark; a row without a test gives the reason."""
     assert fault_rows.written(RELIABILITY) == RELIABILITY, "python -m tests.rows --write"
 
 
 def test_security_posture_names_tests_that_exist() -> None:
-    """Each point has some."""
+    """Each point names at least one."""
     points = RELIABILITY.partition("\n## Security\n")[2].split("\n\n")[0]
     for point in re.split(r"^\d+\. ", points, flags=re.MULTILINE)[1:]:
         assert re.search(r"`[\w/]+::test_\w+`", point)
@@ -265,14 +265,14 @@ def test_security_posture_names_tests_that_exist() -> None:
 
 
 def test_table_of_figures_is_that_of_the_results() -> None:
-    """`make soak` writes both."""
+    """`make soak` writes both the table and the results."""
     results = json.loads((ROOT / "docs/reliability.json").read_text(encoding="utf-8"))
     assert table(results) in RELIABILITY
     assert results.keys() <= {f"G{number}" for number in range(1, 22)}
 
 
 def test_picture_shows_what_the_program_draws() -> None:
-    """The sync check's head, the bar of the whole and bars of objects stand in the picture."""
+    """It has the sync check's header, the bar of the whole run, and bars of objects."""
     picture = (ROOT / "docs/pictures/bars.svg").read_text(encoding="utf-8")
     lines = re.findall(r"<text [^>]*>([^<]*)</text>", picture)
     assert next(report.table(Report())).split() in [line.split() for line in lines]
@@ -280,15 +280,15 @@ def test_picture_shows_what_the_program_draws() -> None:
     assert any(re.fullmatch(r"\S+\.parquet", line) for line in lines)
 
 
-def test_changelog_tells_of_this_version() -> None:
-    """With a date, below what is not released yet."""
+def test_changelog_has_this_version() -> None:
+    """With a date, below the unreleased changes."""
     headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0] == "[Unreleased]"
     assert re.fullmatch(rf"\[{re.escape(__version__)}\] - \d{{4}}-\d\d-\d\d", headings[1])
 
 
-def test_source_distribution_names_what_is_there() -> None:
-    """A pattern that matches nothing would be left out without a word."""
+def test_patterns_of_the_source_distribution_match() -> None:
+    """A pattern that matches nothing would be ignored silently."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
     assert [pattern for pattern in patterns if not (ROOT / pattern.strip("/")).exists()] == []

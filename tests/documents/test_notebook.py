@@ -26,7 +26,7 @@ SECONDS = 60
 
 @pytest.fixture(scope="module")
 def stock(server: SeaweedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
-    """A bucket with a week of the demo's sample data, and a key that is markup."""
+    """A bucket with a week of the demo's sample data, and a key with markup."""
     folder = tmp_path_factory.mktemp("sample")
     with pytest.MonkeyPatch.context() as patch, new_bucket(server) as bucket:
         for name, value in (("_DAYS", 7), ("_HUB2_DAYS", 3), ("_RAW_SAMPLES", 100_000)):
@@ -39,20 +39,20 @@ def stock(server: SeaweedServer, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def place(stock: Bucket, tmp_path: Path) -> Path:
-    """A folder with an env file that leads to the bucket."""
-    lead_to(stock, tmp_path)
+    """A folder with an env file for the bucket."""
+    write_env_file(stock, tmp_path)
     return tmp_path
 
 
-def lead_to(bucket: Bucket, folder: Path) -> None:
-    """Write an env file into the folder."""
+def write_env_file(bucket: Bucket, folder: Path) -> None:
+    """Write an env file for the bucket into the folder."""
     settings = bucket.server.environment().items()
     (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings))
     (folder / ".env").chmod(0o600)
 
 
 class Kernel:
-    """A kernel that runs cells."""
+    """A Jupyter kernel that runs cells."""
 
     def __init__(self, client: NotebookClient) -> None:
         self._client = client
@@ -65,7 +65,7 @@ class Kernel:
         return await self._client.async_execute_cell(cell, len(self._client.nb.cells) - 1)
 
     async def interrupt(self) -> None:
-        """Do what the notebook's stop button does."""
+        """Interrupt the kernel, as the notebook's stop button does."""
         manager = self._client.km
         assert isinstance(manager, AsyncKernelManager)
         await manager.interrupt_kernel()
@@ -83,17 +83,17 @@ async def kernel(folder: Path) -> AsyncIterator[Kernel]:
 
 
 def shown(cell: nbformat.NotebookNode, kind: str = "text/html") -> str:
-    """Return what a cell shows in one form."""
+    """Return the output of a cell as one MIME type."""
     return "".join(output["data"].get(kind, "") for output in cell.outputs if "data" in output)
 
 
 def printed(cell: nbformat.NotebookNode) -> str:
-    """Return what a cell has printed."""
+    """Return what a cell printed."""
     return "".join(output.text for output in cell.outputs if output.output_type == "stream")
 
 
-async def test_notebook_does_what_it_says(place: Path, stock: Bucket) -> None:
-    """Check, stream, download, validation, a second run, the data: each cell shows its part."""
+async def test_notebook_works(place: Path, stock: Bucket) -> None:
+    """Each cell shows its result: check, stream, download, verification, second run, data."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     by_id = {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
     done: dict[str, nbformat.NotebookNode] = {}
@@ -102,24 +102,24 @@ async def test_notebook_does_what_it_says(place: Path, stock: Bucket) -> None:
             done[name] = await session.run(source)
     keys = stock.keys()
     assert sorted(tree(place / "downloads")) == keys
-    many = len(keys)
-    assert f"{many} to download" in shown(done["check"])
+    count = len(keys)
+    assert f"{count} to download" in shown(done["check"])
     assert "&lt;img src=x" in shown(done["check"])
     assert "<img" not in shown(done["check"])
     assert "Folders: (root) 1hz/ fft_hub1/ fft_hub2/\n" in printed(done["folders"])
     assert printed(done["stream"]) == "25,200 new rows in 1hz/\n"
-    assert f"{many - 7} downloaded" in shown(done["download"])
+    assert f"{count - 7} downloaded" in shown(done["download"])
     widgets = [output for output in done["download"].outputs if "data" in output]
     assert "application/vnd.jupyter.widget-view+json" in widgets[0]["data"]
-    assert f"{many} verified, 0 not in sync" in shown(done["verify"])
-    assert f"0 downloaded, {many} up to date" in shown(done["run"])
+    assert f"{count} verified, 0 not in sync" in shown(done["verify"])
+    assert f"0 downloaded, {count} up to date" in shown(done["run"])
     rows = re.findall(r"│ (\S+) +│ +(\d+) │ +(\d+) │", printed(done["data"]))
     assert ("1hz", "7", "25200") in rows
     assert len(rows) == 4
 
 
 async def test_bars_of_a_notebook_reach_their_end(place: Path) -> None:
-    """The bar of the whole has the run's total as its own, also when `run` draws it."""
+    """The bar of the whole run ends at the run's total, with `sync` and with `run`."""
     source = """
         import asyncsync
         seen = []
@@ -141,9 +141,9 @@ async def test_bars_of_a_notebook_reach_their_end(place: Path) -> None:
 
 
 async def test_no_bar_is_left_in_a_cell(bucket: Bucket, tmp_path: Path) -> None:
-    """Neither of the whole nor of an object that failed: the report names it."""
+    """Neither that of the whole run nor that of an object that failed."""
     bucket.put("large.parquet", bytes(1_000_000))
-    lead_to(bucket, tmp_path)
+    write_env_file(bucket, tmp_path)
     source = """
         import asyncsync, ipywidgets
         class Seen(asyncsync.Bars):
@@ -163,7 +163,7 @@ async def test_no_bar_is_left_in_a_cell(bucket: Bucket, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("call", ["await asyncsync.sync", "asyncsync.run"])
 async def test_interrupted_cell_stops_the_sync(place: Path, stock: Bucket, call: str) -> None:
-    """In good order; the next cell goes on, in the same kernel."""
+    """The sync ends cleanly, and the next cell of the same kernel goes on from there."""
     async with Relay(stock.server.endpoint_url) as relay, kernel(place) as session:
         settings = f"import os; os.environ['R2_ENDPOINT_URL'] = {relay.endpoint!r}"
         await session.run(f"{settings}; import asyncsync")
@@ -183,7 +183,7 @@ async def test_interrupted_cell_stops_the_sync(place: Path, stock: Bucket, call:
 
 
 def test_notebook_is_committed_clean() -> None:
-    """Without outputs and counts, with ids, and with no path of anybody's machine."""
+    """Without outputs, execution counts and absolute paths, and with cell ids."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
     for cell in notebook.cells:
