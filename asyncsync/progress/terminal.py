@@ -82,7 +82,7 @@ class Terminal:
             self._rows.remove(row)
 
     def tick(self) -> None:
-        """Draw regularly from now on, even without events. Needs a running event loop."""
+        """Draw regularly from now on, even without events, if there is a running event loop."""
         self.stop()
         try:
             loop = asyncio.get_running_loop()
@@ -104,7 +104,7 @@ class Terminal:
         self.draw_if_due()
 
     def draw_if_due(self) -> None:
-        """Print waiting lines and draw the rows below them, at most some times per second."""
+        """Print waiting lines and draw the rows below them, at most ten times per second."""
         if self._waiting and monotonic() >= self._draw_at:
             self.draw()
 

@@ -93,7 +93,7 @@ class Report(SilentObserver):
 
     @property
     def exit_code(self) -> int:
-        """1 if objects failed, 3 if keys were only skipped, and otherwise 0."""
+        """1 if objects failed, 3 if none failed but keys were skipped, and otherwise 0."""
         if self.failed:
             return 1
         return SkippedError.exit_code if self.skipped else 0
