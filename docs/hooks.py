@@ -15,7 +15,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import asyncsync
-from asyncsync.cli.arguments import parser
+from asyncsync.cli.arguments import make_parser
+from asyncsync.cli.options import COMMANDS, OPTIONS
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,18 +66,23 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
 
 
 def options() -> Iterator[str]:
-    """Yield the page of the command line, made from its parser."""
-    made = parser()
+    """Yield the page of the command line, made from its parsers and the table of options."""
     yield "# Command line"
-    yield f"\n```text\n{made.usage}\n```\n"
-    yield "| option | meaning |\n|---|---|"
-    for action in made._actions:  # noqa: SLF001 - argparse has no other list of them
-        name = ", ".join(f"`{option}`" for option in action.option_strings)
-        value = f" `{action.metavar}`" if action.metavar else ""
-        meaning = (action.help or "").replace("|", r"\|").replace("*", r"\*")
-        yield f"| {name}{value} | {meaning} |"
-    codes, _, remark = (made.epilog or "").rpartition("\n\n")
-    yield f"\n```text\n{codes}\n```\n\n{remark}"
+    for command in ("", *COMMANDS):
+        parser = make_parser(command)
+        if command:
+            yield f"\n## {command}\n\n{parser.description}"
+        yield f"\n```text\n{parser.usage}\n```\n"
+        yield "| option | meaning |\n|---|---|"
+        for option in OPTIONS:
+            if option.is_shown(command):
+                names = ", ".join(f"`{name}`" for name in option.names)
+                value = f" `{option.metavar}`" if option.metavar else ""
+                meaning = option.help.replace("|", r"\|").replace("*", r"\*")
+                yield f"| {names}{value} | {meaning} |"
+        if not command:
+            codes, _, remark = (parser.epilog or "").rpartition("\n\n")
+            yield f"\n```text\n{codes}\n```\n\n{remark}"
 
 
 def api() -> Iterator[str]:

@@ -1,10 +1,10 @@
 """The command line: arguments in, text or JSON lines out, and an exit code.
 
-Read `command.py` first: it runs a command from its arguments to its exit code. `arguments.py` says
-what may be written, `screen.py` what a person, a program and the log are told, `signals.py` what
-stops a run, and `completion.py` makes the scripts for shells.
+Read `command.py` first: it runs a command, from its arguments to its exit code. `arguments.py`
+parses them, by the tables of commands and options in `options.py`. `screen.py` reports a run to a
+person, a program and the log, `signals.py` stops one, and `completion.py` makes scripts for shells.
 
-Nothing here lists, downloads or touches a file of the destination; that is behind `api.py`.
+Nothing here lists, downloads or touches a file of the destination: `api.py` does.
 """
 
 from asyncsync.cli.command import main

@@ -1,16 +1,19 @@
-"""What may stand on the command line, and the help about it."""
+"""The command line's parsers: one for each command, made from the tables in `options.py`.
+
+argparse's own sub-parsers know no default command, and no options before the command or between
+prefixes. So `_split` finds the command first, and its parser gets the options.
+"""
 
 import argparse
 import re
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from asyncsync import __version__
+from asyncsync.cli.options import COMMANDS, OPTIONS, PREFIX, WITHOUT_PREFIXES
 from asyncsync.console import print_line
 from asyncsync.errors import ConfigError
 from asyncsync.keys import shown
@@ -19,19 +22,23 @@ from asyncsync.settings import globs, parse_option
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-COMMANDS = ("sync", "plan", "verify", "doctor", "demo")
-
 _GLOBS = ("include", "exclude")
 _TEXTS = ("dest", "workers", "max_workers", "validate", "attempts", "limit_rate", "since")
-"""Options whose words mean a value, by field name."""
+"""Options whose values are parsed, by field name."""
+_SWITCHES = ("parquet_check", "deep", "space_check", "durable", "strict")
+"""Options that argparse gives their values, by field name."""
 
-_HELP = """\
+_NAMES = {name for option in OPTIONS for name in option.names}
+_WITH_VALUE = {name for option in OPTIONS if option.metavar for name in option.names}
+
+_USAGE = f"asyncsync [{'|'.join(COMMANDS)}] [{PREFIX} ...] [options]"
+_DESCRIPTION = "Sync an R2 (S3-compatible) bucket to a local folder."
+_COMMAND_LINES = "\n".join(f"  {command:<8}  {does}" for command, does in COMMANDS.items())
+_EPILOG = f"""\
 commands:
-  sync      list, compare, download, validate, report (the default)
-  plan      the same without a download: what, how much, does it fit
-  verify    the files against the bucket: present, size, version, with --deep content
-  doctor    endpoint, credentials, clock, bucket, disk, speed: what is wrong, and what to do
-  demo      a throw-away S3 server, a sample data set, a real sync
+{_COMMAND_LINES}
+
+The options above are those of sync. `asyncsync COMMAND --help` shows those of a command.
 
 exit codes:
   0  everything selected is present and validated
@@ -44,20 +51,21 @@ exit codes:
   129, 130, 143  stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM
 
 The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL \
-and R2_BUCKET, in the environment or in the env file. The options up to --strict, but for \
---env-file, can be set there as well: ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An \
-option that takes a GLOB may be repeated; in a variable, globs are parted by spaces. `*` matches \
-`/` as well.
+and R2_BUCKET, in the environment or in the env file. The options up to --strict, except \
+--env-file, can be set there as well: ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An option \
+that takes a GLOB may be repeated; in a variable, separate globs with spaces. `*` matches `/` as \
+well.
 """
+_SEE_ALSO = "Settings and exit codes: `asyncsync --help`."
 
 
 class _Help(argparse.HelpFormatter):
-    """Breaks the lines of `_HELP` where the terminal ends, and each goes on below its meaning."""
+    """Wraps each line of a description or epilog by itself, and indents below its meaning."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:  # noqa: ARG002 - argparse's
-        return "\n".join(line for each in text.splitlines() for line in self._filled(each, width))
+        return "\n".join(line for each in text.splitlines() for line in self._wrap(each, width))
 
-    def _filled(self, line: str, width: int) -> list[str]:
+    def _wrap(self, line: str, width: int) -> list[str]:
         meaning = re.match(r"  \S.*?  +", line)
         return textwrap.wrap(
             line,
@@ -69,99 +77,127 @@ class _Help(argparse.HelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints what goes nowhere without an error, as all else does."""
+    """Prints as the rest of the program does: a closed stream is no error."""
 
     def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
         to_output = file is sys.stdout
         print_line(message.removesuffix("\n"), sys.stdout if to_output else sys.stderr)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return what takes a command line apart."""
-    made = _Parser(
-        prog="asyncsync",
-        usage="asyncsync [sync|plan|verify|doctor|demo] [PREFIX ...] [options]",
-        description="Bring a local folder in step with an R2 (S3-compatible) bucket.",
-        epilog=_HELP,
+def make_parser(command: str = "") -> argparse.ArgumentParser:
+    """Return the parser of a command; "" is `asyncsync` itself, with the options of sync."""
+    words = "" if command in WITHOUT_PREFIXES else f" [{PREFIX} ...]"
+    does = COMMANDS.get(command, "")
+    parser = _Parser(
+        prog=f"asyncsync {command}".rstrip(),
+        usage=f"asyncsync {command}{words} [options]" if command else _USAGE,
+        description=f"{does[0].upper()}{does[1:]}." if command else _DESCRIPTION,
+        epilog=_SEE_ALSO if command else _EPILOG,
         formatter_class=_Help,
         allow_abbrev=False,
+        add_help=False,
     )
-    add = made.add_argument
-    add("words", nargs="*", metavar="PREFIX", help="key prefixes; without one, the whole bucket")
-    add("--dest", metavar="DIR", help="the local folder (default: downloads)")
-    add("--env-file", metavar="FILE", type=Path, help="where settings are (default: ./.env)")
-    add("--include", metavar="GLOB", action="append", help="keys that count (default: *.parquet)")
-    add("--exclude", metavar="GLOB", action="append", help="keys that do not count")
-    add("--workers", metavar="N", help="requests for objects in flight, or auto (default)")
-    add("--max-workers", metavar="N", help="the most that auto may find (default: 256)")
-    add("--validate", metavar="HOW", help="content (default): HEAD and hash; head; response")
-    add(
-        "--no-parquet-check",
-        dest="parquet_check",
-        action="store_false",
-        default=None,
-        help="take what is called *.parquet and is none",
-    )
-    add(
-        "--deep",
-        action="store_const",
-        const=True,
-        help="verify: read the files, prove their content",
-    )
-    add("--attempts", metavar="N", help="tries of a request before its object fails (default: 8)")
-    add(
-        "--no-space-check",
-        action="store_const",
-        const=False,
-        dest="space_check",
-        help="begin, whether all fits on the disk or not",
-    )
-    add("--durable", action="store_const", const=True, help="wait until files are on the disk")
-    add("--limit-rate", metavar="RATE", help="bytes of objects a second at most: 500k, 20M or off")
-    add("--since", metavar="auto", help="list from the last keys on; misses what sorts before")
-    add("--strict", action="store_const", const=True, help="refuse an env file others can read")
-    add("--plan", metavar="FILE", help="sync: fetch what `plan --json` wrote to FILE; list nothing")
-    add("--json", action="store_true", help="one JSON object a line on standard output")
-    add("-q", "--quiet", action="store_true", help="print failures only")
-    add("-v", "--verbose", action="store_true", help="name every object")
-    add("--no-progress", action="store_true", help="no bars and no progress lines")
-    add("--log-file", metavar="FILE", help="append a log of retries and outcomes to FILE")
-    add("--keep", action="store_true", help="demo: keep the server until Ctrl-C")
-    add("--print-completion", metavar="SHELL", help="print the completion for bash, zsh or fish")
-    add("--version", action="version", version=f"asyncsync {__version__}")
-    return made
+    if words:
+        whole = "prefixes of keys (default: the whole bucket)"
+        parser.add_argument("prefixes", nargs="*", metavar=PREFIX, help=whole)
+    add_options(parser, command)
+    return parser
 
 
-def taken_apart(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return what a command line says; None is that of the process.
+def add_options(parser: argparse.ArgumentParser, command: str) -> list[argparse.Action]:
+    """Add the options that a command accepts to a parser, and return them."""
+    added = []
+    for option in OPTIONS:
+        if option.is_accepted(command or "sync"):
+            text = option.help if option.is_shown(command) else argparse.SUPPRESS
+            added.append(parser.add_argument(*option.names, help=text, **option.settings))
+    return added
 
-    What it cannot say ends the process, with a word about what may have been meant.
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return what a command line says: `command`, `prefixes`, and the options of that command.
+
+    Help, the version and errors of usage end the process, as usual with argparse.
+
+    Args:
+        argv: the arguments; None takes those of the process.
+
+    Raises:
+        ConfigError: an option or a prefix does not go with the command.
     """
-    made = parser()
-    arguments, unknown = made.parse_known_intermixed_args(argv)
+    command, prefixes, options = _split(sys.argv[1:] if argv is None else argv)
+    parser = make_parser(command)
+    command = command or "sync"
+    arguments, unknown = parser.parse_known_args(options)
     if unknown:
-        option = unknown[0].partition("=")[0]
-        known = [name for action in made._actions for name in action.option_strings]  # noqa: SLF001 - as in completion.py
-        if option in {"--dry-run", "--dryrun", "-n"}:
-            hint = "; `asyncsync plan` shows what a sync would do"
-        elif alike := get_close_matches(option, known, n=1):
-            hint = f"; did you mean {alike[0]}?"
-        else:
-            hint = "; --help shows those that there are"
-        made.error(f"no such option: {shown(option)}{hint}")
+        _refuse(parser, command, unknown[0].partition("=")[0])
+    if prefixes and command in WITHOUT_PREFIXES:
+        raise ConfigError(f"{command}: takes no {PREFIX}, and so not {shown(prefixes[0])}")
+    arguments.command, arguments.prefixes = command, prefixes
     return arguments
 
 
+def _split(argv: Iterable[str]) -> tuple[str, list[str], list[str]]:
+    """Return the command ("" if none is named), the prefixes, and the options with their values.
+
+    The first word that is neither an option nor the value of one is the command, if it is the name
+    of one. All other such words are prefixes, and so is everything behind `--`.
+    """
+    words: list[str] = []
+    options: list[str] = []
+    is_value = False
+    remaining = iter(argv)
+    for word in remaining:
+        if word == "--":
+            words += remaining
+        elif is_value or _is_option(word):
+            options.append(word)
+            is_value = not is_value and word in _WITH_VALUE
+        else:
+            words.append(word)
+    if words and words[0] in COMMANDS:
+        return words[0], words[1:], options
+    return "", words, options
+
+
+def _is_option(word: str) -> bool:
+    """Return whether the word is an option, as argparse decides: `-1` and `-a b` are not."""
+    if word.partition("=")[0] in _NAMES:
+        return True
+    return re.match(r"-[^\d.]", word) is not None and " " not in word
+
+
+def _refuse(parser: argparse.ArgumentParser, command: str, name: str) -> NoReturn:
+    """End because of an option that the command does not take.
+
+    Raises:
+        ConfigError: another command takes it.
+    """
+    commands = [c for option in OPTIONS if name in option.names for c in option.commands]
+    if commands:
+        *others, last = commands
+        all_of_them = f"{', '.join(others)} and {last}" if others else last
+        raise ConfigError(f"{name}: goes with {all_of_them}, not with {command}")
+    accepted = [n for option in OPTIONS if option.is_accepted(command) for n in option.names]
+    if name in {"--dry-run", "--dryrun", "-n"}:
+        hint = "; `asyncsync plan` shows what a sync would do"
+    elif similar := get_close_matches(name, accepted, n=1):
+        hint = f"; did you mean {similar[0]}?"
+    else:
+        hint = f"; `{parser.prog} --help` lists the options"
+    parser.error(f"no such option: {shown(name)}{hint}")
+
+
 def prefix_hint(prefix: str) -> str:
-    """Return what may have been meant by a prefix that no key begins with; empty for no guess."""
-    if alike := get_close_matches(prefix, COMMANDS, n=1):
-        return f"; did you mean the command {alike[0]}?"
+    """Return a guess at what was meant by a prefix that no key begins with; empty for none."""
+    if similar := get_close_matches(prefix, COMMANDS, n=1):
+        return f"; did you mean the command {similar[0]}?"
     if prefix == "help":
         return "; did you mean --help?"
     if "://" in prefix or prefix.startswith(("/", "./")):
-        return "; a prefix is how keys begin, without the bucket's name and a / in front"
+        return "; a prefix is the beginning of a key, without the bucket's name and a leading /"
     if "*" in prefix:
-        return "; a prefix is taken literally, and a glob goes behind --include"
+        return "; a prefix is not a glob: use --include for globs"
     return ""
 
 
@@ -169,37 +205,14 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the options that were given as arguments, by field name; None for the others.
 
     Raises:
-        ConfigError: the text of an argument is no value of its option, or it goes elsewhere.
+        ConfigError: the text of an argument is no valid value of its option.
     """
-    if arguments.keep and arguments.words[:1] != ["demo"]:
-        raise ConfigError("--keep: goes with demo only")
-    if arguments.deep and arguments.words[:1] not in (["verify"], ["doctor"]):
-        raise ConfigError("--deep: goes with verify only; a sync proves what it downloads")
-    if arguments.words[:1] == ["demo"]:
-        _check_demo(arguments)
-    if arguments.plan is not None and arguments.words[:1] in (["plan"], ["verify"], ["doctor"]):
-        raise ConfigError(f"--plan: goes with sync, not with {arguments.words[0]}")
-    given: dict[str, object] = {
-        "space_check": arguments.space_check,
-        "durable": arguments.durable,
-        "strict": arguments.strict,
-        "parquet_check": arguments.parquet_check,
-        "deep": arguments.deep,
-    }
+    given: dict[str, object] = {name: getattr(arguments, name, None) for name in _SWITCHES}
     for name in (*_GLOBS, *_TEXTS):
-        said = getattr(arguments, name)
+        value = getattr(arguments, name, None)
         parse = globs if name in _GLOBS else partial(parse_option, name)
         try:
-            given[name] = None if said is None else parse(said)
+            given[name] = None if value is None else parse(value)
         except ValueError as error:
             raise ConfigError(f"--{name.replace('_', '-')}: {error}") from None
     return given
-
-
-def _check_demo(arguments: argparse.Namespace) -> None:
-    if arguments.words[1:]:
-        raise ConfigError(f"demo: takes no PREFIX, and so not {shown(arguments.words[1])}")
-    made = parser()
-    given = {name for name, value in vars(arguments).items() if value != made.get_default(name)}
-    if given - {"words", "dest", "keep"}:
-        raise ConfigError("demo: takes --dest and --keep, and no other option")

@@ -1,6 +1,6 @@
-"""The command line: arguments in, text or JSON out, and an exit code.
+"""Runs a command, from its arguments to its exit code.
 
-0  everything selected is in step          4  the remote side ended the run
+0  everything selected is up to date       4  the remote side ended the run
 1  some objects failed                     5  the local side ended the run
 2  usage or settings                       6  another run holds the destination
 3  keys were skipped, all others are done  129, 130, 143  stopped by HUP, INT, TERM
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from asyncsync import api, pipeline
-from asyncsync.cli.arguments import COMMANDS, given_options, taken_apart
+from asyncsync.cli.arguments import given_options, parse_arguments
 from asyncsync.cli.screen import JsonLines, Log, Text
 from asyncsync.cli.signals import ending_without_memory, stopping
 from asyncsync.concurrently import task_group
@@ -51,82 +51,79 @@ _RUNS: dict[str, api.Command] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the arguments say and return the exit code."""
+    """Run the command that the arguments name, and return its exit code.
+
+    Args:
+        argv: the arguments; None takes those of the process.
+    """
     _open_streams()
-    arguments = taken_apart(argv)
-    command, *prefixes = arguments.words or ["sync"]
-    if command not in COMMANDS:
-        command, prefixes = "sync", arguments.words
     try:
+        arguments = parse_arguments(argv)
         if arguments.print_completion is not None:
             from asyncsync.cli.completion import script  # needs the extra of that name
 
             return 0 if print_line(script(arguments.print_completion), sys.stdout) else 1
         given = given_options(arguments)
-        if command == "demo":
+        if arguments.command == "demo":
             from asyncsync.demo import run_demo  # needs the extra of that name
 
-            return run_demo(Path(arguments.dest or "downloads-demo"), keep=arguments.keep)
-        if command == "doctor":
-            _log(arguments)
-            return _run_async(partial(_examine, prefixes, given, arguments))
-        found, options = load(arguments.env_file, given=given)
-        planned = _planned(prefixes, found, options, arguments)
-        _log(arguments)
+            return run_demo(Path(arguments.dest), keep=arguments.keep)
+        if arguments.command == "doctor":
+            _open_log(arguments)
+            return _run_async(partial(_examine, given, arguments))
+        settings, options = load(arguments.env_file, given=given)
+        planned = _planned_pages(settings, options, arguments)
+        _open_log(arguments)
     except AsyncSyncError as error:
         print_line(f"asyncsync: {error}", sys.stderr)
         return error.exit_code
-    return _run_async(partial(_run, command, prefixes, found, options, arguments, planned))
+    return _run_async(partial(_run, settings, options, arguments, planned))
 
 
 def _run_async(run: Callable[[], Coroutine[object, object, int]]) -> int:
     return anyio.run(run, backend_options={"use_uvloop": api.HAS_UVLOOP})
 
 
-def _planned(
-    prefixes: Sequence[str],
-    found: Settings,
-    options: Options,
-    arguments: argparse.Namespace,
+def _planned_pages(
+    settings: Settings, options: Options, arguments: argparse.Namespace
 ) -> pipeline.Pages | None:
-    """Return the objects of the plan that is to be done, None if a listing is to find them."""
-    if arguments.plan is None:
+    """Return the objects of the plan named by `--plan`; None without one."""
+    if getattr(arguments, "plan", None) is None:
         return None
-    said = {**given_options(arguments), "prefixes": prefixes}
-    return api.planned_pages(arguments.plan, api.route(found, options), said)
+    given = {**given_options(arguments), "prefixes": arguments.prefixes}
+    return api.planned_pages(arguments.plan, api.route(settings, options), given)
 
 
 def _open_streams() -> None:
-    """Open what the caller has closed, or a file would get a standard stream's number.
+    """Open the standard streams that the caller has closed.
 
-    Nothing can be read there or written, as before. A pipe that does not wait for its reader, as
-    some programs leave it, is told to, or lines would be lost.
+    Otherwise a file would get a standard stream's number. Reading or writing there still fails.
+    A pipe that some program left in non-blocking mode is set to block, so that no lines are lost.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             if stat.S_ISFIFO(os.fstat(number).st_mode) and number:
                 os.set_blocking(number, True)
         except OSError:
-            os.open(os.devnull, os.O_RDONLY)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDONLY)  # gets the lowest free number: this one
             setattr(sys, name, os.fdopen(number, "r+", closefd=False))
 
 
 async def _run(
-    command: str,
-    prefixes: Sequence[str],
-    found: Settings,
+    settings: Settings,
     options: Options,
     arguments: argparse.Namespace,
     planned: pipeline.Pages | None,
 ) -> int:
-    """Do the command, tell about it, and return the exit code."""
+    """Run sync, plan or verify, report on it, and return the exit code."""
+    command: str = arguments.command
     figures = Report()
     error = ""
     exit_code: int | None = None
     started = time.monotonic()
-    with _progress(arguments) as progress:
+    with _open_progress(arguments) as progress:
         say = progress.say if progress else print_line
-        teller = (
+        screen = (
             JsonLines(command, figures)
             if arguments.json
             else Text(
@@ -138,55 +135,55 @@ async def _run(
                 quiet=arguments.quiet,
             )
         )
-        teller.opening(found, options)
+        screen.opening(settings, options)
         log = Log(command, figures, Folder(options.dest))
-        log.opening(found, options)
-        observer = Observers(figures, *([progress] if progress else []), teller, log)
+        log.opening(settings, options)
+        observer = Observers(figures, *([progress] if progress else []), screen, log)
 
-        def closing(exit_code: int, error: str) -> int:
+        def close(exit_code: int, error: str) -> int:
             figures.seconds = time.monotonic() - started
             log.closing(exit_code, error)
-            exit_code = teller.closing(exit_code, error)
+            exit_code = screen.closing(exit_code, error)
             if progress:
-                progress.flush()  # the process may be ended next
+                progress.flush()  # the caller may end the process next
             return exit_code
 
-        def stopped(number: signal.Signals) -> int:
-            then = "; the next run goes on from here" if command == "sync" else ""
-            return closing(128 + number, f"stopped by {number.name}{then}")
+        def close_stopped(number: signal.Signals) -> int:
+            hint = "; the next run goes on from here" if command == "sync" else ""
+            return close(128 + number, f"stopped by {number.name}{hint}")
 
         async with task_group() as group:
             loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
             with (
-                stopping(partial(loop.call_soon_threadsafe, cancel), stopped) as caught,
-                ending_without_memory(partial(closing, MachineError.exit_code, NO_MEMORY)),
+                stopping(partial(loop.call_soon_threadsafe, cancel), close_stopped) as caught,
+                ending_without_memory(partial(close, MachineError.exit_code, NO_MEMORY)),
             ):
                 try:
-                    await api.perform(_RUNS[command], found, options, prefixes, observer, planned)
-                except AsyncSyncError as ended_by:
-                    error, exit_code = ended_by.advice, ended_by.exit_code
+                    await api.perform(
+                        _RUNS[command], settings, options, arguments.prefixes, observer, planned
+                    )
+                except AsyncSyncError as failure:
+                    error, exit_code = failure.advice, failure.exit_code
                 except MemoryError:
                     error, exit_code = NO_MEMORY, MachineError.exit_code
     if caught:
-        return stopped(caught[0])
-    return closing(figures.exit_code if exit_code is None else exit_code, error)
+        return close_stopped(caught[0])
+    return close(figures.exit_code if exit_code is None else exit_code, error)
 
 
-async def _examine(
-    prefixes: Sequence[str], given: Mapping[str, object], arguments: argparse.Namespace
-) -> int:
-    """Let the doctor look at everything, and return the exit code."""
-    from asyncsync.doctor import as_text, examine
+async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -> int:
+    """Run the doctor, print its findings, and return the exit code."""
+    from asyncsync.doctor import examine, format_finding
 
-    is_whole = True
+    is_complete = True
 
-    def tell(finding: Finding) -> None:
-        nonlocal is_whole
-        logger.info("%s", as_text(finding))
+    def report(finding: Finding) -> None:
+        nonlocal is_complete
+        logger.info("%s", format_finding(finding))
         if arguments.json:
-            is_whole &= print_line(json.dumps(check_json(finding)), sys.stdout)
+            is_complete &= print_line(json.dumps(check_json(finding)), sys.stdout)
         elif not arguments.quiet or finding.verdict in {Verdict.WARNING, Verdict.WRONG}:
-            line = as_text(finding, columns(sys.stdout))
+            line = format_finding(finding, columns(sys.stdout))
             is_wrong = finding.verdict is Verdict.WRONG
             print_line(coloured(line, RED, sys.stdout) if is_wrong else line, sys.stdout)
 
@@ -194,12 +191,12 @@ async def _examine(
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         with stopping(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught:
-            exit_code = await examine(arguments.env_file, given, prefixes, tell)
-    return 128 + caught[0] if caught else exit_code or int(not is_whole)
+            exit_code = await examine(arguments.env_file, given, arguments.prefixes, report)
+    return 128 + caught[0] if caught else exit_code or int(not is_complete)
 
 
-def _progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | Lines | None]":
-    """Return bars in a terminal, lines without one, nothing if that is wanted."""
+def _open_progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | Lines | None]":
+    """Return bars in a terminal, lines elsewhere, and nothing for `--quiet` or `--no-progress`."""
     if arguments.quiet or arguments.no_progress:
         return nullcontext()
     from asyncsync.progress import Bars, Lines  # imports tqdm, which a quiet run does not need
@@ -207,8 +204,8 @@ def _progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | L
     return Bars(sys.stderr) if takes_escapes(sys.stderr) else Lines(sys.stderr)
 
 
-def _log(arguments: argparse.Namespace) -> None:
-    """Write the log to the file that was asked for; retries and pauses are told there."""
+def _open_log(arguments: argparse.Namespace) -> None:
+    """Write the package's log, with retries and pauses, to the file named by `--log-file`."""
     if arguments.log_file is None:
         return
     try:
@@ -222,16 +219,16 @@ def _log(arguments: argparse.Namespace) -> None:
 
 
 class _LogFile(logging.FileHandler):
-    """A log that says once when it cannot be written, as on a full disk; the run goes on."""
+    """A log that reports once that it cannot be written, as on a full disk; the run goes on."""
 
-    is_lost = False
+    has_failed = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Say that lines are missing; called while the error is handled."""
+        """Print that lines are lost; logging calls this while it handles the error."""
         error = sys.exception()
         if not isinstance(error, OSError):
             super().handleError(record)
-        elif not self.is_lost:
-            self.is_lost = True
+        elif not self.has_failed:
+            self.has_failed = True
             line = f"asyncsync: --log-file: {self.baseFilename}: {error.strerror}; lines are lost"
             print_line(line, sys.stderr)

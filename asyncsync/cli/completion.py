@@ -1,6 +1,10 @@
-"""Completion in a shell: a script, made from the parser once, so that no key starts Python."""
+"""Completion in a shell: a script made once from the options, so that no key press runs Python."""
 
-from asyncsync.cli.arguments import COMMANDS, parser
+import argparse
+from collections.abc import Mapping
+
+from asyncsync.cli.arguments import add_options
+from asyncsync.cli.options import COMMANDS
 from asyncsync.errors import ConfigError, missing
 from asyncsync.settings import Validate
 
@@ -8,30 +12,43 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def script(shell: str) -> str:
-    """Return what a shell (bash, zsh, fish) reads to complete asyncsync's arguments.
+    """Return the script with which a shell (bash, zsh, fish) completes asyncsync's arguments.
 
     Raises:
-        ConfigError: no such shell is known, or the package that makes scripts is not installed.
+        ConfigError: the shell is unknown, or the package that makes scripts is not installed.
     """
     try:
         import shtab
     except ImportError as error:
         raise ConfigError(missing("shtab", "completion")) from error
     if shell not in SHELLS:
-        raise ConfigError(f"--print-completion: {shell!r} is none of {', '.join(SHELLS)}")
+        raise ConfigError(f"--print-completion: {shell!r} is not one of {', '.join(SHELLS)}")
     by_metavar = {
         "DIR": shtab.DIRECTORY,
         "FILE": shtab.FILE,
         "HOW": shtab.cmd(_lines(*Validate)),
-        "PREFIX": shtab.cmd(_lines(*COMMANDS)),
         "auto": shtab.cmd(_lines("auto", "off")),
         "SHELL": shtab.cmd(_lines(*SHELLS)),
     }
-    made = parser()
-    for action in made._actions:  # noqa: SLF001  # argparse shows them in no other way
-        if found := by_metavar.get(str(action.metavar)):
-            action.complete = found  # type: ignore[attr-defined]  # what shtab looks for
-    return str(shtab.complete(made, shell))
+    return str(shtab.complete(_tree(by_metavar), shell))
+
+
+def _tree(completers: Mapping[str, object]) -> argparse.ArgumentParser:
+    """Return one parser that has all commands, with what completes the value of an option.
+
+    Args:
+        completers: what shtab takes to complete a value, by the option's metavar.
+    """
+    root = argparse.ArgumentParser("asyncsync", add_help=False)
+    actions = add_options(root, "")
+    commands = root.add_subparsers(metavar="COMMAND")
+    for command, does in COMMANDS.items():
+        parser = commands.add_parser(command, help=does, add_help=False)
+        actions += add_options(parser, command)
+    for action in actions:
+        if completer := completers.get(str(action.metavar)):
+            action.complete = completer  # type: ignore[attr-defined]  # what shtab looks for
+    return root
 
 
 def _lines(*words: str) -> str:

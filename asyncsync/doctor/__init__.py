@@ -6,6 +6,6 @@ side, `folder_checks.py` those of the destination.
 A check never repairs anything, and uses the same code as a run does to find out.
 """
 
-from asyncsync.doctor.doctor import as_text, examine
+from asyncsync.doctor.doctor import examine, format_finding
 
-__all__ = ["as_text", "examine"]
+__all__ = ["examine", "format_finding"]

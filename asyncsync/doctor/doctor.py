@@ -95,7 +95,7 @@ async def _made(check: Check, visit: Visit, needed: Finding | None) -> Finding:
         return Finding(check.name, Verdict.WRONG, error.advice, kind.exit_code)
 
 
-def as_text(finding: Finding, width: int = 0) -> str:
+def format_finding(finding: Finding, width: int = 0) -> str:
     """Return a line for people; one longer than `width`, unless that is 0, goes on below itself."""
     head = f"{finding.verdict:<7}  {finding.check:<10}  "
     line = head + shown(finding.text)

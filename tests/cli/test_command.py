@@ -1,23 +1,16 @@
-"""The command line, called as a function: arguments in, text or JSON out, and an exit code."""
+"""The commands, called as a function: what they print, and their exit codes."""
 
 import errno
-import json
-import logging
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
-from asyncsync import __version__
-from asyncsync.cli import command as cli
 from asyncsync.disk import Folder
 from asyncsync.errors import (
     AsyncSyncError,
@@ -29,58 +22,9 @@ from asyncsync.errors import (
     VanishedError,
 )
 from asyncsync.model import Head
+from tests.rigs.called import OBJECTS, Ran, Run
 from tests.rigs.memory_store import MEMORY, Act, MemoryStore, use_memory
 from tests.rigs.watch import snapshot, tree, unfinished
-
-OBJECTS = {"1hz/a.parquet": b"a", "1hz/b.parquet": b"bb", "root.parquet": b"root"}
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What became of a call."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        """The JSON lines of standard output."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
-    """The bucket that the settings lead to."""
-    store = MemoryStore(OBJECTS)
-    use_memory(monkeypatch, store)
-    return store
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Call the command line and return what it printed; the destination is `downloads`."""
-
-    def run(*arguments: str) -> Ran:
-        try:
-            code = cli.main(arguments)
-        except SystemExit as leaving:
-            code = leaving.code if isinstance(leaving.code, int) else 1
-        ran = Ran(code, *capfd.readouterr())
-        assert "Traceback" not in ran.err
-        assert "the-secret" not in ran.out + ran.err
-        assert "\x1b" not in ran.out + ran.err
-        return ran
-
-    yield run
-    logger = logging.getLogger("asyncsync")
-    for handler in logger.handlers[:]:
-        logger.removeHandler(handler)
-        handler.close()
-
 
 DEST = Path("downloads")
 
@@ -105,14 +49,6 @@ def test_sync_is_the_default(store: MemoryStore, run: Run, arguments: tuple[str,
 
     again = run(*arguments)
     assert again.out.splitlines()[-1].startswith("0 downloaded, 3 up to date, 0 failed")
-
-
-def test_words_behind_the_command_are_prefixes(store: MemoryStore, run: Run) -> None:
-    """Options may stand anywhere; without a command the words are prefixes as well."""
-    assert run("sync", "--quiet", "1hz/a", "root").code == 0
-    assert sorted(tree(DEST)) == ["1hz/a.parquet", "root.parquet"]
-    assert run("1hz/", "--dest", "other").code == 0
-    assert sorted(tree(Path("other"))) == ["1hz/a.parquet", "1hz/b.parquet"]
 
 
 def test_plan_changes_nothing(store: MemoryStore, run: Run, tmp_path: Path) -> None:
@@ -163,33 +99,6 @@ def test_prefix_that_matches_nothing_is_said_aloud(store: MemoryStore, run: Run)
     assert ran.code == 0
     assert ran.err.startswith("nothing to sync under prefix typo/: no key begins so, or --include")
     assert ran.err.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("prefix", "hint"),
-    [
-        ("snyc", "did you mean the command sync?"),
-        ("help", "did you mean --help?"),
-        ("s3://sensors/1hz/", "a prefix is how keys begin"),
-        ("/1hz/", "a prefix is how keys begin"),
-        ("./1hz/", "a prefix is how keys begin"),
-        ("1hz/*.parquet", "a glob goes behind --include"),
-    ],
-)
-def test_prefix_that_is_something_else_brings_a_hint(
-    store: MemoryStore, run: Run, prefix: str, hint: str
-) -> None:
-    """What may have been meant by it, once it is known that no key begins so."""
-    ran = run(prefix)
-    assert ran.code == 0
-    assert hint in ran.err
-    assert ran.err.count("\n") == 1
-
-
-def test_short_options_are_those_that_hands_know(store: MemoryStore, run: Run) -> None:
-    """-q and -v mean what they mean elsewhere."""
-    assert "missing: root.parquet (4 B)" in run("plan", "-v").out
-    assert run("-q") == Ran(0, "", "")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--include", "*.csv"), ("verify", "--quiet")])
@@ -395,13 +304,13 @@ def test_failed_object_is_1(store: MemoryStore, run: Run) -> None:
         (("--log-file", "nowhere/run.log"), "--log-file"),
         (("--log-file", ""), "--log-file"),
         (("--print-completion", ""), "--print-completion"),
-        (("--keep",), "--keep"),
-        (("plan", "--keep"), "--keep"),
-        (("--deep",), "--deep"),
-        (("plan", "--deep"), "--deep"),
+        (("--keep",), "--keep: goes with demo, not with sync"),
+        (("plan", "--keep"), "--keep: goes with demo, not with plan"),
+        (("--deep",), "--deep: goes with verify, not with sync"),
+        (("plan", "--deep"), "--deep: goes with verify, not with plan"),
         (("demo", "1hz/"), "1hz/"),
-        (("demo", "--limit-rate", "5M"), "--dest and --keep"),
-        (("demo", "--no-parquet-check"), "--dest and --keep"),
+        (("demo", "--limit-rate", "5M"), "--limit-rate: goes with sync, not with demo"),
+        (("demo", "--no-parquet-check"), "--no-parquet-check: goes with sync and verify, not"),
         (("--plan", "nowhere.json"), "nowhere.json"),
         (("--plan", ""), "is not a regular file"),
         (("--colour",), "--colour"),
@@ -417,37 +326,6 @@ def test_bad_argument_is_2(
     assert (ran.code, ran.out) == (2, "")
     assert named in ran.err
     assert store.requests == []
-
-
-@pytest.mark.parametrize(
-    ("option", "hint"),
-    [
-        ("--dry-run", "`asyncsync plan` shows what a sync would do"),
-        ("-n", "`asyncsync plan` shows what a sync would do"),
-        ("--worker=3", "did you mean --workers?"),
-        ("--colour", "--help shows those that there are"),
-        ("--\x1b[2J", "--help shows those that there are"),
-    ],
-)
-def test_unknown_option_brings_a_hint(run: Run, option: str, hint: str) -> None:
-    """What may have been meant, on a line of its own."""
-    ran = run(option, "1hz/")
-    assert ran.code == 2
-    *_, line = ran.err.splitlines()
-    assert line.startswith("asyncsync: error: no such option: ")
-    assert line.endswith(f"; {hint}")
-    assert line.isprintable()
-
-
-@pytest.mark.parametrize("width", [40, 80])
-def test_help_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    """No line is broken by the terminal, within a word."""
-    monkeypatch.setenv("COLUMNS", str(width))
-    ran = run("--help")
-    assert ran.code == 0
-    lines = ran.out.partition("commands:")[2].splitlines()
-    assert max(map(len, lines)) < width
-    assert "  sync      list, compare, download," in ran.out
 
 
 @pytest.mark.row(122)
@@ -554,29 +432,7 @@ def test_signal_stops_the_run(store: MemoryStore, run: Run, number: signal.Signa
     assert unfinished(DEST) == []
 
 
-# help -------------------------------------------------------------------------------------------
-
-
-def test_help_names_every_command_option_and_exit_code(run: Run) -> None:
-    """It needs no settings."""
-    ran = run("--help")
-    assert ran.code == 0
-    for word in (
-        "sync",
-        "plan",
-        "verify",
-        "demo",
-        "--dest",
-        "--json",
-        "129, 130, 143",
-        "ASYNCSYNC_",
-    ):
-        assert word in ran.out
-
-
-def test_version_is_told(run: Run) -> None:
-    """As the package has it."""
-    assert run("--version") == Ran(0, f"asyncsync {__version__}\n", "")
+# settings ---------------------------------------------------------------------------------------
 
 
 def test_settings_come_from_the_env_file(

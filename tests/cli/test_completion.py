@@ -1,16 +1,14 @@
 """Completion: the script for bash is run in a bash, as a press of the tab key does."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from asyncsync.cli import arguments
-from asyncsync.cli import command as cli
-from asyncsync.cli.arguments import parser
+from asyncsync.cli import main
 from asyncsync.cli.completion import script
+from asyncsync.cli.options import COMMANDS, OPTIONS
 from asyncsync.errors import ConfigError
 
 _PRESS = """
@@ -48,17 +46,20 @@ class Pressed:
 
 
 def test_commands_are_proposed(pressed: Pressed) -> None:
-    """Those that begin with what is there, or all."""
+    """Those that begin with what is there, or all; none where only a prefix can follow."""
     assert pressed("d") == ["demo", "doctor"]
-    assert pressed("") == sorted(arguments.COMMANDS)
+    assert pressed("") == sorted(COMMANDS)
+    assert pressed("--dest", "mine", "pl") == ["plan"]
+    assert pressed("plan", "d") == []
 
 
-def test_options_are_proposed(pressed: Pressed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind a command as well; every one of the parser's is known."""
-    monkeypatch.setenv("PYTHON_COLORS", "0")
-    assert pressed("plan", "--max") == ["--max-workers"]
-    known = re.findall(r"^  (?:-\w, )?(--[\w-]+)", parser().format_help(), re.MULTILINE)
-    assert pressed("--") == sorted(known)
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_options_are_proposed(pressed: Pressed, command: str) -> None:
+    """Those that the help of the command shows; without a command, those of a sync."""
+    known = [name for option in OPTIONS if option.is_shown(command) for name in option.names]
+    words = [command] if command else []
+    assert pressed(*words, "--") == sorted(name for name in known if name.startswith("--"))
+    assert pressed("--dest", "mine", *words, "--dest") == ["--dest"]
 
 
 def test_values_of_options_are_proposed(pressed: Pressed) -> None:
@@ -67,20 +68,24 @@ def test_values_of_options_are_proposed(pressed: Pressed) -> None:
     assert pressed("--env-file", "m") == ["mine", "my.env"]
     assert pressed("--validate", "r") == ["response"]
     assert pressed("--since", "") == ["auto", "off"]
+    assert pressed("verify", "--validate", "r") == ["response"]
+    assert pressed("demo", "--dest", "m") == ["mine"]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_other_shells_have_a_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It knows the commands and the options."""
-    assert cli.main(["--print-completion", shell]) == 0
+    """It knows the commands, and the options of each."""
+    assert main(["--print-completion", shell]) == 0
     printed = capsys.readouterr().out
     assert "doctor" in printed
     assert "max-workers" in printed
+    assert "deep" in printed
+    assert "keep" in printed
 
 
 def test_unknown_shell_is_a_matter_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
     """Those that are known are named."""
-    assert cli.main(["--print-completion", "cmd"]) == 2
+    assert main(["--print-completion", "cmd"]) == 2
     assert "bash, zsh" in capsys.readouterr().err
 
 

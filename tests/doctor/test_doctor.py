@@ -524,8 +524,8 @@ async def test_command_prints_a_line_for_each_check(bucket: Bucket) -> None:
 def test_long_line_goes_on_below_itself(width: int, indent: int) -> None:
     """In a terminal it is broken between words, and the names stay a column."""
     text = "no such bucket: " + "check R2_BUCKET and R2_ENDPOINT_URL " * 5
-    whole = doctor.as_text(Finding("listing", WRONG, text))
-    first, *rest = doctor.as_text(Finding("listing", WRONG, text), width).splitlines()
+    whole = doctor.format_finding(Finding("listing", WRONG, text))
+    first, *rest = doctor.format_finding(Finding("listing", WRONG, text), width).splitlines()
     assert max(map(len, (first, *rest))) <= width
     assert {len(line) - len(line.lstrip()) for line in rest} == {indent}
     assert " ".join([first, *map(str.strip, rest)]) == whole.rstrip()

@@ -20,7 +20,7 @@ from types import FunctionType
 
 import pytest
 
-from asyncsync.cli.arguments import given_options, parser
+from asyncsync.cli.arguments import given_options, parse_arguments
 from tests.rigs.blocks import BY_CI, NOT_RUN, ROOT, Block, blocks
 from tests.rigs.bucket import Bucket
 
@@ -71,7 +71,7 @@ def _check_program(words: list[str]) -> None:
     if name == "asyncsync":
         cut = next((i for i, word in enumerate(arguments) if word.startswith((">", "<"))), None)
         if arguments != ["--version"]:  # that would exit
-            given_options(parser().parse_intermixed_args(arguments[:cut]))
+            given_options(parse_arguments(arguments[:cut]))
     elif name == "make":
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         targets = [word for word in arguments if not ASSIGNMENT.fullmatch(word)]

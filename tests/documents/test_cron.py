@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.cli.arguments import parser
+from asyncsync.cli.arguments import make_parser, parse_arguments
 from asyncsync.disk import Folder
 from tests import ROOT
 from tests.rigs.bucket import Bucket
@@ -81,7 +81,7 @@ def test_systemd_units_are_valid(tmp_path: Path) -> None:
     """For systemd itself, and their command for our parser."""
     service, timer = block("asyncsync.service`:"), block("asyncsync.timer`:")
     (command,) = re.findall(r"^ExecStart=\S+/asyncsync (.+)$", service, re.MULTILINE)
-    parser().parse_intermixed_args(command.split())
+    parse_arguments(command.split())
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("systemd is not installed")
@@ -116,4 +116,4 @@ def test_every_exit_code_has_its_advice() -> None:
     """The table has the same exit codes as the help."""
     table = DOCUMENT.partition("## What to do about an exit code")[2]
     codes = re.findall(r"^\| (\d[\d, ]*?) \|", table, re.MULTILINE)
-    assert codes == re.findall(r"^  (\d[\d, ]*?)  \S", parser().epilog or "", re.MULTILINE)
+    assert codes == re.findall(r"^  (\d[\d, ]*?)  \S", make_parser().epilog or "", re.MULTILINE)

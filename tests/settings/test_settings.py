@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsync.cli.arguments import given_options, taken_apart
+from asyncsync.cli.arguments import given_options, parse_arguments
 from asyncsync.errors import ConfigError
 from asyncsync.model import Checks, Settings
 from asyncsync.settings import Options, Validate, load, parse_option
@@ -585,7 +585,7 @@ def test_blank_glob_is_refused(name: str, blank: str) -> None:
     """An unset shell variable must not make a job that has nothing to do for ever."""
     with pytest.raises(ConfigError, match=f"^{name}: a blank glob matches no key"):
         load(environ=REQUIRED, given={name: ["*", blank]})
-    arguments = taken_apart(["--" + name, blank])
+    arguments = parse_arguments(["--" + name, blank])
     with pytest.raises(ConfigError, match=f"^--{name}: a blank glob matches no key"):
         given_options(arguments)
 

@@ -1,0 +1,334 @@
+"""The arguments: which command they name, which options go with it, and the help of each."""
+
+import argparse
+import re
+from pathlib import Path
+
+import pytest
+
+from asyncsync import __version__
+from asyncsync.cli.arguments import given_options, make_parser, parse_arguments
+from asyncsync.cli.options import COMMANDS, OPTIONS
+from asyncsync.errors import ConfigError
+from tests.rigs.called import Ran, Run
+from tests.rigs.memory_store import MemoryStore
+from tests.rigs.watch import tree
+
+SYNC_OPTIONS = {name for option in OPTIONS if option.is_accepted("sync") for name in option.names}
+ONLY_SYNC = {"--plan"}
+
+
+# command and prefixes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "command", "prefixes"),
+    [
+        ("", "sync", []),
+        ("1hz/", "sync", ["1hz/"]),
+        ("sync", "sync", []),
+        ("sync 1hz/ root", "sync", ["1hz/", "root"]),
+        ("plan", "plan", []),
+        ("--json plan", "plan", []),
+        ("--dest x plan 1hz/", "plan", ["1hz/"]),
+        ("--dest=x plan 1hz/", "plan", ["1hz/"]),
+        ("-q --workers 3 verify", "verify", []),
+        ("verify --deep 1hz/", "verify", ["1hz/"]),
+        ("--deep verify", "verify", []),
+        ("--plan plan", "sync", []),
+        ("--dest doctor", "sync", []),
+        ("--dest plan plan", "plan", []),
+        ("sync plan", "sync", ["plan"]),
+        ("plan plan verify", "plan", ["plan", "verify"]),
+        ("1hz/ plan", "sync", ["1hz/", "plan"]),
+        ("a --json b --dest x c", "sync", ["a", "b", "c"]),
+        ("plan a --json b", "plan", ["a", "b"]),
+        ("-- -x", "sync", ["-x"]),
+        ("plan -- -x --json", "plan", ["-x", "--json"]),
+        ("a --json -- -x -- b", "sync", ["a", "-x", "--", "b"]),
+        ("-- plan", "plan", []),
+        ("-- sync plan", "sync", ["plan"]),
+        ("-1 plan", "sync", ["-1", "plan"]),
+        ("- plan", "sync", ["-", "plan"]),
+        ("demo --keep", "demo", []),
+        ("--keep demo", "demo", []),
+    ],
+)
+def test_command_is_the_first_word_if_it_names_one(
+    line: str, command: str, prefixes: list[str]
+) -> None:
+    """Options may stand anywhere; all other words are prefixes of a sync."""
+    arguments = parse_arguments(line.split())
+    assert (arguments.command, arguments.prefixes) == (command, prefixes)
+
+
+def test_word_with_a_blank_or_none_is_a_prefix() -> None:
+    """Also one that begins like an option, as argparse has it."""
+    assert parse_arguments(["-a key", "", "plan"]).prefixes == ["-a key", "", "plan"]
+
+
+def test_arguments_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless others are given."""
+    monkeypatch.setattr("sys.argv", ["asyncsync", "plan", "1hz/"])
+    assert parse_arguments().prefixes == ["1hz/"]
+
+
+def test_options_keep_their_values_wherever_they_stand() -> None:
+    """Before the command, behind it, and between prefixes."""
+    lines = (
+        "--dest x --json -v plan a b",
+        "plan --dest x a -v b --json",
+        "plan a b -v --json --dest=x",
+    )
+    found = [vars(parse_arguments(line.split())) for line in lines]
+    assert found[0] == found[1] == found[2]
+    assert (found[0]["dest"], found[0]["json"], found[0]["verbose"]) == ("x", True, True)
+    assert parse_arguments(["-qv"]).quiet
+
+
+def test_prefixes_select_what_a_command_works_on(store: MemoryStore, run: Run) -> None:
+    """With and without the name of the command."""
+    assert run("sync", "--quiet", "1hz/a", "root").code == 0
+    assert sorted(tree(Path("downloads"))) == ["1hz/a.parquet", "root.parquet"]
+    assert run("1hz/", "--dest", "other").code == 0
+    assert sorted(tree(Path("other"))) == ["1hz/a.parquet", "1hz/b.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "hint"),
+    [
+        ("snyc", "did you mean the command sync?"),
+        ("help", "did you mean --help?"),
+        ("s3://sensors/1hz/", "a prefix is the beginning of a key"),
+        ("/1hz/", "a prefix is the beginning of a key"),
+        ("./1hz/", "a prefix is the beginning of a key"),
+        ("1hz/*.parquet", "use --include for globs"),
+    ],
+)
+def test_prefix_that_is_something_else_brings_a_hint(
+    store: MemoryStore, run: Run, prefix: str, hint: str
+) -> None:
+    """The warning about a prefix that matches nothing says what may have been meant."""
+    ran = run(prefix)
+    assert ran.code == 0
+    assert hint in ran.err
+    assert ran.err.count("\n") == 1
+
+
+# options ----------------------------------------------------------------------------------------
+
+
+def line_with(option: str) -> list[str]:
+    """Return an option as it would be written, with a value if it takes one."""
+    values = {"--attempts": "3", "--workers": "3", "--max-workers": "3", "--limit-rate": "1M"}
+    values |= {"--validate": "head", "--since": "auto"}
+    takes_value = any(known.metavar for known in OPTIONS if option in known.names)
+    return [option, *[values.get(option, "x")] * takes_value]
+
+
+@pytest.mark.parametrize("command", ["sync", "plan", "verify", "doctor"])
+def test_options_of_a_sync_go_with_its_checks(command: str) -> None:
+    """What a sync would do can be planned, verified and examined with the same options."""
+    ending = {"-h", "--help", "--version"}
+    for name in SYNC_OPTIONS - ending - (ONLY_SYNC if command != "sync" else set()):
+        arguments = parse_arguments([command, *line_with(name)])
+        assert arguments.command == command
+        given_options(arguments)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "right"),
+    [
+        ("sync", "--keep", "demo"),
+        ("plan", "--keep", "demo"),
+        ("sync", "--deep", "verify"),
+        ("plan", "--deep", "verify"),
+        ("plan", "--plan", "sync"),
+        ("verify", "--plan", "sync"),
+        ("doctor", "--plan", "sync"),
+        ("demo", "--plan", "sync"),
+        ("demo", "--deep", "verify"),
+        ("demo", "--since", "sync and plan"),
+        ("demo", "--json", "sync, plan, verify and doctor"),
+        ("demo", "-q", "sync, plan, verify and doctor"),
+    ],
+)
+def test_option_of_another_command_is_refused(
+    store: MemoryStore, run: Run, command: str, option: str, right: str
+) -> None:
+    """The message says with which commands it goes; the order of the arguments does not matter."""
+    said = f"asyncsync: {option}: goes with {right}, not with {command}\n"
+    lines = [[command, *line_with(option)], [*line_with(option), command]]
+    for line in (*lines, line_with(option)) if command == "sync" else lines:
+        assert run(*line) == Ran(2, "", said)
+    assert store.requests == []
+
+
+def test_demo_takes_no_prefix() -> None:
+    """It has a bucket of its own, all of which it syncs."""
+    for line in (["demo", "1hz/"], ["demo", "--", "1hz/"], ["--keep", "demo", "1hz/"]):
+        with pytest.raises(ConfigError, match=r"^demo: takes no PREFIX, and so not 1hz/$"):
+            parse_arguments(line)
+
+
+def test_demo_has_a_destination_of_its_own() -> None:
+    """Its sample data must not end among the files of a real sync."""
+    assert parse_arguments(["demo"]).dest == "downloads-demo"
+    assert parse_arguments(["demo", "--dest", "x"]).dest == "x"
+    assert parse_arguments([]).dest is None
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("--dry-run", "`asyncsync plan` shows what a sync would do"),
+        ("-n", "`asyncsync plan` shows what a sync would do"),
+        ("--worker=3", "did you mean --workers?"),
+        ("--colour", "`asyncsync --help` lists the options"),
+        ("--\x1b[2J", "`asyncsync --help` lists the options"),
+    ],
+)
+def test_unknown_option_brings_a_hint(store: MemoryStore, run: Run, option: str, hint: str) -> None:
+    """What may have been meant, on a line of its own."""
+    ran = run(option, "1hz/")
+    assert ran.code == 2
+    *_, line = ran.err.splitlines()
+    assert line.startswith("asyncsync: error: no such option: ")
+    assert line.endswith(f"; {hint}")
+    assert line.isprintable()
+    assert store.requests == []
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("plan --dry-run", "`asyncsync plan` shows what a sync would do"),
+        ("demo --kep", "did you mean --keep?"),
+        ("--dep verify", "did you mean --deep?"),
+        ("doctor --colour", "`asyncsync doctor --help` lists the options"),
+    ],
+)
+def test_hint_is_about_the_options_of_the_command(run: Run, line: str, hint: str) -> None:
+    """The usage above it is that of the command as well."""
+    ran = run(*line.split())
+    (command,) = [word for word in line.split() if word in COMMANDS]
+    assert ran.code == 2
+    assert ran.err.startswith(f"usage: asyncsync {command} ")
+    assert ran.err.endswith(f"; {hint}\n")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_options_are_not_abbreviated(run: Run, command: str) -> None:
+    """A new option must not change what an old script means."""
+    line = [command, "--des", "x"] if command else ["--des", "x"]
+    ran = run(*line)
+    assert ran.code == 2
+    assert ran.err.endswith("no such option: --des; did you mean --dest?\n")
+
+
+@pytest.mark.parametrize("line", ["--dest", "plan --dest", "--dest --json", "demo --dest"])
+def test_option_without_its_value_is_refused(run: Run, line: str) -> None:
+    """The next option is not taken for it."""
+    ran = run(*line.split())
+    assert ran.code == 2
+    assert ran.err.endswith("argument --dest: expected one argument\n")
+
+
+def test_short_options_have_their_usual_meaning(store: MemoryStore, run: Run) -> None:
+    """-q is --quiet, and -v is --verbose."""
+    assert "missing: root.parquet (4 B)" in run("plan", "-v").out
+    assert run("-q") == Ran(0, "", "")
+
+
+# help -------------------------------------------------------------------------------------------
+
+
+def options_in(text: str) -> set[str]:
+    """Return the options that a help describes."""
+    lines: list[str] = re.findall(r"^  (-.+?)(?:  |$)", text, re.MULTILINE)
+    return {name for line in lines for name in re.findall(r"--?[a-z][a-z-]*", line)}
+
+
+def test_help_names_every_command_option_and_exit_code(run: Run) -> None:
+    """The options are those of sync, which is the default. No settings are needed."""
+    ran = run("--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert options_in(ran.out) == SYNC_OPTIONS
+    for command, does in COMMANDS.items():
+        assert f"\n  {command:<8}  {does[:20]}" in ran.out
+    for word in ("129, 130, 143", "ASYNCSYNC_", "R2_BUCKET", "asyncsync COMMAND --help"):
+        assert word in ran.out
+
+
+@pytest.mark.parametrize(
+    ("command", "has", "has_not"),
+    [
+        ("sync", {"--plan", "--durable", "--validate"}, {"--deep", "--keep"}),
+        ("plan", {"--since", "--verbose"}, {"--plan", "--durable", "--validate", "--keep"}),
+        ("verify", {"--deep", "--validate"}, {"--plan", "--durable", "--since", "--keep"}),
+        ("doctor", {"--workers", "--validate"}, {"--plan", "--no-progress", "--since", "--keep"}),
+    ],
+)
+def test_command_has_its_own_help(run: Run, command: str, has: set[str], has_not: set[str]) -> None:
+    """Its usage, what it does, and the options that have an effect; wherever --help stands."""
+    ran = run(command, "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith(f"usage: asyncsync {command} [PREFIX ...] [options]\n")
+    shown = options_in(ran.out)
+    assert shown > has | {"--dest", "--include", "--json", "-q", "-h"}
+    assert not shown & {*has_not, "--version", "--print-completion"}
+    assert "SIGTERM" not in ran.out
+    assert run("-h", command, "1hz/") == ran
+
+
+def test_demo_has_its_own_help(run: Run) -> None:
+    """With two options and no prefix."""
+    ran = run("demo", "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("usage: asyncsync demo [options]\n")
+    assert options_in(ran.out) == {"--dest", "--keep", "-h", "--help"}
+    assert "downloads-demo" in ran.out
+
+
+@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits_the_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch, width: int, command: str
+) -> None:
+    """The terminal need not break a line within a word."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    ran = run(*[command] * bool(command), "--help")
+    assert ran.code == 0
+    behind_usage = ran.out.partition("\n\n")[2]
+    lines = behind_usage.partition("\ncommands:")[2] or behind_usage
+    assert max(map(len, lines.splitlines())) < width
+    if not command:
+        assert "  sync      list, compare, download," in ran.out
+
+
+@pytest.mark.parametrize("line", ["--version", "plan --version", "--version demo"])
+def test_version_is_printed(run: Run, line: str) -> None:
+    """Whatever the command."""
+    assert run(*line.split()) == Ran(0, f"asyncsync {__version__}\n", "")
+
+
+# the table --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_parser_has_the_options_of_the_table(command: str) -> None:
+    """Each once: no two rows of one name are for the same command."""
+    made = [name for option in OPTIONS if option.is_accepted(command) for name in option.names]
+    assert len(made) == len(set(made))
+    parser = make_parser(command)
+    assert isinstance(parser, argparse.ArgumentParser)
+    assert options_in(parser.format_help()) == {
+        name for option in OPTIONS if option.is_shown(command) for name in option.names
+    }
+
+
+def test_every_option_is_in_some_help() -> None:
+    """An option that no help shows could as well not be there."""
+    for option in OPTIONS:
+        assert any(option.is_shown(command) for command in ("", *COMMANDS)), option.names
+        assert set(option.commands) <= COMMANDS.keys()
