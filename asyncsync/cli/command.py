@@ -26,7 +26,7 @@ import anyio
 from asyncsync import api, pipeline
 from asyncsync.cli.arguments import given_options, parse_arguments
 from asyncsync.cli.screen import JsonLines, Log, Text
-from asyncsync.cli.signals import ending_without_memory, stopping
+from asyncsync.cli.signals import exit_without_memory, stop_on_signals
 from asyncsync.concurrently import task_group
 from asyncsync.console import RED, coloured, columns, print_line, takes_escapes
 from asyncsync.disk import Folder
@@ -135,28 +135,30 @@ async def _run(
                 quiet=arguments.quiet,
             )
         )
-        screen.opening(settings, options)
+        screen.begin(settings, options)
         log = Log(command, figures, Folder(options.dest))
-        log.opening(settings, options)
+        log.begin(settings, options)
         observer = Observers(figures, *([progress] if progress else []), screen, log)
 
-        def close(exit_code: int, error: str) -> int:
+        def finish(exit_code: int, error: str) -> int:
             figures.seconds = time.monotonic() - started
-            log.closing(exit_code, error)
-            exit_code = screen.closing(exit_code, error)
+            log.finish(exit_code, error)
+            exit_code = screen.finish(exit_code, error)
             if progress:
                 progress.flush()  # the caller may end the process next
             return exit_code
 
-        def close_stopped(number: signal.Signals) -> int:
+        def finish_stopped(number: signal.Signals) -> int:
             hint = "; the next run goes on from here" if command == "sync" else ""
-            return close(128 + number, f"stopped by {number.name}{hint}")
+            return finish(128 + number, f"stopped by {number.name}{hint}")
 
         async with task_group() as group:
             loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
             with (
-                stopping(partial(loop.call_soon_threadsafe, cancel), close_stopped) as caught,
-                ending_without_memory(partial(close, MachineError.exit_code, NO_MEMORY)),
+                stop_on_signals(
+                    partial(loop.call_soon_threadsafe, cancel), finish_stopped
+                ) as caught,
+                exit_without_memory(partial(finish, MachineError.exit_code, NO_MEMORY)),
             ):
                 try:
                     await api.perform(
@@ -167,8 +169,8 @@ async def _run(
                 except MemoryError:
                     error, exit_code = NO_MEMORY, MachineError.exit_code
     if caught:
-        return close_stopped(caught[0])
-    return close(figures.exit_code if exit_code is None else exit_code, error)
+        return finish_stopped(caught[0])
+    return finish(figures.exit_code if exit_code is None else exit_code, error)
 
 
 async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -> int:
@@ -190,7 +192,7 @@ async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -
     exit_code = 0
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
-        with stopping(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught:
+        with stop_on_signals(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught:
             exit_code = await examine(arguments.env_file, given, arguments.prefixes, report)
     return 128 + caught[0] if caught else exit_code or int(not is_complete)
 

@@ -1,4 +1,4 @@
-"""What the command line tells while a run goes on and at its end: text for people, JSON, a log."""
+"""Reports a run while it goes on, and at its end: as text, as JSON lines, and to a log."""
 
 import json
 import logging
@@ -31,24 +31,24 @@ from asyncsync.report import (
 from asyncsync.settings import Options
 from asyncsync.units import format_size
 
-MOST_ROWS = 20
-"""Prefixes that a table shows unless all are to be named."""
+MAX_ROWS = 20
+"""Prefixes that a table shows at most, unless `--verbose` asks for all."""
 
 logger = logging.getLogger(__name__)
 
 Say = Callable[[str, TextIO], object]
-"""Prints a line; a progress bar's own way of it does not tear the bar."""
+"""Prints a line; a progress bar has its own way, which leaves the bar whole."""
 
 
 class Text(SilentObserver):
-    """Tells a person about a run.
+    """Reports a run to a person.
 
     Args:
-        command: what is run: sync, plan or verify.
+        command: sync, plan or verify.
+        figures: the report of the run, which is notified before this observer.
         folder: the destination.
-        figures: the report of the run, which is fed before this observer.
         say: prints a line.
-        verbose: name every object that is fetched, or would be.
+        verbose: name every object that is downloaded, or would be.
         quiet: print failures only.
     """
 
@@ -62,57 +62,57 @@ class Text(SilentObserver):
         self._verbose = verbose
         self._quiet = quiet
 
-    def opening(self, found: Settings, options: Options) -> None:
-        """Print from where to where the run goes."""
-        self._tell(_way(self._command, found, options))
+    def begin(self, settings: Settings, options: Options) -> None:
+        """Print the source and the destination."""
+        self._print(_describe_route(self._command, settings, options))
 
     def compared(self, page: Compared) -> None:
-        """Name what cannot be fetched, and what is going to be if all is to be named."""
+        """Name the refused objects and, if verbose, those that are missing."""
         for refused in page.refused:
             self._warn(failure(refused))
         if self._verbose:
             for transfer in page.transfers:
                 size = format_size(transfer.remote.size)
-                self._tell(f"{transfer.reason}: {shown(transfer.remote.key)} ({size})")
+                self._print(f"{transfer.reason}: {shown(transfer.remote.key)} ({size})")
 
     def unmatched(self, prefix: str) -> None:
         """Warn of a prefix or a glob that may be mistyped."""
         why = (
-            f"under prefix {shown(prefix)}: no key begins so"
+            f"under prefix {shown(prefix)}: no key begins with it"
             if prefix
             else "in the bucket: it is empty"
         )
-        globs = "or --include and --exclude leave none"
+        globs = "or --include and --exclude select none"
         self._say(f"nothing to sync {why}, {globs}{prefix_hint(prefix)}", sys.stderr)
 
     def listed(self) -> None:
         """Print the sync check."""
-        most = None if self._verbose else MOST_ROWS
-        for line in table(self._figures, most, columns(sys.stdout)):
-            self._tell(line)
+        max_rows = None if self._verbose else MAX_ROWS
+        for line in table(self._figures, max_rows, columns(sys.stdout)):
+            self._print(line)
 
     def ended(self, outcome: Outcome) -> None:
-        """Name what failed, and what arrived if all is to be named."""
+        """Name a failed object and, if verbose, a downloaded one."""
         match outcome:
             case Failed():
                 self._warn(failure(outcome))
             case Downloaded(transfer) if self._verbose:
-                self._tell(f"downloaded: {shown(transfer.remote.key)}")
+                self._print(f"downloaded: {shown(transfer.remote.key)}")
 
     def unlisted(self, key: str) -> None:
         """Name a file that is not in the bucket."""
-        self._tell(f"not in the bucket: {shown(key)}")
+        self._print(f"not in the bucket: {shown(key)}")
 
     def noticed(self, message: str) -> None:
-        """Print it, unless only failures are wanted."""
+        """Print the message, unless quiet."""
         if not self._quiet:
             self._say(f"asyncsync: {shown(message)}", sys.stderr)
 
-    def closing(self, exit_code: int, error: str) -> int:
+    def finish(self, exit_code: int, error: str) -> int:
         """Print the summary, if there is anything to sum up, and return the exit code."""
         if not error or self._figures.total.in_bucket:
             summary = _summary(self._command, self._figures, self._folder)
-            self._tell(coloured(summary, RED if exit_code else GREEN, sys.stdout))
+            self._print(coloured(summary, RED if exit_code else GREEN, sys.stdout))
         if error:
             self._warn(f"asyncsync: {shown(error)} (exit code {exit_code})")
         return exit_code
@@ -120,13 +120,13 @@ class Text(SilentObserver):
     def _warn(self, line: str) -> None:
         self._say(coloured(line, RED, sys.stderr), sys.stderr)
 
-    def _tell(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if not self._quiet:
             self._say(line, sys.stdout)
 
 
 class JsonLines(SilentObserver):
-    """Tells a program about a run: one JSON object a line on standard output.
+    """Reports a run to a program: one JSON object a line on standard output.
 
     `docs/json.md` describes them.
     """
@@ -134,14 +134,14 @@ class JsonLines(SilentObserver):
     def __init__(self, command: str, figures: Report) -> None:
         self._command = command
         self._figures = figures
-        self._is_whole = True
+        self._is_complete = True
 
-    def opening(self, found: Settings, options: Options) -> None:
-        """Write from where to where the run goes."""
-        self._write(start_json(self._command, route(found, options)))
+    def begin(self, settings: Settings, options: Options) -> None:
+        """Write the source and the destination."""
+        self._write(start_json(self._command, route(settings, options)))
 
     def compared(self, page: Compared) -> None:
-        """Write what is refused, and in a plan what would be fetched."""
+        """Write the refused objects, and in a plan those that a sync would download."""
         for refused in page.refused:
             self._write(outcome_json(refused))
         if self._command == "plan":
@@ -149,7 +149,7 @@ class JsonLines(SilentObserver):
                 self._write(transfer_json(transfer))
 
     def ended(self, outcome: Outcome) -> None:
-        """Write what became of an object."""
+        """Write the outcome of an object."""
         self._write(outcome_json(outcome))
 
     def unlisted(self, key: str) -> None:
@@ -157,24 +157,24 @@ class JsonLines(SilentObserver):
         self._write(extra_json(key))
 
     def noticed(self, message: str) -> None:
-        """Print it for people, beside the JSON."""
+        """Print the message for people, on standard error."""
         print_line(f"asyncsync: {shown(message)}", sys.stderr)
 
-    def closing(self, exit_code: int, error: str) -> int:
-        """Write the summary; a run whose report could not be written has not gone well."""
+    def finish(self, exit_code: int, error: str) -> int:
+        """Write the summary, and return the exit code: 1 instead of 0 or 3 if a line was lost."""
         self._write(summary_json(self._figures, self._command, exit_code, error))
-        if not self._is_whole and exit_code in {0, SkippedError.exit_code}:
+        if not self._is_complete and exit_code in {0, SkippedError.exit_code}:
             return 1
         return exit_code
 
     def _write(self, value: Json) -> None:
-        self._is_whole &= print_line(json.dumps(value), sys.stdout)
+        self._is_complete &= print_line(json.dumps(value), sys.stdout)
 
 
 class Log(SilentObserver):
-    """Writes what became of each object, and of the run, to the log.
+    """Writes the outcome of each object, and of the run, to the log.
 
-    All of it is information: a warning would be printed where nobody has asked for a log.
+    All records have level INFO: without a log file, Python would print warnings to standard error.
     """
 
     def __init__(self, command: str, figures: Report, folder: Folder) -> None:
@@ -182,17 +182,17 @@ class Log(SilentObserver):
         self._figures = figures
         self._folder = folder
 
-    def opening(self, found: Settings, options: Options) -> None:
-        """Log from where to where the run goes."""
-        logger.info("%s", _way(self._command, found, options))
+    def begin(self, settings: Settings, options: Options) -> None:
+        """Log the source and the destination."""
+        logger.info("%s", _describe_route(self._command, settings, options))
 
     def compared(self, page: Compared) -> None:
-        """Log what cannot be fetched."""
+        """Log the refused objects."""
         for refused in page.refused:
             logger.info("%s", failure(refused))
 
     def ended(self, outcome: Outcome) -> None:
-        """Log what arrived and what failed."""
+        """Log a downloaded or a failed object."""
         match outcome:
             case Failed():
                 logger.info("%s", failure(outcome))
@@ -200,19 +200,19 @@ class Log(SilentObserver):
                 logger.info("downloaded: %s", shown(transfer.remote.key))
 
     def noticed(self, message: str) -> None:
-        """Log it."""
+        """Log the message."""
         logger.info("%s", shown(message))
 
-    def closing(self, exit_code: int, error: str) -> None:
+    def finish(self, exit_code: int, error: str) -> None:
         """Log the summary."""
         logger.info("%s", _summary(self._command, self._figures, self._folder))
         if error:
             logger.info("%s (exit code %d)", shown(error), exit_code)
 
 
-def _way(command: str, found: Settings, options: Options) -> str:
-    place = f"{found.bucket} at {found.endpoint_url}"
-    return f"{command}: {place} -> {shown(str(options.dest))}"
+def _describe_route(command: str, settings: Settings, options: Options) -> str:
+    source = f"{settings.bucket} at {settings.endpoint_url}"
+    return f"{command}: {source} -> {shown(str(options.dest))}"
 
 
 def _summary(command: str, figures: Report, folder: Folder) -> str:

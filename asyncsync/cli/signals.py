@@ -1,11 +1,11 @@
-"""What ends a run from outside: signals, and that there is no memory left.
+"""What ends a run from outside: signals, and a machine without free memory.
 
-The first signal stops it, a later one ends the process at once. Two that come together count as
-one: `timeout` sends its signal to the process and to its group, and a terminal that is closed does
-much the same.
+The first signal stops the run, a later one ends the process at once. Two that arrive together count
+as one: `timeout` sends its signal to the process and to its group, and a terminal that is closed
+does much the same.
 
-A disk that hangs can hold up any thread, that of the event loop as well. So a thread of its own
-waits for signals, and when a stopped run has not ended after some time, it ends the process.
+A disk that hangs can block any thread, also the event loop's. So a separate thread waits for
+signals, and ends the process when a stopped run has not ended after some time.
 """
 
 import asyncio
@@ -20,51 +20,51 @@ from typing import Any
 from asyncsync.errors import MachineError
 
 TOGETHER = 0.3
-"""Seconds behind the first signal in which others say the same: nobody is in such a hurry."""
+"""Seconds after the first signal in which others count as the same one: nobody is that fast."""
 GRACE = 1.2
-"""Seconds that a stopped run gets to end by itself."""
+"""Seconds in which a stopped run may end by itself."""
 LAST_WORDS = 0.3
-"""Seconds that the summary of one that does not gets: the screen may hang as well."""
+"""Seconds for the summary of a run that did not end by itself: the screen may hang as well."""
 
 
 @contextmanager
-def stopping(
-    stop: Callable[[], object], last_words: Callable[[signal.Signals], object]
+def stop_on_signals(
+    stop: Callable[[], object], report_stop: Callable[[signal.Signals], object]
 ) -> Iterator[list[signal.Signals]]:
-    """Call `stop` on the first signal, end the process on a later one.
+    """Call `stop` on the first signal, and end the process on a later one.
 
-    Yields the signals that were caught, a list that fills when one comes. On Windows none is: an
-    interrupt ends the process there.
+    Yields the list of caught signals, which is filled when one arrives. On Windows no signal is
+    caught: an interrupt ends the process there.
 
     Args:
         stop: ends the run; called from another thread.
-        last_words: tells that the run was stopped; called from another thread when it has not
-            ended in time, just before the process is ended.
+        report_stop: reports that the run was stopped. Called from another thread, just before the
+            process is ended because the run has not ended in time.
     """
-    watch = _Watch(stop, last_words)
+    watch = _Watch(stop, report_stop)
     if not hasattr(signal, "sigwait"):
         yield watch.caught
         return
     numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    # What was ignored before stays so: under nohup, or behind a shell's &, the run is to go on.
+    # Ignored signals stay ignored: under nohup, or behind a shell's &, the run should go on.
     numbers = {number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
     if not numbers:
         yield watch.caught
         return
-    # A signal may still reach a thread that was here before; its handler then does the same.
-    handlers = {number: signal.signal(number, watch.take) for number in numbers}
+    # A signal may still reach a thread that was started before; its handler then does the same.
+    handlers = {number: signal.signal(number, watch.handle) for number in numbers}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     watcher = threading.Thread(target=watch.wait, args=(numbers,), daemon=True)
     try:
         watcher.start()
-    except RuntimeError:  # no thread is to be had; the handlers do, unless something hangs
+    except RuntimeError:  # no thread can be started; the handlers work unless something hangs
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
         yield watch.caught
     finally:
         watch.over.set()
         if watcher.ident:
-            with suppress(ProcessLookupError):  # it has just ended, by a signal that came now
+            with suppress(ProcessLookupError):  # it has just ended because of another signal
                 signal.pthread_kill(watcher.ident, min(numbers))
             watcher.join()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -73,19 +73,19 @@ def stopping(
 
 
 @contextmanager
-def ending_without_memory(last_words: Callable[[], object]) -> Iterator[None]:
-    """End the process when there is no memory left for what nobody can be told of.
+def exit_without_memory(report: Callable[[], object]) -> Iterator[None]:
+    """End the process when memory runs out where the error could not be raised to anybody.
 
-    In a callback of the event loop or in the workings of a thread, that leaves somebody waiting
-    for ever. Nothing is lost but the time: the next run goes on, as after a kill.
+    In a callback of the event loop or at a thread's start, a MemoryError would leave something
+    waiting forever. Only time is lost: the next run goes on, as after a kill.
 
     Args:
-        last_words: tells of it, just before the process is ended.
+        report: reports it, just before the process is ended.
     """
 
     def end() -> None:
         try:
-            last_words()
+            report()
         finally:
             os._exit(MachineError.exit_code)
 
@@ -94,58 +94,58 @@ def ending_without_memory(last_words: Callable[[], object]) -> Iterator[None]:
             end()
         loop.default_exception_handler(context)
 
-    def in_thread(told: threading.ExceptHookArgs) -> None:
-        if issubclass(told.exc_type, MemoryError):
+    def in_thread(args: threading.ExceptHookArgs) -> None:
+        if issubclass(args.exc_type, MemoryError):
             end()
-        usual(told)
+        excepthook(args)
 
-    loop, usual = asyncio.get_running_loop(), threading.excepthook
+    loop, excepthook = asyncio.get_running_loop(), threading.excepthook
     loop.set_exception_handler(in_loop)
     threading.excepthook = in_thread
     try:
         yield
     finally:
         loop.set_exception_handler(None)
-        threading.excepthook = usual
+        threading.excepthook = excepthook
 
 
 class _Watch:
-    """What is done about the signals."""
+    """Handles the signals of one run."""
 
     def __init__(
-        self, stop: Callable[[], object], last_words: Callable[[signal.Signals], object]
+        self, stop: Callable[[], object], report_stop: Callable[[signal.Signals], object]
     ) -> None:
         self.caught: list[signal.Signals] = []
         self.over = threading.Event()
         """Set when the run has ended."""
         self._together_until = 0.0
         self._stop = stop
-        self._last_words = last_words
+        self._report_stop = report_stop
 
     def wait(self, numbers: Iterable[signal.Signals]) -> None:
-        """Take one signal after the other until the run is over."""
+        """Wait for signals, and handle them, until the run is over."""
         while not self.over.is_set():
             number = signal.sigwait(numbers)
             if not self.over.is_set():
-                self.take(number)
+                self.handle(number)
 
-    def take(self, number: int, _: object = None) -> None:
-        """Stop the run; end the process if that was done a while before."""
+    def handle(self, number: int, _: object = None) -> None:
+        """Stop the run, or end the process if an earlier signal has stopped it."""
         now = time.monotonic()
         if self.caught:
             if now >= self._together_until:
-                os._exit(128 + number)  # somebody is in a hurry; the next run finds what is there
+                os._exit(128 + number)  # the next run goes on from what is there
             return
         self._together_until = now + TOGETHER
         self.caught.append(signal.Signals(number))
-        with suppress(RuntimeError):  # no thread is to be had
-            threading.Thread(target=self._leave, daemon=True).start()
+        with suppress(RuntimeError):  # no thread can be started
+            threading.Thread(target=self._exit_after_grace, daemon=True).start()
         self._stop()
 
-    def _leave(self) -> None:
+    def _exit_after_grace(self) -> None:
         """End the process if the run does not end by itself."""
         if not self.over.wait(GRACE):
-            telling = threading.Thread(target=self._last_words, args=self.caught, daemon=True)
-            telling.start()
-            telling.join(LAST_WORDS)
+            reporter = threading.Thread(target=self._report_stop, args=self.caught, daemon=True)
+            reporter.start()
+            reporter.join(LAST_WORDS)
             os._exit(128 + self.caught[0])

@@ -34,7 +34,7 @@ DEST = Path("downloads")
 
 @pytest.mark.parametrize("arguments", [(), ("sync",)])
 def test_sync_is_the_default(store: MemoryStore, run: Run, arguments: tuple[str, ...]) -> None:
-    """It says where from and where to, shows the sync check and sums up."""
+    """It prints source and destination, the sync check, and a summary."""
     ran = run(*arguments)
     assert (ran.code, ran.err) == (0, "")
     first, *check, last = ran.out.splitlines()
@@ -52,7 +52,7 @@ def test_sync_is_the_default(store: MemoryStore, run: Run, arguments: tuple[str,
 
 
 def test_plan_changes_nothing(store: MemoryStore, run: Run, tmp_path: Path) -> None:
-    """It shows what would be fetched and whether it fits."""
+    """It shows what a sync would download, and whether it fits."""
     before = snapshot(tmp_path)
     ran = run("plan", "--verbose")
     assert (ran.code, ran.err) == (0, "")
@@ -63,7 +63,7 @@ def test_plan_changes_nothing(store: MemoryStore, run: Run, tmp_path: Path) -> N
 
 
 def test_verify_changes_nothing(store: MemoryStore, run: Run, tmp_path: Path) -> None:
-    """All in step is 0, anything else is 1."""
+    """The exit code is 0 if all files are up to date, and 1 otherwise."""
     run("sync")
     before = snapshot(tmp_path)
     ran = run("verify")
@@ -80,32 +80,34 @@ def test_verify_changes_nothing(store: MemoryStore, run: Run, tmp_path: Path) ->
 
 @pytest.mark.parametrize("command", ["sync", "plan", "verify"])
 def test_quiet_run_prints_nothing(store: MemoryStore, run: Run, command: str) -> None:
-    """If all is well."""
+    """Without a failure, both streams stay empty."""
     run("sync")
     assert run(command, "--quiet") == Ran(0, "", "")
 
 
 def test_quiet_run_prints_failures(store: MemoryStore, run: Run) -> None:
-    """Failures are never kept back."""
+    """Failures and skipped keys are printed even if quiet."""
     store.put("a//b.parquet", b"x")
     ran = run("--quiet")
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.startswith("skipped: a//b.parquet: ")
 
 
-def test_prefix_that_matches_nothing_is_said_aloud(store: MemoryStore, run: Run) -> None:
-    """It is no failure."""
+def test_prefix_that_matches_nothing_brings_a_warning(store: MemoryStore, run: Run) -> None:
+    """The exit code is 0 all the same."""
     ran = run("sync", "1hz/", "typo/")
     assert ran.code == 0
-    assert ran.err.startswith("nothing to sync under prefix typo/: no key begins so, or --include")
+    assert ran.err.startswith(
+        "nothing to sync under prefix typo/: no key begins with it, or --include"
+    )
     assert ran.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [(), ("--include", "*.csv"), ("verify", "--quiet")])
-def test_bucket_without_a_key_that_counts_is_said_aloud(
+def test_bucket_without_a_selected_key_brings_a_warning(
     store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
-    """It is no failure, but rarely what was meant: a glob may be wrong."""
+    """The exit code is 0, but a glob is probably wrong."""
     if "--include" not in arguments:
         use_memory(monkeypatch, MemoryStore())
     ran = run(*arguments)
@@ -115,7 +117,7 @@ def test_bucket_without_a_key_that_counts_is_said_aloud(
 
 
 def test_verbose_run_names_every_object(store: MemoryStore, run: Run) -> None:
-    """When it is found to be missing, and when it has arrived."""
+    """It is named when it is found to be missing, and when it is downloaded."""
     out = run("--verbose").out
     for key in OBJECTS:
         assert f"missing: {key}" in out
@@ -125,7 +127,7 @@ def test_verbose_run_names_every_object(store: MemoryStore, run: Run) -> None:
 def test_every_line_of_json_parses_a_start_first_and_a_summary_last(
     store: MemoryStore, run: Run
 ) -> None:
-    """Whatever the keys; nothing else is on standard output."""
+    """That holds for all keys, and nothing else is on standard output."""
     odd = ['"q"\n\x1b[31m.parquet', "é\u2028.parquet", "\udcff.parquet"]
     store.put_many(dict.fromkeys(odd, b"x"))
     store.put("a//b.parquet", b"unsafe")
@@ -160,7 +162,7 @@ def test_every_line_of_json_parses_a_start_first_and_a_summary_last(
 
 
 def test_json_of_a_plan_names_the_transfers(store: MemoryStore, run: Run) -> None:
-    """With size, version and reason."""
+    """Each missing object is one event, with the reason."""
     _, *events, summary = run("plan", "--json").events
     assert sorted(event["key"] for event in events) == sorted(OBJECTS)
     assert {(event["event"], event["reason"]) for event in events} == {("transfer", "missing")}
@@ -168,7 +170,7 @@ def test_json_of_a_plan_names_the_transfers(store: MemoryStore, run: Run) -> Non
 
 
 def test_json_of_a_failed_run_ends_with_a_summary(store: MemoryStore, run: Run) -> None:
-    """The error is in it."""
+    """The summary holds the error and the exit code."""
     store.always("list", "", Act(error=ListingError("broken")))
     ran = run("--json")
     assert ran.code == 4
@@ -176,8 +178,8 @@ def test_json_of_a_failed_run_ends_with_a_summary(store: MemoryStore, run: Run) 
     assert ran.events[-1]["error"].endswith("broken")
 
 
-def test_log_file_tells_of_retries(store: MemoryStore, run: Run, tmp_path: Path) -> None:
-    """It is appended to, and holds no secret."""
+def test_log_file_has_the_retries(store: MemoryStore, run: Run, tmp_path: Path) -> None:
+    """Lines are appended, and hold no secret."""
     log = tmp_path / "run.log"
     log.write_text("before\n")
     store.on("get", "root.parquet", Act(error=ConnectionLostError("cut off")))
@@ -190,12 +192,12 @@ def test_log_file_tells_of_retries(store: MemoryStore, run: Run, tmp_path: Path)
     assert "the-secret" not in log.read_text()
 
 
-# a plan, done later -----------------------------------------------------------------------------
+# a plan, carried out later ----------------------------------------------------------------------
 
 
 @pytest.fixture
 def plan(store: MemoryStore, run: Run) -> Path:
-    """The file of a plan to fetch all objects."""
+    """The file of a plan to download all objects."""
     path = Path("plan.json")
     path.write_text(run("plan", "--json").out)
     store.requests.clear()
@@ -203,7 +205,7 @@ def plan(store: MemoryStore, run: Run) -> Path:
 
 
 def test_sync_of_a_plan_lists_nothing(store: MemoryStore, run: Run, plan: Path) -> None:
-    """It fetches what was planned, and no more."""
+    """It downloads the planned objects and no others."""
     store.put("later.parquet", b"later")
     assert run("sync", "--plan", str(plan)).code == 0
     assert tree(DEST) == OBJECTS
@@ -213,7 +215,7 @@ def test_sync_of_a_plan_lists_nothing(store: MemoryStore, run: Run, plan: Path) 
 
 
 def test_sync_of_a_plan_takes_no_other_version(store: MemoryStore, run: Run, plan: Path) -> None:
-    """Replaced objects are 1, deleted ones 3, and the worse of both counts."""
+    """The exit code is 1 for replaced objects, 3 for deleted ones, and 1 for both."""
     store.delete("root.parquet")
     ran = run("--plan", str(plan))
     assert (ran.code, ran.err.count("skipped: root.parquet")) == (3, 1)
@@ -236,10 +238,10 @@ def test_sync_of_a_plan_takes_no_other_version(store: MemoryStore, run: Run, pla
     ],
     ids=lambda value: value[0],
 )
-def test_plan_goes_with_no_other_choice(
+def test_plan_goes_with_no_other_selection(
     store: MemoryStore, run: Run, plan: Path, arguments: tuple[str, ...], said: str
 ) -> None:
-    """Nobody could say which of the two counts."""
+    """A plan selects the objects itself, and only a sync can carry it out."""
     ran = run(*arguments, "--plan", str(plan))
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(f"asyncsync: {said}")
@@ -259,7 +261,7 @@ def test_plan_goes_with_no_other_choice(
 def test_plan_that_is_not_for_this_run_is_2(
     store: MemoryStore, run: Run, plan: Path, old: str, new: str, said: str
 ) -> None:
-    """Another endpoint, bucket or destination, or a damaged line."""
+    """It is for another endpoint, bucket or destination, or has a damaged line."""
     text = plan.read_text().replace('"size": 4', '"size": 7')
     plan.write_text(text.replace(old, new))
     ran = run("--plan", str(plan))
@@ -268,10 +270,10 @@ def test_plan_that_is_not_for_this_run_is_2(
     assert store.requests == []
 
 
-def test_destination_on_the_command_line_is_right_for_every_plan(
+def test_destination_on_the_command_line_overrides_that_of_the_plan(
     store: MemoryStore, run: Run, plan: Path
 ) -> None:
-    """Who says it means it."""
+    """It was named explicitly, so it is meant."""
     assert run("--plan", str(plan), "--dest", "other").code == 0
     assert tree(Path("other")) == OBJECTS
 
@@ -280,7 +282,7 @@ def test_destination_on_the_command_line_is_right_for_every_plan(
 
 
 def test_failed_object_is_1(store: MemoryStore, run: Run) -> None:
-    """All others are done; the failure is named with its reason."""
+    """The failure is printed with its reason, and all other objects are downloaded."""
     store.always("get", "root.parquet", Act(error=ServerError("the server failed")))
     ran = run("--attempts", "1")
     assert ran.code == 1
@@ -321,7 +323,7 @@ def test_failed_object_is_1(store: MemoryStore, run: Run) -> None:
 def test_bad_argument_is_2(
     store: MemoryStore, run: Run, arguments: tuple[str, ...], named: str
 ) -> None:
-    """It is named, and there is no request."""
+    """The message names it, and no request is sent."""
     ran = run(*arguments)
     assert (ran.code, ran.out) == (2, "")
     assert named in ran.err
@@ -340,7 +342,7 @@ def test_missing_setting_is_2(
     variable: str,
     value: str | None,
 ) -> None:
-    """One line names it."""
+    """One line names the variable."""
     if value is None:
         monkeypatch.delenv(variable)
     else:
@@ -353,7 +355,7 @@ def test_missing_setting_is_2(
 
 
 def test_skipped_key_is_3(store: MemoryStore, run: Run) -> None:
-    """It is shown without its control characters, and all others are done."""
+    """Its control characters are escaped, and all other objects are downloaded."""
     store.put("../\x1b[2J.parquet", b"evil")
     ran = run()
     assert ran.code == 3
@@ -363,7 +365,7 @@ def test_skipped_key_is_3(store: MemoryStore, run: Run) -> None:
 
 
 def test_failed_and_skipped_is_1(store: MemoryStore, run: Run) -> None:
-    """The failure is the worse of the two."""
+    """A failure outweighs a skipped key."""
     store.put("../x.parquet", b"evil")
     store.always("head", "root.parquet", Act(head=Head(99, "")))
     assert run().code == 1
@@ -378,7 +380,7 @@ def test_failed_and_skipped_is_1(store: MemoryStore, run: Run) -> None:
 def test_remote_side_that_ends_the_run_is_4(
     store: MemoryStore, run: Run, command: str, error: AsyncSyncError
 ) -> None:
-    """The last line says why."""
+    """The last line gives the reason and the exit code."""
     store.always("list", "", Act(error=error))
     ran = run(command, "--attempts", "1")
     assert ran.code == 4
@@ -389,7 +391,7 @@ def test_remote_side_that_ends_the_run_is_4(
 def test_local_side_that_ends_the_run_is_5(
     store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a full disk does, or a destination that cannot be made."""
+    """A full disk does, and so does a destination that cannot be made."""
     DEST.touch()
     ran = run("--dest", str(DEST / "below"))
     assert ran.code == 5
@@ -407,7 +409,7 @@ def test_local_side_that_ends_the_run_is_5(
 
 
 def test_destination_of_another_run_is_6(store: MemoryStore, run: Run) -> None:
-    """The message says who holds it; a plan is possible all the same."""
+    """The message names the process that holds the lock; a plan needs no lock."""
     with Folder(DEST).writing():
         ran = run()
         assert run("plan").code == 0
@@ -417,7 +419,7 @@ def test_destination_of_another_run_is_6(store: MemoryStore, run: Run) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_stops_the_run(store: MemoryStore, run: Run, number: signal.Signals) -> None:
-    """The code is 128 and the signal's number; what has arrived stays, nothing is half done."""
+    """The exit code is 128 plus the signal's number, and no unfinished file is left."""
 
     def send() -> None:
         os.kill(os.getpid(), number)
@@ -438,7 +440,7 @@ def test_signal_stops_the_run(store: MemoryStore, run: Run, number: signal.Signa
 def test_settings_come_from_the_env_file(
     store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From `./.env` unless another is named."""
+    """They are read from `./.env` unless `--env-file` names another file."""
     for name in ("R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_ENDPOINT_URL", "R2_BUCKET"):
         monkeypatch.delenv(name)
     lines = [

@@ -1,4 +1,4 @@
-"""Completion: the script for bash is run in a bash, as a press of the tab key does."""
+"""Completion: bash runs the script for bash, as it does when the tab key is pressed."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 @pytest.fixture
 def pressed(tmp_path: Path) -> "Pressed":
-    """A bash that has read the script, and knows two files in its folder."""
+    """A bash that has read the script, in a folder with a file and a folder."""
     (tmp_path / "script").write_text(script("bash"))
     (tmp_path / "my.env").touch()
     (tmp_path / "mine").mkdir()
@@ -30,7 +30,7 @@ def pressed(tmp_path: Path) -> "Pressed":
 
 
 class Pressed:
-    """What the tab key brings behind some words."""
+    """Presses the tab key behind some words."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -63,7 +63,7 @@ def test_options_are_proposed(pressed: Pressed, command: str) -> None:
 
 
 def test_values_of_options_are_proposed(pressed: Pressed) -> None:
-    """Folders, files, and what there is to choose from."""
+    """They are folders, files, or a list of choices."""
     assert pressed("--dest", "m") == ["mine"]
     assert pressed("--env-file", "m") == ["mine", "my.env"]
     assert pressed("--validate", "r") == ["response"]
@@ -83,8 +83,8 @@ def test_other_shells_have_a_script(shell: str, capsys: pytest.CaptureFixture[st
     assert "keep" in printed
 
 
-def test_unknown_shell_is_a_matter_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    """Those that are known are named."""
+def test_unknown_shell_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message lists the known shells."""
     assert main(["--print-completion", "cmd"]) == 2
     assert "bash, zsh" in capsys.readouterr().err
 

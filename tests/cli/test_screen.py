@@ -1,4 +1,4 @@
-"""What the command line prints: for people on two streams, for programs one object a line."""
+"""What the command line prints: text on two streams, or JSON lines; and what it logs."""
 
 import json
 import logging
@@ -8,7 +8,7 @@ from typing import TextIO
 
 import pytest
 
-from asyncsync.cli.screen import MOST_ROWS, JsonLines, Log, Text
+from asyncsync.cli.screen import MAX_ROWS, JsonLines, Log, Text
 from asyncsync.console import print_line
 from asyncsync.disk import Folder
 from asyncsync.errors import IntegrityError, UnsafeKeyError
@@ -26,21 +26,21 @@ SUM = (
 PAGE = Compared([TRANSFER], [UpToDate(OBJECT)], [REFUSED])
 
 
-class Told:
-    """What a person saw on each stream."""
+class Printed:
+    """What was printed on each stream."""
 
     def __init__(self) -> None:
         self.out: list[str] = []
         self.error: list[str] = []
 
     def say(self, line: str, stream: TextIO) -> None:
-        """Take in a line."""
+        """Keep a line."""
         assert stream in {sys.stdout, sys.stderr}
         (self.out if stream is sys.stdout else self.error).append(line)
 
 
-def story(
-    told: Told,
+def report_run(
+    printed: Printed,
     folder: Path,
     command: str = "sync",
     *,
@@ -48,9 +48,9 @@ def story(
     quiet: bool = False,
     error: str = "",
 ) -> None:
-    """Tell a whole run with one object of each kind."""
+    """Report a whole run with one object of each kind to `Text`."""
     figures = Report(seconds=1.0)
-    text = Text(command, figures, Folder(folder), told.say, verbose=verbose, quiet=quiet)
+    text = Text(command, figures, Folder(folder), printed.say, verbose=verbose, quiet=quiet)
     for observer in (figures, text):
         observer.counted({"1hz/": 1})
         observer.compared(PAGE)
@@ -58,59 +58,59 @@ def story(
         observer.listed()
         observer.ended(Downloaded(TRANSFER, 1, 0.1))
         observer.ended(BROKEN)
-    text.closing(1, error)
+    text.finish(1, error)
 
 
 @pytest.fixture
-def told() -> Told:
-    """Nothing yet."""
-    return Told()
+def printed() -> Printed:
+    """What the test prints."""
+    return Printed()
 
 
-def test_person_is_told_the_check_what_failed_and_the_sum(told: Told, tmp_path: Path) -> None:
+def test_text_has_the_check_the_failures_and_the_summary(printed: Printed, tmp_path: Path) -> None:
     """Warnings and failures go to standard error, the rest to standard output."""
-    story(told, tmp_path)
-    assert [line.split()[0] for line in told.out] == ["prefix", "../", "1hz/", "total", "1"]
-    assert told.out[-1] == SUM
-    unmatched = r"typo\n/: no key begins so, or --include and --exclude leave none"
-    assert told.error == [
+    report_run(printed, tmp_path)
+    assert [line.split()[0] for line in printed.out] == ["prefix", "../", "1hz/", "total", "1"]
+    assert printed.out[-1] == SUM
+    unmatched = r"typo\n/: no key begins with it, or --include and --exclude select none"
+    assert printed.error == [
         "skipped: ../x: unsafe",
         f"nothing to sync under prefix {unmatched}",
         r"failed: 1hz/\x1b[2J: other\nsize",
     ]
 
 
-def test_verbose_names_every_object(told: Told, tmp_path: Path) -> None:
-    """What is going to be fetched and why, and what has arrived."""
-    story(told, tmp_path, verbose=True)
-    assert r"newer: 1hz/\x1b[2J (1.5 kB)" in told.out
-    assert r"downloaded: 1hz/\x1b[2J" in told.out
+def test_verbose_text_names_every_object(printed: Printed, tmp_path: Path) -> None:
+    """It names missing objects with the reason, and downloaded ones."""
+    report_run(printed, tmp_path, verbose=True)
+    assert r"newer: 1hz/\x1b[2J (1.5 kB)" in printed.out
+    assert r"downloaded: 1hz/\x1b[2J" in printed.out
 
 
-def test_quiet_prints_failures_only(told: Told, tmp_path: Path) -> None:
+def test_quiet_text_has_failures_only(printed: Printed, tmp_path: Path) -> None:
     """Standard output stays empty."""
-    story(told, tmp_path, quiet=True, verbose=True)
-    assert told.out == []
-    assert len(told.error) == 3
+    report_run(printed, tmp_path, quiet=True, verbose=True)
+    assert printed.out == []
+    assert len(printed.error) == 3
 
 
-def test_what_ended_the_run_comes_last(told: Told, tmp_path: Path) -> None:
-    """On standard error, with the exit code, on one line."""
-    story(told, tmp_path, error="no\nnetwork")
-    assert told.error[-1] == r"asyncsync: no\nnetwork (exit code 1)"
+def test_error_that_ended_the_run_comes_last(printed: Printed, tmp_path: Path) -> None:
+    """It is on standard error, on one line, with the exit code."""
+    report_run(printed, tmp_path, error="no\nnetwork")
+    assert printed.error[-1] == r"asyncsync: no\nnetwork (exit code 1)"
 
 
-def test_run_that_found_nothing_has_no_summary(told: Told, tmp_path: Path) -> None:
-    """Zeros, or that a plan fits, would say something that nobody knows."""
-    text = Text("plan", Report(), Folder(tmp_path), told.say, verbose=False, quiet=False)
-    assert text.closing(4, "no network") == 4
-    assert (told.out, told.error) == ([], ["asyncsync: no network (exit code 4)"])
+def test_run_that_found_nothing_has_no_summary(printed: Printed, tmp_path: Path) -> None:
+    """Zeros, or that a plan fits, would state what is not known."""
+    text = Text("plan", Report(), Folder(tmp_path), printed.say, verbose=False, quiet=False)
+    assert text.finish(4, "no network") == 4
+    assert (printed.out, printed.error) == ([], ["asyncsync: no network (exit code 4)"])
 
 
 def test_log_holds_every_outcome_and_the_end(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    """What was refused, what arrived, what failed, the summary, and what ended the run."""
+    """It has refused, downloaded and failed objects, the summary, and the error."""
     caplog.set_level(logging.INFO, "asyncsync")
     figures = Report(seconds=1.0)
     log = Log("sync", figures, Folder(tmp_path))
@@ -118,7 +118,7 @@ def test_log_holds_every_outcome_and_the_end(
         observer.compared(PAGE)
         observer.ended(Downloaded(TRANSFER, 1, 0.1))
         observer.ended(BROKEN)
-    log.closing(4, "no\nnetwork")
+    log.finish(4, "no\nnetwork")
     assert caplog.messages == [
         "skipped: ../x: unsafe",
         r"downloaded: 1hz/\x1b[2J",
@@ -133,27 +133,29 @@ def test_log_holds_every_outcome_and_the_end(
     ("command", "words"),
     [("sync", "1 downloaded"), ("plan", "fits:"), ("verify", "0 verified, 1 not in sync")],
 )
-def test_each_command_has_its_summary(told: Told, tmp_path: Path, command: str, words: str) -> None:
-    """It answers what was asked."""
-    story(told, tmp_path, command)
-    assert words in told.out[-1]
+def test_each_command_has_its_summary(
+    printed: Printed, tmp_path: Path, command: str, words: str
+) -> None:
+    """A sync counts downloads, a plan the space, and a verification the verified files."""
+    report_run(printed, tmp_path, command)
+    assert words in printed.out[-1]
 
 
-def test_nothing_told_holds_a_control_character(told: Told, tmp_path: Path) -> None:
-    """Keys, prefixes and errors reach the terminal escaped."""
-    story(told, tmp_path, verbose=True, error="\x1b]0;x\x07")
-    assert all(line.isprintable() for line in (*told.out, *told.error))
+def test_text_holds_no_control_character(printed: Printed, tmp_path: Path) -> None:
+    """Keys, prefixes and errors are escaped."""
+    report_run(printed, tmp_path, verbose=True, error="\x1b]0;x\x07")
+    assert all(line.isprintable() for line in (*printed.out, *printed.error))
 
 
-def test_long_check_is_cut_unless_all_is_to_be_named(told: Told, tmp_path: Path) -> None:
-    """A bucket of many prefixes does not scroll the rest away."""
+def test_long_check_is_cut_unless_verbose(printed: Printed, tmp_path: Path) -> None:
+    """The check of a bucket with many prefixes does not scroll the rest away."""
     figures = Report()
-    figures.counted({f"{number}/": 1 for number in range(MOST_ROWS + 5)})
-    for verbose, rows in ((False, MOST_ROWS + 3), (True, MOST_ROWS + 5 + 2)):
-        told.out.clear()
-        text = Text("sync", figures, Folder(tmp_path), told.say, verbose=verbose, quiet=False)
+    figures.counted({f"{number}/": 1 for number in range(MAX_ROWS + 5)})
+    for verbose, rows in ((False, MAX_ROWS + 3), (True, MAX_ROWS + 5 + 2)):
+        printed.out.clear()
+        text = Text("sync", figures, Folder(tmp_path), printed.say, verbose=verbose, quiet=False)
         text.listed()
-        assert len(told.out) == rows
+        assert len(printed.out) == rows
 
 
 @pytest.mark.parametrize(
@@ -165,35 +167,37 @@ def test_long_check_is_cut_unless_all_is_to_be_named(told: Told, tmp_path: Path)
         ({"COLUMNS": "0"}, False),
     ],
 )
-def test_failures_and_the_sum_have_colours(
+def test_failures_and_the_summary_have_colours(
     monkeypatch: pytest.MonkeyPatch,
-    told: Told,
+    printed: Printed,
     tmp_path: Path,
     environment: dict[str, str],
     *,
     colours: bool,
 ) -> None:
-    """Red, or green if all is well; only in a terminal, and not if no colours are wanted."""
+    """They are red, or green without failures; only in a terminal, and not with NO_COLOR."""
     monkeypatch.setenv("COLUMNS", "80")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     for stream in (sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)
-    story(told, tmp_path)
-    assert told.error[-1].startswith("\x1b[31mfailed: ") is colours
-    assert told.error[-1].endswith("\x1b[0m") is colours
-    assert told.out[-1].startswith("\x1b[31m1 downloaded") is colours
-    Text("sync", Report(), Folder(tmp_path), told.say, verbose=False, quiet=False).closing(0, "")
-    assert told.out[-1].startswith("\x1b[32m0 downloaded") is colours
+    report_run(printed, tmp_path)
+    assert printed.error[-1].startswith("\x1b[31mfailed: ") is colours
+    assert printed.error[-1].endswith("\x1b[0m") is colours
+    assert printed.out[-1].startswith("\x1b[31m1 downloaded") is colours
+    Text("sync", Report(), Folder(tmp_path), printed.say, verbose=False, quiet=False).finish(0, "")
+    assert printed.out[-1].startswith("\x1b[32m0 downloaded") is colours
 
 
-def test_printed_line_is_a_whole_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Without bars, lines are printed as they are."""
+def test_text_is_printed_as_whole_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Without bars, each line goes to its stream with a line end."""
     Text("sync", Report(), Folder(tmp_path), print_line, verbose=False, quiet=False).unmatched("x/")
-    said = (
-        "nothing to sync under prefix x/: no key begins so, or --include and --exclude leave none"
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error == (
+        "nothing to sync under prefix x/: no key begins with it, "
+        "or --include and --exclude select none\n"
     )
-    assert capsys.readouterr() == ("", f"{said}\n")
 
 
 @pytest.mark.parametrize(
@@ -204,10 +208,10 @@ def test_printed_line_is_a_whole_line(capsys: pytest.CaptureFixture[str], tmp_pa
         ("verify", ["skipped", "up-to-date", "failed", "summary"]),
     ],
 )
-def test_program_is_told_one_object_a_line(
+def test_json_has_one_object_a_line(
     capsys: pytest.CaptureFixture[str], command: str, events: list[str]
 ) -> None:
-    """A plan names what would be fetched; a summary comes last; nothing else is printed."""
+    """A plan names the missing objects; the summary comes last; nothing else is printed."""
     figures = Report()
     lines = JsonLines(command, figures)
     for observer in (figures, lines):
@@ -223,11 +227,15 @@ def test_program_is_told_one_object_a_line(
             observer.ended(UpToDate(OBJECT))
         if command != "plan":
             observer.ended(BROKEN)
-    lines.closing(1, "why")
+    lines.finish(1, "why")
     out, error = capsys.readouterr()
     assert error == ""
-    told = [json.loads(line) for line in out.splitlines()]
-    assert [value["event"] for value in told] == events
+    values = [json.loads(line) for line in out.splitlines()]
+    assert [value["event"] for value in values] == events
     assert out.replace("\n", "").isprintable()
-    assert (told[-1]["command"], told[-1]["exit_code"], told[-1]["error"]) == (command, 1, "why")
-    assert told[-1]["unmatched"] == ["typo/"]
+    assert (values[-1]["command"], values[-1]["exit_code"], values[-1]["error"]) == (
+        command,
+        1,
+        "why",
+    )
+    assert values[-1]["unmatched"] == ["typo/"]
