@@ -125,7 +125,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     Raises:
         ConfigError: an option or a prefix does not go with the command.
     """
-    command, prefixes, options = _split(sys.argv[1:] if argv is None else argv)
+    command, prefixes, options = _split_arguments(sys.argv[1:] if argv is None else argv)
     parser = make_parser(command)
     command = command or "sync"
     arguments, unknown = parser.parse_known_args(options)
@@ -137,7 +137,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def _split(argv: Iterable[str]) -> tuple[str, list[str], list[str]]:
+def _split_arguments(argv: Iterable[str]) -> tuple[str, list[str], list[str]]:
     """Return the command ("" if none is named), the prefixes, and the options with their values.
 
     The first word that is neither an option nor the value of one is the command, if it is the name

@@ -1,9 +1,9 @@
-"""`asyncsync doctor`: tries each thing a run needs, and says what is wrong and how to fix it.
+"""`asyncsync doctor`: tries each thing that a run needs, and says what is wrong and how to fix it.
 
-Read `doctor.py` first: it has the checks in their order. `bucket_checks.py` has those of the remote
+Read `doctor.py` first: it has the list of checks. `bucket_checks.py` has the checks of the remote
 side, `folder_checks.py` those of the destination.
 
-A check never repairs anything, and uses the same code as a run does to find out.
+A check repairs nothing, and has no logic of its own for what a run does: it calls the same code.
 """
 
 from asyncsync.doctor.doctor import examine, format_finding

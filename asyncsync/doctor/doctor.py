@@ -1,7 +1,7 @@
-"""The doctor: what a run needs, looked at one by one, and what to do about what is wrong.
+"""The doctor: checks one by one what a run needs, and says how to fix what is wrong.
 
-Nothing is changed, but for a folder of a temporary name in the destination. What depends on
-something that is wrong is not looked at.
+It changes nothing, except that it makes and removes a temporary folder in the destination. A check
+is skipped when one that it depends on has failed.
 """
 
 import textwrap
@@ -20,24 +20,24 @@ from asyncsync.settings import Options
 from asyncsync.threads import in_thread
 
 _WIDE = 60
-"""Cells from which on there is room for what is found beside its name."""
+"""Columns from which on the text of a finding is wrapped beside its name, and not below it."""
 
 _BY_WEIGHT = (6, 2, 4, 5, 1, 3)
-"""Exit codes: of several, the first is the run's."""
+"""Exit codes: of several, the first in this order is returned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something to look at."""
+    """One check of the doctor."""
 
     name: str
     look: Callable[[Visit], Awaitable[Look]]
     needs: str = ""
-    """The check without which this one makes no sense."""
+    """The name of the check that this one depends on."""
 
 
-def _local(look: Callable[[Options], Look]) -> Callable[[Visit], Awaitable[Look]]:
-    """Return a check of the local side, which may wait for a slow disk, as one of the others."""
+def _as_coroutine(look: Callable[[Options], Look]) -> Callable[[Visit], Awaitable[Look]]:
+    """Return a coroutine function for a check of the local side, which may wait for a slow disk."""
     return lambda visit: in_thread(look, visit.options)
 
 
@@ -52,11 +52,11 @@ CHECKS = (
     Check("read", bucket.read, needs="listing"),
     Check("latency", bucket.latency, needs="head"),
     Check("throughput", bucket.throughput, needs="read"),
-    Check("folder", _local(folder_checks.folder), needs="settings"),
-    Check("space", _local(folder_checks.space), needs="settings"),
-    Check("names", _local(folder_checks.names), needs="folder"),
-    Check("lock", _local(folder_checks.locking), needs="folder"),
-    Check("open files", _local(folder_checks.open_files), needs="settings"),
+    Check("folder", _as_coroutine(folder_checks.folder), needs="settings"),
+    Check("space", _as_coroutine(folder_checks.space), needs="settings"),
+    Check("names", _as_coroutine(folder_checks.names), needs="folder"),
+    Check("lock", _as_coroutine(folder_checks.locking), needs="folder"),
+    Check("open files", _as_coroutine(folder_checks.open_files), needs="settings"),
 )
 
 
@@ -64,39 +64,39 @@ async def examine(
     env_file: Path | None,
     given: Mapping[str, object],
     prefixes: Sequence[str],
-    tell: Callable[[Finding], object],
+    report: Callable[[Finding], object],
 ) -> int:
-    """Do all checks, tell each finding at once, and return the exit code of a sync.
+    """Run all checks, and return the exit code that a sync would end with.
 
     Args:
-        env_file: as `settings.load` takes it.
-        given: likewise.
-        prefixes: the parts of the bucket that are listed; all of it without one.
-        tell: called with each finding.
+        env_file: as for `settings.load`.
+        given: as for `settings.load`.
+        prefixes: the prefixes to list; without one, the whole bucket.
+        report: called with each finding as soon as its check has ended.
     """
-    found: dict[str, Finding] = {}
+    findings: dict[str, Finding] = {}
     async with AsyncExitStack() as stack:
         visit = Visit(env_file, given, prefixes, stack)
         for check in CHECKS:
-            found[check.name] = await _made(check, visit, found.get(check.needs))
-            tell(found[check.name])
-    codes = {finding.exit_code for finding in found.values()}
+            findings[check.name] = await _run(check, visit, findings.get(check.needs))
+            report(findings[check.name])
+    codes = {finding.exit_code for finding in findings.values()}
     return next((code for code in _BY_WEIGHT if code in codes), 0)
 
 
-async def _made(check: Check, visit: Visit, needed: Finding | None) -> Finding:
+async def _run(check: Check, visit: Visit, needed: Finding | None) -> Finding:
     if needed and needed.verdict in {Verdict.WRONG, Verdict.SKIPPED}:
         return Finding(check.name, Verdict.SKIPPED, f"needs {needed.check}")
     try:
         return Finding(check.name, *await check.look(visit))
     except AsyncSyncError as error:
-        # What may pass is tried again in a run, which then ends because of the remote side.
+        # A run retries transient errors, and in the end fails because of the remote side.
         kind = SourceError if isinstance(error, TransientError) else type(error)
         return Finding(check.name, Verdict.WRONG, error.advice, kind.exit_code)
 
 
 def format_finding(finding: Finding, width: int = 0) -> str:
-    """Return a line for people; one longer than `width`, unless that is 0, goes on below itself."""
+    """Return a finding as a line for people, wrapped at `width` columns unless that is 0."""
     head = f"{finding.verdict:<7}  {finding.check:<10}  "
     line = head + shown(finding.text)
     if not width:

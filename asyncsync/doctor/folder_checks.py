@@ -1,4 +1,4 @@
-"""The doctor's checks of the local side. What they make has a name of its own and is removed."""
+"""The doctor's checks of the local side. They remove the temporary files that they make."""
 
 import os
 from pathlib import Path
@@ -10,37 +10,37 @@ from asyncsync.report import Look, ok, skipped, warning
 from asyncsync.settings import Options, Validate
 from asyncsync.units import format_size
 
-LITTLE = 1_000_000_000
-"""Bytes of free space that are worth a word."""
+LOW_SPACE = 1_000_000_000
+"""Bytes of free space below which there is a warning."""
 OTHER_FILES = 64
-"""Files that a run has open beside its connections."""
+"""Files that a run has open besides its connections."""
 
 
 def folder(options: Options) -> Look:
-    """Make, write and rename a file where the destination is, or where it would be made."""
+    """Create, write and rename a file where the destination is, or where it would be created."""
     destination = Folder(options.dest)
-    is_there = destination.path.exists()
+    exists = destination.path.exists()
     with destination.trial() as place:
         written = Path(place, "written")
         written.write_bytes(b"asyncsync")
         os.replace(written, Path(place, "renamed"))
     path = shown(str(destination.path))
-    return ok(f"{path} can be written" if is_there else f"{path} can be made")
+    return ok(f"{path} is writable" if exists else f"{path} can be created")
 
 
 def space(options: Options) -> Look:
-    """Look for bytes and for inodes."""
+    """Check that bytes and inodes are free."""
     destination = Folder(options.dest)
     free = destination.free_bytes()
     if free == 0 or destination.lacks_inodes():
         what = "space" if free == 0 else "inodes"
         raise DiskFullError(f"{shown(str(destination.path))}: no {what} left")
-    text = f"{format_size(free)} free; `asyncsync plan` says whether all fits"
-    return warning(f"only {text}") if free < LITTLE else ok(text)
+    text = f"{format_size(free)} free; `asyncsync plan` shows whether everything fits"
+    return warning(f"only {text}") if free < LOW_SPACE else ok(text)
 
 
 def names(options: Options) -> Look:
-    """Find out which names the file system takes for one and the same."""
+    """Find out which different names the file system treats as the same."""
     with Folder(options.dest).trial() as place:
         mark(Path(place))
         found = probe(Path(place))
@@ -50,14 +50,14 @@ def names(options: Options) -> Look:
             *["in how accents are encoded"] * found.forms,
         ]
         return warning(
-            f"names that differ {' or '.join(kinds)} only are one name here: of objects with such "
-            "keys, the first is fetched, and the others are skipped"
+            f"this file system treats names that differ only {' or '.join(kinds)} as the same: of "
+            "objects with such keys, the first is downloaded, and the others are skipped"
         )
-    return ok("keys that differ have files that differ")
+    return ok("keys that differ get files of their own")
 
 
 def locking(options: Options) -> Look:
-    """Find out whether a lock keeps a second run out, and whether one is at work."""
+    """Find out whether a lock keeps a second run out, and whether another run holds it."""
     destination = Folder(options.dest)
     destination.check_free()
     with destination.trial() as place:
@@ -67,24 +67,24 @@ def locking(options: Options) -> Look:
                 with hold_lock(path):
                     pass
             except LockHeldError:
-                return ok("a second run at the same time is kept out; none is at work")
-    return warning("this file system locks nothing: let no two runs work on it at once")
+                return ok("the lock keeps a second run out; no other run is active")
+    return warning("this file system has no locks: make sure that no two runs use it at once")
 
 
 def open_files(options: Options) -> Look:
-    """Compare the limit on open files with what so many requests at once need."""
+    """Compare the limit on open files with what the requests of a run need."""
     try:
         import resource  # not on Windows
     except ImportError:
-        return skipped("this system knows no such limit")
+        return skipped("this system has no such limit")
     requests = options.workers or options.max_workers
-    for_each = 1 if options.validate is Validate.RESPONSE else 2
-    wanted = requests * for_each + OTHER_FILES
+    per_request = 1 if options.validate is Validate.RESPONSE else 2
+    needed = requests * per_request + OTHER_FILES
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit == resource.RLIM_INFINITY or limit >= wanted:
-        return ok(f"{wanted} are enough for {requests} requests at once, and may be open")
-    fewer = max(1, (limit - OTHER_FILES) // for_each)
+    if limit == resource.RLIM_INFINITY or limit >= needed:
+        return ok(f"the limit allows the {needed} that {requests} requests at once may need")
+    fewer = max(1, (limit - OTHER_FILES) // per_request)
     return warning(
-        f"{limit} may be open, but {requests} requests at once may need {wanted}: "
-        f"ulimit -n {wanted}, or --max-workers {fewer}"
+        f"the limit is {limit}, but {requests} requests at once may need {needed}: "
+        f"ulimit -n {needed}, or --max-workers {fewer}"
     )

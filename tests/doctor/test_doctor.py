@@ -1,4 +1,4 @@
-"""The doctor: each thing that can be wrong is made wrong, and is named with what to do about it."""
+"""The doctor: whatever can be wrong is reported, with what to do about it."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ import pytest
 from asyncsync.cli import command as cli
 from asyncsync.disk import Folder, lock
 from asyncsync.doctor import doctor, folder_checks
-from asyncsync.doctor.bucket_checks import _doubt_about, _duration
+from asyncsync.doctor.bucket_checks import _duration, _find_suspect_setting
 from asyncsync.errors import DiskFullError
 from asyncsync.model import Settings
 from asyncsync.report import Finding, Verdict
@@ -41,17 +41,17 @@ NOW = datetime.now(UTC)
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What the doctor said."""
+    """What the doctor reported."""
 
     code: int
     findings: dict[str, Finding]
 
     def verdicts(self, *checks: str) -> list[Verdict]:
-        """Return how these are."""
+        """Return the verdicts of these checks."""
         return [self.findings[check].verdict for check in checks]
 
     def text(self, check: str) -> str:
-        """Return what was said about this one."""
+        """Return the text of this check."""
         return self.findings[check].text
 
 
@@ -65,7 +65,7 @@ Examine = Callable[..., Awaitable[Examined]]
 
 @pytest.fixture
 def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
-    """Return what lets the doctor look at settings from the environment, and at options."""
+    """Run the doctor with settings from an environment, and with options."""
 
     async def examine(
         environment: dict[str, str],
@@ -96,7 +96,7 @@ def leading_to(endpoint: str) -> dict[str, str]:
 async def test_nothing_is_wrong_where_a_sync_would_work(
     examine: Examine, bucket: Bucket, tmp_path: Path
 ) -> None:
-    """The findings say what was seen, and nothing in the destination is changed."""
+    """The findings describe what was seen, and the destination is not changed."""
     bucket.put_many(OBJECTS)
     before = below(tmp_path)
     seen = await examine(bucket.server.environment())
@@ -105,19 +105,19 @@ async def test_nothing_is_wrong_where_a_sync_would_work(
     assert SKIPPED not in seen.verdicts(*seen.findings)
     assert "R2_ENDPOINT_URL, R2_BUCKET" in seen.text("settings")
     assert bucket.server.bucket in seen.text("endpoint")
-    assert "2 of 3 objects in the bucket count" in seen.text("listing")
+    assert "2 of 3 objects in the bucket are selected" in seen.text("listing")
     assert seen.text("latency").startswith("HEAD ")
     assert "8 at once" in seen.text("throughput")
-    assert seen.text("folder") == f"{tmp_path}/downloads can be made"
+    assert seen.text("folder") == f"{tmp_path}/downloads can be created"
     assert below(tmp_path) == before
 
 
-async def test_all_prefixes_are_looked_at(examine: Examine, bucket: Bucket) -> None:
-    """As a sync takes several; one under which nothing lies is named, and the others are read."""
+async def test_all_prefixes_are_listed(examine: Examine, bucket: Bucket) -> None:
+    """A prefix without objects is named, and the others are read all the same."""
     bucket.put_many(OBJECTS)
     settings = bucket.server.environment()
     seen = await examine(settings, prefixes=["1hz/b", "notes"])
-    assert seen.text("listing").endswith("; 1 of 2 objects under 1hz/b, notes count")
+    assert seen.text("listing").endswith("; 1 of 2 objects under 1hz/b, notes are selected")
     seen = await examine(settings, prefixes=["1hz/", "typo/", "lost/"])
     assert seen.verdicts("listing", "head", "read", "throughput") == [WARNING, OK, OK, OK]
     assert seen.text("listing").endswith("there is no object under typo/, lost/")
@@ -126,8 +126,8 @@ async def test_all_prefixes_are_looked_at(examine: Examine, bucket: Bucket) -> N
 # settings ---------------------------------------------------------------------------------------
 
 
-async def test_missing_setting_is_wrong_and_nothing_else_is_looked_at(examine: Examine) -> None:
-    """Its name is said, and the exit code is that of a run."""
+async def test_missing_setting_is_wrong_and_all_other_checks_are_skipped(examine: Examine) -> None:
+    """The finding names it, and the exit code is that of a run."""
     seen = await examine({**leading_to("https://host"), "R2_BUCKET": ""})
     assert seen.code == 2
     assert "R2_BUCKET: not set" in seen.text("settings")
@@ -135,10 +135,10 @@ async def test_missing_setting_is_wrong_and_nothing_else_is_looked_at(examine: E
     assert others == [SKIPPED] * len(others)
 
 
-async def test_place_of_each_setting_is_told(
+async def test_origin_of_each_setting_is_reported(
     examine: Examine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """An option, the environment or the file; what the file holds besides is told from neither."""
+    """It is an option, the environment or the file; values that are overridden are left out."""
     file = tmp_path / "my.env"
     file.write_text("R2_BUCKET=other\nASYNCSYNC_WORKERS=4\nASYNCSYNC_ATTEMPTS=3\n")
     file.chmod(0o600)
@@ -153,7 +153,7 @@ async def test_place_of_each_setting_is_told(
 
 
 async def test_exposed_env_file_is_a_warning_or_wrong(examine: Examine, tmp_path: Path) -> None:
-    """As `--strict` says; standard error need not say it as well."""
+    """`--strict` makes it wrong; nothing is printed to standard error as well."""
     file = tmp_path / "my.env"
     file.write_text("R2_BUCKET=sensors\n")
     file.chmod(0o644)
@@ -168,19 +168,19 @@ async def test_exposed_env_file_is_a_warning_or_wrong(examine: Examine, tmp_path
 async def test_empty_variable_that_hides_the_file_is_named(
     examine: Examine, tmp_path: Path, variable: str
 ) -> None:
-    """Whether or not a run can do without it."""
+    """It is wrong if a run needs the variable, and a warning if not."""
     (tmp_path / ".env").write_text(f"{variable}=sensors\n")
     (tmp_path / ".env").chmod(0o600)
     seen = await examine({**leading_to(refused()), variable: ""})
     assert seen.verdicts("settings") == [WRONG if variable == "R2_BUCKET" else WARNING]
-    assert f"{variable} is set to nothing in the environment" in seen.text("settings")
+    assert f"{variable} is empty in the environment" in seen.text("settings")
 
 
-async def test_mistyped_name_is_pointed_out(examine: Examine) -> None:
-    """It looks like a setting, and nobody would read it."""
+async def test_unknown_setting_is_a_warning(examine: Examine) -> None:
+    """Its name begins like a setting's, but no setting has it."""
     seen = await examine({**leading_to(refused()), "ASYNCSYNC_WORKER": "7"})
     assert seen.verdicts("settings") == [WARNING]
-    assert seen.text("settings") == "ASYNCSYNC_WORKER is not a setting's name: mistyped?"
+    assert seen.text("settings") == "ASYNCSYNC_WORKER is not the name of a setting: mistyped?"
 
 
 ID, KEY = "0123456789abcdef" * 2, "0123456789abcdef" * 4
@@ -188,30 +188,30 @@ ACCOUNT = f"https://{ID}.r2.cloudflarestorage.com"
 
 
 @pytest.mark.parametrize(
-    ("found", "doubt"),
+    ("settings", "problem"),
     [
         (Settings(ID, KEY, ACCOUNT, "sensors"), ""),
         (Settings(ID, KEY, f"https://{ID}.eu.r2.cloudflarestorage.com", "sensors"), ""),
         (Settings("any", "any", "https://s3.example", "sensors"), ""),
-        (Settings(KEY, ID, ACCOUNT, "sensors"), "R2_ACCESS_KEY_ID: does not look like R2's (32"),
-        (Settings(ID, ID, ACCOUNT, "sensors"), "R2_SECRET_ACCESS_KEY: does not look like R2's (64"),
-        (Settings(ID, KEY, "https://me.r2.cloudflarestorage.com", "sensors"), "an account's ID"),
+        (Settings(KEY, ID, ACCOUNT, "sensors"), "R2_ACCESS_KEY_ID: R2 uses 32"),
+        (Settings(ID, ID, ACCOUNT, "sensors"), "R2_SECRET_ACCESS_KEY: R2 uses 64"),
+        (Settings(ID, KEY, "https://me.r2.cloudflarestorage.com", "sensors"), "an account ID"),
         (Settings(ID, KEY, "https://pub-1.r2.dev", "sensors"), "r2.dev serves a bucket to browser"),
         (Settings("A", "b", "https://s3.eu-west-1.amazonaws.com", "sensors"), "R2_REGION: AWS"),
     ],
 )
-def test_settings_that_cannot_be_meant_so_are_doubted(found: Settings, doubt: str) -> None:
-    """What is pasted into the wrong place is pointed out, and never shown."""
-    said = _doubt_about(found)
-    assert doubt in said
-    assert bool(said) == bool(doubt)
-    assert KEY not in said
+def test_probable_mistakes_in_settings_are_found(settings: Settings, problem: str) -> None:
+    """A value in the wrong variable is reported, and never shown."""
+    found = _find_suspect_setting(settings)
+    assert problem in found
+    assert bool(found) == bool(problem)
+    assert KEY not in found
 
 
-async def test_unusable_authorities_are_a_matter_of_settings(
+async def test_unusable_ca_file_is_an_error_of_the_settings(
     examine: Examine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As in a run."""
+    """The exit code is 2, as in a run."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
     seen = await examine(leading_to("https://127.0.0.1"))
     assert (seen.code, seen.verdicts("endpoint", "name")) == (2, [WRONG, SKIPPED])
@@ -222,14 +222,14 @@ async def test_unusable_authorities_are_a_matter_of_settings(
 
 
 def refused() -> str:
-    """Return an endpoint where nobody listens."""
+    """Return an endpoint that refuses connections."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 async def test_unknown_host_is_named(examine: Examine) -> None:
-    """No connection is tried, and the disk is looked at all the same."""
+    """No connection is attempted, and the checks of the destination run all the same."""
     seen = await examine(leading_to("https://nowhere.invalid"))
     assert seen.code == 4
     assert seen.verdicts("name", "connection", "listing", "folder") == [WRONG, SKIPPED, SKIPPED, OK]
@@ -237,8 +237,8 @@ async def test_unknown_host_is_named(examine: Examine) -> None:
     assert "check R2_ENDPOINT_URL" in seen.text("name")
 
 
-async def test_refused_connection_is_told(examine: Examine) -> None:
-    """A run would try again and end with 4."""
+async def test_refused_connection_is_wrong(examine: Examine) -> None:
+    """A run would retry, and end with exit code 4."""
     seen = await examine(leading_to(refused()))
     assert seen.code == 4
     assert seen.verdicts("name", "connection", "clock") == [OK, WRONG, SKIPPED]
@@ -247,7 +247,7 @@ async def test_refused_connection_is_told(examine: Examine) -> None:
 
 @pytest.fixture
 def own_authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The authority is one of this machine's."""
+    """Trust the certificate authority of these tests."""
     path = tmp_path / "authority.pem"
     AUTHORITY.ca.cert_pem.write_to_path(str(path))
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
@@ -266,7 +266,7 @@ def own_authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 async def test_bad_certificate_is_wrong_and_no_request_is_sent(
     examine: Examine, server: ssl.SSLContext, reason: str
 ) -> None:
-    """The reason is that of a run."""
+    """The reason is the one that a run would give."""
     async with ScriptedServer(answers(response()), tls=server) as endpoint:
         seen = await examine(leading_to(endpoint.endpoint))
         assert endpoint.heads == []
@@ -276,10 +276,10 @@ async def test_bad_certificate_is_wrong_and_no_request_is_sent(
 
 @pytest.mark.usefixtures("own_authority")
 @pytest.mark.parametrize(("days", "verdict"), [(5, WARNING), (100, OK)])
-async def test_certificate_that_ends_soon_is_worth_a_word(
+async def test_certificate_that_expires_soon_is_a_warning(
     examine: Examine, days: int, verdict: Verdict
 ) -> None:
-    """The version of TLS and the day are told anyway."""
+    """The finding has the TLS version in any case."""
     server = AUTHORITY.server(not_after=NOW + timedelta(days=days))
     async with ScriptedServer(answers(response(status="404 -")), tls=server) as endpoint:
         seen = await examine(leading_to(endpoint.endpoint))
@@ -293,13 +293,13 @@ async def test_certificate_that_ends_soon_is_worth_a_word(
         (3, OK, "agree"),
         (-300, WARNING, "300 s ahead of"),
         (1000, WARNING, "1000 s behind"),
-        (None, SKIPPED, "does not say"),
+        (None, SKIPPED, "does not report"),
     ],
 )
 async def test_clock_is_compared_with_the_servers(
     examine: Examine, seconds: float | None, verdict: Verdict, text: str
 ) -> None:
-    """An offset that could get requests refused is a warning, and a run tells if it does."""
+    """A large offset is a warning: the server may refuse requests because of it."""
 
     def dated(request: Request) -> Answer | None:
         if seconds is None or request.key:
@@ -329,7 +329,7 @@ async def test_clock_is_compared_with_the_servers(
 async def test_wrong_key_secret_or_bucket_is_found_by_listing(
     examine: Examine, bucket: Bucket, variable: str, value: str, text: str
 ) -> None:
-    """By a real server; what needs a listing is not looked at."""
+    """A real server refuses the request, and checks that need a listing are skipped."""
     seen = await examine({**bucket.server.environment(), variable: value})
     assert seen.code == 4
     assert text in seen.text("listing")
@@ -337,7 +337,7 @@ async def test_wrong_key_secret_or_bucket_is_found_by_listing(
 
 
 async def test_token_that_may_not_list_gets_a_hint(examine: Examine) -> None:
-    """It may lack the right, or the bucket lie elsewhere."""
+    """The token may lack the permission, or the bucket be in another jurisdiction."""
     async with ScriptedS3(OBJECTS) as s3:
         s3.on_list = lambda request: DENIED
         seen = await examine(s3.environment)
@@ -347,7 +347,7 @@ async def test_token_that_may_not_list_gets_a_hint(examine: Examine) -> None:
 
 
 async def test_token_that_may_not_read_gets_a_hint(examine: Examine) -> None:
-    """Every object would fail."""
+    """It is wrong, since every object of a sync would fail."""
     async with ScriptedS3(OBJECTS) as s3:
         s3.on_object = lambda request: DENIED if request.key else None
         seen = await examine(s3.environment)
@@ -355,8 +355,8 @@ async def test_token_that_may_not_read_gets_a_hint(examine: Examine) -> None:
     assert "may list, but not read" in seen.text("read")
 
 
-async def test_server_that_fails_is_asked_twice(examine: Examine) -> None:
-    """A run tries oftener; whoever asks the doctor waits for the answer."""
+async def test_request_that_fails_is_sent_twice(examine: Examine) -> None:
+    """A run makes more attempts, but here a person waits for the result."""
     async with ScriptedS3(OBJECTS) as s3:
         s3.on_list = lambda request: Answer(status=500)
         seen = await examine(s3.environment)
@@ -368,13 +368,13 @@ async def test_server_that_fails_is_asked_twice(examine: Examine) -> None:
     ("objects", "text"),
     [
         ({}, "there is no object in the bucket"),
-        ({"a.txt": b"", "b/": b""}, "none of 1 objects in the bucket counts"),
+        ({"a.txt": b"", "b/": b""}, "select none of the 1 objects in the bucket"),
     ],
 )
-async def test_bucket_without_an_object_that_counts_is_a_warning(
+async def test_bucket_without_a_selected_object_is_a_warning(
     examine: Examine, objects: dict[str, bytes], text: str
 ) -> None:
-    """Nothing is read where there is nothing to read."""
+    """Checks that need an object with content are skipped."""
     async with ScriptedS3(objects) as s3:
         seen = await examine(s3.environment)
     assert seen.code == 0
@@ -383,15 +383,15 @@ async def test_bucket_without_an_object_that_counts_is_a_warning(
 
 
 async def test_head_that_differs_from_the_listing_is_a_warning(examine: Examine) -> None:
-    """Somebody may have replaced the object just now."""
+    """It is not wrong, since the object may have been replaced just now."""
     async with ScriptedS3(OBJECTS) as s3:
         s3.on_object = lambda r: Answer(headers={"ETag": '"x"'}) if r.verb == "HEAD" else None
         seen = await examine(s3.environment)
     assert seen.verdicts("head") == [WARNING]
 
 
-async def test_measurement_that_breaks_off_is_a_warning(examine: Examine) -> None:
-    """It says nothing about what a run, which tries again, would do."""
+async def test_measurement_that_fails_is_a_warning(examine: Examine) -> None:
+    """It is not wrong, since a run would retry."""
     async with ScriptedS3(OBJECTS) as s3:
         whole = Answer(OBJECTS["1hz/b.parquet"], cut=10)
         s3.on_object = lambda r: whole if r.verb == "GET" and "range" not in r.headers else None
@@ -402,8 +402,8 @@ async def test_measurement_that_breaks_off_is_a_warning(examine: Examine) -> Non
 @pytest.mark.parametrize(
     ("seconds", "text"), [(3.19, "3.2 s"), (119.0, "119 s"), (600.0, "10 min"), (9000.0, "2 h")]
 )
-def test_duration_is_rounded_to_what_is_known(seconds: float, text: str) -> None:
-    """A short measurement gives no three digits."""
+def test_duration_is_rounded(seconds: float, text: str) -> None:
+    """A measurement of a second gives two significant digits, and larger units for long times."""
     assert _duration(seconds) == text
 
 
@@ -411,7 +411,7 @@ def test_duration_is_rounded_to_what_is_known(seconds: float, text: str) -> None
 
 
 async def test_file_in_place_of_the_destination_is_wrong(examine: Examine, tmp_path: Path) -> None:
-    """What would be tried out in it is skipped."""
+    """Checks that write to the destination are skipped."""
     (tmp_path / "file").touch()
     seen = await examine(leading_to(refused()), dest=tmp_path / "file" / "dest")
     assert seen.verdicts("folder", "names", "lock") == [WRONG, SKIPPED, SKIPPED]
@@ -421,7 +421,7 @@ async def test_file_in_place_of_the_destination_is_wrong(examine: Examine, tmp_p
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no folder that nobody can write to")
 async def test_destination_that_nobody_can_write_is_wrong(examine: Examine) -> None:
-    """Not even root can make a folder there."""
+    """Not even root can create a folder below /proc."""
     seen = await examine(leading_to(refused()), dest=Path("/proc/downloads"))
     assert seen.verdicts("folder") == [WRONG]
     assert seen.findings["folder"].exit_code == 5
@@ -430,15 +430,15 @@ async def test_destination_that_nobody_can_write_is_wrong(examine: Examine) -> N
 async def test_state_folder_of_somebody_else_is_wrong(
     examine: Examine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A run would have to write into it."""
+    """A run would have to write to it."""
     (tmp_path / ".asyncsync").mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     seen = await examine(leading_to(refused()), dest=tmp_path)
     assert ".asyncsync cannot be written" in seen.text("folder")
 
 
-async def test_destination_that_is_there_stays_as_it_is(examine: Examine, tmp_path: Path) -> None:
-    """Also where a run has left its state."""
+async def test_existing_destination_is_not_changed(examine: Examine, tmp_path: Path) -> None:
+    """That holds also for the state folder of an earlier run."""
     with Folder(tmp_path / "dest").writing():
         pass
     before = below(tmp_path / "dest")
@@ -447,8 +447,8 @@ async def test_destination_that_is_there_stays_as_it_is(examine: Examine, tmp_pa
     assert below(tmp_path / "dest") == before
 
 
-async def test_destination_of_another_run_is_told(examine: Examine, tmp_path: Path) -> None:
-    """The exit code is that of a run, whatever else is wrong; the lock says who it is."""
+async def test_destination_of_another_run_is_wrong(examine: Examine, tmp_path: Path) -> None:
+    """The exit code is 6, whatever else is wrong, and the finding names the process."""
     with Folder(tmp_path / "dest").writing():
         seen = await examine(leading_to(refused()), dest=tmp_path / "dest")
     assert (seen.code, seen.verdicts("lock")) == (6, [WRONG])
@@ -458,19 +458,19 @@ async def test_destination_of_another_run_is_told(examine: Examine, tmp_path: Pa
 def test_file_system_without_locks_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Both of two get the lock there."""
+    """There, two runs get the lock at the same time."""
     monkeypatch.setattr(lock, "_lock", lambda file: True)
     verdict, text = folder_checks.locking(Options(dest=tmp_path))
     assert (verdict, "no two runs" in text) == (WARNING, True)
 
 
 @pytest.mark.parametrize(
-    ("alias", "text"), [("CASE", "upper and lower case"), ("e\u0301", "accents")]
+    ("alias", "text"), [("CASE", "in upper and lower case"), ("e\u0301", "accents")]
 )
 def test_file_system_that_folds_names_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, alias: str, text: str
 ) -> None:
-    """A name that nobody has given to a file is there."""
+    """There, a file can be found by a name that it was not given."""
     exists = os.path.lexists
     monkeypatch.setattr(os.path, "lexists", lambda path: path.name == alias or exists(path))
     verdict, said = folder_checks.names(Options(dest=tmp_path))
@@ -482,10 +482,10 @@ def test_file_system_that_folds_names_is_a_warning(
     ("free", "inodes", "said"),
     [(5_000_000, 9, "only 5 MB free"), (0, 9, "no space left"), (5_000_000, 0, "no inodes left")],
 )
-def test_little_space_is_a_warning_and_none_is_wrong(
+def test_low_space_is_a_warning_and_none_is_wrong(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, inodes: int, said: str
 ) -> None:
-    """Inodes run out as well."""
+    """That holds also for inodes."""
     blocks = {"f_frsize": 1, "f_blocks": 10**9, "f_bfree": free, "f_bavail": free}
     volume = SimpleNamespace(f_files=10, f_favail=inodes, **blocks)
     monkeypatch.setattr(os, "statvfs", lambda path: volume)
@@ -498,7 +498,7 @@ def test_little_space_is_a_warning_and_none_is_wrong(
 
 
 def test_low_limit_on_open_files_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says which number of requests would do."""
+    """The finding has the number of requests that the limit allows."""
     monkeypatch.setattr(resource, "getrlimit", lambda which: (264, 264))
     verdict, text = folder_checks.open_files(Options(max_workers=128))
     assert (verdict, "--max-workers 100" in text) == (WARNING, True)
@@ -510,7 +510,7 @@ def test_low_limit_on_open_files_is_a_warning(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_command_prints_a_line_for_each_check(bucket: Bucket) -> None:
-    """Its name, how it is, and a word about it."""
+    """The line has the verdict, the name of the check, and the text."""
     bucket.put_many(OBJECTS)
     settings = {**bucket.server.environment(), "ASYNCSYNC_WORKER": "7"}
     shown = await asyncsync(settings, "doctor")
@@ -521,8 +521,8 @@ async def test_command_prints_a_line_for_each_check(bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize(("width", "indent"), [(80, 21), (40, 2)])
-def test_long_line_goes_on_below_itself(width: int, indent: int) -> None:
-    """In a terminal it is broken between words, and the names stay a column."""
+def test_long_line_is_wrapped_and_indented(width: int, indent: int) -> None:
+    """In a terminal it breaks between words, and the names stay a column of their own."""
     text = "no such bucket: " + "check R2_BUCKET and R2_ENDPOINT_URL " * 5
     whole = doctor.format_finding(Finding("listing", WRONG, text))
     first, *rest = doctor.format_finding(Finding("listing", WRONG, text), width).splitlines()
@@ -531,15 +531,15 @@ def test_long_line_goes_on_below_itself(width: int, indent: int) -> None:
     assert " ".join([first, *map(str.strip, rest)]) == whole.rstrip()
 
 
-def test_quiet_command_prints_what_is_worth_a_word(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing of what is well or skipped."""
+def test_quiet_command_prints_only_what_is_not_ok(capsys: pytest.CaptureFixture[str]) -> None:
+    """Findings that are ok or skipped are not printed."""
     assert cli.main(["doctor", "--quiet"]) == 2
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("wrong    settings    R2_ACCESS_KEY_ID, ")
 
 
-async def test_log_file_gets_what_was_found(tmp_path: Path) -> None:
-    """Whatever of it is printed."""
+async def test_log_file_has_all_findings(tmp_path: Path) -> None:
+    """That holds also if quiet."""
     async with ScriptedS3(OBJECTS) as s3:
         log = tmp_path / "log"
         done = await asyncsync(s3.environment, "doctor", "--quiet", "--log-file", str(log))
@@ -548,8 +548,8 @@ async def test_log_file_gets_what_was_found(tmp_path: Path) -> None:
     assert all(f" INFO {Verdict.OK:<7}  {name}" in lines for name in ("settings", "listing"))
 
 
-async def test_findings_that_nobody_gets_are_a_failure() -> None:
-    """A program that reads them would take nothing for good."""
+async def test_findings_that_cannot_be_printed_are_a_failure() -> None:
+    """A program that reads no findings must not conclude that all is well."""
     async with ScriptedS3(OBJECTS) as s3:
         for redirected in ("> /dev/full", ">&-"):
             wrapper = ["sh", "-c", f'"$@" {redirected}', "sh"]
@@ -557,7 +557,7 @@ async def test_findings_that_nobody_gets_are_a_failure() -> None:
 
 
 async def test_command_ends_on_a_signal() -> None:
-    """Also while a server does not answer."""
+    """It ends also while it waits for a server that does not answer."""
     async with ScriptedS3(OBJECTS) as s3:
         came, never = asyncio.Event(), asyncio.Event()
 
