@@ -1,4 +1,4 @@
-"""An HTTP proxy in front of a real S3 server that plays faults by rules.
+"""An HTTP proxy in front of a real S3 server that injects faults by rules.
 
 rules = [
     Rule("GET", "a.parquet", Act(stop=1000, ending="reset"), nth={1}),  # its first GET is cut
@@ -8,9 +8,9 @@ async with FaultProxy(server.endpoint_url, rules, seed=7) as proxy:
     ...  # send requests to proxy.endpoint
     assert proxy.count("GET", "a.parquet") == 2
 
-The Host header goes on as the client signed it, so signatures stay good. What a rule does depends
-on the seed and on the request (its verb, its key, and how many of those came before), never on the
-moment.
+The Host header is passed on as the client signed it, so signatures stay valid. What a rule does
+depends on the seed and on the request (verb, key, and how many such requests came before), never on
+the time.
 """
 
 import asyncio
@@ -33,71 +33,71 @@ Verb = Literal["LIST", "HEAD", "GET"]
 Ending = Literal["fin", "reset", "down", "stall", "trickle"]
 
 TRICKLE = 0.002
-"""Seconds between two bytes of a trickle."""
+"""Seconds between two bytes if an answer trickles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What one request meets, in the order of the fields; without arguments nothing unusual."""
+    """What happens to one request, in the order of the fields; by default nothing unusual."""
 
     until: asyncio.Event | None = None
-    """The request waits for it."""
+    """The request waits for this event."""
     delay: float = 0.0
-    """Seconds that the request takes longer."""
+    """Seconds by which the request is delayed."""
     do: Callable[[], object] | None = None
-    """Called before the request is passed on, such as to replace the object."""
+    """Called before the request is passed on, for example to replace the object."""
     request: Mapping[str, str | None] = field(default_factory=dict)
-    """Headers of the request that are passed on with another value, or not at all."""
+    """Headers of the request, by lower-case name, that get another value or are removed."""
     instead: bytes | None = None
-    """The raw answer; the server is not asked."""
+    """The raw answer; the request is not passed on."""
     body: Callable[[bytes], bytes] | None = None
-    """Makes another body of the server's; the announced length stays what it was."""
+    """Changes the server's body; the announced length stays."""
     headers: Mapping[str, str | None] = field(default_factory=dict)
-    """Headers that get another value, or go away; by their names in lower case."""
+    """Headers of the answer, by lower-case name, that get another value or are removed."""
     chunked: bool = False
-    """The body comes in chunks, with the final one unless it is stopped."""
+    """The body is sent in chunks, without the final one if there is an `ending`."""
     stop: int | None = None
-    """Bytes of the body after which the answer breaks off."""
+    """Bytes of the body that are sent before the `ending`."""
     ending: Ending | None = None
-    """What comes then: the end of the stream, a reset, a reset of all, silence, or byte by byte."""
+    """What follows: FIN, RST, RST of all connections and no new ones, silence, or single bytes."""
     then: Callable[[], object] | None = None
-    """Called when the answer is sent."""
+    """Called when the answer has been sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which requests meet an act."""
+    """Which requests an act happens to."""
 
     verb: Verb | Literal["*"]
     key: str
-    """A glob for the key, for a listing its prefix."""
+    """A glob for the key, or for the prefix of a listing."""
     act: Act
     nth: Container[int] | None = None
-    """Which of the requests with one verb and one key, from 1 on; all of them unless given."""
+    """Which of the requests with the same verb and key, counted from 1; by default all."""
     span: str = "*"
-    """A glob for the value of Range, which is empty where there is none."""
+    """A glob for the value of Range, which is empty if there is none."""
     chance: float = 1.0
-    """The share of those requests, picked by the proxy's seed."""
+    """The share of those requests, chosen by the proxy's seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that came."""
+    """A request that was received."""
 
     verb: Verb
     key: str
     """The prefix of a listing."""
     headers: Mapping[str, str]
-    """By their names in lower case."""
+    """By name in lower case."""
 
     @property
     def span(self) -> str:
-        """The value of Range; empty where there is none."""
+        """The value of Range; empty if there is none."""
         return self.headers.get("range", "")
 
 
 class FaultProxy:
-    """Passes requests without bodies on to the server, one connection each, less the faults."""
+    """Passes requests without bodies on to the server, one connection each, and injects faults."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class FaultProxy:
         self.requests: list[Request] = []
         """All requests in the order of arrival."""
         self.connections = 0
-        """How many were made; over TLS with their handshake done."""
+        """How many were accepted; over TLS, after their handshake."""
 
     @property
     def endpoint(self) -> str:
@@ -128,7 +128,7 @@ class FaultProxy:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     def count(self, verb: Verb, key: str = "*") -> int:
-        """Return how many requests came with the verb and a key that matches the glob."""
+        """Return how many requests had the verb and a key that matches the glob."""
         return sum(r.verb == verb and fnmatchcase(r.key, key) for r in self.requests)
 
     def spans(self, key: str) -> list[str]:
@@ -154,7 +154,7 @@ class FaultProxy:
             raise failures[0]
 
     async def up(self) -> None:
-        """Listen, on the same port as before."""
+        """Accept connections, on the same port as before."""
         if self._server is not None:
             return
         self._server = await asyncio.start_server(
@@ -182,7 +182,7 @@ class FaultProxy:
             while not writer.is_closing():
                 await self._exchange(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
-            pass  # the client has left
+            pass  # the client closed the connection
         finally:
             self._writers.discard(writer)
             writer.transport.abort()
@@ -231,7 +231,7 @@ class FaultProxy:
         """Return the head and the body of the server's answer."""
         reader, writer = await asyncio.open_connection(*self._target)
         try:
-            # An answer to HTTP/1.0 has no chunks and ends with its connection.
+            # The answer to HTTP/1.0 has no chunks, and ends when the connection closes.
             writer.write(request.replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1))
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         finally:
@@ -284,7 +284,7 @@ def _parse(raw: bytes) -> Request:
 
 
 def _edited(head: bytes, changes: Mapping[str, str | None]) -> bytes:
-    """Return a head with other values for some headers, or without them."""
+    """Return a head with some headers changed or removed."""
     line, *fields = head.decode("latin-1").split("\r\n")[:-2]
     kept = [field for field in fields if field.partition(":")[0].lower() not in changes]
     kept += [f"{name}: {value}" for name, value in changes.items() if value is not None]
@@ -297,7 +297,7 @@ def _socket(writer: asyncio.StreamWriter) -> socket.socket:
 
 
 async def _delivered(writer: asyncio.StreamWriter) -> None:
-    """Return when the client's side holds all that was sent, which a reset would drop here."""
+    """Wait until the client's kernel has all bytes: a reset drops those that are still here."""
     empty = struct.pack("i", 0)
     while (
         writer.transport.get_write_buffer_size()
@@ -330,7 +330,7 @@ async def _gone(reader: asyncio.StreamReader) -> None:
 
 
 def flipped(at: int) -> Callable[[bytes], bytes]:
-    """Return what flips the bits of one byte of a body; counted from the end if negative."""
+    """Return a function that inverts one byte of a body; a negative index counts from the end."""
 
     def flip(body: bytes) -> bytes:
         changed = bytearray(body)
@@ -341,5 +341,5 @@ def flipped(at: int) -> Callable[[bytes], bytes]:
 
 
 def padded(text: bytes) -> Callable[[bytes], bytes]:
-    """Return what puts a text in place of a body, filled up or cut to the body's length."""
+    """Return a function that replaces a body by a text, padded or cut to the body's length."""
     return lambda body: text[: len(body)].ljust(len(body))

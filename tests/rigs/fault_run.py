@@ -1,4 +1,4 @@
-"""A sync through the fault proxy, in this process, whose pauses take no time.
+"""A sync through the fault proxy, in this process, with pauses that take no time.
 
 run = await synced(bucket, dest, Rule("GET", "a.parquet", Act(stop=9, ending="fin"), nth={1}))
 assert run.exit_code == 0
@@ -31,12 +31,12 @@ from tests.rigs.fault_proxy import FaultProxy, Rule
 from tests.rigs.watch import Clock, Watcher, tree, unfinished
 
 SECONDS = 20
-"""After so long a run counts as hung."""
+"""Seconds after which a run is considered hung."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What became of a sync."""
+    """A sync and its results."""
 
     dest: Path
     proxy: FaultProxy
@@ -47,12 +47,12 @@ class Run:
 
     @property
     def error(self) -> AsyncSyncError | None:
-        """What ended the run."""
+        """The error that ended the run."""
         return self.errors[0] if self.errors else None
 
     @property
     def exit_code(self) -> int:
-        """What the command line would return."""
+        """The exit code of the command line."""
         return self.error.exit_code if self.error else self.report.exit_code
 
     @property
@@ -62,7 +62,7 @@ class Run:
 
     @property
     def message(self) -> str:
-        """What the user is told about the one thing that went wrong."""
+        """The message of the only error."""
         (error,) = self.errors or [failed.error for failed in self.report.failures]
         return str(error)
 
@@ -84,7 +84,7 @@ class Run:
 
 @contextmanager
 def emptied(bucket: Bucket) -> Iterator[None]:
-    """Delete afterwards what the bucket holds."""
+    """Delete all objects afterwards."""
     try:
         yield
     finally:
@@ -108,21 +108,21 @@ async def synced(
 ) -> Run:
     """Sync the bucket through a proxy with these rules.
 
-    Insists on what holds in every run: it ends; nothing unfinished is left, unless a later run may
-    go on with it; what failed is counted.
+    Asserts what is true of every run: it ends, it leaves no unfinished file unless a later run can
+    continue it, and it counts every failure.
 
     Args:
         bucket: on the real server.
         dest: the local folder.
         rules: of the proxy.
         attempts: of one request.
-        parquet_check: whether `*.parquet` must be Parquet; most tests' data is not.
-        limit_rate: bytes of objects a second.
+        parquet_check: whether `*.parquet` must be Parquet; the data of most tests is not.
+        limit_rate: bytes of objects per second.
         seed: of the proxy.
-        tls: what the proxy speaks.
-        settings: fields of `Settings` that differ from what leads to the bucket.
-        transport: arguments of `HttpClient`, such as shorter limits.
-        prefixes: what to sync.
+        tls: the TLS context of the proxy.
+        settings: fields of `Settings` to change.
+        transport: arguments of `HttpClient`, such as shorter timeouts.
+        prefixes: to sync; by default everything.
         paused: called after every pause of the run.
     """
     server = bucket.server
@@ -156,7 +156,7 @@ async def synced(
                 )
             except AsyncSyncError as error:
                 run.errors.append(error)
-    may_go_on = run.error or RetriesExhaustedError in run.failures.values()
-    assert may_go_on or unfinished(dest) == []
+    can_continue = run.error or RetriesExhaustedError in run.failures.values()
+    assert can_continue or unfinished(dest) == []
     assert len(run.failures) == run.report.failed + run.report.skipped
     return run

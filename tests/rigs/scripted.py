@@ -1,4 +1,4 @@
-r"""A raw server that answers by a script, byte for byte.
+r"""A server that follows a script, byte by byte.
 
 async def cut(peer: Peer) -> None:
     await peer.receive()
@@ -34,31 +34,33 @@ class Peer:
         self._server = server
         self._reader = reader
         self._writer = writer
-        self._writer.transport.set_write_buffer_limits(1)  # so that what was sent has left
+        self._writer.transport.set_write_buffer_limits(
+            1
+        )  # so that `drain` waits until the bytes are sent
         self.sent = 0
-        """Bytes that have left."""
+        """Bytes sent."""
 
     async def receive(self) -> str:
-        """Wait for the head of a request, record it, and return it."""
+        """Wait for the head of a request, record it and return it."""
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
         self._server.heads.append(head)
         return head
 
     async def send(self, data: bytes) -> None:
-        """Send the bytes as fast as the client takes them."""
+        """Send the bytes as fast as the client receives them."""
         for start in range(0, len(data), 65536):
             piece = data[start : start + 65536]
             self._writer.write(piece)
             await self._writer.drain()
-            await asyncio.sleep(0)  # a writer that is never held up would stop the event loop
+            await asyncio.sleep(0)  # otherwise a fast client would block the event loop
             self.sent += len(piece)
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
-        """Go on in TLS, as a proxy's tunnel does."""
+        """Continue in TLS, as in the tunnel of a proxy."""
         await self._writer.start_tls(context)
 
     async def close(self) -> None:
-        """Close properly; over TLS with a close_notify."""
+        """Close the connection; over TLS with a close_notify."""
         self._writer.close()
         await self._writer.wait_closed()
 
@@ -79,7 +81,7 @@ class Peer:
         self._writer.transport.abort()
 
     async def gone(self) -> None:
-        """Return when the client has closed the connection."""
+        """Wait until the client has closed the connection."""
         try:
             while await self._reader.read(65536):
                 pass
@@ -93,10 +95,10 @@ class Peer:
 
 
 class ScriptedServer:
-    """Plays the n-th script on the n-th connection, and the last one on all that follow.
+    """Runs the n-th script on the n-th connection, and the last script on all later ones.
 
-    A connection stays open behind the end of its script. What a script raises, apart from the
-    client's going away, is raised when the server's context is left.
+    A connection stays open after its script has ended. A script's exception is raised at the end of
+    the server's `async with` block, unless the client had closed the connection.
     """
 
     def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
@@ -104,9 +106,9 @@ class ScriptedServer:
         self._tls = tls
         self._tasks: list[asyncio.Task[None]] = []
         self.heads: list[str] = []
-        """The heads of all requests in the order of arrival."""
+        """The heads of all requests, in order."""
         self.peers: list[Peer] = []
-        """All connections in the order of arrival; over TLS once their handshake is done."""
+        """All connections, in order; over TLS after their handshake."""
 
     @property
     def port(self) -> int:
@@ -153,7 +155,7 @@ class ScriptedServer:
 
 
 def answers(*raw: bytes) -> Script:
-    """Return a script that answers each request with the next bytes, and the last ones for ever."""
+    """Return a script that answers each request with the next bytes, and repeats the last ones."""
 
     async def script(peer: Peer) -> None:
         count = 0
@@ -166,21 +168,21 @@ def answers(*raw: bytes) -> Script:
 
 
 async def silent(peer: Peer) -> None:
-    """Play the server that takes a request and never answers."""
+    """Receive a request and never answer it."""
     await peer.receive()
 
 
 def response(
     body: bytes = b"", *, status: str = "200 OK", headers: dict[str, str] | None = None
 ) -> bytes:
-    """Return an answer with its Content-Length."""
+    """Return a response with its Content-Length."""
     fields = {"Content-Length": str(len(body))} | (headers or {})
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 class Authority:
-    """A certificate authority made up for a test."""
+    """A certificate authority for tests."""
 
     def __init__(self) -> None:
         self.ca = trustme.CA()
