@@ -108,7 +108,7 @@ class HttpClient:
         ssl_context: for https; by default `tls_context()`.
         connect_timeout: seconds for resolving the name, connecting, the proxy and TLS together.
         read_timeout: seconds without a byte after which a response that is waited for has stalled.
-        max_idle: idle connections kept open; counted apart for requests with `no_body` (HEAD).
+        max_idle: idle connections kept open; counted separately for HEAD.
         slow_rate: bytes per second below which a response that is waited for has stalled.
         slow_time: seconds over which `slow_rate` is measured.
 
