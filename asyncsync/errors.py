@@ -154,7 +154,7 @@ class TransferError(AsyncSyncError):
 class AccessDeniedError(TransferError):
     """The credentials may list this key but not read it."""
 
-    hint = "the token may list but not read: give it the permission Object Read"
+    hint = "the token may list, but not read: give it the permission Object Read"
 
 
 class EncodedObjectError(TransferError):
