@@ -43,9 +43,7 @@ class Rig:
         self.observer = Watcher()
         self.selection = Selection(["*"], ["*.no"], prefixes)
         self.handled: list[Compared] = []
-        self.on_page: Callable[[Compared], Awaitable[object]] = lambda _: (
-            anyio.lowlevel.checkpoint()
-        )
+        self.on_page: Callable[[Compared], Awaitable[object]] = _ignore
         self.check = Check(
             Folder(dest),
             self.selection,

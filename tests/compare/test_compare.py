@@ -26,7 +26,7 @@ def remote(key: str = "a", size: int = 4, modified_ns: int = NOW) -> RemoteObjec
 
 
 async def never(prefix: str) -> bool:
-    """Say that no key needs a folder."""
+    """Return that no key needs a folder."""
     return False
 
 
@@ -49,10 +49,10 @@ def make(path: Path, size: int = 4, modified_ns: int = NOW) -> None:
         ("a younger file", None),
     ],
 )
-async def test_object_is_fetched_or_in_step(
+async def test_object_is_downloaded_or_up_to_date(
     tmp_path: Path, there: str, reason: Reason | None
 ) -> None:
-    """What is missing, of another size or older is fetched; the rest is in step."""
+    """Missing, of another size or older: it is downloaded; otherwise the file is up to date."""
     path = tmp_path / "a"
     match there:
         case "a link":
@@ -86,7 +86,7 @@ async def test_object_is_fetched_or_in_step(
 async def test_object_without_a_path_is_refused(
     tmp_path: Path, key: str, kind: type[TransferError]
 ) -> None:
-    """What lies at its path is no file and is not replaced, or there is no path at all."""
+    """What is at its path is not a file and stays, or its key has no safe path."""
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")
     found = await compare_page([remote(key, size=0)], Folder(tmp_path), never)
@@ -99,7 +99,7 @@ async def test_object_without_a_path_is_refused(
 
 @pytest.mark.anyio
 async def test_folder_that_other_keys_need_is_a_collision(tmp_path: Path) -> None:
-    """One of both has to give way, and nobody can mend that on this machine."""
+    """Only somebody who renames a key can solve it."""
 
     async def always(prefix: str) -> bool:
         return prefix == "x/"
@@ -111,8 +111,8 @@ async def test_folder_that_other_keys_need_is_a_collision(tmp_path: Path) -> Non
 
 
 @pytest.mark.anyio
-async def test_every_object_of_a_page_gets_its_own_answer(tmp_path: Path) -> None:
-    """Refused keys in between shift nothing, and the page's order is kept."""
+async def test_every_object_of_a_page_gets_its_own_result(tmp_path: Path) -> None:
+    """Refused keys in between shift nothing, and the order of the page is kept."""
     (tmp_path / "1hz").mkdir()
     make(tmp_path / "1hz" / "b")
     make(tmp_path / "1hz" / "c", size=9)
@@ -138,18 +138,18 @@ async def test_every_object_of_a_page_gets_its_own_answer(tmp_path: Path) -> Non
     ids=["to the nanosecond", "to 10 ms", "to the second", "to two seconds"],
 )
 def test_time_of_a_coarse_file_system_is_the_objects_time(kept: int) -> None:
-    """exFAT, HFS+ and FAT round a time down: such a file is not fetched for ever."""
+    """exFAT, HFS+ and FAT round times down: such a file is not downloaded in every run."""
     assert reason_to_download(remote(), LocalFile(4, kept)) is None
 
 
 @pytest.mark.parametrize("older", [1, 1_000_000, SECOND, 2 * SECOND, 3600 * SECOND])
-def test_time_that_no_file_system_would_make_of_it_is_older(older: int) -> None:
-    """An object that was replaced shortly after its download is seen."""
+def test_time_that_no_rounding_explains_is_older(older: int) -> None:
+    """An object that was replaced soon after its download is noticed."""
     assert reason_to_download(remote(), LocalFile(4, NOW - older)) is Reason.NEWER
 
 
-def test_replacement_within_two_seconds_is_seen_where_times_are_kept_exactly() -> None:
-    """Also when the older version's time is the newer one's as FAT would round it."""
+def test_replacement_within_two_seconds_is_noticed_where_times_are_exact() -> None:
+    """Even if the old version's time equals the new one's as FAT would round it."""
     replaced = remote(modified_ns=7 * SECOND)
     assert (
         reason_to_download(replaced, LocalFile(4, 6 * SECOND, changed_ns=NOW // SECOND * SECOND))
@@ -158,21 +158,21 @@ def test_replacement_within_two_seconds_is_seen_where_times_are_kept_exactly() -
     assert reason_to_download(replaced, LocalFile(4, 6 * SECOND, changed_ns=NOW)) is Reason.NEWER
 
 
-def test_unreadable_time_decides_nothing() -> None:
-    """Without a LastModified the size alone counts."""
+def test_missing_time_decides_nothing() -> None:
+    """Without a LastModified only the size counts."""
     assert reason_to_download(remote(modified_ns=0), LocalFile(4, 1)) is None
     assert reason_to_download(remote(modified_ns=0), LocalFile(5, 1)) is Reason.SIZE_DIFFERS
 
 
-def test_time_that_has_not_come_yet_decides_nothing() -> None:
-    """No file system could give it to the file, so it would be fetched on every run."""
+def test_future_time_decides_nothing() -> None:
+    """No file can get such a time, so the object would be downloaded in every run."""
     future = RemoteObject("a", 1, "etag", time.time_ns() + 10 * 86_400 * 10**9)
     assert reason_to_download(future, LocalFile(1, 1)) is None
 
 
 @pytest.mark.anyio
 async def test_object_without_a_size_is_refused(tmp_path: Path) -> None:
-    """Whatever lies at its path; an unsafe key is refused for being unsafe."""
+    """Whatever is at its path; an unsafe key is refused as unsafe."""
     make(tmp_path / "a")
     objects = [remote("a", UNKNOWN_SIZE), remote("b"), remote("../c", UNKNOWN_SIZE)]
     page = await compare_page(objects, Folder(tmp_path), never)

@@ -1,4 +1,4 @@
-"""Whether what was found so far fits on the disk."""
+"""Whether the objects found so far fit on the disk."""
 
 import shutil
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Disk = Callable[..., None]
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    """Let the disk say how much of it is free; of nothing, if that is so."""
+    """Return a function that sets how much of the disk is free, in bytes."""
 
     def say(free: int, total: int = 1000) -> None:
         found = SimpleNamespace(total=total, used=total - free, free=free)
@@ -28,7 +28,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """A destination in which nothing is unfinished."""
+    """A destination without unfinished files."""
     folder = Folder(tmp_path / "dest")
     with folder.writing():
         return folder
@@ -38,8 +38,8 @@ def transfer(size: int, replaces: int = 0) -> Transfer:
     return Transfer(RemoteObject("a", size, "etag", 1), ("a",), Reason.MISSING, replaces)
 
 
-def test_what_fits_to_the_last_byte_is_claimed(folder: Folder, disk: Disk) -> None:
-    """One more byte, on whatever page, does not fit; the message gives need and free."""
+def test_space_can_be_used_to_the_last_byte(folder: Folder, disk: Disk) -> None:
+    """One more byte does not fit; the message says how much is needed and free."""
     disk(free=100)
     space = Space(folder)
     space.claim([transfer(60), transfer(0)])
@@ -50,15 +50,15 @@ def test_what_fits_to_the_last_byte_is_claimed(folder: Folder, disk: Disk) -> No
     assert str(folder.path) in str(caught.value)
 
 
-def test_disk_that_cannot_be_asked_ends_the_run(folder: Folder) -> None:
-    """As one that has just been taken away."""
+def test_disk_that_cannot_be_read_ends_the_run(folder: Folder) -> None:
+    """As when it has just been removed."""
     shutil.rmtree(folder.path)
     with pytest.raises(DestinationError, match="No such file or directory"):
         Space(folder)
 
 
 def test_replaced_files_make_room(folder: Folder, disk: Disk) -> None:
-    """A bucket whose objects were all written anew fits where the old files did."""
+    """A bucket whose objects were all rewritten fits where the old files did."""
     disk(free=10)
     space = Space(folder)
     space.claim([transfer(90, replaces=90), transfer(50, replaces=60)])
@@ -67,8 +67,8 @@ def test_replaced_files_make_room(folder: Folder, disk: Disk) -> None:
         space.claim([transfer(2, replaces=1)])
 
 
-def test_unfinished_files_are_room(folder: Folder, disk: Disk) -> None:
-    """What an earlier run brought is not needed again; holes in it are no bytes."""
+def test_unfinished_files_count_as_free_space(folder: Folder, disk: Disk) -> None:
+    """Their bytes are not needed again; holes in them are not bytes."""
     disk(free=10)
     part = folder.path / ".asyncsync" / "parts" / "unfinished"
     with part.open("wb") as file:
@@ -81,15 +81,13 @@ def test_unfinished_files_are_room(folder: Folder, disk: Disk) -> None:
         Space(folder).claim([transfer(11 + blocks)])
 
 
-def test_disk_that_does_not_say_how_large_it_is_is_believed_to_be_large(
-    folder: Folder, disk: Disk
-) -> None:
-    """Some network file systems show nothing but zeros."""
+def test_disk_of_unknown_size_is_never_too_small(folder: Folder, disk: Disk) -> None:
+    """Some network file systems report only zeros."""
     disk(free=0, total=0)
     Space(folder).claim([transfer(10**15)])
 
 
-def test_full_disk_takes_what_makes_room(folder: Folder, disk: Disk) -> None:
+def test_full_disk_can_take_replacements(folder: Folder, disk: Disk) -> None:
     """Nothing is free, and nothing more is needed."""
     disk(free=0)
     space = Space(folder)

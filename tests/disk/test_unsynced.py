@@ -323,7 +323,7 @@ async def test_mark_that_cannot_be_left_fails_no_object(
 @pytest.mark.row(120)
 @pytest.mark.parametrize(
     "error",
-    [OSError(errno.EIO, os.strerror(errno.EIO)), MachineError("no thread is to be had")],
+    [OSError(errno.EIO, os.strerror(errno.EIO)), MachineError("no thread can be started")],
     ids=["disk", "thread"],
 )
 async def test_mark_stays_when_the_disk_fails_at_the_end(

@@ -1,4 +1,4 @@
-"""One object becomes one validated file, whatever happens on the way."""
+"""Download one object: it becomes one validated file, whatever happens meanwhile."""
 
 import os
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ class Rig:
         self.checks = Checks(head=head, parquet=False)
 
     async def download(self, key: str = KEY, *, etag: str | None = None) -> Downloaded:
-        """Download the object as it is listed now, or as if it were listed with another tag."""
+        """Download the object as it is listed now, or as if it were listed with another ETag."""
         remote = self.store.remote(key)
         if etag is not None:
             remote = replace(remote, etag=etag)
@@ -68,29 +68,29 @@ class Rig:
 
     @contextmanager
     def fails(self, kind: type[TransferError], match: str | None = None) -> Iterator[None]:
-        """Expect an error and an untouched tree; whole parts stay if the reason may pass."""
+        """Expect an error and unchanged files; complete parts stay if a retry may succeed."""
         before = tree(self.dest)
         with pytest.raises(kind, match=match) as caught:
             yield
         assert caught.value.key == KEY
         assert tree(self.dest) == before
-        self.is_tidy(may_keep=isinstance(caught.value, RetriesExhaustedError))
+        self.check_tidy(may_keep=isinstance(caught.value, RetriesExhaustedError))
 
-    def is_tidy(self, *, may_keep: bool = False) -> None:
-        """Insist that nothing is unfinished, and that nobody holds a slot."""
+    def check_tidy(self, *, may_keep: bool = False) -> None:
+        """Check that no file is unfinished, and that all slots are free."""
         assert may_keep or unfinished(self.dest) == []
         assert self.pace.slot.borrowed_tokens == self.pace.large.borrowed_tokens == 0
 
 
 @pytest.fixture
 def dest(tmp_path: Path) -> Iterator[Path]:
-    """A destination that is being written."""
+    """A destination whose lock is held."""
     path = tmp_path / "dest"
     with Folder(path).writing():
         yield path
 
 
-# the good road ----------------------------------------------------------------------------------
+# no errors ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.row(53)
@@ -99,17 +99,17 @@ def dest(tmp_path: Path) -> Iterator[Path]:
     [0, 1, SMALL - 1, SMALL, SMALL + 1, PART - 1, PART, PART + 1, 2 * PART],
 )
 async def test_object_arrives_byte_for_byte(dest: Path, size: int) -> None:
-    """Also where its size is just at, below or above a border."""
+    """Also if its size is exactly at, just below or just above a limit."""
     rig = Rig(dest, LARGE[:size])
     done = await rig.download()
     assert tree(dest) == {KEY: LARGE[:size]}
     assert (done.attempts, done.transfer.remote) == (1, rig.store.remote(KEY))
     assert (dest / KEY).stat().st_mtime_ns == rig.store.remote(KEY).modified_ns
-    rig.is_tidy()
+    rig.check_tidy()
 
 
 async def test_small_object_takes_one_get_and_one_head(dest: Path) -> None:
-    """It is fetched whole, without a span, and is not announced as a long affair."""
+    """It is requested as a whole, and its progress is not reported."""
     rig = Rig(dest, b"data")
     await rig.download()
     assert rig.store.spans(KEY) == [None]
@@ -119,10 +119,10 @@ async def test_small_object_takes_one_get_and_one_head(dest: Path) -> None:
 
 
 @pytest.mark.parametrize(("size", "waits"), [(PART, False), (PART + 1, True)])
-async def test_objects_in_several_parts_hold_up_only_each_other(
+async def test_objects_in_several_parts_delay_only_each_other(
     dest: Path, size: int, waits: bool
 ) -> None:
-    """However many of them are under way, one that is a single part goes by."""
+    """However many of them are in flight, an object of one part does not wait."""
     rig = Rig(dest, LARGE[:size])
     for other in range(LARGE_AT_ONCE):
         await rig.pace.large.acquire_on_behalf_of(other)
@@ -133,11 +133,11 @@ async def test_objects_in_several_parts_hold_up_only_each_other(
         for other in range(LARGE_AT_ONCE):
             rig.pace.large.release_on_behalf_of(other)
     assert tree(dest) == {KEY: LARGE[:size]}
-    rig.is_tidy()
+    rig.check_tidy()
 
 
 async def test_large_object_takes_a_get_for_each_part_and_one_head(dest: Path) -> None:
-    """The spans make up the object, each once."""
+    """The ranges cover the object, each byte once."""
     rig = Rig(dest, LARGE)
     await rig.download()
     spans = sorted(rig.store.spans(KEY), key=lambda span: span.start if span else -1)
@@ -148,8 +148,8 @@ async def test_large_object_takes_a_get_for_each_part_and_one_head(dest: Path) -
 
 
 @KINDS
-async def test_without_head_there_is_none(dest: Path, data: bytes) -> None:
-    """The headers of the answers to GET are enough then."""
+async def test_head_can_be_switched_off(dest: Path, data: bytes) -> None:
+    """The headers of the GET are enough then."""
     rig = Rig(dest, data, head=False)
     await rig.download()
     assert rig.store.count("head") == 0
@@ -158,7 +158,7 @@ async def test_without_head_there_is_none(dest: Path, data: bytes) -> None:
 
 @KINDS
 async def test_head_runs_beside_the_get(dest: Path, data: bytes) -> None:
-    """Each waits until the other has been asked, so neither can come first."""
+    """Here each waits until the other has been requested."""
     rig = Rig(dest, data)
     head_asked, get_asked = anyio.Event(), anyio.Event()
     rig.store.on("head", KEY, Act(before=head_asked.set, until=get_asked))
@@ -166,8 +166,8 @@ async def test_head_runs_beside_the_get(dest: Path, data: bytes) -> None:
     await rig.download()
 
 
-async def test_parts_are_fetched_side_by_side(dest: Path) -> None:
-    """The first waits for the last to be asked for."""
+async def test_parts_are_downloaded_at_the_same_time(dest: Path) -> None:
+    """Here the first waits until the last has been requested."""
     rig = Rig(dest, LARGE)
     last_asked = anyio.Event()
     rig.store.on("get", KEY, Act(until=last_asked), Act(), Act(before=last_asked.set))
@@ -176,7 +176,7 @@ async def test_parts_are_fetched_side_by_side(dest: Path) -> None:
 
 
 async def test_parts_keep_to_the_slots(dest: Path) -> None:
-    """With one slot there is one request for parts at a time."""
+    """With one slot there is one request for a part at a time."""
     rig = Rig(dest, LARGE, head=False)
     rig.pace = quick_pace(workers=1)
     busiest = 0
@@ -192,7 +192,7 @@ async def test_parts_keep_to_the_slots(dest: Path) -> None:
 
 @KINDS
 async def test_file_appears_only_when_all_agree(dest: Path, data: bytes) -> None:
-    """While HEAD has not answered, there is nothing under the final name, whatever has arrived."""
+    """Before HEAD has answered, the path is unchanged, even if all bytes have arrived."""
     rig = Rig(dest, data)
     (dest / "1hz/2026").mkdir(parents=True)
     (dest / KEY).write_bytes(b"old file")
@@ -207,7 +207,7 @@ async def test_file_appears_only_when_all_agree(dest: Path, data: bytes) -> None
     assert tree(dest) == {KEY: data}
 
 
-# passing errors ---------------------------------------------------------------------------------
+# transient errors -------------------------------------------------------------------------------
 
 
 @KINDS
@@ -222,20 +222,20 @@ async def test_file_appears_only_when_all_agree(dest: Path, data: bytes) -> None
     ids=lambda error: type(error).__name__,
 )
 @pytest.mark.parametrize("verb", ["get", "head"])
-async def test_passing_error_costs_an_attempt(
+async def test_transient_error_costs_an_attempt(
     dest: Path, data: bytes, error: TransientError, verb: str
 ) -> None:
-    """The object arrives all the same, and tells how many attempts it took."""
+    """The object arrives anyway, and reports its number of attempts."""
     rig = Rig(dest, data)
     rig.store.on("get" if verb == "get" else "head", KEY, Act(error=error), Act(error=error))
     done = await rig.download()
     assert tree(dest) == {KEY: data}
     assert done.attempts in {2, 3}  # the two errors may meet two parts
-    rig.is_tidy()
+    rig.check_tidy()
 
 
 async def test_cut_body_of_a_small_object_is_fetched_again(dest: Path) -> None:
-    """It is held in memory, so there is nothing to go on from."""
+    """It is held in memory, so it starts again from its first byte."""
     rig = Rig(dest, b"some data")
     rig.store.on("get", KEY, Act(cut=4), Act(cut=0))
     done = await rig.download()
@@ -245,7 +245,7 @@ async def test_cut_body_of_a_small_object_is_fetched_again(dest: Path) -> None:
 
 
 async def test_cut_part_goes_on_where_it_broke_off(dest: Path) -> None:
-    """Only the bytes that are missing are asked for again, and none is counted twice."""
+    """Only the missing bytes are requested again, and none is counted twice."""
     rig = Rig(dest, LARGE[:PART])
     rig.store.on("get", KEY, Act(cut=300_000), Act(cut=5))
     done = await rig.download()
@@ -258,8 +258,8 @@ async def test_cut_part_goes_on_where_it_broke_off(dest: Path) -> None:
 
 @KINDS
 @pytest.mark.parametrize("verb", ["get", "head"])
-async def test_lasting_error_fails_the_object(dest: Path, data: bytes, verb: str) -> None:
-    """After the attempts the error names the last cause; an old file is untouched."""
+async def test_permanent_error_fails_the_object(dest: Path, data: bytes, verb: str) -> None:
+    """After all attempts the error names the last cause; an old file is unchanged."""
     rig = Rig(dest, data)
     (dest / "1hz/2026").mkdir(parents=True)
     (dest / KEY).write_bytes(b"old file")
@@ -272,7 +272,7 @@ async def test_lasting_error_fails_the_object(dest: Path, data: bytes, verb: str
 
 
 async def test_part_that_breaks_off_every_time_is_given_up(dest: Path) -> None:
-    """The attempts are bounded, also where each brings a few bytes."""
+    """The attempts are limited even if each one brings some bytes."""
     rig = Rig(dest, LARGE[:PART])
     rig.store.always("get", KEY, Act(cut=1))
     with rig.fails(RetriesExhaustedError):
@@ -281,12 +281,12 @@ async def test_part_that_breaks_off_every_time_is_given_up(dest: Path) -> None:
     assert sum(rig.watcher.bytes[KEY]) == 0
 
 
-# promises that are not kept ---------------------------------------------------------------------
+# answers that do not agree ----------------------------------------------------------------------
 
 
 @KINDS
 async def test_other_size_in_head_never_publishes(dest: Path, data: bytes) -> None:
-    """The object is started a few times; then it has failed, with both sizes in the error."""
+    """After a few starts the object fails; the error has both sizes."""
     rig = Rig(dest, data)
     head = Head(len(data) + 1, rig.store.remote(KEY).etag)
     rig.store.always("head", KEY, Act(head=head))
@@ -297,18 +297,18 @@ async def test_other_size_in_head_never_publishes(dest: Path, data: bytes) -> No
 
 @KINDS
 async def test_other_size_in_head_once_costs_another_start(dest: Path, data: bytes) -> None:
-    """The object is listed again and fetched again."""
+    """The object is listed and downloaded again."""
     rig = Rig(dest, data)
     rig.store.on("head", KEY, Act(head=Head(3, rig.store.remote(KEY).etag)))
     await rig.download()
     assert rig.store.count("list", KEY) == 1
     assert tree(dest) == {KEY: data}
-    rig.is_tidy()
+    rig.check_tidy()
 
 
 @KINDS
 async def test_other_size_in_the_answer_to_get_never_publishes(dest: Path, data: bytes) -> None:
-    """Also without HEAD."""
+    """Even without HEAD."""
     rig = Rig(dest, data, head=False)
     rig.store.always("get", KEY, Act(head=Head(3, rig.store.remote(KEY).etag)))
     with rig.fails(IntegrityError, "GET says 3"):
@@ -318,7 +318,7 @@ async def test_other_size_in_the_answer_to_get_never_publishes(dest: Path, data:
 @KINDS
 @pytest.mark.parametrize("change", [-1, 1, 100_000], ids=["short", "long", "too long"])
 async def test_body_of_another_length_never_publishes(dest: Path, data: bytes, change: int) -> None:
-    """Whatever the headers said; what was counted is discounted."""
+    """Whatever the headers say; its bytes are subtracted from the progress."""
     rig = Rig(dest, data)
     body = (data[:PART] + bytes(max(change, 0)))[: min(len(data), PART) + change]
     rig.store.always("get", KEY, Act(body=body))
@@ -329,7 +329,7 @@ async def test_body_of_another_length_never_publishes(dest: Path, data: bytes, c
 
 @pytest.mark.row(4, 38)
 async def test_parts_of_wrong_lengths_that_add_up_never_publish(dest: Path) -> None:
-    """One part a byte short and another a byte long make the right sum and a wrong file."""
+    """One part is a byte short and another a byte long, so only the sum is right."""
     rig = Rig(dest, LARGE)
     short, long = Act(body=LARGE[: PART - 1]), Act(body=LARGE[PART : 2 * PART] + b"x")
     rig.store.on("get", KEY, *[short, long, Act()] * STARTS)
@@ -339,7 +339,7 @@ async def test_parts_of_wrong_lengths_that_add_up_never_publish(dest: Path) -> N
 
 @KINDS
 async def test_encoded_object_is_refused(dest: Path, data: bytes) -> None:
-    """Its bytes are not those of the listed size; the error says what to do about it."""
+    """Its bytes are not those of the listed size; the error says what to do."""
     rig = Rig(dest)
     rig.store.put(KEY, data, encoding="gzip")
     with rig.fails(EncodedObjectError, "no-transform"):
@@ -348,8 +348,8 @@ async def test_encoded_object_is_refused(dest: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("error", [AccessDeniedError(KEY, "403"), TransferError(KEY, "400")])
-async def test_refused_object_is_not_asked_for_again(dest: Path, error: TransferError) -> None:
-    """What will not get better costs one request of a kind."""
+async def test_denied_object_is_not_retried(dest: Path, error: TransferError) -> None:
+    """A permanent error costs one request."""
     rig = Rig(dest, b"data")
     rig.store.always("get", KEY, Act(error=error))
     with rig.fails(type(error)):
@@ -357,13 +357,13 @@ async def test_refused_object_is_not_asked_for_again(dest: Path, error: Transfer
     assert rig.store.count("get") == 1
 
 
-async def test_error_about_the_source_is_passed_on(dest: Path) -> None:
-    """No object can be had without credentials."""
+async def test_error_about_the_source_is_raised(dest: Path) -> None:
+    """No object can be downloaded without credentials."""
     rig = Rig(dest, LARGE)
     rig.store.always("get", KEY, Act(error=AuthError("expired")))
     with pytest.raises(AuthError, match="expired"):
         await rig.download()
-    rig.is_tidy()
+    rig.check_tidy()
 
 
 # objects that change ----------------------------------------------------------------------------
@@ -378,7 +378,7 @@ async def test_error_about_the_source_is_passed_on(dest: Path) -> None:
 async def test_replaced_object_arrives_in_its_new_version(
     dest: Path, old: bytes, new: bytes, verb: str
 ) -> None:
-    """It is started anew with what the listing shows by then; versions are never mixed."""
+    """It starts again with the version that is listed by then; versions are never mixed."""
     rig = Rig(dest, old)
     replaced = Act(before=partial(rig.store.put, KEY, new))
     rig.store.on("get" if verb == "get" else "head", KEY, replaced)
@@ -386,12 +386,12 @@ async def test_replaced_object_arrives_in_its_new_version(
     assert tree(dest) == {KEY: new}
     assert done.transfer.remote == rig.store.remote(KEY)
     assert (dest / KEY).stat().st_mtime_ns == rig.store.remote(KEY).modified_ns
-    rig.is_tidy()
+    rig.check_tidy()
 
 
 @pytest.mark.row(42, 43)
 async def test_object_replaced_between_two_parts_is_not_mixed(dest: Path) -> None:
-    """The first part of the old version has arrived when the new one comes."""
+    """The first part of the old version has arrived before the replacement."""
     rig = Rig(dest, LARGE, head=False)
     rig.pace = quick_pace(workers=1)
     rig.store.on("get", KEY, Act(), Act(before=partial(rig.store.put, KEY, OTHER)))
@@ -404,7 +404,7 @@ async def test_object_replaced_between_two_parts_is_not_mixed(dest: Path) -> Non
 
 @pytest.mark.row(45)
 async def test_object_replaced_after_its_last_byte_is_noticed(dest: Path) -> None:
-    """HEAD is asked again, or answers late: the old version is not published as the new one."""
+    """A late HEAD shows the new version, so the old one is not published."""
     rig = Rig(dest, LARGE)
     all_arrived = anyio.Event()
     arrived = rig.watcher.advanced
@@ -423,7 +423,7 @@ async def test_object_replaced_after_its_last_byte_is_noticed(dest: Path) -> Non
 
 @KINDS
 async def test_object_that_changes_all_the_time_fails(dest: Path, data: bytes) -> None:
-    """After a few starts it is left alone."""
+    """After a few starts."""
     rig = Rig(dest, data)
     versions = iter(range(100))
 
@@ -439,7 +439,7 @@ async def test_object_that_changes_all_the_time_fails(dest: Path, data: bytes) -
 @KINDS
 @pytest.mark.parametrize("verb", ["get", "head"])
 async def test_deleted_object_is_skipped(dest: Path, data: bytes, verb: str) -> None:
-    """Nobody can have it any more; an old file stays."""
+    """An old file stays."""
     rig = Rig(dest, data)
     (dest / "1hz/2026").mkdir(parents=True)
     (dest / KEY).write_bytes(b"old file")
@@ -451,7 +451,7 @@ async def test_deleted_object_is_skipped(dest: Path, data: bytes, verb: str) -> 
 
 
 async def test_object_that_is_replaced_and_then_deleted_is_skipped(dest: Path) -> None:
-    """Listed again, it is not there, though another key begins with its name."""
+    """A second listing does not have it, although another key starts with its name."""
     rig = Rig(dest, b"old data")
     rig.store.put(KEY + ".parquet", b"another")
     gone = Act(before=partial(rig.store.delete, KEY))
@@ -466,7 +466,7 @@ async def test_object_that_is_replaced_and_then_deleted_is_skipped(dest: Path) -
 
 @KINDS
 async def test_folder_at_the_path_is_a_collision(dest: Path, data: bytes) -> None:
-    """It stays, with all that is in it."""
+    """The folder stays, with everything in it."""
     rig = Rig(dest, data)
     (dest / KEY).mkdir(parents=True)
     (dest / KEY / "inside").write_bytes(b"precious")
@@ -476,7 +476,7 @@ async def test_folder_at_the_path_is_a_collision(dest: Path, data: bytes) -> Non
 
 @KINDS
 async def test_file_in_place_of_a_folder_is_a_collision(dest: Path, data: bytes) -> None:
-    """It stays as it is."""
+    """The file stays unchanged."""
     rig = Rig(dest, data)
     (dest / "1hz").write_bytes(b"precious")
     with rig.fails(KeyCollisionError):
@@ -499,7 +499,7 @@ async def test_link_in_place_of_a_folder_is_not_followed(
 
 @KINDS
 async def test_cancelled_transfer_leaves_nothing_behind(dest: Path, data: bytes) -> None:
-    """Neither a part file, nor a slot, nor a file under the final name."""
+    """No unfinished file, no slot, and no file with the final name."""
     rig = Rig(dest, data)
     rig.store.on("get", KEY, Act(), Act(until=anyio.Event()))
     asked = anyio.Event()
@@ -509,11 +509,11 @@ async def test_cancelled_transfer_leaves_nothing_behind(dest: Path, data: bytes)
         await asked.wait()
         group.cancel_scope.cancel()
     assert tree(dest) == {}
-    rig.is_tidy()
+    rig.check_tidy()
 
 
-async def test_object_without_a_version_comes_in_one_piece(dest: Path) -> None:
-    """After a break all of it is fetched again: what came before may be of another version."""
+async def test_object_without_a_strong_etag_is_downloaded_in_one_piece(dest: Path) -> None:
+    """After an interruption it starts from its first byte, because the version may be another."""
     rig = Rig(dest, LARGE)
     rig.store.on("get", KEY, CUT, Act(before=lambda: rig.store.put(KEY, OTHER)))
     await rig.download(etag="")

@@ -1,4 +1,4 @@
-"""What the bytes of a file prove: the hash in the ETag, and the two ends of Parquet."""
+"""Check the bytes of a file: the hash in the ETag, and the two ends of Parquet."""
 
 import hashlib
 import os
@@ -24,18 +24,18 @@ BYTES_ONLY = Checks(parquet=False)
 
 
 def md5(data: bytes) -> bytes:
-    """Hash."""
+    """Return the digest."""
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
 def etag_of_parts(data: bytes, part_size: int) -> str:
-    """Return the tag of a multipart upload, as S3 makes it."""
+    """Return the ETag of a multipart upload, as S3 computes it."""
     parts = [data[start : start + part_size] for start in range(0, len(data), part_size)]
     return f"{md5(b''.join(md5(part) for part in parts)).hex()}-{len(parts)}"
 
 
 def remote(data: bytes, etag: str, key: str = "a") -> RemoteObject:
-    """Return the object that has these bytes."""
+    """Return the object with these bytes."""
     return RemoteObject(key, len(data), etag, 0)
 
 
@@ -45,14 +45,14 @@ def remote(data: bytes, etag: str, key: str = "a") -> RemoteObject:
 @pytest.mark.parametrize("data", [b"", b"x", DATA], ids=len)
 @pytest.mark.parametrize("spelled", [str.lower, str.upper])
 def test_plain_etag_is_the_md5(data: bytes, spelled: Callable[[str], str]) -> None:
-    """However it is spelled."""
+    """In upper or lower case."""
     etag = spelled(md5(data).hex())
     assert prove(remote(data, etag), ALL, data) == BASE | Proof.MD5
 
 
 @pytest.mark.row(52)
-def test_other_bytes_than_the_etags_are_refused() -> None:
-    """The error names both hashes, and says what to do where ETags are no MD5s."""
+def test_bytes_that_do_not_match_the_etag_are_refused() -> None:
+    """The error has both hashes, and says what to do if ETags are not MD5s."""
     etag = md5(DATA).hex()
     damaged = DATA[:-1] + bytes([DATA[-1] ^ 1])
     with pytest.raises(IntegrityError, match="`--validate head`") as caught:
@@ -64,7 +64,7 @@ def test_other_bytes_than_the_etags_are_refused() -> None:
 @pytest.mark.row(51)
 @pytest.mark.parametrize("data", [b"", DATA], ids=len)
 def test_etag_of_one_part_is_the_md5_of_its_md5(data: bytes) -> None:
-    """Whatever the size of its parts would have been."""
+    """For an object of any size."""
     etag = f"{md5(md5(data)).hex()}-1"
     assert prove(remote(data, etag), ALL, data) == BASE | Proof.MD5_OF_PARTS
 
@@ -74,19 +74,19 @@ def test_etag_of_one_part_is_the_md5_of_its_md5(data: bytes) -> None:
     "etag",
     ["0" * 32 + "-1", "0" * 32 + "-2", "0" * 32 + "-99999", "it/is=what it,is", "0" * 31, "0" * 33],
 )
-def test_etag_that_is_no_hash_of_ours_proves_nothing(etag: str) -> None:
-    """And refuses nothing: it names a version."""
+def test_etag_that_is_not_a_known_hash_proves_nothing(etag: str) -> None:
+    """And refuses nothing: it identifies a version."""
     assert prove(remote(DATA, etag), ALL, DATA) == BASE
 
 
 @pytest.mark.parametrize("etag", ["", 'W/"{}"'])
-def test_missing_or_weak_etag_proves_the_size_alone(etag: str) -> None:
-    """It does not even name a version."""
+def test_missing_or_weak_etag_proves_only_the_size(etag: str) -> None:
+    """It does not even identify a version."""
     assert prove(remote(DATA, etag.format(md5(DATA).hex())), ALL, DATA) == Proof.SIZE
 
 
 def test_nothing_is_hashed_unless_asked() -> None:
-    """A wrong MD5 does no harm then."""
+    """So a wrong MD5 is not noticed."""
     checks = Checks(content=False)
     assert prove(remote(DATA, "0" * 32), checks, DATA) == BASE
 
@@ -109,10 +109,10 @@ def test_nothing_is_hashed_unless_asked() -> None:
         (10 * MIB, 99_999, []),
     ],
 )
-def test_part_sizes_are_those_that_give_the_number(
+def test_part_sizes_give_the_right_number_of_parts(
     size: int, number: int, sizes: list[int]
 ) -> None:
-    """The most usual first; in MiB."""
+    """The most usual size comes first; sizes are in MiB."""
     found = part_sizes(size, number)
     assert [part // MIB for part in found][: len(sizes)] == sizes
     assert all(-(-size // part) == number for part in found)
@@ -130,14 +130,14 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def limiter() -> CapacityLimiter:
-    """What bounds the threads."""
+    """The limit for hashing threads."""
     return hash_limiter()
 
 
 async def proven(
     path: Path, data: bytes, etag: str, limiter: CapacityLimiter, checks: Checks = BYTES_ONLY
 ) -> Proof:
-    """Prove a file with these bytes, of which the first half is there before the rest."""
+    """Prove a file with these bytes, whose first half arrives before the rest."""
     half = len(data) // 2
     spans = [range(half), range(half, len(data))]
     file = FileIO(path, "w")
@@ -150,7 +150,7 @@ async def proven(
         if prover.hashes:
             group.start_soon(prover.follow, spans, here)
         await anyio.wait_all_tasks_blocked()
-        prover.notify()  # of something else
+        prover.notify()  # without a new span
         await anyio.wait_all_tasks_blocked()
         file.write(data[half:])
         file.close()
@@ -164,7 +164,7 @@ BIG = os.urandom(MIB) * 11 + b"tail"
 
 @pytest.mark.anyio
 async def test_file_is_hashed_while_it_grows(path: Path, limiter: CapacityLimiter) -> None:
-    """In its order, in steps that are shorter than it."""
+    """From its start to its end, in steps that are shorter than the file."""
     assert len(BIG) > STEP
     assert await proven(path, BIG, md5(BIG).hex(), limiter) == BASE | Proof.MD5
     with pytest.raises(IntegrityError):
@@ -177,7 +177,7 @@ async def test_file_is_hashed_while_it_grows(path: Path, limiter: CapacityLimite
 async def test_size_of_the_parts_is_found(
     path: Path, limiter: CapacityLimiter, part_mib: int
 ) -> None:
-    """Also where it is not the first that is tried; 4 MiB is what three equal parts need."""
+    """Even if it is not the first one that is tried; three equal parts need 4 MiB."""
     etag = etag_of_parts(BIG, part_mib * MIB)
     assert await proven(path, BIG, etag, limiter) == BASE | Proof.MD5_OF_PARTS
 
@@ -187,17 +187,17 @@ async def test_size_of_the_parts_is_found(
 @pytest.mark.parametrize(
     "etag", [etag_of_parts(BIG, 7_654_321), "0" * 32 + "-3", "opaque"], ids=len
 )
-async def test_size_of_the_parts_that_is_not_found_is_no_failure(
+async def test_unknown_size_of_the_parts_is_not_a_failure(
     path: Path, limiter: CapacityLimiter, etag: str
 ) -> None:
-    """The version is all that is known then."""
+    """Then only the version is known."""
     assert await proven(path, BIG, etag, limiter) == BASE
 
 
 @pytest.mark.anyio
 @pytest.mark.row(57)
-async def test_ends_of_a_large_file_are_looked_at(path: Path, limiter: CapacityLimiter) -> None:
-    """With and without a hash, which decides whether fetching it again could help."""
+async def test_ends_of_a_large_file_are_checked(path: Path, limiter: CapacityLimiter) -> None:
+    """Only with a hash it is known that downloading again cannot help."""
     good = parquet(BIG)
     checks = Checks(content=False)
     assert await proven(path, good, "opaque", limiter, checks) == BASE | Proof.PARQUET
@@ -211,7 +211,7 @@ async def test_ends_of_a_large_file_are_looked_at(path: Path, limiter: CapacityL
 
 
 def footer(length: int, *, first: bytes = b"PAR1", last: bytes = b"PAR1", size: int = 100) -> bytes:
-    """Return a file that says so much of its footer."""
+    """Return a file that says so many bytes for the length of its footer."""
     return first + bytes(size - 12) + length.to_bytes(4, "little") + last
 
 
@@ -228,7 +228,7 @@ def footer(length: int, *, first: bytes = b"PAR1", last: bytes = b"PAR1", size: 
     ],
 )
 def test_framing_of_parquet_is_accepted(data: bytes) -> None:
-    """The magic at both ends, and a footer that fits between; encrypted ones are called PARE."""
+    """Magic bytes at both ends, and a footer that fits between; PARE if it is encrypted."""
     found = prove(remote(data, "opaque", "1hz/a.parquet"), ALL, data)
     assert found == BASE | Proof.PARQUET
 
@@ -251,15 +251,15 @@ def test_framing_of_parquet_is_accepted(data: bytes) -> None:
     ],
 )
 def test_what_is_not_parquet_is_refused(data: bytes) -> None:
-    """An empty object of such a name as well; other names, and those who ask, may have it."""
+    """So is an empty object of such a name; other names are not checked."""
     with pytest.raises(NotParquetError, match="`--no-parquet-check`"):
         prove(remote(data, "opaque", "1hz/a.parquet"), ALL, data)
     assert prove(remote(data, "opaque", "1hz/a.json"), ALL, data) == BASE
     assert prove(remote(data, "opaque", "1hz/a.parquet"), BYTES_ONLY, data) == BASE
 
 
-def test_hash_tells_whether_fetching_again_could_help() -> None:
-    """What the bucket's own object is will not get better."""
+def test_hash_shows_whether_downloading_again_could_help() -> None:
+    """If the hash matches, the object itself is not Parquet."""
     for etag, is_original in ((md5(DATA).hex(), True), ("opaque", False)):
         with pytest.raises(NotParquetError) as caught:
             prove(remote(DATA, etag, "a.parquet"), ALL, DATA)
@@ -270,7 +270,7 @@ def test_hash_tells_whether_fetching_again_could_help() -> None:
 
 
 def test_proofs_have_names() -> None:
-    """In the order in which they are given."""
+    """In a fixed order."""
     assert (BASE | Proof.PARQUET | Proof.MD5).names == ["size", "version", "md5", "parquet"]
     assert Proof.MD5_OF_PARTS.names == ["md5-of-parts"]
     assert Proof(0).names == []

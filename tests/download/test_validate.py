@@ -1,4 +1,4 @@
-"""The verdict: what listing, HEAD and GET say of one object must agree."""
+"""Listing, HEAD and GET must agree about one object."""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -25,7 +25,7 @@ REMOTE = RemoteObject("1hz/a.parquet", 4, "v1", 0)
 
 
 class HeadOnly:
-    """A bucket that answers HEAD with the next answer, and nothing else."""
+    """A bucket that answers only HEAD, with the next answer each time."""
 
     def __init__(self, *answers: Head | Exception) -> None:
         self.answers = list(answers)
@@ -41,13 +41,13 @@ class HeadOnly:
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
     ) -> Page:
-        """Is not to be asked."""
+        """Fail: it must not be called."""
         raise AssertionError
 
     def get(
         self, remote: RemoteObject, span: range | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Is not to be asked."""
+        """Fail: it must not be called."""
         raise AssertionError
 
 
@@ -66,19 +66,19 @@ def tries() -> Tries:
     [Head(4, "v1"), Head(4, "v1", "identity")],
     ids=["the same", "not encoded"],
 )
-def test_same_size_and_version_agree(head: Head) -> None:
-    """Whether an answer says that it is not encoded, or nothing of it."""
+def test_same_size_and_version_are_accepted(head: Head) -> None:
+    """With or without a Content-Encoding that means no encoding."""
     check_answer(REMOTE, head, "HEAD")
 
 
-def test_listing_without_a_version_agrees_with_any() -> None:
-    """There is nothing to compare it with."""
+def test_any_version_is_accepted_if_none_was_listed() -> None:
+    """There is nothing to compare."""
     check_answer(RemoteObject("a", 4, "", 0), Head(4, "v2"), "GET")
 
 
 @pytest.mark.parametrize("etag", ["", 'W/"v1'])
-def test_without_a_strong_version_the_time_must_be_the_listed_one(etag: str) -> None:
-    """To the second, where both are known; a strong version says more than a time."""
+def test_without_a_strong_etag_the_time_must_be_the_listed_one(etag: str) -> None:
+    """To the second, if both are known; with a strong ETag times are not compared."""
     modified = parse_time("2026-01-02T03:04:05.678Z")
     listed = RemoteObject("a", 4, etag, modified)
     for same in ("Fri, 02 Jan 2026 03:04:05 GMT", "Fri, 02 Jan 2026 03:04:06 GMT", "", "no time"):
@@ -106,7 +106,7 @@ def test_without_a_strong_version_the_time_must_be_the_listed_one(etag: str) -> 
         (Head(4, ""), IntegrityError, "listed with ETag v1, but the answer to GET has none"),
     ],
 )
-def test_disagreement_is_named(head: Head, kind: type[TransferError], message: str) -> None:
+def test_difference_is_reported(head: Head, kind: type[TransferError], message: str) -> None:
     """Another version first, then an encoding, then another size of the same version."""
     with pytest.raises(kind, match=message) as caught:
         check_answer(REMOTE, head, "GET")
@@ -115,7 +115,7 @@ def test_disagreement_is_named(head: Head, kind: type[TransferError], message: s
 
 
 def test_number_of_bytes_that_arrived_must_be_the_listed_one() -> None:
-    """One more or one less is an error that tells both."""
+    """One byte more or less is an error that has both numbers."""
     check_length(REMOTE, 4)
     for size in (3, 5):
         with pytest.raises(IntegrityError, match=f"4 bytes, but {size} arrived"):
@@ -123,8 +123,8 @@ def test_number_of_bytes_that_arrived_must_be_the_listed_one() -> None:
 
 
 @pytest.mark.anyio
-async def test_head_is_asked_again_after_a_passing_error(tries: Tries) -> None:
-    """Within its attempts; then it is checked like any other."""
+async def test_head_is_retried_after_a_transient_error(tries: Tries) -> None:
+    """Within its attempts; then its answer is checked."""
     await check_head(REMOTE, HeadOnly(ConnectionLostError("cut"), Head(4, "v1")), tries)
     with pytest.raises(RemoteChangedError, match="HEAD shows version v2"):
         await check_head(REMOTE, HeadOnly(Head(4, "v2")), tries)
@@ -141,7 +141,7 @@ async def test_head_is_asked_again_after_a_passing_error(tries: Tries) -> None:
 async def test_head_without_an_answer_is_an_error(
     tries: Tries, answers: list[Exception], kind: type[TransferError]
 ) -> None:
-    """No answer confirms nothing."""
+    """Without an answer nothing is confirmed."""
     with pytest.raises(kind):
         await check_head(REMOTE, HeadOnly(*answers), tries)
 
@@ -156,8 +156,8 @@ async def test_head_without_an_answer_is_an_error(
         (Reason.NEWER, "older than the object"),
     ],
 )
-def test_file_out_of_step_is_named(reason: Reason, message: str) -> None:
-    """The comparison has said enough; what is in step is passed back."""
+def test_outdated_file_fails_with_its_reason(reason: Reason, message: str) -> None:
+    """What is up to date is returned."""
     assert require_up_to_date(UpToDate(REMOTE)) is REMOTE
     with pytest.raises(OutOfStepError, match=message) as caught:
         require_up_to_date(Transfer(REMOTE, ("1hz", "a.parquet"), reason))

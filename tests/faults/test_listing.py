@@ -1,4 +1,4 @@
-"""Rows 61 to 75 of the table of faults: listings that lie, break off, or never end."""
+"""Rows 61 to 75 of the table of faults: listings that are wrong, break off, or never end."""
 
 import asyncio
 import errno
@@ -33,14 +33,14 @@ def dest(tmp_path: Path) -> Path:
 
 
 def in_turn(s3: ScriptedS3, *tokens: str) -> Hook:
-    """Return listings of the first key, each with the next token, and the last for ever."""
+    """Return a hook that lists the first key with each token in turn; the last one repeats."""
     return lambda request: Answer(
         s3.page(KEYS[0], token=tokens[min(request.number, len(tokens) - 1)])
     )
 
 
-async def ends_with_listing_error(s3: ScriptedS3, dest: Path) -> str:
-    """Check that a prefix's listing is given up at once, and nothing deleted; return the error."""
+async def check_listing_error(s3: ScriptedS3, dest: Path) -> str:
+    """Check that a sync of a prefix fails at once and deletes nothing; return the message."""
     ran = await sync(s3, dest, "1hz/")
     assert (ran.code, type(ran.error)) == (4, ListingError)
     assert "1hz/" in str(ran.error)
@@ -50,8 +50,8 @@ async def ends_with_listing_error(s3: ScriptedS3, dest: Path) -> str:
 
 
 @pytest.mark.parametrize("tag", ["a&#13;&#10;X-Evil: 1", "a\nb", "Ã©", "a&quot;b"])
-async def test_tag_that_no_header_holds_is_no_version(dest: Path, tag: str) -> None:
-    """Nothing of it is sent, and only its object fails, since the answers name another."""
+async def test_etag_that_no_header_can_hold_is_not_sent(dest: Path, tag: str) -> None:
+    """It is never sent, and only its object fails, because the answers have another ETag."""
     large = "1hz/large.parquet"
     async with ScriptedS3({**OBJECTS, large: b"x" * (SMALL + 1)}) as s3:
 
@@ -75,52 +75,50 @@ async def test_tag_that_no_header_holds_is_no_version(dest: Path, tag: str) -> N
 
 @pytest.mark.row(61)
 async def test_repeated_token_ends_the_run_at_its_first_repeat(dest: Path) -> None:
-    """The last key is not fetched: on a page that never came, there may be keys below it."""
+    """The last key is not downloaded: keys below it may be on a page that never came."""
     async with ScriptedS3(OBJECTS) as s3:
         s3.on_list = in_turn(s3, "A")
-        await ends_with_listing_error(s3, dest)
+        await check_listing_error(s3, dest)
         assert s3.count("LIST") <= 4  # twice, since it was cut into ranges at first
     assert KEYS[0] not in tree(dest)
 
 
 @pytest.mark.row(62)
-async def test_tokens_that_take_turns_end_the_run(dest: Path) -> None:
-    """A, B, A, B is the same to whoever remembers all of them."""
+async def test_alternating_tokens_end_the_run(dest: Path) -> None:
+    """A, B, A, B is a repetition, too."""
     async with ScriptedS3(OBJECTS) as s3:
         s3.on_list = lambda request: Answer(
             s3.page(KEYS[0], token="B" if request.token == "A" else "A")
         )
-        await ends_with_listing_error(s3, dest)
+        await check_listing_error(s3, dest)
         assert s3.count("LIST") <= 6
 
 
 @pytest.mark.row(63)
 async def test_missing_token_ends_the_run(dest: Path) -> None:
-    """More is said to follow, but not where."""
+    """The page says that more pages follow, but not where."""
     async with ScriptedS3(OBJECTS) as s3:
         s3.on_list = lambda request: Answer(s3.page(KEYS[0], truncated=True))
-        await ends_with_listing_error(s3, dest)
+        await check_listing_error(s3, dest)
         assert s3.count("LIST") == 1
 
 
 @pytest.mark.row(64)
-async def test_empty_pages_without_an_end_end_the_run(dest: Path) -> None:
-    """A thousand in a row may be what filters and deleted keys have left, and no more."""
+async def test_endless_empty_pages_end_the_run(dest: Path) -> None:
+    """Filters and deleted keys may leave a thousand in a row, but no more."""
     async with ScriptedS3(OBJECTS) as s3:
         s3.on_list = lambda request: Answer(s3.page(token=f"token-{request.number}"))
-        await ends_with_listing_error(s3, dest)
+        await check_listing_error(s3, dest)
         assert s3.count("LIST") == MOST_EMPTY_PAGES + 1
 
 
 @pytest.mark.row(65)
 @pytest.mark.parametrize("keys", [KEYS[:1], KEYS])
-async def test_same_keys_behind_ever_new_tokens_end_the_run(
-    dest: Path, keys: tuple[str, ...]
-) -> None:
-    """After a hundred pages without a new key; these are there all the same, but for the last."""
+async def test_repeated_keys_with_new_tokens_end_the_run(dest: Path, keys: tuple[str, ...]) -> None:
+    """After a hundred repeated pages; all keys but the last have been downloaded."""
     async with ScriptedS3(OBJECTS) as s3:
         s3.on_list = lambda request: Answer(s3.page(*keys, token=f"token-{request.number}"))
-        await ends_with_listing_error(s3, dest)
+        await check_listing_error(s3, dest)
         assert s3.count("LIST") < 3 * MOST_REPEATED_PAGES
     assert tree(dest).items() >= {key: OBJECTS[key] for key in keys[:-1]}.items()
 
@@ -130,7 +128,7 @@ async def test_same_keys_behind_ever_new_tokens_end_the_run(
 
 @pytest.mark.row(66)
 async def test_key_that_is_listed_again_is_fetched_once(dest: Path) -> None:
-    """On one page, on two, and by prefixes that cover each other."""
+    """On one page, on two, and by overlapping prefixes."""
     async with ScriptedS3(OBJECTS) as s3:
         s3.on_list = lambda request: Answer(
             s3.page(KEYS[1], KEYS[1])
@@ -147,7 +145,7 @@ async def test_key_that_is_listed_again_is_fetched_once(dest: Path) -> None:
 @pytest.mark.row(67)
 @pytest.mark.parametrize("page_size", [1, 2, 3, 4, 7])
 async def test_keys_out_of_order_all_arrive(dest: Path, page_size: int) -> None:
-    """Such a prefix is not cut into ranges, or listed once more from its beginning."""
+    """Their prefix is not cut into ranges, or is listed again from its start."""
     keys = [f"1hz/{number * 7 % 13:02}.parquet" for number in range(13)]
     async with ScriptedS3({key: key.encode() for key in keys}) as s3:
 
@@ -168,7 +166,7 @@ ENCODED = ["a+b", "a%2Fb", "a%252Fb", "a b", "%41", "%", "+", "a%20b", "%2B", "Ã
 @pytest.mark.row(68)
 @pytest.mark.parametrize("encodes", [True, False])
 async def test_keys_are_decoded_exactly_once(dest: Path, encodes: bool) -> None:
-    """And not at all if the server does not say that it has encoded them."""
+    """And not at all if the server does not say that they are encoded."""
     async with ScriptedS3({f"odd/{key}": key.encode() for key in ENCODED}, encodes=encodes) as s3:
         ran = await sync(s3, dest, "odd/")
         assert ran.code == 0
@@ -178,22 +176,22 @@ async def test_keys_are_decoded_exactly_once(dest: Path, encodes: bool) -> None:
 @pytest.mark.row(69)
 @pytest.mark.parametrize("character", ["\x01", "\x1b", "\0", "&#1;", "\ufffe"])
 async def test_control_character_in_the_xml_ends_the_run(dest: Path, character: str) -> None:
-    """The page and the place are named; it is never taken for the end of the listing."""
+    """The message says on which page; it is never taken for the end of the listing."""
     async with ScriptedS3(OBJECTS, encodes=False) as s3:
         xml = s3.page(*KEYS, "1hz/x@x").replace(b"@", character.encode())
         s3.on_list = lambda request: Answer(xml)
-        said = await ends_with_listing_error(s3, dest)
+        said = await check_listing_error(s3, dest)
         assert said.startswith("prefix 1hz/ cannot be listed: ")
         first = s3.page(KEYS[0], token="2")
         s3.on_list = lambda request: Answer(xml if request.token else first)
-        said = await ends_with_listing_error(s3, dest)
+        said = await check_listing_error(s3, dest)
         assert said.startswith("prefix 1hz/ cannot be listed, page 2: ")
 
 
 @pytest.mark.row(70)
 @pytest.mark.parametrize("fault", ["reset", "truncated"])
-async def test_page_that_breaks_off_is_asked_for_again(dest: Path, fault: str) -> None:
-    """The second page is, with its own token; the first is not."""
+async def test_page_that_breaks_off_is_requested_again(dest: Path, fault: str) -> None:
+    """With its own token; earlier pages are not requested again."""
     async with ScriptedS3(OBJECTS, page_size=2) as s3:
         xml = s3.page(*KEYS)
         cut: list[tuple[str, str]] = []
@@ -223,10 +221,10 @@ async def test_page_that_breaks_off_is_asked_for_again(dest: Path, fault: str) -
     ],
     ids=["500", "reset"],
 )
-async def test_begun_transfers_finish_when_a_page_fails_for_good(
+async def test_transfers_in_flight_finish_when_a_page_fails(
     dest: Path, answer: Answer, kind: type[Exception]
 ) -> None:
-    """The first page's objects arrive, but for that which waits for the next; none is deleted."""
+    """Objects of the first page arrive, except the one that waits for the next page."""
     given_up = asyncio.Event()
     seen = Watcher(on_listed=given_up.set)
     async with ScriptedS3(OBJECTS, page_size=2) as s3:
@@ -247,10 +245,10 @@ async def test_begun_transfers_finish_when_a_page_fails_for_good(
 
 
 @pytest.mark.row(71, 91)
-async def test_failed_listing_is_told_where_the_disk_is_full_as_well(
+async def test_failed_listing_decides_the_exit_code_when_the_disk_is_full(
     dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two exit codes, that of the listing is the one; the other error is told as well."""
+    """The exit code is that of the listing; the other error is reported as well."""
     given_up = asyncio.Event()
     really = pipeline._find_objects
 
@@ -271,7 +269,7 @@ async def test_failed_listing_is_told_where_the_disk_is_full_as_well(
 
 @pytest.mark.row(72)
 async def test_bucket_may_change_while_it_is_listed(dest: Path) -> None:
-    """What is removed is skipped; what comes behind the listing is seen by the next run."""
+    """Deleted objects are skipped; those added too late are found by the next run."""
     async with ScriptedS3(OBJECTS, page_size=2) as s3:
 
         def changing(request: Request) -> None:
@@ -292,8 +290,8 @@ async def test_bucket_may_change_while_it_is_listed(dest: Path) -> None:
 
 
 @pytest.mark.row(73)
-async def test_prefix_without_objects_is_said_aloud(dest: Path) -> None:
-    """It may be mistyped; nothing fails and nothing is deleted."""
+async def test_prefix_without_objects_is_reported(dest: Path) -> None:
+    """It may be a typing error; nothing fails and nothing is deleted."""
     async with ScriptedS3(OBJECTS) as s3:
         ran = await sync(s3, dest, "1Hz/")
     assert (ran.code, ran.seen.unmatched_prefixes) == (0, ["1Hz/"])
@@ -305,12 +303,12 @@ async def test_prefix_without_objects_is_said_aloud(dest: Path) -> None:
 
 @pytest.mark.row(74)
 async def test_page_of_64_mebibytes_is_not_read(dest: Path) -> None:
-    """Its length is enough to refuse it."""
+    """Its Content-Length is enough to refuse it."""
     async with ScriptedS3() as s3:
         s3.on_list = lambda request: Answer(
             b" " * 100_000, headers={"Content-Length": str(PAGE_LIMIT + 1)}
         )
-        await ends_with_listing_error(s3, dest)
+        await check_listing_error(s3, dest)
 
 
 PLAN = """
@@ -323,7 +321,7 @@ print(code, int(status["VmHWM"].split()[0]) // 1024)  # ru_maxrss counts the par
 
 
 async def planned(s3: ScriptedS3, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Plan in a process of its own, and return the most mebibytes that it took."""
+    """Run `plan` in a process of its own, and return its peak memory in MiB."""
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     child = await asyncio.create_subprocess_exec(
@@ -336,7 +334,7 @@ async def planned(s3: ScriptedS3, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def endless(s3: ScriptedS3, total: int, page_size: int) -> Hook:
-    """Return listings of many keys that nobody has to keep."""
+    """Return a hook that lists `total` keys without storing them."""
 
     def key(number: int) -> str:
         return f"1hz/{number:08}.parquet"
@@ -350,10 +348,10 @@ def endless(s3: ScriptedS3, total: int, page_size: int) -> Hook:
 
 
 @pytest.mark.row(74)
-async def test_page_of_a_hundred_thousand_keys_is_read_within_bounds(
+async def test_page_of_a_hundred_thousand_keys_takes_limited_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Such a page has 25 megabytes of XML."""
+    """Such a page has 25 MB of XML."""
     async with ScriptedS3() as s3:
         s3.on_list = endless(s3, 100_000, 100_000)
         assert await planned(s3, monkeypatch) < 600
@@ -367,7 +365,7 @@ async def test_page_of_a_hundred_thousand_keys_is_read_within_bounds(
 async def test_memory_does_not_grow_with_the_keys(
     monkeypatch: pytest.MonkeyPatch, few: int, lots: int
 ) -> None:
-    """Many keys take as much as few, but for eight bytes a key."""
+    """Many keys take as much as few, except for eight bytes for each key."""
     async with ScriptedS3() as s3:
         s3.on_list = endless(s3, few, 1000)
         some = await planned(s3, monkeypatch)

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, the promises are kept; `make soak` makes more of it."""
+"""Random sequences of changes, faults and runs; `make soak` runs more of them."""
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,7 +12,7 @@ STEPS = 12
 
 @pytest.mark.row(34, 42, 71, 107, 118, 119)
 def test_anything_may_happen_in_any_order() -> None:
-    """Objects come, change and go; requests fail; runs die; files are tampered with; runs end."""
+    """Objects change, requests fail, runs are killed, and files are changed by others."""
     run_state_machine_as_test(
         Sync,
         settings=settings(

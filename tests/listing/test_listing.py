@@ -1,4 +1,4 @@
-"""Many prefixes side by side, page after page, from servers that may not know when to stop."""
+"""Many prefixes at the same time, page after page, from servers that may never end."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ NESTED = dict.fromkeys(
 
 
 async def listed(store: MemoryStore, *prefixes: str) -> list[str]:
-    """Return the keys of all objects that are listed, in the order of arrival."""
+    """Return the keys of all listed objects, in the order of arrival."""
     keys: list[str] = []
 
     async def handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
@@ -46,7 +46,7 @@ async def listed(store: MemoryStore, *prefixes: str) -> list[str]:
 
 
 def page(token: str, *keys: str, prefixes: Sequence[str] = ()) -> Act:
-    """Return a page that a strange server could give."""
+    """Return a page as a faulty server might send it."""
     return Act(page=Page([RemoteObject(key, 1, "", 0) for key in keys], list(prefixes), token))
 
 
@@ -55,8 +55,8 @@ def page(token: str, *keys: str, prefixes: Sequence[str] = ()) -> Act:
 
 @pytest.mark.parametrize("page_size", [1, 2, 1000])
 @pytest.mark.parametrize("prefixes", [[], ["fft_hub", "1hz/", "fft_hub1/"]])
-async def test_keys_are_listed_in_their_order(page_size: int, prefixes: list[str]) -> None:
-    """Where that is asked for: one page after the other, whatever the order of the prefixes."""
+async def test_list_in_order_lists_keys_in_order(page_size: int, prefixes: list[str]) -> None:
+    """If asked for: one page after the other, whatever the order of the prefixes."""
     keys: list[str] = []
 
     async def handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
@@ -69,7 +69,7 @@ async def test_keys_are_listed_in_their_order(page_size: int, prefixes: list[str
 
 @pytest.mark.parametrize("page_size", [1, 2, 3])
 async def test_whole_bucket_is_listed_by_discovered_prefixes(page_size: int) -> None:
-    """Prefixes come from the bucket; root objects, nested keys and markers are all there."""
+    """Objects in the root, nested keys and folder markers are all listed."""
     store = MemoryStore(NESTED, page_size=page_size)
     assert sorted(await listed(store)) == sorted(NESTED)
     assert {(r.key, r.delimiter) for r in store.requests} == {
@@ -83,7 +83,7 @@ async def test_whole_bucket_is_listed_by_discovered_prefixes(page_size: int) -> 
 
 @pytest.mark.parametrize("objects", [{}, NESTED], ids=["empty", "nested"])
 async def test_bucket_of_one_page_takes_one_request(objects: Mapping[str, bytes]) -> None:
-    """Its top-level prefixes are told all the same, before its objects are."""
+    """Its top-level prefixes are reported anyway, before its objects."""
     store = MemoryStore(objects)
     told: list[str] = []
 
@@ -97,8 +97,8 @@ async def test_bucket_of_one_page_takes_one_request(objects: Mapping[str, bytes]
     assert store.count("list") == 1
 
 
-async def test_work_begins_with_the_first_answer() -> None:
-    """All other requests wait here until the objects of the first page have been handled."""
+async def test_first_page_is_handled_before_others_are_listed() -> None:
+    """Here all other requests wait until the first page has been handled."""
     store = MemoryStore(NESTED, page_size=2)
     handled = anyio.Event()
     for prefix in ("", "1hz/"):
@@ -111,21 +111,21 @@ async def test_work_begins_with_the_first_answer() -> None:
         await list_objects(store, [], quick_pace(), handle)
 
 
-async def test_first_page_that_is_not_in_order_is_not_relied_on() -> None:
-    """It tells nothing about what is listed elsewhere, so all of it is listed in the usual way."""
+async def test_first_page_that_is_not_in_order_is_not_used() -> None:
+    """Everything is listed by discovery instead."""
     store = MemoryStore(NESTED, page_size=2, order=lambda key: [-byte for byte in key.encode()])
     assert sorted(await listed(store)) == sorted(NESTED)
 
 
 async def test_more_prefixes_than_a_page_holds_are_all_found() -> None:
-    """The discovery is paginated as well."""
+    """The discovery has pages as well."""
     keys = [f"{number:04}/a.parquet" for number in range(50)]
     store = MemoryStore(dict.fromkeys(keys, b"x"), page_size=7)
     assert sorted(await listed(store)) == keys
 
 
 async def test_given_prefixes_are_listed_and_nothing_else() -> None:
-    """Nothing is discovered then; a prefix need not end at a slash."""
+    """Nothing is discovered then; a prefix need not end in a slash."""
     store = MemoryStore(NESTED)
     keys = await listed(store, "fft", "1hz/2026/", "none/")
     assert sorted(keys) == ["1hz/2026/01/a.parquet", "fft_hub1/c.parquet", "fft_hub2/"]
@@ -133,7 +133,7 @@ async def test_given_prefixes_are_listed_and_nothing_else() -> None:
 
 
 async def test_empty_prefix_is_the_whole_bucket() -> None:
-    """It covers all others."""
+    """It covers all other prefixes."""
     store = MemoryStore(NESTED)
     assert sorted(await listed(store, "", "1hz/")) == sorted(NESTED)
     assert store.count("list") == 1
@@ -158,7 +158,7 @@ def test_covered_prefixes_are_left_out(prefixes: list[str], kept: list[str]) -> 
 
 
 def folder_by_folder(key: str) -> Sequence[str]:
-    """Order keys as a server that keeps them in folders does: `a/b` before `a-b`."""
+    """Order keys as a server with folders does: `a/b` before `a-b`."""
     return key.split("/")
 
 
@@ -168,18 +168,18 @@ def folder_by_folder(key: str) -> Sequence[str]:
     by_folder=st.booleans(),
 )
 def test_every_key_is_listed_once(keys: set[str], page_size: int, by_folder: bool) -> None:
-    """Whatever the keys, the pages, and the order in which the server lists them."""
+    """For any keys, page sizes, and orders of the server."""
     order = folder_by_folder if by_folder else os.fsencode
     store = MemoryStore(dict.fromkeys(keys, b"x"), page_size=page_size, order=order)
     assert sorted(anyio.run(listed, store)) == sorted(keys)
     assert sorted(anyio.run(listed, store, "")) == sorted(keys)
 
 
-# side by side -----------------------------------------------------------------------------------
+# at the same time -------------------------------------------------------------------------------
 
 
 async def test_prefix_is_listed_while_the_discovery_goes_on() -> None:
-    """The second page of the discovery waits for the objects of the first page's prefix."""
+    """Here the second page of the discovery waits for an object of the first prefix."""
     store = MemoryStore(NESTED, page_size=1)
     handled = anyio.Event()
     store.on("list", "", Act(), Act(until=handled))
@@ -192,8 +192,8 @@ async def test_prefix_is_listed_while_the_discovery_goes_on() -> None:
         await list_objects(store, [], quick_pace(), handle)
 
 
-async def test_prefixes_are_listed_side_by_side_and_not_all_at_once() -> None:
-    """As many as are allowed are in flight, and no more."""
+async def test_number_of_concurrent_listings_is_limited() -> None:
+    """As many as are allowed, and no more."""
     prefixes = [f"{number:02}/" for number in range(LISTS_AT_ONCE + 5)]
     store = MemoryStore(dict.fromkeys((prefix + "a.parquet" for prefix in prefixes), b"x"))
     go_on = anyio.Event()
@@ -218,7 +218,7 @@ async def test_prefixes_are_listed_side_by_side_and_not_all_at_once() -> None:
 
 
 async def test_page_waits_until_the_one_before_is_handled() -> None:
-    """Whoever handles pages slowly is not flooded with them."""
+    """A slow handler is not flooded with pages."""
     store = MemoryStore(dict.fromkeys("abcd", b"x"), page_size=1)
     asked: list[int] = []
 
@@ -228,7 +228,7 @@ async def test_page_waits_until_the_one_before_is_handled() -> None:
             asked.append(store.count("list"))
 
     await list_objects(store, [], quick_pace(), handle)
-    assert asked == [3, 4, 5]  # the first page is asked for once more by the discovery
+    assert asked == [3, 4, 5]  # the discovery requests the first page again
 
 
 # failures ---------------------------------------------------------------------------------------
@@ -244,8 +244,8 @@ async def test_page_waits_until_the_one_before_is_handled() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_passing_error_costs_a_retry_of_the_page(error: TransientError) -> None:
-    """The page is asked for again, with its own token."""
+async def test_page_is_retried_after_a_transient_error(error: TransientError) -> None:
+    """The page is requested again, with its own token."""
     store = MemoryStore(dict.fromkeys("abc", b"x"), page_size=2)
     store.on("list", "", Act(), Act(), Act(error=error), Act(error=error), Act())
     assert await listed(store) == ["a", "b", "c"]
@@ -257,10 +257,10 @@ async def test_passing_error_costs_a_retry_of_the_page(error: TransientError) ->
     [(ConnectionLostError("refused"), NetworkError), (ServerError("500"), ListingError)],
 )
 @pytest.mark.parametrize("prefix", ["", "1hz/"])
-async def test_lasting_error_ends_the_listing(
+async def test_permanent_error_ends_the_listing(
     prefix: str, last: TransientError, kind: type[SourceError]
 ) -> None:
-    """The error says what could not be listed and why, and keeps the cause."""
+    """The error says what could not be listed and why, and keeps its cause."""
     store = MemoryStore(NESTED, page_size=2)
     store.always("list", prefix, Act(error=last))
     named = "prefix 1hz/" if prefix else "the bucket"
@@ -272,7 +272,7 @@ async def test_lasting_error_ends_the_listing(
 
 
 async def test_error_about_the_source_is_not_retried() -> None:
-    """Credentials do not get better."""
+    """Wrong credentials stay wrong."""
     store = MemoryStore(NESTED, page_size=2)
     store.always("list", "fft_hub1/", Act(error=AuthError("no")))
     with pytest.raises(AuthError, match=r"^no$"):
@@ -281,7 +281,7 @@ async def test_error_about_the_source_is_not_retried() -> None:
 
 
 async def test_failed_prefix_ends_the_others() -> None:
-    """The run is over, so nobody waits for what will not be used."""
+    """The run is over, so nothing waits for them."""
     store = MemoryStore(NESTED, page_size=2)
     store.always("list", "1hz/", Act(until=anyio.Event()))
     store.always("list", "fft_hub1/", Act(error=AuthError("no")))
@@ -289,8 +289,8 @@ async def test_failed_prefix_ends_the_others() -> None:
         await listed(store)
 
 
-async def test_error_of_the_handler_is_raised_as_it_is() -> None:
-    """No group of exceptions is wrapped around it."""
+async def test_error_of_the_handler_is_raised_unchanged() -> None:
+    """It is not wrapped in an exception group."""
 
     async def handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
         raise ZeroDivisionError
@@ -303,7 +303,7 @@ async def test_error_of_the_handler_is_raised_as_it_is() -> None:
 
 
 class Looping(MemoryStore):
-    """A server whose tokens lead round and round.
+    """A server whose tokens form a loop.
 
     Args:
         following: the token that comes after each; the first is empty.
@@ -332,7 +332,7 @@ class Looping(MemoryStore):
 )
 @pytest.mark.parametrize("prefix", ["", "1hz/"])
 async def test_repeated_token_is_an_error(prefix: str, following: Mapping[str, str]) -> None:
-    """It is noticed at once, also where tokens take turns."""
+    """It is noticed at once, also if several tokens alternate."""
     store = Looping(following, prefix)
     with pytest.raises(ListingError, match="repeats itself"):
         await listed(store)
@@ -340,7 +340,7 @@ async def test_repeated_token_is_an_error(prefix: str, following: Mapping[str, s
 
 
 async def test_repeated_page_of_the_discovery_is_an_error() -> None:
-    """Its prefixes come a second time while the first listing of them is under way."""
+    """Its prefixes come a second time while they are still being listed."""
     store = MemoryStore(NESTED)
     store.always("list", "1hz/", Act(until=anyio.Event()))
     store.always("list", "", page("A", prefixes=["1hz/"]))
@@ -368,7 +368,7 @@ async def test_prefix_that_is_discovered_twice_is_listed_once() -> None:
 
 
 async def test_some_empty_pages_are_no_error() -> None:
-    """Filters and deleted keys leave such pages, and the objects come behind them."""
+    """Filters and deleted keys leave such pages; the objects come after them."""
     store = MemoryStore()
     empty = [page(f"token {number}") for number in range(MOST_REPEATED_PAGES - 1)]
     store.on("list", "1hz/", *empty, page("", "1hz/a.parquet"))
@@ -377,7 +377,7 @@ async def test_some_empty_pages_are_no_error() -> None:
 
 @pytest.mark.parametrize("keys", [(), ("1hz/a.parquet", "1hz/b.parquet")], ids=["empty", "same"])
 async def test_new_tokens_with_nothing_new_are_an_error(keys: tuple[str, ...]) -> None:
-    """A server that always has another page, but never another key, is left."""
+    """A server that always has another page, but never another key."""
     store = MemoryStore()
     store.on("list", "1hz/", *(page(f"token {number}", *keys) for number in range(5000)))
     with pytest.raises(ListingError, match="repeats itself"):
@@ -385,8 +385,8 @@ async def test_new_tokens_with_nothing_new_are_an_error(keys: tuple[str, ...]) -
     assert store.count("list") < 5000
 
 
-async def test_pages_with_prefixes_only_bring_news() -> None:
-    """A bucket may hold nothing but folders."""
+async def test_pages_may_contain_only_prefixes() -> None:
+    """A bucket may contain only folders."""
     store = MemoryStore()
     names = [f"{number:03}/" for number in range(MOST_REPEATED_PAGES + 5)]
     pages = [page(name, prefixes=[name]) for name in names]

@@ -1,4 +1,4 @@
-"""The pages of one listing: each once, retried, and not for ever."""
+"""The pages of one listing: each once, with retries, and not endlessly."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ async def listed(
 
 
 def scripted(page_of: Callable[[int], Page]) -> MemoryStore:
-    """Return a store that answers with the n-th page."""
+    """Return a store whose n-th page is `page_of(n)`."""
     store = MemoryStore()
     store.on("list", "", *(Act(page=page_of(number)) for number in range(3000)))
     return store
@@ -36,8 +36,8 @@ def of(*keys: str, token: str = "", prefixes: tuple[str, ...] = ()) -> Page:
     return Page([RemoteObject(key, 1, "", 0) for key in keys], list(prefixes), token)
 
 
-async def test_every_page_has_the_token_of_the_one_before() -> None:
-    """Prefix, delimiter and the key to start behind are the same for all of them."""
+async def test_every_page_is_requested_with_the_token_of_the_one_before() -> None:
+    """Prefix, delimiter and start key are the same for all pages."""
     store = MemoryStore(dict.fromkeys("abcde", b""), page_size=2)
     pages = await listed(store, delimiter="/", after="a")
     assert [remote.key for page in pages for remote in page.objects] == list("bcde")
@@ -60,15 +60,15 @@ async def test_every_page_has_the_token_of_the_one_before() -> None:
     ),
 )
 def test_tokens_may_be_anything_that_is_new(count: int, token_of: Callable[[int], str]) -> None:
-    """Keys included: tokens are compared with tokens, and keys with keys."""
+    """Even keys: tokens are compared with tokens only, and keys with keys."""
     store = scripted(
         lambda number: of(f"{number:04}", token=token_of(number + 1) if number < count - 1 else "")
     )
     assert len(anyio.run(listed, store)) == count
 
 
-async def test_page_is_yielded_before_its_token_is_judged() -> None:
-    """What is on it is there, whatever comes next."""
+async def test_page_is_yielded_before_its_token_is_checked() -> None:
+    """Its objects exist, whatever comes next."""
     pages = Paging(scripted(lambda _: of("a", token="A")), quick_pace()).pages("")
     assert await anext(pages) == await anext(pages) == of("a", token="A")
     with pytest.raises(ListingError, match="the bucket: the listing repeats itself"):
@@ -78,7 +78,7 @@ async def test_page_is_yielded_before_its_token_is_judged() -> None:
 @pytest.mark.row(64)
 @pytest.mark.parametrize("more", [0, 1])
 async def test_a_thousand_empty_pages_in_a_row_and_no_more(more: int) -> None:
-    """Filters and deleted keys leave such pages; the objects come behind them."""
+    """Filters and deleted keys leave such pages; the objects come after them."""
 
     def page(number: int) -> Page:
         empty = number < MOST_EMPTY_PAGES + more
@@ -94,8 +94,8 @@ async def test_a_thousand_empty_pages_in_a_row_and_no_more(more: int) -> None:
 @pytest.mark.row(65)
 @pytest.mark.parametrize("more", [0, 1])
 @pytest.mark.parametrize("rolled_up", [True, False])
-async def test_a_hundred_pages_without_news_and_no_more(more: int, rolled_up: bool) -> None:
-    """Empty pages between them are no news."""
+async def test_a_hundred_repeated_pages_and_no_more(more: int, rolled_up: bool) -> None:
+    """Empty pages between them do not reset the count."""
     without_news = 0
 
     def page(number: int) -> Page:
@@ -128,10 +128,10 @@ async def test_retry_repeats_the_page_and_no_other() -> None:
     [(ServerError("failed"), ListingError), (ConnectionLostError("cut"), NetworkError)],
 )
 @pytest.mark.parametrize(("prefix", "named"), [("", "the bucket"), ("a\n/", r"prefix a\n/")])
-async def test_page_that_cannot_be_had_ends_the_listing(
+async def test_page_that_fails_ends_the_listing(
     error: ServerError, kind: type[Exception], prefix: str, named: str
 ) -> None:
-    """The prefix is named, on one line; a lost connection is about the network."""
+    """The message names the prefix, on one line; a lost connection is a network error."""
     store = MemoryStore()
     store.always("list", prefix, Act(error=error))
     with pytest.raises(kind) as caught:
@@ -140,7 +140,7 @@ async def test_page_that_cannot_be_had_ends_the_listing(
 
 
 async def test_error_of_the_page_itself_names_the_prefix() -> None:
-    """What the page lacks is told with it."""
+    """The message says what is wrong with the page as well."""
     store = MemoryStore()
     store.always("list", "1hz/", Act(error=ListingError("nothing follows")))
     with pytest.raises(ListingError, match="prefix 1hz/: nothing follows"):
@@ -148,7 +148,7 @@ async def test_error_of_the_page_itself_names_the_prefix() -> None:
 
 
 async def test_page_that_is_not_the_first_is_named_by_its_place() -> None:
-    """By its number, and by the key behind which the listing began."""
+    """By its number, and by the key after which the listing started."""
     store = MemoryStore(dict.fromkeys("bcd", b""), page_size=1)
     store.on("list", "", Act(), *[Act(error=ServerError("failed"))] * 3)
     with pytest.raises(ListingError, match=r"the bucket cannot be listed, page 2 after a\\n: "):

@@ -1,4 +1,4 @@
-"""Ranges of keys listed side by side: every key once, whatever the keys and the server."""
+"""Ranges of keys listed at the same time: every key once, for any keys and any server."""
 
 import os
 import random
@@ -44,7 +44,7 @@ KEYS = st.sets(KEY, max_size=60)
 def test_cuts_lie_inside_the_range_and_ascend(
     way: Callable[[str, str, str, int], list[str]], keys: list[str], most: int
 ) -> None:
-    """As many as are asked for at most, none twice, for any characters."""
+    """At most as many as asked for, without duplicates, for any characters."""
     first, last, until = keys
     found = way(first, last, until, most)
     assert len(found) <= most
@@ -55,7 +55,7 @@ def test_cuts_lie_inside_the_range_and_ascend(
 
 @given(last=KEY, until=KEY)
 def test_order_of_code_points_is_the_order_of_bytes(last: str, until: str) -> None:
-    """What the server compares as bytes may be compared here as text."""
+    """The server compares bytes, this program text."""
     assert (last < until) == (last.encode() < until.encode())
 
 
@@ -84,22 +84,22 @@ class Listing:
         list(map(landmarks.recording(lambda _: True), files))
         landmarks.complete()
         paging = Paging(store, quick_pace())
-        torn: set[str] = set()
+        separated: set[str] = set()
         self._ranges = Ranges(
-            paging, prefix, self.slots, self._handle, torn.update, landmarks=landmarks
+            paging, prefix, self.slots, self._handle, separated.update, landmarks=landmarks
         )
 
     async def _handle(self, objects: Sequence[RemoteObject], complete_to: str) -> None:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
-        for _ in range(len(objects) % 3):  # the disk is looked at, say
+        for _ in range(len(objects) % 3):  # as for reading the disk
             await anyio.lowlevel.checkpoint()
         self.keys += [remote.key for remote in objects]
         await anyio.lowlevel.checkpoint()
         self.under_way -= 1
 
     async def run(self) -> None:
-        """List to the end, in a slot of its own, as `list_objects` does."""
+        """List everything, in a slot of its own, as `list_objects` does."""
         with anyio.fail_after(10):
             async with self.slots:
                 await self._ranges.run()
@@ -116,7 +116,7 @@ class Listing:
 def test_every_key_is_listed_once(
     keys: set[str], page_size: int, slots: int, prefix: str, files: set[str]
 ) -> None:
-    """Whatever keys, files and pages, with as many listings at once as there are slots."""
+    """For any keys, files and pages, with as many listings at once as there are slots."""
     keys = {prefix + key for key in keys}
     store = MemoryStore(dict.fromkeys(keys, b""), page_size=page_size)
     listing = Listing(store, slots, prefix, {prefix + key for key in files})
@@ -126,16 +126,18 @@ def test_every_key_is_listed_once(
 
 
 @given(keys=st.sets(KEY, max_size=200), page_size=st.integers(1, 50), slots=st.integers(1, 20))
-def test_guesses_cost_no_more_than_the_pages_do(keys: set[str], page_size: int, slots: int) -> None:
-    """A prefix is cut once for each page it has had, so at most every second request is in vain."""
+def test_guesses_cost_at_most_as_many_requests_as_the_pages(
+    keys: set[str], page_size: int, slots: int
+) -> None:
+    """A prefix is cut once for each of its pages, so at most half of the requests are wasted."""
     store = MemoryStore(dict.fromkeys(keys, b""), page_size=page_size)
     anyio.run(Listing(store, slots).run)
     pages = -(-len(keys) // page_size)
     assert len(store.requests) <= 2 * pages + slots
 
 
-class DeafStore(MemoryStore):
-    """A server that has never heard of `start-after`."""
+class IgnorantStore(MemoryStore):
+    """A server that ignores `start-after`."""
 
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
@@ -159,10 +161,10 @@ ORDERS: Sequence[Callable[[str], Sequence[object]]] = [
     page_size=st.integers(1, 9),
     slots=st.integers(1, 20),
     order=st.sampled_from(ORDERS),
-    kind=st.sampled_from([MemoryStore, DeafStore]),
+    kind=st.sampled_from([MemoryStore, IgnorantStore]),
     files=KEYS,
 )
-def test_every_key_is_listed_once_by_a_strange_server(
+def test_every_key_of_a_nonconforming_server_is_listed_once(
     keys: set[str],
     page_size: int,
     slots: int,
@@ -170,7 +172,7 @@ def test_every_key_is_listed_once_by_a_strange_server(
     kind: type[MemoryStore],
     files: set[str],
 ) -> None:
-    """It ignores where to start, or has an order or keys of its own: all is listed again as one."""
+    """It ignores where to start, or has its own order or keys: then all is listed again."""
     store = kind(dict.fromkeys(keys, b""), page_size=page_size, order=order)
     listing = Listing(store, slots, files=files)
     anyio.run(listing.run)
@@ -178,7 +180,7 @@ def test_every_key_is_listed_once_by_a_strange_server(
 
 
 @given(keys=KEYS, page_size=st.integers(1, 9), fails=st.integers(0, 9))
-def test_passing_error_of_any_page_changes_nothing(
+def test_transient_error_of_any_page_changes_nothing(
     keys: set[str], page_size: int, fails: int
 ) -> None:
     """Its range goes on where it was."""
@@ -189,7 +191,7 @@ def test_passing_error_of_any_page_changes_nothing(
     assert sorted(listing.keys) == sorted(keys)
 
 
-async def test_lasting_error_of_one_range_ends_all() -> None:
+async def test_permanent_error_of_one_range_ends_all() -> None:
     """All slots are free again."""
     keys = [f"{number:03}" for number in range(100)]
     store = MemoryStore(dict.fromkeys(keys, b""), page_size=5)
@@ -200,8 +202,8 @@ async def test_lasting_error_of_one_range_ends_all() -> None:
     assert listing.slots.borrowed_tokens == 0
 
 
-async def test_long_prefix_is_listed_side_by_side() -> None:
-    """Even keys that count up, from their first page on."""
+async def test_long_prefix_is_listed_in_ranges_at_the_same_time() -> None:
+    """Even ascending numbers, from the first pages on."""
     keys = [f"1hz/{number:04}.parquet" for number in range(1000)]
     store = MemoryStore(dict.fromkeys(keys, b""), page_size=20)
     listing = Listing(store, 16, "1hz/")
@@ -210,8 +212,8 @@ async def test_long_prefix_is_listed_side_by_side() -> None:
     assert listing.most_under_way > 4
 
 
-async def test_files_tell_where_to_cut() -> None:
-    """All slots are in use from the second page on, and no request is in vain."""
+async def test_existing_files_show_where_to_cut() -> None:
+    """All slots are in use from the second page on, and no request is wasted."""
     keys = [f"1hz/{random.Random(number).getrandbits(64):016x}" for number in range(1600)]
     store = MemoryStore(dict.fromkeys(keys, b""), page_size=10)
     listing = Listing(store, 16, "1hz/", keys)

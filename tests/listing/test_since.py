@@ -1,4 +1,4 @@
-"""Listing from the last keys on: what it spares, what it must not miss, and when all is listed."""
+"""Listing after the last keys: what it saves, what it must not miss, when everything is listed."""
 
 import json
 import uuid
@@ -37,7 +37,7 @@ class Rig:
         self.scope = SCOPE
 
     async def run(self, command: api.Command = pipeline.sync) -> Watcher:
-        """Do the command and return what there was to see; the store's requests are of this run."""
+        """Run the command and return its observer; the requests of earlier runs are forgotten."""
         self.store.requests.clear()
         seen = Watcher()
         since = Since(Folder(self.dest), self.scope, seen.noticed, lambda: self.now)
@@ -56,23 +56,23 @@ class Rig:
             since=since,
         )
 
-    def begun_at(self) -> dict[str, str]:
-        """Return behind which key each prefix was listed."""
+    def listed_after(self) -> dict[str, str]:
+        """Return after which key each prefix was listed."""
         lists = [r for r in self.store.requests if r.verb == "list" and not r.delimiter]
-        # Behind others somebody looks whether the name of a file is needed for a folder.
+        # The others check whether a key needs a folder at the path of a file.
         begun = [r for r in lists if not r.token and r.key.count("/") < 2 and r.key != "root/"]
         return {r.key: r.start_after for r in reversed(begun)}
 
     @property
-    def notes(self) -> Path:
-        """Where the last keys are."""
+    def state(self) -> Path:
+        """The file with the last keys."""
         (found,) = (self.dest / ".asyncsync").glob("since-*")
         return found
 
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Rig:
-    """A bucket of two prefixes and an object in the root; nothing here."""
+    """A bucket of two prefixes and an object in the root, and an empty destination."""
     return Rig(tmp_path / "dest")
 
 
@@ -81,102 +81,102 @@ IN_FULL = {"a/": "", "b/": ""}
 
 
 async def test_next_run_lists_from_the_last_keys_on(rig: Rig) -> None:
-    """New objects are fetched, with a request a prefix; those in the root come as ever."""
+    """It downloads new objects, with one request for each prefix, and lists the root completely."""
     assert len((await rig.run()).downloaded) == len(OLD)
     in_full = len([r for r in rig.store.requests if r.verb == "list"])
     for key in ("a/20", "a/21", "newer root"):
         rig.store.put(key, b"n")
     assert (await rig.run()).downloaded == ["a/20", "a/21", "newer root"]
-    assert rig.begun_at() == FROM_THE_LAST
+    assert rig.listed_after() == FROM_THE_LAST
     assert len([r for r in rig.store.requests if r.verb == "list"]) <= 5 < in_full
     assert (await rig.run()).downloaded == []
-    assert rig.begun_at() == FROM_THE_LAST | {"a/": "a/21"}
+    assert rig.listed_after() == FROM_THE_LAST | {"a/": "a/21"}
     assert tree(rig.dest).keys() == OLD.keys() | {"a/20", "a/21", "newer root"}
 
 
-async def test_new_prefix_is_listed_in_full(rig: Rig) -> None:
-    """It is discovered as ever."""
+async def test_new_prefix_is_listed_completely(rig: Rig) -> None:
+    """It is discovered as usual."""
     await rig.run()
     rig.store.put("0/first", b"n")
     assert (await rig.run()).downloaded == ["0/first"]
-    assert rig.begun_at() == FROM_THE_LAST | {"0/": ""}
+    assert rig.listed_after() == FROM_THE_LAST | {"0/": ""}
 
 
-async def test_prefix_with_a_failure_gets_no_further(rig: Rig) -> None:
-    """What failed is listed again until it has come; other prefixes go on."""
+async def test_prefix_with_a_failure_keeps_its_last_key(rig: Rig) -> None:
+    """A failed object is listed again until it has arrived; other prefixes move on."""
     rig.store.on("get", "a/07", Act(error=AccessDeniedError("a/07", "denied")))
     assert (await rig.run()).failures == {"a/07": AccessDeniedError}
     assert (await rig.run()).downloaded == ["a/07"]
-    assert rig.begun_at() == {"a/": "", "b/": "b/19"}
+    assert rig.listed_after() == {"a/": "", "b/": "b/19"}
 
     rig.store.put("a/20", b"n")
     rig.store.put("a/21", b"n")
     rig.store.on("get", "a/20", Act(error=AccessDeniedError("a/20", "denied")))
     assert (await rig.run()).downloaded == ["a/21"]
     assert (await rig.run()).downloaded == ["a/20"]
-    assert rig.begun_at() == FROM_THE_LAST
+    assert rig.listed_after() == FROM_THE_LAST
 
 
 async def test_skipped_key_is_listed_again(rig: Rig) -> None:
-    """So the exit code says of it every time."""
+    """So every run reports it, and has the exit code for it."""
     rig.store.put("b/../x", b"unsafe")
     for _ in range(2):
         assert (await rig.run()).failures.keys() == {"b/../x"}
-    assert rig.begun_at() == {"a/": "a/19", "b/": ""}
+    assert rig.listed_after() == {"a/": "a/19", "b/": ""}
 
 
 @pytest.mark.parametrize("later", [MAX_AGE, MAX_AGE + 1, -1])
-async def test_all_is_listed_once_a_day(rig: Rig, later: float) -> None:
-    """Then what was replaced or lost is found; a clock that was set back counts as a day."""
+async def test_everything_is_listed_once_a_day(rig: Rig, later: float) -> None:
+    """That finds replaced objects and lost files; a clock that was set back has the same effect."""
     await rig.run()
     rig.store.put("a/03", b"another")
     (rig.dest / "b/05").unlink()
     assert (await rig.run()).downloaded == []
     rig.now += later
     assert (await rig.run()).downloaded == ["a/03", "b/05"]
-    assert rig.begun_at() == IN_FULL
+    assert rig.listed_after() == IN_FULL
     await rig.run()
-    assert rig.begun_at() == FROM_THE_LAST
+    assert rig.listed_after() == FROM_THE_LAST
 
 
-async def test_all_is_listed_every_so_many_runs(rig: Rig) -> None:
-    """However short they follow each other."""
+async def test_everything_is_listed_every_so_many_runs(rig: Rig) -> None:
+    """However short the time between them."""
     begun = []
     for _ in range(2 * MOST_RUNS):
         await rig.run()
-        begun.append(rig.begun_at())
+        begun.append(rig.listed_after())
     assert begun == [IN_FULL, *[FROM_THE_LAST] * (MOST_RUNS - 1)] * 2
 
 
-async def test_all_is_listed_after_a_power_cut(
+async def test_everything_is_listed_after_a_power_cut(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Once: what it may have taken sorts before the last keys of the run that it cut off."""
+    """Once: damaged files sort before the last keys of the interrupted run."""
     monkeypatch.setattr(unsynced, "BOOT", tmp_path / "boot_id")
     (tmp_path / "boot_id").write_text(f"{uuid.UUID(int=1)}\n")
     with monkeypatch.context() as patch:
         patch.setattr(Folder, "settle", lambda folder: anyio.lowlevel.checkpoint())
         await rig.run()
         await rig.run()
-    assert rig.begun_at() == FROM_THE_LAST
+    assert rig.listed_after() == FROM_THE_LAST
     (tmp_path / "boot_id").write_text(f"{uuid.UUID(int=2)}\n")
     await rig.run(pipeline.plan)
-    assert rig.begun_at() == IN_FULL
+    assert rig.listed_after() == IN_FULL
     seen = await rig.run()
-    assert (sorted(seen.downloaded), rig.begun_at()) == (sorted(OLD), IN_FULL)
+    assert (sorted(seen.downloaded), rig.listed_after()) == (sorted(OLD), IN_FULL)
     seen = await rig.run()
-    assert (seen.downloaded, rig.begun_at()) == ([], FROM_THE_LAST)
+    assert (seen.downloaded, rig.listed_after()) == ([], FROM_THE_LAST)
 
 
-async def test_failure_among_old_keys_lists_the_prefix_in_full_again(rig: Rig) -> None:
-    """A replaced object that did not come lies before the last key."""
+async def test_failure_among_old_keys_lists_the_whole_prefix_again(rig: Rig) -> None:
+    """A replaced object that failed sorts before the last key."""
     await rig.run()
     rig.store.put("a/03", b"another")
     rig.now += MAX_AGE
     rig.store.on("get", "a/03", Act(error=AccessDeniedError("a/03", "denied")))
     assert (await rig.run()).downloaded == []
     assert (await rig.run()).downloaded == ["a/03"]
-    assert rig.begun_at() == {"a/": "", "b/": "b/19"}
+    assert rig.listed_after() == {"a/": "", "b/": "b/19"}
 
 
 @pytest.mark.parametrize(
@@ -190,19 +190,19 @@ async def test_failure_among_old_keys_lists_the_prefix_in_full_again(rig: Rig) -
     ],
     ids=lambda changed: next(iter(changed)),
 )
-async def test_notes_are_about_one_scope(rig: Rig, changed: dict[str, object]) -> None:
-    """Another bucket, other prefixes or other globs have notes of their own."""
+async def test_state_belongs_to_one_scope(rig: Rig, changed: dict[str, object]) -> None:
+    """Another bucket, prefix or glob has its own state."""
     await rig.run()
     rig.scope = replace(SCOPE, **changed)  # type: ignore[arg-type]  # each is of its field's type
     await rig.run()
-    assert rig.begun_at() == IN_FULL
+    assert rig.listed_after() == IN_FULL
     rig.scope = SCOPE
     await rig.run()
-    assert rig.begun_at() == FROM_THE_LAST
+    assert rig.listed_after() == FROM_THE_LAST
 
 
-async def test_bucket_in_which_nothing_is_new_is_not_called_empty(tmp_path: Path) -> None:
-    """A second run finds no key, and knows that there are some."""
+async def test_bucket_without_new_objects_is_not_reported_as_empty(tmp_path: Path) -> None:
+    """A second run lists no key, but knows that there are some."""
     rig = Rig(tmp_path / "dest", {"a/01": b"x"})
     await rig.run()
     seen = await rig.run()
@@ -211,13 +211,13 @@ async def test_bucket_in_which_nothing_is_new_is_not_called_empty(tmp_path: Path
 
 @pytest.mark.parametrize("prefixes", [("a/", "b/"), ("a/1", "b/")])
 async def test_given_prefixes_have_last_keys(rig: Rig, prefixes: tuple[str, ...]) -> None:
-    """None is told to be empty where only nothing is new."""
+    """A prefix without new objects is not reported as unmatched."""
     rig.scope = replace(SCOPE, prefixes=prefixes)
     await rig.run()
     rig.store.put("b/20", b"n")
     seen = await rig.run()
     assert (seen.downloaded, seen.unmatched_prefixes) == (["b/20"], [])
-    assert rig.begun_at() == {prefixes[0]: "a/19", "b/": "b/19"}
+    assert rig.listed_after() == {prefixes[0]: "a/19", "b/": "b/19"}
 
 
 @pytest.mark.parametrize(
@@ -233,43 +233,43 @@ async def test_given_prefixes_have_last_keys(rig: Rig, prefixes: tuple[str, ...]
         b'{"format": 2, "full_at": 1000000, "runs": 1, "marks": {}}',
     ],
 )
-async def test_notes_that_make_no_sense_list_all(rig: Rig, content: bytes) -> None:
-    """With a word about it; the next ones are good again."""
+async def test_invalid_state_lists_everything(rig: Rig, content: bytes) -> None:
+    """With a message; the next state is valid again."""
     await rig.run()
-    rig.notes.write_bytes(content)
+    rig.state.write_bytes(content)
     seen = await rig.run()
     assert "not valid" in seen.notices[0]
-    assert rig.begun_at() == IN_FULL
+    assert rig.listed_after() == IN_FULL
     await rig.run()
-    assert rig.begun_at() == FROM_THE_LAST
+    assert rig.listed_after() == FROM_THE_LAST
 
 
 @pytest.mark.parametrize("marks", [{"a/": ["a/19", "4"]}, {"a/": [19, 4]}, {"a/": "x"}, []])
-async def test_mark_that_is_none_lists_all(rig: Rig, marks: object) -> None:
-    """One that cannot be believed is like all of them."""
+async def test_invalid_mark_lists_everything(rig: Rig, marks: object) -> None:
+    """One invalid mark makes the whole state invalid."""
     await rig.run()
-    rig.notes.write_text(json.dumps({**json.loads(rig.notes.read_bytes()), "marks": marks}))
+    rig.state.write_text(json.dumps({**json.loads(rig.state.read_bytes()), "marks": marks}))
     await rig.run()
-    assert rig.begun_at() == IN_FULL
+    assert rig.listed_after() == IN_FULL
 
 
-async def test_listing_that_breaks_off_keeps_the_notes(rig: Rig) -> None:
+async def test_incomplete_listing_keeps_the_state(rig: Rig) -> None:
     """What it did not see may be new."""
     await rig.run()
-    before = rig.notes.read_bytes()
+    before = rig.state.read_bytes()
     rig.store.put("a/20", b"n")
     rig.store.on("list", "b/", Act(error=ListingError("broken")))
     with pytest.raises(SourceError):
         await rig.run()
-    assert rig.notes.read_bytes() == before
+    assert rig.state.read_bytes() == before
 
 
-async def test_unfinished_files_of_what_is_not_listed_are_kept(rig: Rig) -> None:
-    """Only one that comes past them tells that no object needs them."""
+async def test_unfinished_files_of_keys_that_are_not_listed_are_kept(rig: Rig) -> None:
+    """Only a run that lists their prefix completely knows that no object needs them."""
     await rig.run()
     rig.store.put("a/00", bytes(PART))
     rig.store.on("get", "a/00", *[Act(cut=PART // 2)] * 3)
-    await pipeline.sync(rig.job(Watcher(), None))  # which notes nothing
+    await pipeline.sync(rig.job(Watcher(), None))  # which saves no state
     kept = unfinished(rig.dest)
     assert kept
     await rig.run()
@@ -280,60 +280,62 @@ async def test_unfinished_files_of_what_is_not_listed_are_kept(rig: Rig) -> None
     assert unfinished(rig.dest) == []
 
 
-async def test_server_without_an_order_is_listed_in_full(tmp_path: Path) -> None:
-    """A key behind the last one could come first."""
+async def test_server_without_an_order_is_listed_completely(tmp_path: Path) -> None:
+    """New keys may sort before the last one."""
     rig = Rig(tmp_path / "dest")
     rig.store = MemoryStore(OLD, page_size=5, order=lambda key: key[::-1])
     for _ in range(2):
         await rig.run()
-        assert rig.begun_at() == IN_FULL
+        assert rig.listed_after() == IN_FULL
     assert tree(rig.dest) == OLD
 
 
-async def test_single_request_is_told_as_one(tmp_path: Path) -> None:
-    """As whoever names a small prefix reads it."""
+async def test_single_request_is_reported_in_the_singular(tmp_path: Path) -> None:
+    """As a user of a small prefix reads it."""
     rig = Rig(tmp_path / "dest", {"a/1": b"x"})
     rig.scope = replace(SCOPE, prefixes=("a/",))
     (told,) = (await rig.run()).notices
     assert told.startswith("everything was listed: 1 request, ")
 
 
-async def test_plan_tells_what_is_saved_and_notes_nothing(rig: Rig) -> None:
-    """In requests and in money; a plan gets nothing in step."""
+async def test_plan_reports_what_is_saved_and_saves_no_state(rig: Rig) -> None:
+    """In requests and in money; a plan syncs nothing, so it saves no state."""
     (told,) = (await rig.run()).notices
     assert told == "everything was listed: 11 requests, less than $0.0001 with R2"
-    before = rig.notes.read_bytes()
+    before = rig.state.read_bytes()
     rig.store.put("a/20", b"n")
     for _ in range(2):
         (told,) = (await rig.run(pipeline.plan)).notices
         assert "listed: 3 requests, less than $0.0001 with R2, instead of " in told
         assert f"everything is listed again in 24 h or {MOST_RUNS - 1} runs" in told
-        assert rig.notes.read_bytes() == before
+        assert rig.state.read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("requests", "price"), [(4, "less than $0.0001"), (1_204, "$0.0054"), (10**6, "$4.5000")]
 )
-async def test_price_is_never_told_as_nothing(requests: int, price: str) -> None:
-    """A few requests cost less than the smallest figure that is shown."""
+async def test_price_is_never_shown_as_zero(requests: int, price: str) -> None:
+    """A few requests cost less than the smallest price that is shown."""
     assert _format_price(requests) == price
 
 
-async def test_notes_that_cannot_be_kept_end_nothing(rig: Rig) -> None:
-    """All objects have come; the next run lists them again."""
+async def test_run_succeeds_if_its_state_cannot_be_saved(rig: Rig) -> None:
+    """All objects have arrived; the next run lists them again."""
     await rig.run()
-    rig.notes.unlink()
+    rig.state.unlink()
     rig.scope = replace(SCOPE, bucket="other")
     await rig.run()
-    name = rig.notes
+    name = rig.state
     name.unlink()
     name.mkdir()
     (name / "in the way").touch()
     assert any("could not be saved" in told for told in (await rig.run()).notices)
 
 
-async def test_all_is_listed_where_names_fold(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key that a new one collides with may be an old one. What it costs is told as ever."""
+async def test_everything_is_listed_where_names_fold(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new key may collide with an old one. The requests are reported as usual."""
     await rig.run()
     assert (await rig.run()).notices[0].startswith("only keys after")
     monkeypatch.setattr("asyncsync.disk.folder.probe", lambda _: Folding(cases=True, forms=True))
@@ -349,7 +351,7 @@ async def test_all_is_listed_where_names_fold(rig: Rig, monkeypatch: pytest.Monk
 async def test_real_bucket_is_listed_from_the_last_key_on(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The option is passed on, a verification looks at everything, and without it all is listed."""
+    """`verify`, and a sync without the option, list everything."""
     for name, value in bucket.server.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("ASYNCSYNC_INCLUDE", "*.txt")

@@ -1,4 +1,4 @@
-"""A limited rate: no faster, no slower, even, and without a stall; time passes by sleeping only."""
+"""A limited rate: not faster, not slower, even, and without a stall; only sleeping takes time."""
 
 import os
 from itertools import pairwise
@@ -24,7 +24,7 @@ BLOCK = 128 * 1024
 
 
 class Time(Clock):
-    """Time that passes by sleeping; remembers until when."""
+    """A clock that moves only while somebody sleeps; remembers until when."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,12 +36,12 @@ class Time(Clock):
         await super().sleep(seconds)
 
     def limit(self, rate: int = RATE) -> Limit:
-        """Return a limit that lives in this time."""
+        """Return a limit with this clock."""
         return Limit(rate, self.sleep, self)
 
 
 async def granted(time: Time, *sizes: list[int]) -> list[int]:
-    """Return what is granted to takers side by side, each of which takes these sizes in turn."""
+    """Take the sizes of each list in a task; return all sizes in the order granted."""
     limit, seen = time.limit(), list[int]()
 
     async def take(mine: list[int]) -> None:
@@ -61,7 +61,7 @@ async def granted(time: Time, *sizes: list[int]) -> list[int]:
     ids=["one", "large", "small", "mixed"],
 )
 async def test_rate_is_kept_and_used(sizes: list[list[int]]) -> None:
-    """Whoever takes and however much: the whole lasts as long as it must."""
+    """However many tasks take however much, the whole takes exactly its time."""
     time = Time()
     seen = await granted(time, *sizes)
     total = sum(map(sum, sizes))
@@ -70,21 +70,21 @@ async def test_rate_is_kept_and_used(sizes: list[list[int]]) -> None:
 
 
 async def test_rate_is_even() -> None:
-    """The moments of the blocks lie as far apart as a block lasts."""
+    """Blocks are as far apart as one block takes."""
     time = Time()
     await granted(time, *[[BLOCK] * 20] * 64)
     gaps = [later - earlier for earlier, later in pairwise(time.moments)]
     assert gaps == pytest.approx([BLOCK / RATE] * len(gaps))
 
 
-async def test_nobody_is_left_out() -> None:
-    """Who takes little waits for its turn, and not for the end of the others."""
+async def test_no_task_starves() -> None:
+    """A task that takes little waits for its turn, not for the end of all others."""
     seen = await granted(Time(), *[[BLOCK] * 50] * 8, [100])
     assert seen.index(100) < 20
 
 
-async def test_pause_is_not_made_up_for() -> None:
-    """After a quiet time there are the bytes of a moment at most, and then as many as ever."""
+async def test_quiet_time_is_not_caught_up() -> None:
+    """After a quiet time only the bytes of a moment are granted at once."""
     time = Time()
     limit = time.limit()
     await limit.take(RATE)
@@ -97,14 +97,14 @@ async def test_pause_is_not_made_up_for() -> None:
 @pytest.mark.parametrize(
     ("rate", "streams"), [(1024, 1), (STREAM_RATE, 1), (20 * STREAM_RATE, 20), (1 << 40, 1 << 20)]
 )
-def test_large_bodies_are_as_many_as_get_enough(rate: int, streams: int) -> None:
-    """One that gets too little would look like a reader that has gone."""
+def test_number_of_large_bodies_keeps_each_fast_enough(rate: int, streams: int) -> None:
+    """A server would cut a connection that is read too slowly."""
     assert Limit(rate).streams == streams
 
 
 @pytest.mark.parametrize("block_size", [1000, BLOCK])
-async def test_limited_sync_is_right(tmp_path: Path, block_size: int) -> None:
-    """Small, large and empty objects come byte for byte, in the time of their sum."""
+async def test_limited_sync_is_complete_and_takes_its_time(tmp_path: Path, block_size: int) -> None:
+    """Small, large and empty objects arrive byte for byte, in the time that the limit gives."""
     objects = {f"{number:02}": bytes([number]) * 40_000 for number in range(20)}
     objects |= {"empty": b"", "large": os.urandom(SMALL + 1), "parts": os.urandom(PART + 1)}
     time, seen = Time(), Watcher()
@@ -123,10 +123,10 @@ async def test_limited_sync_is_right(tmp_path: Path, block_size: int) -> None:
     assert time.now == pytest.approx(total / RATE)
 
 
-async def test_body_that_waits_for_its_moment_has_not_stalled(
+async def test_body_that_waits_for_the_limit_has_not_stalled(
     bucket: Bucket, tmp_path: Path
 ) -> None:
-    """Between two blocks lies more time than silence may last."""
+    """Even if more time passes between two blocks than the timeout allows."""
     data = os.urandom(500_000)
     bucket.put("a.parquet", data)
     impatient = {"read_timeout": 0.05, "slow_time": 0.1, "slow_rate": 10_000_000}

@@ -1,4 +1,4 @@
-"""The pace: pauses, attempts and the number of requests in flight, without any real time."""
+"""Pauses, attempts and the number of requests in flight, without real time."""
 
 import random
 from collections.abc import Awaitable, Callable
@@ -37,11 +37,11 @@ pytestmark = pytest.mark.anyio
 
 MOST = 256
 SHORTEST, LONGEST = 0.8, 1.2
-"""What becomes of a planned pause, so that no two are the same."""
+"""The factors between which a pause is multiplied at random."""
 
 
 class Clock:
-    """Time that passes by sleeping only, and at once."""
+    """A clock that moves only, and at once, while somebody sleeps."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -53,12 +53,12 @@ class Clock:
         self.now += seconds
 
     def pace(self, workers: int | None = None, most: int = MOST, attempts: int = 8) -> Pace:
-        """Return a pace that lives in this time."""
+        """Return a pace with this clock."""
         return Pace(workers, most, attempts, self.sleep, lambda: self.now)
 
 
 class StandingClock(Clock):
-    """Time that stands still until somebody moves it."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,18 +81,18 @@ class StandingClock(Clock):
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """The pauses of every run of the tests are the same."""
+    """Make the jitter of the pauses the same in every run."""
     random.seed(20260101)
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """A time that passes at once."""
+    """A clock whose pauses take no time."""
     return Clock()
 
 
 def failing(*errors: AsyncSyncError) -> Callable[[], Awaitable[str]]:
-    """Return a call that fails so often, and then answers."""
+    """Return a call that raises these errors, one each time, and then returns."""
     left = list(errors)
 
     async def call() -> str:
@@ -113,8 +113,8 @@ async def test_answer_at_once_needs_no_pause(clock: Clock) -> None:
     assert (tries.most, clock.slept) == (1, [])
 
 
-async def test_passing_errors_are_tried_again_until_the_attempts_run_out(clock: Clock) -> None:
-    """The last error is the cause; there is no pause behind the last attempt."""
+async def test_transient_errors_are_retried_until_the_attempts_run_out(clock: Clock) -> None:
+    """The last error is the cause; there is no pause after the last attempt."""
     tries = clock.pace(attempts=3).tries("1hz/a")
     assert await tries.run(failing(ServerError("1"), ConnectionLostError("2"))) == "answer"
     clock.slept.clear()
@@ -133,8 +133,8 @@ async def test_one_attempt_means_no_retry(clock: Clock) -> None:
     assert clock.slept == []
 
 
-async def test_other_errors_are_not_tried_again(clock: Clock) -> None:
-    """What is no passing trouble will not pass."""
+async def test_other_errors_are_not_retried(clock: Clock) -> None:
+    """A permanent error stays."""
     calls: list[None] = []
 
     async def denied() -> None:
@@ -147,15 +147,15 @@ async def test_other_errors_are_not_tried_again(clock: Clock) -> None:
 
 
 async def test_attempts_are_those_of_the_request_that_needed_most(clock: Clock) -> None:
-    """An object may need many requests; each has all attempts."""
+    """Each request of an object has all attempts."""
     tries = clock.pace(attempts=3).tries("k")
     for errors in (1, 2, 0, 1):
         await tries.run(failing(*[ServerError("busy")] * errors))
     assert tries.most == 3
 
 
-async def test_pauses_grow_and_are_bounded(clock: Clock) -> None:
-    """Twice as long each time, up to a limit, and never the same for two."""
+async def test_pauses_grow_up_to_a_limit(clock: Clock) -> None:
+    """Each is twice as long as the last, up to a limit, with jitter."""
     tries = clock.pace(attempts=40).tries("k")
     await tries.run(failing(*[ServerError("down")] * 39))
     planned = [min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE) for doublings in range(39)]
@@ -177,15 +177,15 @@ async def test_error_of_one_request_delays_no_other(clock: Clock) -> None:
     assert clock.slept == []
 
 
-# an endpoint that is away
+# an unreachable endpoint
 
 
 def unreachable(times: int) -> list[AsyncSyncError]:
     return [UnreachableError("no connection to h:1: refused") for _ in range(times)]
 
 
-async def test_connections_that_do_not_come_about_cost_no_attempt(clock: Clock) -> None:
-    """They are nobody's fault; other failures are counted as ever."""
+async def test_connection_that_cannot_be_opened_costs_no_attempt(clock: Clock) -> None:
+    """The object is not to blame; other errors are counted as usual."""
     tries = clock.pace(attempts=2).tries("k")
     await tries.run(failing())
     assert await tries.run(failing(*unreachable(20), ServerError("1"), *unreachable(5))) == "answer"
@@ -199,10 +199,10 @@ async def test_connections_that_do_not_come_about_cost_no_attempt(clock: Clock) 
 @pytest.mark.parametrize(
     ("answers", "limit"), [(0, FIRST_ANSWER), (1, LONGEST_OUTAGE)], ids=["never", "once"]
 )
-async def test_endpoint_that_stays_away_ends_the_run(
+async def test_endpoint_that_stays_unreachable_ends_the_run(
     clock: Clock, answers: int, limit: float
 ) -> None:
-    """At its limit and not behind it; one that has answered before is waited for longer."""
+    """Exactly at its limit, which is longer if it has answered before."""
     tries = clock.pace(attempts=1).tries("k")
     for _ in range(answers):
         await tries.run(failing())
@@ -213,8 +213,8 @@ async def test_endpoint_that_stays_away_ends_the_run(
     assert len(clock.slept) / 2 < 60  # each pause is of two parts
 
 
-async def test_answer_to_anybody_ends_an_outage(clock: Clock) -> None:
-    """Even a refusal is one, and so are bytes that arrive."""
+async def test_answer_to_any_request_ends_an_outage(clock: Clock) -> None:
+    """Even an error is an answer, and so are bytes that arrive."""
     pace = clock.pace()
     error = UnreachableError("refused")
     signs: list[Callable[[], Awaitable[object]]] = [
@@ -233,8 +233,8 @@ async def test_answer_to_anybody_ends_an_outage(clock: Clock) -> None:
     await pace.wait_for_endpoint(error, clock.now)
 
 
-async def test_long_outage_is_told_once_and_so_is_its_end(clock: Clock) -> None:
-    """A short one is not worth a word."""
+async def test_long_outage_and_its_end_are_reported_once(clock: Clock) -> None:
+    """A short one is not reported."""
     told: list[str] = []
     pace = Pace(None, MOST, 8, clock.sleep, lambda: clock.now, told.append)
     tries = pace.tries("k")
@@ -248,7 +248,7 @@ async def test_long_outage_is_told_once_and_so_is_its_end(clock: Clock) -> None:
 
 @pytest.mark.parametrize("answers", [False, True], ids=["stopped", "others are answered"])
 async def test_wait_before_an_attempt_is_no_outage(clock: Clock, answers: bool) -> None:
-    """Such as that for a limit of bytes, or of a process that was stopped meanwhile."""
+    """As for `--limit-rate`, or in a process that was stopped meanwhile."""
     pace = clock.pace()
     await pace.tries("list").run(failing())
     errors = unreachable(1)
@@ -264,8 +264,8 @@ async def test_wait_before_an_attempt_is_no_outage(clock: Clock, answers: bool) 
     assert await pace.tries("k").run(get) == "answer"
 
 
-async def test_no_outage_is_told_of_while_others_are_answered(clock: Clock) -> None:
-    """Though connections do not come about, each in all the time that it has."""
+async def test_no_outage_is_reported_while_other_requests_are_answered(clock: Clock) -> None:
+    """Although no new connection can be opened."""
     told: list[str] = []
     pace = Pace(None, MOST, 8, clock.sleep, lambda: clock.now, told.append)
     errors = unreachable(5)
@@ -281,8 +281,8 @@ async def test_no_outage_is_told_of_while_others_are_answered(clock: Clock) -> N
     assert told == []
 
 
-async def test_answer_to_one_wakes_all_who_wait() -> None:
-    """Whoever has waited for long needs not wait for longer."""
+async def test_answer_to_one_request_wakes_all_others() -> None:
+    """The pauses of an outage end with it."""
     clock = StandingClock()
     pace = clock.pace()
     answers: list[str] = []
@@ -303,8 +303,8 @@ async def test_answer_to_one_wakes_all_who_wait() -> None:
         assert answers == ["answer"] * 4
 
 
-async def test_connections_are_not_tried_again_and_again_where_only_old_ones_answer() -> None:
-    """An answer to one shortens the pause of another one, and leaves some of it."""
+async def test_attempts_to_connect_are_limited_while_old_connections_answer() -> None:
+    """An answer shortens the pause of another request, but never to nothing."""
     clock = StandingClock()
     pace = clock.pace()
     async with create_task_group() as group:
@@ -325,7 +325,7 @@ async def test_connections_are_not_tried_again_and_again_where_only_old_ones_ans
 async def test_retry_after_is_honoured_up_to_a_minute(
     clock: Clock, asked: float, waited: float
 ) -> None:
-    """The server's word counts, but nobody can stop a run for a day."""
+    """A server cannot stop a run for a day."""
     await clock.pace().pause(ThrottledError("busy", asked), 1)
     assert clock.slept == [waited]
 
@@ -334,13 +334,13 @@ async def test_retry_after_is_honoured_up_to_a_minute(
 async def test_short_retry_after_does_not_shorten_the_pause(
     clock: Clock, asked: float | None
 ) -> None:
-    """A server that asks for no wait and says busy again gets the growing pause."""
+    """The pause still grows with each attempt."""
     await clock.pace().pause(ThrottledError("busy", asked), 4)
     assert clock.slept[0] >= FIRST_PAUSE * 2**3 * SHORTEST
 
 
-async def test_everybody_pauses_when_the_server_is_busy() -> None:
-    """A request that was not refused waits as well, and no longer."""
+async def test_all_requests_pause_when_the_server_is_busy() -> None:
+    """Requests that were not refused wait as well, and no longer."""
     clock = StandingClock()
     pace = clock.pace()
     answers: list[str] = []
@@ -367,7 +367,7 @@ async def test_everybody_pauses_when_the_server_is_busy() -> None:
 
 @pytest.mark.row(20, 21)
 async def test_slots_are_halved_once_for_a_burst() -> None:
-    """All answers of the same moment say the same; the next burst says more."""
+    """Refusals of the same moment count once; those of the next burst count again."""
     clock = StandingClock()
     pace = clock.pace()
     async with create_task_group() as group:
@@ -391,7 +391,7 @@ async def test_some_slots_are_always_left(clock: Clock) -> None:
 
 
 async def test_given_number_of_workers_is_kept(clock: Clock) -> None:
-    """Who names a number gets it: nothing halves it, nothing tunes it."""
+    """Nothing halves it, nothing tunes it."""
     pace = clock.pace(workers=100)
     await pace.pause(ThrottledError("busy"), 1)
     await pace.tune()
@@ -399,15 +399,15 @@ async def test_given_number_of_workers_is_kept(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("most", "start"), [(256, START), (32, 32), (5, 5), (1, 1)])
-async def test_start_is_bounded_by_the_most(clock: Clock, most: int, start: int) -> None:
-    """No more requests than allowed; objects in parts have a bound of their own."""
+async def test_first_number_of_slots_is_limited(clock: Clock, most: int, start: int) -> None:
+    """No more slots than allowed; objects in parts have their own limit."""
     pace = clock.pace(most=most)
     assert (pace.slot.total_tokens, pace.most) == (start, most)
     assert pace.large.total_tokens == LARGE_AT_ONCE
 
 
 async def test_busy_server_never_raises_the_number_of_slots(clock: Clock) -> None:
-    """Not even where fewer are allowed than usually are kept."""
+    """Not even if fewer are allowed than the usual minimum."""
     pace = clock.pace(most=2)
     await pace.pause(ThrottledError("busy"), 1)
     assert pace.slot.total_tokens <= 2
@@ -417,7 +417,7 @@ async def test_busy_server_never_raises_the_number_of_slots(clock: Clock) -> Non
 
 
 class Over(Exception):  # noqa: N818  # it is no error
-    """The script has ended."""
+    """The script of a test has ended."""
 
 
 class Looks(Clock):
@@ -473,14 +473,14 @@ def looks(*rates: int) -> list[int]:
     return [rate for rate in rates for _ in range(SETTLE + 1)][SETTLE:]
 
 
-async def test_slots_double_while_it_pays() -> None:
-    """Each doubling that brought more bytes a second is followed by another, up to the most."""
+async def test_slots_double_while_the_throughput_grows() -> None:
+    """After each doubling that raised the throughput follows another, up to the limit."""
     expected = looks(32, 64, 128, 256)
     assert await Looks(*looks(1000, 2000, 4000, 8000)).run() == [*expected, 256]
 
 
-async def test_doubling_that_does_not_pay_is_taken_back() -> None:
-    """One step back, a while of rest, and another trial: the network may have changed."""
+async def test_doubling_without_effect_is_undone() -> None:
+    """After a while it is tried again, because the network may have changed."""
     rates = [*looks(1000, 2000, 2000), *[2000] * HOLD, *looks(2000, 2000)]
     tokens = await Looks(*rates).run()
     settled = 1 + 2 * (SETTLE + 1)
@@ -489,24 +489,24 @@ async def test_doubling_that_does_not_pay_is_taken_back() -> None:
 
 
 async def test_doubling_is_judged_when_its_connections_are_open() -> None:
-    """What arrives while they are being opened says nothing about it."""
+    """The throughput while they are being opened does not count."""
     rates = [1000, *[0] * SETTLE, 2000, *[0] * SETTLE, 4000]
     assert await Looks(*rates).run() == [*looks(32, 64, 128), 256]
 
 
-async def test_nobody_waits_nothing_changes() -> None:
-    """More slots than requests help nobody."""
+async def test_slots_stay_the_same_while_no_request_waits() -> None:
+    """More slots than requests have no effect."""
     assert await Looks(1000, 2000, 4000).run(waiting=START) == [START] * 4
 
 
-async def test_busy_event_loop_gets_no_more_to_do() -> None:
-    """When the processor is the bottleneck, more requests cannot help."""
+async def test_slots_stay_the_same_while_the_event_loop_is_busy() -> None:
+    """If the processor is the bottleneck, more requests cannot help."""
     assert await Looks(1000, 2000, 4000, busy=0.9).run() == [START] * 4
 
 
 @pytest.mark.row(20, 21)
 async def test_throttled_run_gets_a_quarter_more_at_a_time() -> None:
-    """What the server has just taken away is not taken back at once, and never doubled again."""
+    """After the server has asked for fewer requests, the slots never double again."""
     looks = Looks(*[1000] * (2 * RELIEF + 3), throttled=True)
     assert await looks.run() == [
         *[START // 2] * (RELIEF + 2),
@@ -515,8 +515,8 @@ async def test_throttled_run_gets_a_quarter_more_at_a_time() -> None:
     ]
 
 
-async def test_throttled_run_is_not_taken_back_by_its_rate() -> None:
-    """The bytes a second tell nothing where it is the requests that are counted."""
+async def test_throughput_does_not_reduce_the_slots_of_a_throttled_run() -> None:
+    """Throughput shows nothing if the server limits requests."""
     looks = Looks(*[1000, 500, 100] * RELIEF, throttled=True)
     tokens = await looks.run()
     assert tokens == sorted(tokens)
@@ -524,12 +524,12 @@ async def test_throttled_run_is_not_taken_back_by_its_rate() -> None:
 
 
 async def test_most_slots_are_kept_once_they_are_reached() -> None:
-    """Where no doubling is possible, none is on trial and none is taken back."""
+    """At the limit no doubling is tried, and none is undone."""
     assert await Looks(*[1000] * 5, most=START).run() == [START] * 6
     rates = looks(1000, 2000, 2000, 2000)
     assert await Looks(*rates, most=2 * START).run() == [START] + [2 * START] * len(rates)
 
 
-async def test_step_back_leads_to_where_it_came_from() -> None:
-    """Also where the last doubling was cut short by the most."""
+async def test_undone_step_restores_the_slots_before_it() -> None:
+    """Even if the limit made the last step smaller than a doubling."""
     assert await Looks(*looks(1000, 2000, 2000), most=100).run() == [*looks(32, 64, 100), 64]

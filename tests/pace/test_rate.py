@@ -1,4 +1,4 @@
-"""The rate of requests after a refusal, in a time that the test makes up."""
+"""The rate of requests after a refusal, with a clock of the test."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from asyncsync.pace.rate import FORGOTTEN, LESS, WINDOW, RequestRate
 
 
 def sent(rate: RequestRate, begin: float, seconds: float, takes: float) -> int:
-    """Send as fast as the rate allows, to a server that takes so many a second; return how many."""
+    """Send at the rate to a server that accepts `takes` requests per second; return how many."""
     now, many, served = begin, 0, 0.0
     while now < begin + seconds:
         now += rate.reserve(now)
@@ -20,8 +20,8 @@ def sent(rate: RequestRate, begin: float, seconds: float, takes: float) -> int:
     return many
 
 
-def test_nobody_waits_before_a_refusal() -> None:
-    """There is no rate to keep to, however many are sent."""
+def test_no_request_waits_before_a_refusal() -> None:
+    """There is no limit, however many requests are sent."""
     rate = RequestRate()
     for number in range(1000):
         rate.answered(number / 1e6)
@@ -29,7 +29,7 @@ def test_nobody_waits_before_a_refusal() -> None:
 
 
 def test_refusal_makes_the_rate_of_the_answers_the_limit() -> None:
-    """Less a little; each request gets a moment of its own."""
+    """A little less; each request gets its own time slot."""
     rate = RequestRate()
     for number in range(101):
         rate.answered(number / 100)
@@ -39,7 +39,7 @@ def test_refusal_makes_the_rate_of_the_answers_the_limit() -> None:
 
 
 def test_old_answers_do_not_count() -> None:
-    """What the server took before it became busy says nothing."""
+    """What the server accepted before it became busy shows nothing."""
     rate = RequestRate()
     for number in range(1000):
         rate.answered(number / 1000)
@@ -51,7 +51,7 @@ def test_old_answers_do_not_count() -> None:
 
 @pytest.mark.parametrize("later", [FORGOTTEN - 1, FORGOTTEN + 1, 3600.0, 1e9])
 def test_refusal_is_forgotten(later: float) -> None:
-    """Also where the clock does not go on from one request to the next."""
+    """Also if the clock stands still between two requests."""
     rate = RequestRate()
     for number in range(100):
         rate.answered(number / 100)
@@ -60,7 +60,7 @@ def test_refusal_is_forgotten(later: float) -> None:
 
 
 @pytest.mark.parametrize("answers", [0, 1])
-def test_server_that_answers_nothing_is_asked_all_the_same(answers: int) -> None:
+def test_server_that_answers_nothing_still_gets_requests(answers: int) -> None:
     """About once a second, or soon after its only answer."""
     rate = RequestRate()
     for _ in range(answers):
@@ -69,8 +69,8 @@ def test_server_that_answers_nothing_is_asked_all_the_same(answers: int) -> None
     assert 0 < rate.reserve(0.0) < 1.1
 
 
-def test_many_that_wait_have_the_growth_before_them() -> None:
-    """A server that was away for a moment does not hold up a run for minutes."""
+def test_many_waiting_requests_share_the_growing_rate() -> None:
+    """A server that was busy for a moment does not delay a run for minutes."""
     rate = RequestRate()
     rate.refused(0.0)
     waits = [rate.reserve(0.0) for _ in range(512)]
@@ -78,8 +78,8 @@ def test_many_that_wait_have_the_growth_before_them() -> None:
     assert waits[-1] < 15
 
 
-def test_rate_that_was_no_limit_is_soon_forgotten() -> None:
-    """It grows ever faster while nothing is refused: a hundred times in ten seconds."""
+def test_rate_grows_fast_if_it_was_not_the_limit() -> None:
+    """Without another refusal it grows to a hundred times in ten seconds."""
     rate = RequestRate()
     rate.answered(0.0)
     rate.refused(0.0)
@@ -87,8 +87,8 @@ def test_rate_that_was_no_limit_is_soon_forgotten() -> None:
     assert rate.reserve(10.0) < 1 / (LESS * 100 / WINDOW)
 
 
-def test_a_hundredth_or_so_is_refused_where_there_is_a_limit() -> None:
-    """And hardly less is sent than the server takes."""
+def test_about_a_hundredth_is_refused_at_a_constant_limit() -> None:
+    """And almost as much is sent as the server accepts."""
     rate = RequestRate()
     for number in range(300):
         rate.answered(number / 300)

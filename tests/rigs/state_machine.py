@@ -1,6 +1,6 @@
-"""A bucket and a folder against a dict: anything may happen, in any order, and promises are kept.
+"""A state machine: a bucket and a folder change at random, and a dict says what must be there.
 
-The store is in memory, and parts are tiny, so that every object can come in several of them.
+The store is in memory, and parts are tiny, so that every object can have several of them.
 """
 
 import asyncio
@@ -36,13 +36,13 @@ VERBS: st.SearchStrategy[Verb] = st.sampled_from(["list", "head", "get"])
 
 
 class Killed(BaseException):
-    """The process has died: nothing that it still tries to do reaches the disk."""
+    """The process was killed: no later change reaches the disk."""
 
 
 class Death:
-    """Lets a process seem to die at one of its changes of the disk.
+    """Simulates that the process is killed at one of its changes of the disk.
 
-    From then on every such change is prevented, those of clean-up as well, as a kill does.
+    From then on every change is prevented, also those of clean-up, as after a kill.
     """
 
     _CHANGES = frozenset(
@@ -56,7 +56,7 @@ class Death:
         self.came = False
 
     def __enter__(self) -> Self:
-        if not Death._hooked:  # a hook stays for ever
+        if not Death._hooked:  # a hook cannot be removed
             sys.addaudithook(Death._hook)
             Death._hooked = True
         Death.current = self
@@ -79,7 +79,7 @@ class Death:
         death.step()
 
     def step(self) -> None:
-        """Count a change, and die at the one that was chosen."""
+        """Count a change of the disk, and die at the chosen one."""
         self._left -= 1
         if self._left < 0:
             self.came = True
@@ -96,7 +96,7 @@ class Sync(RuleBasedStateMachine):
         self.store = MemoryStore(page_size=3, block_size=30)
         self.bucket: dict[str, bytes] = {}
         self.versions: set[tuple[str, bytes]] = set()
-        """What a file may hold: any version of its object, and what was put there by others."""
+        """What a file may hold: any version of its object, or what `tamper` wrote."""
         self.faulty = False
         self.patch = pytest.MonkeyPatch()
         use_memory(self.patch, self.store)
@@ -116,13 +116,13 @@ class Sync(RuleBasedStateMachine):
 
     @initialize(sizes=st.lists(SIZES, min_size=len(KEYS), max_size=len(KEYS)))
     def fill(self, sizes: list[int]) -> None:
-        """There is something to begin with."""
+        """Store the first objects."""
         for key, size in zip(KEYS, sizes, strict=True):
             self.put(key, size)
 
     @rule(key=KEY, size=SIZES)
     def put(self, key: str, size: int) -> None:
-        """An object is stored, or replaced by another version."""
+        """Store an object, or replace it by another version."""
         self.puts += 1
         data = random.Random(self.puts).randbytes(size)
         self.store.put(key, data)
@@ -131,7 +131,7 @@ class Sync(RuleBasedStateMachine):
 
     @rule(key=KEY)
     def delete(self, key: str) -> None:
-        """An object is deleted; its file is nobody's concern from then on."""
+        """Delete an object; nothing is expected of its file any more."""
         self.store.delete(key)
         self.bucket.pop(key, None)
 
@@ -139,19 +139,19 @@ class Sync(RuleBasedStateMachine):
 
     @rule(verb=VERBS, key=KEY, cut=st.integers(0, 300), often=st.sampled_from([1, 2, 99]))
     def break_off(self, verb: Verb, key: str, cut: int, often: int) -> None:
-        """The next answers break off, or do not come."""
+        """Let the next answers break off, or be lost."""
         act = Act(cut=cut) if verb == "get" else Act(error=ConnectionLostError("cut"))
         self._meets(verb, key, [act] * often)
 
     @rule(verb=VERBS, key=KEY, busy=st.booleans(), often=st.sampled_from([1, 2, 99]))
     def refuse(self, verb: Verb, key: str, busy: bool, often: int) -> None:
-        """The next requests are refused."""
+        """Let the next requests be refused."""
         error = ThrottledError("busy", 5.0) if busy else ServerError("failed")
         self._meets(verb, key, [Act(error=error)] * often)
 
     @rule(verb=st.sampled_from(["head", "get"]), key=KEY, size=SIZES, first=st.integers(0, 3))
     def replace_meanwhile(self, verb: Verb, key: str, size: int, first: int) -> None:
-        """The object is replaced as one of the next requests comes."""
+        """Replace the object while one of the next requests is answered."""
         acts = [Act()] * first + [Act(before=partial(self.put, key, size))]
         self._meets(verb, key, acts)
 
@@ -163,7 +163,7 @@ class Sync(RuleBasedStateMachine):
 
     @rule(key=KEY, change=st.sampled_from(["cut", "grown", "gone", "old", "link"]))
     def tamper(self, key: str, change: str) -> None:
-        """Somebody does something to a file that a comparison can see."""
+        """Change a file in a way that a comparison can see."""
         path = self.dest / key
         if not path.is_file():
             return
@@ -184,7 +184,7 @@ class Sync(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 5), where=st.integers(0, 400))
     def tamper_with_parts(self, number: int, where: int) -> None:
-        """Somebody changes a byte of an unfinished file or of its journal."""
+        """Change a byte of an unfinished file or of its journal."""
         left = unfinished(self.dest)
         if left and (data := bytearray(left[number % len(left)].read_bytes())):
             data[where % len(data)] ^= 0xFF
@@ -194,7 +194,7 @@ class Sync(RuleBasedStateMachine):
 
     @rule()
     def sync(self) -> None:
-        """A run; without faults it puts everything right."""
+        """Sync; without faults everything is in sync afterwards."""
         others = {k: data for k, data in tree(self.dest).items() if k not in self.bucket}
         code = self._run()
         if code == 0:
@@ -207,7 +207,7 @@ class Sync(RuleBasedStateMachine):
 
     @rule(changes=st.integers(0, 30))
     def kill(self, changes: int) -> None:
-        """A run dies at one of its changes of the disk."""
+        """Start a sync and kill it at one of its changes of the disk."""
         with Death(changes), suppress(Killed):
             self._run()
         self._behave()
@@ -231,7 +231,7 @@ class Sync(RuleBasedStateMachine):
 
     @invariant()
     def every_file_is_one_version(self) -> None:
-        """Of its own object; and nothing lies beside the folder."""
+        """Each file is one version of its own object, and nothing lies beside the folder."""
         for key, data in tree(self.dest).items():
             assert (key, data) in self.versions
         assert {path.name for path in self.home.iterdir()} <= {"dest"}
