@@ -133,7 +133,7 @@ async def verify(job: Job) -> None:
 async def _find_objects(job: Job, handle: ComparedHandler) -> SourceError | None:
     """Handle every page of the listing or plan; return the error that ended it early, if any.
 
-    The error is returned, not raised, because raising would cancel the downloads under way.
+    The error is returned, not raised, because raising would cancel the downloads in flight.
     """
     try:
         if job.planned is None:

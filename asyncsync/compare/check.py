@@ -26,11 +26,12 @@ class Check:
     `count_files` runs beside the listing, and pages are handled side by side, all in one event
     loop. Three things make that safe:
 
-    - No compared page leaves the check before the files are counted. So nothing is downloaded
-      before, and no file of this run is counted.
-    - What the pages share (collisions, names, unmatched prefixes) is read and changed between two
-      `await`s only, so no page sees a change of another one half made.
-    - Where the order of pages decides (`needs_order`), the caller handles one page after the other.
+    - No compared page leaves the check until the files are counted. So nothing is downloaded before
+      that, and no file of this run is counted.
+    - State that pages share (collisions, names, unmatched prefixes) is read and changed without an
+      `await` in between, so no page sees a half-made change. The thread that counts only calls
+      `matches`, and touches nothing of the check.
+    - If the order of pages matters (`needs_order`), the caller handles one page after the other.
 
     Args:
         folder: the destination.

@@ -14,7 +14,7 @@ class Selection:
     Folder markers, whose keys end in `/`, are never selected.
 
     Args:
-        include: globs, at least one of which must match the whole key; `*` matches `/` as well.
+        include: one or more globs, one of which must match the whole key; `*` matches `/` as well.
         exclude: globs, none of which may match.
         prefixes: keys must start with one of them; any key may, if there are none.
     """

@@ -43,7 +43,7 @@ _MAGICS = (b"PAR1", b"PARE")
 def hash_limiter() -> CapacityLimiter:
     """Return a limit for the hashing threads of a run: one for each processor.
 
-    With more of them, all files would be finished late, and none early.
+    With more threads, the last bytes of a file would wait longer for theirs.
     """
     return CapacityLimiter(os.cpu_count() or 1)
 

@@ -85,15 +85,15 @@ async def test_whole_bucket_is_listed_by_discovered_prefixes(page_size: int) -> 
 async def test_bucket_of_one_page_takes_one_request(objects: Mapping[str, bytes]) -> None:
     """Its top-level prefixes are reported anyway, before its objects."""
     store = MemoryStore(objects)
-    told: list[str] = []
+    events: list[str] = []
 
     async def handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
-        told.extend(remote.key for remote in objects)
+        events.extend(remote.key for remote in objects)
 
     await list_objects(
-        store, [], quick_pace(), handle, on_prefixes=lambda found: told.extend(sorted(found))
+        store, [], quick_pace(), handle, on_prefixes=lambda found: events.extend(sorted(found))
     )
-    assert told == [*(["1hz/", "fft_hub1/", "fft_hub2/"] if objects else []), *sorted(objects)]
+    assert events == [*(["1hz/", "fft_hub1/", "fft_hub2/"] if objects else []), *sorted(objects)]
     assert store.count("list") == 1
 
 

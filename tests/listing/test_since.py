@@ -294,20 +294,20 @@ async def test_single_request_is_reported_in_the_singular(tmp_path: Path) -> Non
     """As a user of a small prefix reads it."""
     rig = Rig(tmp_path / "dest", {"a/1": b"x"})
     rig.scope = replace(SCOPE, prefixes=("a/",))
-    (told,) = (await rig.run()).notices
-    assert told.startswith("everything was listed: 1 request, ")
+    (notice,) = (await rig.run()).notices
+    assert notice.startswith("everything was listed: 1 request, ")
 
 
 async def test_plan_reports_what_is_saved_and_saves_no_state(rig: Rig) -> None:
     """In requests and in money; a plan syncs nothing, so it saves no state."""
-    (told,) = (await rig.run()).notices
-    assert told == "everything was listed: 11 requests, less than $0.0001 with R2"
+    (notice,) = (await rig.run()).notices
+    assert notice == "everything was listed: 11 requests, less than $0.0001 with R2"
     before = rig.state.read_bytes()
     rig.store.put("a/20", b"n")
     for _ in range(2):
-        (told,) = (await rig.run(pipeline.plan)).notices
-        assert "listed: 3 requests, less than $0.0001 with R2, instead of " in told
-        assert f"everything is listed again in 24 h or {MOST_RUNS - 1} runs" in told
+        (notice,) = (await rig.run(pipeline.plan)).notices
+        assert "listed: 3 requests, less than $0.0001 with R2, instead of " in notice
+        assert f"everything is listed again in 24 h or {MOST_RUNS - 1} runs" in notice
         assert rig.state.read_bytes() == before
 
 
@@ -329,7 +329,7 @@ async def test_run_succeeds_if_its_state_cannot_be_saved(rig: Rig) -> None:
     name.unlink()
     name.mkdir()
     (name / "in the way").touch()
-    assert any("could not be saved" in told for told in (await rig.run()).notices)
+    assert any("could not be saved" in notice for notice in (await rig.run()).notices)
 
 
 async def test_everything_is_listed_where_names_fold(
@@ -342,9 +342,9 @@ async def test_everything_is_listed_where_names_fold(
     rig.store.put("A/07", b"new")
     for _ in range(2):
         seen = await rig.run()
-        (told,) = seen.notices
+        (notice,) = seen.notices
         requests = sum(request.verb == "list" for request in rig.store.requests)
-        assert told.startswith(f"everything was listed: {requests} requests")
+        assert notice.startswith(f"everything was listed: {requests} requests")
         assert seen.failures == {"a/07": KeyCollisionError}
 
 

@@ -235,13 +235,13 @@ async def test_answer_to_any_request_ends_an_outage(clock: Clock) -> None:
 
 async def test_long_outage_and_its_end_are_reported_once(clock: Clock) -> None:
     """A short one is not reported."""
-    told: list[str] = []
-    pace = Pace(None, MOST, 8, clock.sleep, lambda: clock.now, told.append)
+    notices: list[str] = []
+    pace = Pace(None, MOST, 8, clock.sleep, lambda: clock.now, notices.append)
     tries = pace.tries("k")
     await tries.run(failing(*unreachable(3)))
-    assert told == []
+    assert notices == []
     await tries.run(failing(*unreachable(20)))
-    away, again = told
+    away, again = notices
     assert away.startswith("no connection to h:1: refused; retrying for at most ")
     assert again.startswith("connected again after ")
 
@@ -266,8 +266,8 @@ async def test_wait_before_an_attempt_is_no_outage(clock: Clock, answers: bool) 
 
 async def test_no_outage_is_reported_while_other_requests_are_answered(clock: Clock) -> None:
     """Although no new connection can be opened."""
-    told: list[str] = []
-    pace = Pace(None, MOST, 8, clock.sleep, lambda: clock.now, told.append)
+    notices: list[str] = []
+    pace = Pace(None, MOST, 8, clock.sleep, lambda: clock.now, notices.append)
     errors = unreachable(5)
 
     async def get() -> str:
@@ -278,7 +278,7 @@ async def test_no_outage_is_reported_while_other_requests_are_answered(clock: Cl
         return "answer"
 
     assert await pace.tries("k").run(get) == "answer"
-    assert told == []
+    assert notices == []
 
 
 async def test_answer_to_one_request_wakes_all_others() -> None:

@@ -69,7 +69,7 @@ async def test_hostile_keys_are_refused_and_nothing_leaves_the_folder(dest: Path
 
 
 async def test_listing_error_does_not_cancel_downloads(dest: Path) -> None:
-    """Downloads under way are finished when a page fails; then the error is raised.
+    """Downloads in flight are finished when a page fails; then the error is raised.
 
     `b.parquet` is left out: only the next page could show whether keys are below it.
     """

@@ -124,7 +124,7 @@ async def _until_still(measure: Callable[[], int]) -> None:
     before = -1
     while before != measure():
         before = measure()
-        await anyio.to_thread.run_sync(int)  # behind what other threads have to tell
+        await anyio.to_thread.run_sync(int)  # after the results of other threads
         await anyio.wait_all_tasks_blocked()
 
 
@@ -151,7 +151,7 @@ async def test_key_that_is_listed_twice_is_fetched_once(dest: Path) -> None:
 async def test_key_that_arrives_between_its_comparison_and_its_turn_is_fetched_once(
     dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was listed a second time and compared while its first download was under way."""
+    """It was listed a second time and compared while its first download was in flight."""
     monkeypatch.setattr(pipeline, "QUEUE_SIZE", 1)
     rig = Rig(dest, dict.fromkeys(["a.parquet", "b.parquet", "c.parquet"], b"x"))
     rig.workers = 1

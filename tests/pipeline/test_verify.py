@@ -137,10 +137,10 @@ async def test_deep_verification_finds_other_content(dest: Path, deep: bool) -> 
         "d.parquet": NotParquetError,
     }
     assert rig.watcher.failures == (found if deep else {})
-    told = {o.remote.key: str(o.error) for o in rig.watcher.outcomes if isinstance(o, Failed)}
-    ways_out = {key: text.partition("; remove the file, and ")[2] for key, text in told.items()}
+    errors = {o.remote.key: str(o.error) for o in rig.watcher.outcomes if isinstance(o, Failed)}
+    advice = {key: text.partition("; remove the file, and ")[2] for key, text in errors.items()}
     again = "the next sync downloads it again"
-    assert ways_out == ({"a.parquet": again, "b.parquet": again, "d.parquet": ""} if deep else {})
+    assert advice == ({"a.parquet": again, "b.parquet": again, "d.parquet": ""} if deep else {})
     assert rig.watcher.confirmed == ["c.parquet"] if deep else sorted(objects)
     assert snapshot(dest) == before
     proven = Proof.SIZE_AND_VERSION | (Proof.MD5 | Proof.PARQUET if deep else Proof(0))

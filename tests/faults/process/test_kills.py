@@ -82,7 +82,7 @@ async def test_pieces_of_an_unfinished_file_are_not_fetched_again(
     dest: Path, number: signal.Signals
 ) -> None:
     """The next run requests only the missing bytes, and leaves no unfinished file."""
-    data = LARGE * 4  # 72 MB, 9 parts, all under way at once
+    data = LARGE * 4  # 72 MB, 9 parts, all in flight at once
     came = len(data) // 2
     async with ScriptedS3({"large.parquet": data}) as s3:
         async with stopped_half_way(s3, dest, came, "--quiet") as child:

@@ -57,8 +57,8 @@ async def test_second_run_on_a_folder_is_refused(dest: Path) -> None:
 
 
 LOCKS_NOTHING: Mapping[str, Callable[..., None]] = {
-    "tells nobody": lambda *arguments: None,
-    "says so": lambda *arguments: _fail(errno.ENOLCK),
+    "without an error": lambda *arguments: None,
+    "with an error": lambda *arguments: _fail(errno.ENOLCK),
 }
 
 
@@ -119,7 +119,7 @@ TAMPERED: Mapping[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "flipped": lambda data: data[:50] + bytes(byte ^ 1 for byte in data[50:60]) + data[60:],
     "of a newer version": lambda data: b'{"version": 999}\n' + data,
-    "no text": lambda data: b"\xff\x00" * 50,
+    "not text": lambda data: b"\xff\x00" * 50,
     "longer": lambda data: data * 2,
 }
 
@@ -145,7 +145,7 @@ async def test_changed_unfinished_files_are_downloaded_again(tmp_path: Path, des
                     if path.name.endswith(".journal") is journals:
                         path.write_bytes(change(path.read_bytes()))
                 notices = await check_next_run(s3, copy)
-                if kind in {"empty", "of a newer version", "no text"}:
+                if kind in {"empty", "of a newer version", "not text"}:
                     assert notices
                 assert all(
                     "fft/" in said and "is of no use: its journal" in said for said in notices
