@@ -1,10 +1,9 @@
-"""Where to sync from, and how: read from arguments, the environment and the env file.
+"""Where to sync from, and how: loaded from arguments, the environment and the env file.
 
-Read `options.py` first: it has the options and how their values are written. `loading.py` finds
-their values and those of `Settings`, which is in `model.py`; `endpoint.py` checks the endpoint's
-URL.
+Read `options.py` first: it has the options, and how their values are written. `loading.py` loads
+them and `Settings`, whose class is in `model.py`; `endpoint.py` checks the endpoint's URL.
 
-No other room reads the environment or the env file, and no error shows a value that was read.
+No other room reads settings from the environment or the env file. No error shows their values.
 """
 
 from asyncsync.settings.loading import exposure, load, origins, parse

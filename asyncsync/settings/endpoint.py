@@ -1,4 +1,4 @@
-"""The endpoint, taken apart before anybody connects: what it can mean, what would be unsafe."""
+"""Checks the endpoint's URL before any connection: its form, and whether it is safe to use."""
 
 import ipaddress
 import re
@@ -6,15 +6,15 @@ from urllib.parse import urlsplit
 
 from asyncsync.errors import ConfigError
 
-_NAME = re.compile(r"(?:(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.|$))+")  # botocore takes no other
+_NAME = re.compile(r"(?:(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.|$))+")  # what botocore accepts
 
 
 def endpoint(url: str, bucket: str) -> str:
-    """Return scheme, host and port; what the dashboard shows has the bucket's name behind them.
+    """Return scheme, host and port. The bucket's name as path, as the dashboard adds it, is cut.
 
     Raises:
-        ConfigError: it is no plain address, or would send data in the open. It is not shown, since
-            anything may have been pasted there.
+        ConfigError: it is not a plain address, or would send data unencrypted. The message does not
+            show it, since a secret may have been pasted there.
     """
     variable = "R2_ENDPOINT_URL"
     example = "https://<account>.r2.cloudflarestorage.com, with the account's ID for <account>"
@@ -23,24 +23,24 @@ def endpoint(url: str, bucket: str) -> str:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError:  # not named as the cause: it shows a password where a port should be
+    except ValueError:  # not kept as the cause: its message can show a password as the port
         raise ConfigError(f"{variable}: not a URL; it should look like {example}") from None
     if parts.username is not None or parts.password is not None:
         raise ConfigError(
-            f"{variable}: holds a user name or password; the credentials go into "
+            f"{variable}: has a user name or password; the credentials belong in "
             "R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY"
         )
     if parts.scheme not in {"http", "https"} or not host or port == 0:
         raise ConfigError(f"{variable}: not an HTTP address; it should look like {example}")
     address = _address(host)
     if not address and not _NAME.fullmatch(host):
-        raise ConfigError(f"{variable}: no host has such a name; it should look like {example}")
+        raise ConfigError(f"{variable}: not a valid host name; it should look like {example}")
     is_loopback = address.is_loopback if address else host == "localhost"
     if parts.scheme == "http" and not is_loopback:
-        raise ConfigError(f"{variable}: http:// would send data in the open; use https://")
+        raise ConfigError(f"{variable}: http:// would send data unencrypted; use https://")
     if parts.path.strip("/") not in {"", bucket} or parts.query or parts.fragment:
         raise ConfigError(
-            f"{variable}: has a path behind the host that is not the bucket in R2_BUCKET; "
+            f"{variable}: the path after the host is not the bucket in R2_BUCKET; "
             f"it should look like {example}"
         )
     return f"{parts.scheme}://{parts.netloc}"

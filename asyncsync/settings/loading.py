@@ -1,8 +1,8 @@
-"""What a run is told: `Settings` for the remote side, `Options` for everything else.
+"""Loads the configuration of a run: `Settings` for the remote side, `Options` for the rest.
 
-The first that is set wins: an argument, the environment, the env file. The env file is the one that
-is named, `./.env` by default; no parent folder is searched, nothing is interpolated, and nothing is
-copied into the environment of the process.
+The first place that sets a value wins: an argument, the environment, the env file. The env file is
+`./.env` unless another is named. No parent folder is searched, nothing is interpolated, and nothing
+is copied into the environment of the process.
 """
 
 import logging
@@ -31,9 +31,9 @@ _VARIABLES = {
 }
 _OPTIONAL = {"session_token", "region"}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
-_REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?")  # a host's label
+_REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?")  # a DNS label
 _VISIBLE = re.compile(r"[!-~]+")
-_HOW_TO_MAKE_IT = "make one with a line NAME=value for each setting, as in .env.example"
+_CREATE_HINT = "create it with a line NAME=value for each setting, as in .env.example"
 
 
 def load(
@@ -41,22 +41,23 @@ def load(
     environ: Mapping[str, str] | None = None,
     given: Mapping[str, object] | None = None,
 ) -> tuple[Settings, Options]:
-    """Return the settings and options of a run.
+    """Return the settings and options of a run; warn of an env file that others can read.
 
     Args:
-        env_file: the file to read; None reads `./.env` where there is one.
-        environ: the environment; None takes the process's own.
+        env_file: the file to read; None reads `./.env` if it exists.
+        environ: the environment; None takes that of the process.
         given: values of `Options` fields, by field name, that win over everything; None is unset.
 
     Raises:
-        ConfigError: something is missing, malformed or contradictory. Names it, never shows it.
+        ConfigError: something is missing, malformed or contradictory. The message has its name,
+            and never its value.
     """
-    found, options = parse(env_file, environ, given)
+    settings, options = parse(env_file, environ, given)
     if exposed := exposure(env_file):
         if options.strict:
             raise ConfigError(exposed)
         logger.warning("%s", exposed)
-    return found, options
+    return settings, options
 
 
 def parse(
@@ -64,33 +65,33 @@ def parse(
     environ: Mapping[str, str] | None = None,
     given: Mapping[str, object] | None = None,
 ) -> tuple[Settings, Options]:
-    """Return what `load` does, whoever can read the env file.
+    """Return what `load` returns, without checking who can read the env file.
 
     Raises:
         ConfigError: as for `load`.
     """
     path = Path(".env") if env_file is None else env_file
-    is_there = os.path.isfile(path)
     if env_file is not None and os.path.isdir(path):
-        raise ConfigError(f"{path}: is a folder, and not an env file")
+        raise ConfigError(f"{path}: is a folder, not an env file")
     if env_file is not None and not os.path.exists(path):
-        raise ConfigError(f"{path}: no such file; {_HOW_TO_MAKE_IT}")
+        raise ConfigError(f"{path}: no such file; {_CREATE_HINT}")
     values = {**_read(path), **(os.environ if environ is None else environ)}
-    hint = "" if is_there else f"; there is none here: {_HOW_TO_MAKE_IT}"
-    found = replace(_settings(values, f"{path}{hint}"), reload=lambda: parse(env_file, environ)[0])
-    return found, _options(values, given or {})
+    hint = "" if os.path.isfile(path) else f"; there is no such file here: {_CREATE_HINT}"
+    settings = _parse_settings(values, f"{path}{hint}")
+    settings = replace(settings, reload=lambda: parse(env_file, environ)[0])
+    return settings, _parse_options(values, given or {})
 
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """Where settings come from, by the names of their variables; values are not told."""
+    """Where settings come from, by the names of their variables; without their values."""
 
     places: dict[str, str]
-    """An option, `the environment`, or the env file."""
+    """For each variable that is set: an option, `the environment`, or the env file."""
     hidden: list[str]
-    """Set in the env file, but to nothing in the environment, which wins."""
+    """Variables that the env file sets, but that are empty in the environment, which wins."""
     unknown: list[str]
-    """Named like settings, but none."""
+    """Variables whose names begin like those of settings, but that are no settings."""
 
 
 def origins(
@@ -98,57 +99,57 @@ def origins(
     environ: Mapping[str, str] | None = None,
     given: Mapping[str, object] | None = None,
 ) -> Origins:
-    """Return where the settings come from that `load` finds.
+    """Return where `load` finds each setting.
 
     Raises:
         ConfigError: the env file cannot be read.
     """
     path = Path(".env") if env_file is None else env_file
-    in_file, around = _read(path), os.environ if environ is None else environ
+    in_file, environment = _read(path), os.environ if environ is None else environ
     options = {f"ASYNCSYNC_{option.name.upper()}": option.name for option in fields(Options)}
     places: dict[str, str] = {}
     hidden: list[str] = []
     for name in (*_VARIABLES.values(), *options):
         if (given or {}).get(options.get(name, "")) is not None:
             places[name] = f"--{options[name].replace('_', '-')}"
-        elif around.get(name, "").strip():
+        elif environment.get(name, "").strip():
             places[name] = "the environment"
         elif in_file.get(name, "").strip():
-            if name in around:
+            if name in environment:
                 hidden.append(name)
             else:
                 places[name] = str(path)
     known = {*_VARIABLES.values(), *options}
-    alike = {name for name in (*around, *in_file) if name.startswith(("R2_", "ASYNCSYNC_"))}
-    return Origins(places, hidden, sorted(alike - known))
+    similar = {name for name in (*environment, *in_file) if name.startswith(("R2_", "ASYNCSYNC_"))}
+    return Origins(places, hidden, sorted(similar - known))
 
 
 def exposure(env_file: Path | None = None) -> str:
-    """Return what lets others at the env file, and how to end it; empty for nothing."""
+    """Return who else can read or change the env file, and how to fix it; empty for nobody."""
     path = Path(".env") if env_file is None else env_file
     if not hasattr(os, "geteuid") or not os.path.isfile(path):
-        return ""  # modes say nothing on Windows
-    found = path.stat()
-    if found.st_uid not in {os.geteuid(), 0}:
-        return f"{path}: belongs to another user, who can change it; make a copy of your own"
-    if found.st_mode & 0o077:
-        return f"{path}: others can read it, and the secret in it; chmod 600 {path}"
+        return ""  # on Windows, modes do not say who has access
+    stat = path.stat()
+    if stat.st_uid not in {os.geteuid(), 0}:
+        return f"{path}: belongs to another user, who can change it; make your own copy"
+    if stat.st_mode & 0o077:
+        return f"{path}: other users can read the secret in it; run chmod 600 {path}"
     return ""
 
 
 def _read(path: Path) -> dict[str, str]:
     if not os.path.exists(path) or os.path.isdir(path):
-        return {}  # `.env` is what some call a virtual environment
+        return {}  # some people name a virtual environment `.env`
     if not os.path.isfile(path):
-        raise ConfigError(f"{path}: is a pipe or a device; an env file may be read again")
+        raise ConfigError(f"{path}: is a pipe or a device; use a file, which can be read again")
     try:
-        found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
+        values = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as text: {type(error).__name__}") from error
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _settings(values: Mapping[str, str], file: str) -> Settings:
+def _parse_settings(values: Mapping[str, str], file: str) -> Settings:
     found = {
         name: values[variable].strip()
         for name, variable in _VARIABLES.items()
@@ -166,18 +167,20 @@ def _settings(values: Mapping[str, str], file: str) -> Settings:
         )
     for name, value in found.items():
         if not _VISIBLE.fullmatch(value):
-            raise ConfigError(f"{_VARIABLES[name]}: holds more than visible ASCII characters")
+            raise ConfigError(
+                f"{_VARIABLES[name]}: has characters other than visible ASCII; copy it again"
+            )
     if not _BUCKET.fullmatch(found["bucket"]):
         raise ConfigError(
-            "R2_BUCKET: not a bucket's name (3 to 63 lower-case letters, digits, '-', '.')"
+            "R2_BUCKET: not a valid bucket name (3 to 63 lower-case letters, digits, '-', '.')"
         )
     if not _REGION.fullmatch(found.get("region", "auto")):
-        raise ConfigError("R2_REGION: not a region's name (letters, digits, '-'), such as auto")
+        raise ConfigError("R2_REGION: not a valid region name (letters, digits, '-'), such as auto")
     found["endpoint_url"] = endpoint(found["endpoint_url"], found["bucket"])
-    return Settings(**found)  # type: ignore[arg-type]  # `reload` is not among them
+    return Settings(**found)  # type: ignore[arg-type]  # `reload`, which is no str, is not in it
 
 
-def _options(values: Mapping[str, str], given: Mapping[str, object]) -> Options:
+def _parse_options(values: Mapping[str, str], given: Mapping[str, object]) -> Options:
     found: dict[str, object] = {}
     for option in fields(Options):
         text = values.get(f"ASYNCSYNC_{option.name.upper()}", "").strip()
@@ -188,4 +191,4 @@ def _options(values: Mapping[str, str], given: Mapping[str, object]) -> Options:
                 found[option.name] = parse_option(option.name, text)
             except ValueError as error:
                 raise ConfigError(f"ASYNCSYNC_{option.name.upper()}: {error}") from None
-    return Options(**found)  # type: ignore[arg-type]  # each value belongs to its own field
+    return Options(**found)  # type: ignore[arg-type]  # each value has the type of its field

@@ -1,4 +1,4 @@
-"""How to sync: the options, and the words that stand for their values."""
+"""How to sync: the options, and how their values are written as text."""
 
 import os
 import re
@@ -13,9 +13,8 @@ from asyncsync.keys import STATE_DIR, shown
 from asyncsync.model import Checks
 
 MAX_REQUESTS = 1024
-LEAST_RATE = 1024
-"""Bytes a second; anything slower would not be told from a stall."""
-
+MIN_RATE = 1024
+"""Bytes a second; a slower download would look like a stalled one."""
 
 _RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)([kKmMgG]?)")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -23,14 +22,14 @@ _YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False,
 
 
 class Validate(StrEnum):
-    """How an arrived object is validated before its file is published."""
+    """How a downloaded object is validated before its file is published."""
 
     CONTENT = "content"
-    """As HEAD, and the bytes must have the hash that the ETag holds, where it holds one."""
+    """As HEAD; the bytes must also match the hash in the ETag, if it holds one."""
     HEAD = "head"
-    """A HEAD request beside the GET must report the same size and version."""
+    """A HEAD request beside the GET must report the listed size and version."""
     RESPONSE = "response"
-    """The GET's own headers must; one request less for each object."""
+    """The headers of the GET must report them; that saves a request for each object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,56 +37,56 @@ class Options:
     """How to sync."""
 
     dest: Path = Path("downloads")
-    """The local folder; made if it is missing."""
+    """The local folder; created if it is missing."""
     include: tuple[str, ...] = ("*.parquet",)
-    """Globs over whole keys; `*` matches `/` as well. A key must match one of them."""
+    """Globs for whole keys; `*` matches `/` as well. A key must match one of them."""
     exclude: tuple[str, ...] = ()
-    """Globs over whole keys; a key that matches one of them is left out."""
+    """Globs for whole keys; a key that matches one of them is left out."""
     workers: int | None = None
-    """Requests for objects in flight; None finds the best number while running."""
+    """Requests for objects at once; None finds the best number during the run."""
     max_workers: int = 256
-    """The most that None may find."""
+    """The upper limit when `workers` is None."""
     validate: Validate = Validate.CONTENT
     parquet_check: bool = True
-    """Whether what is called `*.parquet` must have the beginning and the end of such a file."""
+    """Whether a file named `*.parquet` must begin and end like Parquet."""
     deep: bool = False
-    """Whether `verify` reads the files and proves their content."""
+    """Whether `verify` reads the files and checks their content."""
     attempts: int = 8
-    """How often one request is tried before its object counts as failed."""
+    """Attempts for a request before its object fails."""
     space_check: bool = True
-    """End the run, before it begins to fetch, when what it finds does not fit on the disk."""
+    """Whether the run ends as soon as what it finds does not fit on the disk."""
     durable: bool = False
-    """A file counts only when it would survive a power cut."""
+    """Whether a file counts as downloaded only when it would survive a power cut."""
     limit_rate: int | None = None
-    """Bytes of objects a second at most; None takes as many as come."""
+    """Bytes of objects a second at most; None sets no limit."""
     since: str | None = None
-    """`auto` lists from the last keys on, None in full."""
+    """`auto` lists from the last keys on; None lists everything."""
     strict: bool = False
-    """An env file that others can read is an error, and not only a warning."""
+    """Whether an env file that others can read is an error, and not only a warning."""
 
     def __post_init__(self) -> None:
-        """Take what callers of the API may give as well: a str for a path, `20M`, a list."""
+        """Convert what callers of the API may pass as well: a str for a path, `20M`, a list."""
         try:
             _check_folder(str(self.dest))
         except ValueError as error:
             raise ConfigError(f"dest: {error}") from None
         if self.validate not in set(Validate):
-            raise ConfigError(f"validate: {self.validate!r} is not {' or '.join(Validate)}")
+            raise ConfigError(f"validate: {self.validate!r} is not one of {', '.join(Validate)}")
         object.__setattr__(self, "dest", Path(self.dest))
         object.__setattr__(self, "validate", Validate(self.validate))
         if not self.include:
-            raise ConfigError("include: without a glob no key counts; '*' stands for all")
+            raise ConfigError("include: without a glob no key is selected; use '*' for all keys")
         for name in ("include", "exclude"):
             try:
                 object.__setattr__(self, name, globs(getattr(self, name)))
             except ValueError as error:
                 raise ConfigError(f"{name}: {error}") from None
-        for name in _WORDS:
-            object.__setattr__(self, name, _meant(name, getattr(self, name)))
+        for name in _CONVERTED:
+            object.__setattr__(self, name, _convert(name, getattr(self, name)))
 
     @property
     def checks(self) -> Checks:
-        """What has to hold before a file is published."""
+        """The checks that a file must pass before it is published."""
         return Checks(
             head=self.validate is not Validate.RESPONSE,
             content=self.validate is Validate.CONTENT,
@@ -96,31 +95,31 @@ class Options:
 
 
 def globs(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the globs; a str is one of them, and not a sequence of single characters.
+    """Return the globs; a str is one glob, not a sequence of characters.
 
     Raises:
-        ValueError: one is blank, as where a variable is not set; no key would ever match it.
+        ValueError: one is blank, as from an unset shell variable; no key would ever match it.
     """
     found = (given,) if isinstance(given, str) else tuple(given)
     if not all(glob.strip() for glob in found):
-        raise ValueError("a blank glob matches no key; '*' stands for all")
+        raise ValueError("a blank glob matches no key; use '*' for all keys")
     return found
 
 
 _NUMBERS = ("workers", "max_workers", "attempts", "limit_rate")
-_WORDS = (*_NUMBERS, "since", "parquet_check", "deep", "space_check", "durable", "strict")
-"""Options that have other values than text, and for which the command line has words."""
+_CONVERTED = (*_NUMBERS, "since", "parquet_check", "deep", "space_check", "durable", "strict")
+"""Options whose values are not text, but may be given as text, as on the command line."""
 
 
-def _meant(name: str, value: object) -> object:
-    """Return the value of an option that may have been given in the command line's words."""
+def _convert(name: str, value: object) -> object:
+    """Return the value of an option, which may be given as text."""
     try:
         if isinstance(value, str):
             return parse_option(name, value)
         if name in _NUMBERS and value is not None:
             if isinstance(value, float) and value.is_integer():  # such as 20e6
                 value = int(value)
-            return _in_range(name, index(value))  # type: ignore[arg-type]  # or it raises
+            return _check_range(name, index(value))  # type: ignore[arg-type]  # raises TypeError
     except TypeError:
         raise ConfigError(f"{name}: {value!r} is not a whole number") from None
     except ValueError as error:
@@ -128,52 +127,52 @@ def _meant(name: str, value: object) -> object:
     return value
 
 
-def _in_range(name: str, number: int) -> int:
+def _check_range(name: str, number: int) -> int:
     if name in {"workers", "max_workers"} and not 1 <= number <= MAX_REQUESTS:
         raise ValueError(f"{number} is not between 1 and {MAX_REQUESTS}")
     if name == "attempts" and number < 1:
         raise ValueError(f"{number} is less than 1")
-    if name == "limit_rate" and number < LEAST_RATE:
-        raise ValueError(f"{number} is less than {LEAST_RATE} bytes/s")
+    if name == "limit_rate" and number < MIN_RATE:
+        raise ValueError(f"{number} is less than {MIN_RATE} bytes/s")
     return number
 
 
-def _yes_or_no(text: str) -> bool:
+def _parse_bool(text: str) -> bool:
     if text.lower() not in _YES_OR_NO:
         raise ValueError(f"{text!r} is neither yes nor no")
     return _YES_OR_NO[text.lower()]
 
 
 def parse_option(name: str, text: str) -> object:
-    """Return the value of the `Options` field `name` that the text stands for.
+    """Return the value of the `Options` field `name` that is written as `text`.
 
-    Globs are parted by white space; `auto` workers are None, and so is what is `off`.
+    White space separates globs. `auto` workers are None, and `off` is None for a rate or `since`.
 
     Raises:
-        ValueError: the text is no such value; the message says what would be.
+        ValueError: the text is not a valid value; the message says what is.
     """
     match name:
         case "dest":
-            return _folder(text)
+            return _parse_folder(text)
         case "include" | "exclude":
             return tuple(text.split())
         case "validate" if text not in set(Validate):
-            raise ValueError(f"{text!r} is not {' or '.join(Validate)}")
+            raise ValueError(f"{text!r} is not one of {', '.join(Validate)}")
         case "validate":
             return Validate(text)
         case "workers" if text == "auto":
             return None
         case "since":
-            return _since(text)
+            return _parse_since(text)
         case "limit_rate":
-            return _rate(text)
+            return _parse_rate(text)
         case "parquet_check" | "deep" | "space_check" | "durable" | "strict":
-            return _yes_or_no(text)
+            return _parse_bool(text)
         case _:
-            return _in_range(name, _whole(name, text))
+            return _check_range(name, _parse_int(name, text))
 
 
-def _whole(name: str, text: str) -> int:
+def _parse_int(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
@@ -181,21 +180,21 @@ def _whole(name: str, text: str) -> int:
         raise ValueError(f"{text!r} is not a whole number{auto}") from None
 
 
-def _rate(text: str) -> int | None:
-    """Return bytes a second; the units are powers of 1024, as those of curl, wget and rclone."""
+def _parse_rate(text: str) -> int | None:
+    """Return bytes a second; the units are powers of 1024, as in curl, wget and rclone."""
     if text == "off":
         return None
     if not (match := _RATE.fullmatch(text)):
         raise ValueError(f"{text!r} is neither off nor a rate such as 500k, 20M or 1.5G")
     number, unit = match.groups()
-    return _in_range("limit_rate", int(float(number) * _UNITS[unit.lower()]))
+    return _check_range("limit_rate", int(float(number) * _UNITS[unit.lower()]))
 
 
-def _folder(text: str) -> Path:
+def _parse_folder(text: str) -> Path:
     try:
         folder = Path(text).expanduser()
     except RuntimeError:
-        raise ValueError("no such user's home folder") from None
+        raise ValueError("the home folder of that user is not known") from None
     _check_folder(text and str(folder))
     return folder
 
@@ -204,18 +203,22 @@ def _check_folder(name: str) -> None:
     if not name.strip():
         raise ValueError("an empty name is not a folder")
     try:
-        there = Path(os.path.realpath(name))
+        resolved = Path(os.path.realpath(name))
     except FileNotFoundError:
-        raise ValueError("the current folder is gone; go to one, or name a whole path") from None
-    if there == Path(there.anchor):
-        raise ValueError("the root of a file system is no folder to sync into")
-    if STATE_DIR in there.parts:
-        raise ValueError(f"{shown(name)} is in the state of a destination, which is its own affair")
+        raise ValueError(
+            "the current folder no longer exists; change to another, or use an absolute path"
+        ) from None
+    if resolved == Path(resolved.anchor):
+        raise ValueError(
+            "the root of a file system is not a valid destination; choose a folder in it"
+        )
+    if STATE_DIR in resolved.parts:
+        raise ValueError(f"{shown(name)} is in the state folder of a destination; choose another")
     if os.path.exists(name) and not os.path.isdir(name):
-        raise ValueError(f"{shown(name)} is a file, and not a folder")
+        raise ValueError(f"{shown(name)} is a file, not a folder")
 
 
-def _since(text: str) -> str | None:
+def _parse_since(text: str) -> str | None:
     if text not in {"auto", "off"}:
         raise ValueError(f"{text!r} is neither auto nor off")
     return None if text == "off" else text

@@ -403,7 +403,7 @@ async def test_measurement_that_fails_is_a_warning(examine: Examine) -> None:
     ("seconds", "text"), [(3.19, "3.2 s"), (119.0, "119 s"), (600.0, "10 min"), (9000.0, "2 h")]
 )
 def test_duration_is_rounded(seconds: float, text: str) -> None:
-    """A measurement of a second gives two significant digits, and larger units for long times."""
+    """It is in seconds, minutes or hours, without digits that were not measured."""
     assert _duration(seconds) == text
 
 

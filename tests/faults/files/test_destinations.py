@@ -116,7 +116,7 @@ async def test_destination_that_is_a_file_is_a_wrong_argument(tmp_path: Path, co
         done = await asyncsync(s3.environment, command, "--dest", str(tmp_path / "dest"))
         assert s3.requests == []
     assert (done.code, done.out) == (2, "")
-    assert done.err == f"asyncsync: --dest: {tmp_path}/dest is a file, and not a folder\n"
+    assert done.err == f"asyncsync: --dest: {tmp_path}/dest is a file, not a folder\n"
     assert (tmp_path / "dest").read_bytes() == b"mine"
 
 

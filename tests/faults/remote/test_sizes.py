@@ -121,7 +121,7 @@ async def test_unknown_length_is_a_failure(bucket: Bucket, dest: Path) -> None:
         attempts=2,
     )
     assert_only_key_failed(run, IntegrityError)
-    assert "how long" in run.message
+    assert "tells its size" in run.message
 
 
 # Servers that do not support ranges.

@@ -1,0 +1,220 @@
+"""Options: how their values are written, and which values are refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from asyncsync.cli.arguments import given_options, parse_arguments
+from asyncsync.errors import ConfigError
+from asyncsync.model import Checks
+from asyncsync.settings import Options, Validate, load, parse_option
+from tests.rigs.environment import REQUIRED, options
+
+
+def test_options_of_the_environment_are_parsed() -> None:
+    """Each option has a variable, named like the option."""
+    environ = {
+        "ASYNCSYNC_DEST": "~/data",
+        "ASYNCSYNC_INCLUDE": "*.parquet  *.json",
+        "ASYNCSYNC_EXCLUDE": "tmp/*",
+        "ASYNCSYNC_WORKERS": "16",
+        "ASYNCSYNC_MAX_WORKERS": " 64 ",
+        "ASYNCSYNC_VALIDATE": "response",
+        "ASYNCSYNC_PARQUET_CHECK": "No",
+        "ASYNCSYNC_ATTEMPTS": "3",
+        "ASYNCSYNC_SPACE_CHECK": "NO",
+        "ASYNCSYNC_DURABLE": "yes",
+        "ASYNCSYNC_LIMIT_RATE": "20M",
+        "ASYNCSYNC_SINCE": "auto",
+        "ASYNCSYNC_STRICT": "yes",
+    }
+    assert options(environ) == Options(
+        dest=Path.home() / "data",
+        include=("*.parquet", "*.json"),
+        exclude=("tmp/*",),
+        workers=16,
+        max_workers=64,
+        validate=Validate.RESPONSE,
+        parquet_check=False,
+        attempts=3,
+        space_check=False,
+        durable=True,
+        limit_rate=20 << 20,
+        since="auto",
+        strict=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "checks"),
+    [
+        ("content", Checks(head=True, content=True)),
+        ("head", Checks(head=True, content=False)),
+        ("response", Checks(head=False, content=False)),
+    ],
+)
+def test_validation_is_a_set_of_checks(how: str, checks: Checks) -> None:
+    """Each value checks less than the one before; the Parquet check is independent of it."""
+    assert options(validate=how).checks == checks
+    assert options(validate=how, parquet_check=False).checks == replace(checks, parquet=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("1024", 1024),
+        ("500k", 500 << 10),
+        ("500K", 500 << 10),
+        ("20M", 20 << 20),
+        ("1.5g", 3 << 29),
+        ("off", None),
+    ],
+)
+def test_rate_is_a_number_with_a_unit(text: str, rate: int | None) -> None:
+    """The units are powers of 1024, as in curl, wget and rclone."""
+    assert options({"ASYNCSYNC_LIMIT_RATE": text}).limit_rate == rate
+
+
+def test_auto_workers_are_none() -> None:
+    """`auto` may also be set in the environment."""
+    assert options({"ASYNCSYNC_WORKERS": "auto"}).workers is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("workers", "auto", None),
+        ("workers", "8", 8),
+        ("limit_rate", "20M", 20 << 20),
+        ("limit_rate", 20e6, 20_000_000),
+        ("limit_rate", "off", None),
+        ("since", "off", None),
+        ("durable", "no", False),
+    ],
+)
+def test_callers_may_pass_values_as_on_the_command_line(
+    name: str, value: object, expected: object
+) -> None:
+    """With `auto` or `off`, they can override the environment with the default."""
+    environ = {"ASYNCSYNC_WORKERS": "4", "ASYNCSYNC_LIMIT_RATE": "1M", "ASYNCSYNC_SINCE": "auto"}
+    options = load(environ={**REQUIRED, **environ}, given={name: value})[1]
+    assert getattr(options, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("workers", "many"),
+        ("workers", 1.5),
+        ("workers", 0),
+        ("max_workers", 1025),
+        ("attempts", 0),
+        ("limit_rate", []),
+        ("limit_rate", 1),
+        ("limit_rate", "1"),
+        ("since", "now"),
+        ("deep", "so"),
+        ("dest", "/"),
+    ],
+)
+def test_invalid_value_of_a_caller_is_refused(name: str, value: object) -> None:
+    """The error names the argument."""
+    with pytest.raises(ConfigError, match=f"^{name}: .* is "):
+        load(environ=REQUIRED, given={name: value})
+
+
+@pytest.mark.row(127)
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("WORKERS", "0", "between 1 and 1024"),
+        ("WORKERS", "-1", "between 1 and 1024"),
+        ("WORKERS", "1000000000", "between 1 and 1024"),
+        ("WORKERS", "many", "not a whole number or auto"),
+        ("MAX_WORKERS", "0", "between 1 and 1024"),
+        ("MAX_WORKERS", "auto", "not a whole number"),
+        ("MAX_WORKERS", "1.5", "not a whole number"),
+        ("ATTEMPTS", "0", "less than 1"),
+        ("SINCE", "yesterday", "neither auto nor off"),
+        ("LIMIT_RATE", "0", "less than 1024 bytes/s"),
+        ("LIMIT_RATE", "1023", "less than 1024 bytes/s"),
+        ("LIMIT_RATE", "-5M", "neither off nor a rate"),
+        ("LIMIT_RATE", "20MB", "neither off nor a rate"),
+        ("LIMIT_RATE", "fast", "neither off nor a rate"),
+        ("LIMIT_RATE", "9" * 400, "neither off nor a rate"),
+        ("STRICT", "perhaps", "neither yes nor no"),
+        ("VALIDATE", "etag", "not one of content, head, response"),
+        ("PARQUET_CHECK", "maybe", "neither yes nor no"),
+        ("DEST", "/", "root"),
+        ("DEST", "//", "root"),
+        ("DEST", "/usr/..", "root"),
+        ("DEST", "~nobody-of-that-name/data", "home folder"),
+    ],
+)
+def test_bad_option_is_refused(name: str, text: str, why: str) -> None:
+    """The message names the variable, and says which values are valid."""
+    with pytest.raises(ConfigError, match=why) as caught:
+        options({f"ASYNCSYNC_{name}": text})
+    assert str(caught.value).startswith(f"ASYNCSYNC_{name}: ")
+
+
+@pytest.mark.row(127)
+@pytest.mark.parametrize("text", ["", "  "])
+def test_empty_destination_is_refused(text: str) -> None:
+    """An unset shell variable must not make the working folder the destination."""
+    with pytest.raises(ValueError, match="empty"):
+        parse_option("dest", text)
+    with pytest.raises(ConfigError, match="empty"):
+        options(dest=text)
+
+
+@pytest.mark.parametrize("name", [".asyncsync", "data/.asyncsync/parts"])
+def test_state_folder_is_refused_as_destination(name: str) -> None:
+    """Removing the state folder would remove the data with it."""
+    with pytest.raises(ConfigError, match=r"^dest: \S+ is in the state folder of a destination"):
+        options(dest=name)
+
+
+def test_relative_destination_is_refused_when_the_working_folder_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An absolute path still works."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ConfigError, match=r"^dest: the current folder no longer exists"):
+        options()
+    assert options(dest=tmp_path).dest == tmp_path
+
+
+def test_bad_validation_given_by_a_caller_is_a_config_error() -> None:
+    """The Python API refuses what the command line refuses."""
+    with pytest.raises(ConfigError, match="not one of content, head, response"):
+        options(validate="etag")
+
+
+def test_callers_may_pass_plain_values() -> None:
+    """A str becomes a path, a list a tuple, and one glob needs no list."""
+    found = options(dest="data", include=["*.json", "*.csv"], exclude="tmp/*", validate="response")
+    assert found == Options(
+        Path("data"), ("*.json", "*.csv"), ("tmp/*",), validate=Validate.RESPONSE
+    )
+
+
+def test_empty_include_is_refused() -> None:
+    """It could mean that no key is selected, or all."""
+    with pytest.raises(ConfigError, match="include"):
+        options(include=[])
+
+
+@pytest.mark.parametrize("name", ["include", "exclude"])
+@pytest.mark.parametrize("blank", ["", " "])
+def test_blank_glob_is_refused(name: str, blank: str) -> None:
+    """With a glob from an unset shell variable, a job would never find anything to do."""
+    with pytest.raises(ConfigError, match=f"^{name}: a blank glob matches no key"):
+        load(environ=REQUIRED, given={name: ["*", blank]})
+    arguments = parse_arguments(["--" + name, blank])
+    with pytest.raises(ConfigError, match=f"^--{name}: a blank glob matches no key"):
+        given_options(arguments)
