@@ -1,7 +1,7 @@
 """The command line's parsers: one for each command, made from the tables in `options.py`.
 
-argparse's own sub-parsers know no default command, and no options before the command or between
-prefixes. So `_split` finds the command first, and its parser gets the options.
+argparse's own sub-parsers support neither a default command nor options before the command. So
+`_split_arguments` finds the command first, and only the parser of that command is made.
 """
 
 import argparse
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _GLOBS = ("include", "exclude")
 _TEXTS = ("dest", "workers", "max_workers", "validate", "attempts", "limit_rate", "since")
-"""Options whose values are parsed, by field name."""
+"""Options whose values are parsed by `settings`, by field name."""
 _SWITCHES = ("parquet_check", "deep", "space_check", "durable", "strict")
-"""Options that argparse gives their values, by field name."""
+"""Options without a value on the command line, by field name."""
 
 _NAMES = {name for option in OPTIONS for name in option.names}
 _WITH_VALUE = {name for option in OPTIONS if option.metavar for name in option.names}
@@ -205,7 +205,7 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the options that were given as arguments, by field name; None for the others.
 
     Raises:
-        ConfigError: the text of an argument is no valid value of its option.
+        ConfigError: the text of an argument is not a valid value of its option.
     """
     given: dict[str, object] = {name: getattr(arguments, name, None) for name in _SWITCHES}
     for name in (*_GLOBS, *_TEXTS):

@@ -62,19 +62,19 @@ def test_command_is_the_first_word_if_it_names_one(
     assert (arguments.command, arguments.prefixes) == (command, prefixes)
 
 
-def test_word_with_a_blank_or_none_is_a_prefix() -> None:
-    """Also one that begins like an option, as argparse has it."""
+def test_empty_word_and_word_with_a_space_are_prefixes() -> None:
+    """That holds also for a word that begins like an option, as in argparse."""
     assert parse_arguments(["-a key", "", "plan"]).prefixes == ["-a key", "", "plan"]
 
 
 def test_arguments_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless others are given."""
+    """They are used unless others are passed."""
     monkeypatch.setattr("sys.argv", ["asyncsync", "plan", "1hz/"])
     assert parse_arguments().prefixes == ["1hz/"]
 
 
 def test_options_keep_their_values_wherever_they_stand() -> None:
-    """Before the command, behind it, and between prefixes."""
+    """They may stand before the command, behind it, and between prefixes."""
     lines = (
         "--dest x --json -v plan a b",
         "plan --dest x a -v b --json",
@@ -87,7 +87,7 @@ def test_options_keep_their_values_wherever_they_stand() -> None:
 
 
 def test_prefixes_select_what_a_command_works_on(store: MemoryStore, run: Run) -> None:
-    """With and without the name of the command."""
+    """They do so with and without the name of the command."""
     assert run("sync", "--quiet", "1hz/a", "root").code == 0
     assert sorted(tree(Path("downloads"))) == ["1hz/a.parquet", "root.parquet"]
     assert run("1hz/", "--dest", "other").code == 0
@@ -127,8 +127,8 @@ def line_with(option: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", ["sync", "plan", "verify", "doctor"])
-def test_options_of_a_sync_go_with_its_checks(command: str) -> None:
-    """What a sync would do can be planned, verified and examined with the same options."""
+def test_options_of_a_sync_go_with_plan_verify_and_doctor(command: str) -> None:
+    """A sync can be planned, verified and examined with the options that it has."""
     ending = {"-h", "--help", "--version"}
     for name in SYNC_OPTIONS - ending - (ONLY_SYNC if command != "sync" else set()):
         arguments = parse_arguments([command, *line_with(name)])
@@ -156,7 +156,7 @@ def test_options_of_a_sync_go_with_its_checks(command: str) -> None:
 def test_option_of_another_command_is_refused(
     store: MemoryStore, run: Run, command: str, option: str, right: str
 ) -> None:
-    """The message says with which commands it goes; the order of the arguments does not matter."""
+    """The message names the commands it goes with; the order of the arguments does not matter."""
     said = f"asyncsync: {option}: goes with {right}, not with {command}\n"
     lines = [[command, *line_with(option)], [*line_with(option), command]]
     for line in (*lines, line_with(option)) if command == "sync" else lines:
@@ -165,14 +165,14 @@ def test_option_of_another_command_is_refused(
 
 
 def test_demo_takes_no_prefix() -> None:
-    """It has a bucket of its own, all of which it syncs."""
+    """It syncs its own bucket, and all of it."""
     for line in (["demo", "1hz/"], ["demo", "--", "1hz/"], ["--keep", "demo", "1hz/"]):
         with pytest.raises(ConfigError, match=r"^demo: takes no PREFIX, and so not 1hz/$"):
             parse_arguments(line)
 
 
 def test_demo_has_a_destination_of_its_own() -> None:
-    """Its sample data must not end among the files of a real sync."""
+    """Its sample data must not get among the files of a real sync."""
     assert parse_arguments(["demo"]).dest == "downloads-demo"
     assert parse_arguments(["demo", "--dest", "x"]).dest == "x"
     assert parse_arguments([]).dest is None
@@ -189,7 +189,7 @@ def test_demo_has_a_destination_of_its_own() -> None:
     ],
 )
 def test_unknown_option_brings_a_hint(store: MemoryStore, run: Run, option: str, hint: str) -> None:
-    """What may have been meant, on a line of its own."""
+    """The last line names a similar option, or where to find one."""
     ran = run(option, "1hz/")
     assert ran.code == 2
     *_, line = ran.err.splitlines()
@@ -209,7 +209,7 @@ def test_unknown_option_brings_a_hint(store: MemoryStore, run: Run, option: str,
     ],
 )
 def test_hint_is_about_the_options_of_the_command(run: Run, line: str, hint: str) -> None:
-    """The usage above it is that of the command as well."""
+    """The usage above the hint is also that of the command."""
     ran = run(*line.split())
     (command,) = [word for word in line.split() if word in COMMANDS]
     assert ran.code == 2
@@ -228,7 +228,7 @@ def test_options_are_not_abbreviated(run: Run, command: str) -> None:
 
 @pytest.mark.parametrize("line", ["--dest", "plan --dest", "--dest --json", "demo --dest"])
 def test_option_without_its_value_is_refused(run: Run, line: str) -> None:
-    """The next option is not taken for it."""
+    """The next option does not count as the value."""
     ran = run(*line.split())
     assert ran.code == 2
     assert ran.err.endswith("argument --dest: expected one argument\n")
@@ -270,7 +270,7 @@ def test_help_names_every_command_option_and_exit_code(run: Run) -> None:
     ],
 )
 def test_command_has_its_own_help(run: Run, command: str, has: set[str], has_not: set[str]) -> None:
-    """Its usage, what it does, and the options that have an effect; wherever --help stands."""
+    """It has usage and options of that command alone, wherever `--help` stands."""
     ran = run(command, "--help")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith(f"usage: asyncsync {command} [PREFIX ...] [options]\n")
@@ -282,7 +282,7 @@ def test_command_has_its_own_help(run: Run, command: str, has: set[str], has_not
 
 
 def test_demo_has_its_own_help(run: Run) -> None:
-    """With two options and no prefix."""
+    """It has two options, and no prefix in its usage."""
     ran = run("demo", "--help")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("usage: asyncsync demo [options]\n")
@@ -295,7 +295,7 @@ def test_demo_has_its_own_help(run: Run) -> None:
 def test_help_fits_the_terminal(
     run: Run, monkeypatch: pytest.MonkeyPatch, width: int, command: str
 ) -> None:
-    """The terminal need not break a line within a word."""
+    """No line is wider than the terminal, which would break it within a word."""
     monkeypatch.setenv("COLUMNS", str(width))
     ran = run(*[command] * bool(command), "--help")
     assert ran.code == 0
@@ -308,7 +308,7 @@ def test_help_fits_the_terminal(
 
 @pytest.mark.parametrize("line", ["--version", "plan --version", "--version demo"])
 def test_version_is_printed(run: Run, line: str) -> None:
-    """Whatever the command."""
+    """It is printed with and without a command."""
     assert run(*line.split()) == Ran(0, f"asyncsync {__version__}\n", "")
 
 
@@ -316,8 +316,9 @@ def test_version_is_printed(run: Run, line: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_parser_has_the_options_of_the_table(command: str) -> None:
-    """Each once: no two rows of one name are for the same command."""
+def test_parser_has_the_options_of_the_table(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """Each is there once: no two rows with the same name are for the same command."""
+    monkeypatch.setenv("PYTHON_COLORS", "0")
     made = [name for option in OPTIONS if option.is_accepted(command) for name in option.names]
     assert len(made) == len(set(made))
     parser = make_parser(command)
@@ -328,7 +329,7 @@ def test_parser_has_the_options_of_the_table(command: str) -> None:
 
 
 def test_every_option_is_in_some_help() -> None:
-    """An option that no help shows could as well not be there."""
+    """Nobody would find an option that no help shows."""
     for option in OPTIONS:
         assert any(option.is_shown(command) for command in ("", *COMMANDS)), option.names
         assert set(option.commands) <= COMMANDS.keys()
