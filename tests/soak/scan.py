@@ -22,7 +22,7 @@ from tests.rigs import wrapped
 SIGNATURE = re.compile(r"signature[=:]\s*[0-9a-f]{64}", re.IGNORECASE)
 SHORTEST = 8
 """Characters of a secret; shorter ones stand in sentences as well."""
-RIGS = ("rigs/bucket.py", "asyncsync/seaweed.py", "aiobotocore/tests")
+RIGS = ("rigs/bucket.py", "asyncsync/demo/seaweed.py", "aiobotocore/tests")
 
 _secrets: set[str] = set()
 _counts = {"characters": 0, "found": 0, "tests": 0}
