@@ -1,4 +1,4 @@
-"""Names."""
+"""Keys whose paths the file system treats as one: the first in order gets the path."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def objects(keys: Sequence[str]) -> list[RemoteObject]:
 
 
 def refused(names: Names, *keys: str) -> list[str]:
-    """Return the keys that are refused of a page on which every second one is in step."""
+    """Return which keys of a page are refused; every second one is up to date."""
     found = objects(keys)
     transfers = [Transfer(remote, tuple(remote.key.split("/")), Reason.MISSING) for remote in found]
     page = names.kept(Compared(transfers[::2], [UpToDate(remote) for remote in found[1::2]], []))
@@ -48,20 +48,20 @@ def refused(names: Names, *keys: str) -> list[str]:
     ],
 )
 def test_first_key_in_order_gets_the_path(keys: list[str], lost: list[str]) -> None:
-    """On one page, in whatever order, or on one page for each."""
+    """In any order on one page, and with one page for each key."""
     assert refused(Names(BOTH), *keys) == lost
     names = Names(BOTH)
     assert [key for each in sorted(keys) for key in refused(names, each)] == lost
 
 
 def test_only_what_folds_is_folded() -> None:
-    """Cases on a file system that keeps forms apart, and the other way round."""
+    """Case on a file system that keeps forms apart, and the other way round."""
     assert refused(Names(Folding(cases=True, forms=False)), "A", "a", NFC, NFD) == ["a"]
     assert refused(Names(Folding(cases=False, forms=True)), "A", "a", NFC, NFD) == [NFC]
 
 
 def test_refused_key_takes_nothing() -> None:
-    """What lies below it is free for others."""
+    """The paths below it are free for other keys."""
     assert refused(Names(BOTH), "A", "a/b/c", "b") == ["a/b/c"]
     names = Names(BOTH)
     assert refused(names, "A", "a/b") == ["a/b"]
@@ -70,17 +70,17 @@ def test_refused_key_takes_nothing() -> None:
 
 
 def test_folder_of_another_key_that_lies_in_the_way_is_a_collision() -> None:
-    """It has its file by then; what lies at the path of a key that takes none stays as it was."""
-    told = [
+    """A folder that no key has created is still a local error."""
+    failed = [
         Failed(remote, LocalFileError(remote.key, "a folder has its path"))
         for remote in objects(["a", "b"])
     ]
-    page = Names(BOTH).kept(Compared([], [UpToDate(objects(["A/x"])[0])], told))
+    page = Names(BOTH).kept(Compared([], [UpToDate(objects(["A/x"])[0])], failed))
     assert [type(failed.error) for failed in page.refused] == [KeyCollisionError, LocalFileError]
 
 
 def test_pages_are_put_in_order() -> None:
-    """On one page, if there is anything at all."""
+    """All objects are on one page, and there is no empty one."""
     pages = [objects(["b", "a"]), objects(["C"])]
     assert [[remote.key for remote in page] for page in in_order(pages)] == [["C", "a", "b"]]
     assert list(in_order([])) == []

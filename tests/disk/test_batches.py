@@ -1,4 +1,4 @@
-"""Batches."""
+"""Small files are published in batches, and each gets its own result."""
 
 import threading
 from pathlib import Path
@@ -8,21 +8,15 @@ import pytest
 
 from asyncsync.disk.batches import BATCH_SIZE, WRITERS
 from asyncsync.disk.folder import Folder
-from asyncsync.errors import (
-    AsyncSyncError,
-    KeyCollisionError,
-)
+from asyncsync.errors import AsyncSyncError, KeyCollisionError
 from asyncsync.model import Proof
-from tests.rigs.publishing import (
-    prove_nothing,
-    transfer_of,
-)
+from tests.rigs.publishing import prove_nothing, transfer_of
 from tests.rigs.watch import tree
 
 
 @pytest.mark.anyio
 async def test_no_file_waits_for_all_that_came_with_it(folder: Folder) -> None:
-    """Here the last of many is not prove_nothing until an early one has its name."""
+    """The last of many files is not proven until an early one is published."""
     is_published = threading.Event()
 
     async def publish(number: int) -> None:
@@ -31,7 +25,7 @@ async def test_no_file_waits_for_all_that_came_with_it(folder: Folder) -> None:
             return Proof.SIZE
 
         await folder.publish(transfer_of(f"{number}"), b"data", prove)
-        if number == WRITERS:  # those before it come alone
+        if number == WRITERS:  # the files before it have batches of their own
             is_published.set()
 
     last = (WRITERS + 1) * BATCH_SIZE
@@ -42,7 +36,7 @@ async def test_no_file_waits_for_all_that_came_with_it(folder: Folder) -> None:
 
 @pytest.mark.anyio
 async def test_many_at_once_each_have_their_own_result(folder: Folder, root: Path) -> None:
-    """Files that are written in one go share nothing else: one that fails fails alone."""
+    """Files of one batch share nothing else: one that fails fails alone."""
     (root / "full").mkdir()
     keys = [*(f"{number}/{number}" for number in range(50)), "full", "0/0/x"]
     errors: dict[str, AsyncSyncError] = {}
@@ -53,7 +47,7 @@ async def test_many_at_once_each_have_their_own_result(folder: Folder, root: Pat
         except AsyncSyncError as error:
             errors[key] = error
 
-    await publish(keys[0])  # or the last could come before it, on a machine that is busy
+    await publish(keys[0])  # on a busy machine, '0/0/x' could otherwise be first
     async with anyio.create_task_group() as group:
         for key in keys[1:]:
             group.start_soon(publish, key)

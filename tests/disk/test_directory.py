@@ -1,4 +1,4 @@
-"""Directory: no step follows a symbolic link, on systems with and without descriptors."""
+"""Directory: no step follows a symbolic link, with and without directory descriptors."""
 
 import errno
 import os
@@ -13,19 +13,19 @@ from asyncsync.disk.directory import Directory, LocalFile
 
 @pytest.fixture(params=["by descriptor", "by path"], autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How a folder is reached: as on POSIX, and as on Windows."""
+    """How a folder is opened: as on POSIX, and as on Windows."""
     if request.param == "by path":
         monkeypatch.setattr(directory, "_HAS_DIR_FD", False)
     return str(request.param)
 
 
 by_descriptor = pytest.mark.parametrize("way", ["by descriptor"], indirect=True)
-"""For what a path alone cannot promise."""
+"""For what paths alone cannot guarantee."""
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder; beside it lies `outside`, which no walk from it may reach."""
+    """A folder; beside it lies `outside`, which no walk may reach."""
     (tmp_path / "outside" / "deep").mkdir(parents=True)
     (tmp_path / "root").mkdir()
     return tmp_path / "root"
@@ -36,7 +36,7 @@ def open_descriptors() -> int:
 
 
 def test_walk_opens_the_folder_it_is_led_to(root: Path) -> None:
-    """Names lead down one by one; no name leads nowhere."""
+    """Each name leads one level down; without names, the root is opened."""
     (root / "a" / "b").mkdir(parents=True)
     (root / "a" / "b" / "x").write_bytes(b"12")
     with Directory.walk(str(root), ["a", "b"]) as found:
@@ -46,7 +46,7 @@ def test_walk_opens_the_folder_it_is_led_to(root: Path) -> None:
 
 
 def test_walk_makes_what_is_missing_if_asked(root: Path) -> None:
-    """Without being asked it makes nothing."""
+    """Without `create`, it makes nothing."""
     with pytest.raises(FileNotFoundError):
         Directory.walk(str(root), ["a", "b"])
     assert list(root.iterdir()) == []
@@ -55,7 +55,7 @@ def test_walk_makes_what_is_missing_if_asked(root: Path) -> None:
 
 
 def test_root_itself_is_never_made(root: Path) -> None:
-    """A destination that was removed is not made again somewhere else."""
+    """A destination that was removed is not created again."""
     with pytest.raises(OSError, match="gone"):
         Directory.walk(str(root / "gone"), ["a"], create=True)
     assert not (root / "gone").exists()
@@ -64,7 +64,7 @@ def test_root_itself_is_never_made(root: Path) -> None:
 @pytest.mark.parametrize("target", ["../outside", "../nowhere", "real", "link"])
 @pytest.mark.parametrize("names", [["link"], ["link", "deep"]])
 def test_symbolic_link_is_refused(root: Path, target: str, names: list[str]) -> None:
-    """Wherever a link leads, even inside, and even if nowhere, walking over it is ELOOP."""
+    """Wherever it leads, even inside the root or nowhere: ELOOP."""
     (root / "real" / "deep").mkdir(parents=True)
     (root / "link").symlink_to(target)
     for create in (False, True):
@@ -76,14 +76,14 @@ def test_symbolic_link_is_refused(root: Path, target: str, names: list[str]) -> 
 
 @pytest.mark.parametrize("names", [["file"], ["file", "deep"]])
 def test_file_in_the_way_is_refused(root: Path, names: list[str]) -> None:
-    """A file is no folder: ENOTDIR."""
+    """A file is not a folder: ENOTDIR."""
     (root / "file").touch()
     with pytest.raises(NotADirectoryError):
         Directory.walk(str(root), names, create=True)
 
 
 def test_refused_walk_leaves_nothing_open(root: Path) -> None:
-    """All folders on the way are closed again."""
+    """All folders on the way are closed."""
     (root / "a").mkdir()
     (root / "a" / "link").symlink_to("..")
     before = open_descriptors()
@@ -97,14 +97,14 @@ def test_refused_walk_leaves_nothing_open(root: Path) -> None:
 def test_folder_that_another_worker_made_first_is_used(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two workers may want the same folder at the same time."""
+    """Two workers may create the same folder at the same time."""
     make = os.mkdir
 
-    def beaten(path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+    def make_first(path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         make(path, mode, dir_fd=dir_fd)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
 
-    monkeypatch.setattr(os, "mkdir", beaten)
+    monkeypatch.setattr(os, "mkdir", make_first)
     with Directory.walk(str(root), ["a"], create=True) as found:
         assert found.look_up("x") is None
 
@@ -113,25 +113,27 @@ def test_folder_that_another_worker_made_first_is_used(
 def test_link_swapped_in_during_the_walk_is_refused(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is opened outside, although the folder was one when it was looked at last."""
+    """Nothing outside is opened, although it was a folder when it was last checked."""
     (root / "a").mkdir()
     (root / "a" / "deep").mkdir()
-    really = os.open
+    original = os.open
 
-    def swapping(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+    def swapping_open(
+        path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
+    ) -> int:
         if path == "a":
             (root / "a").rename(root / "moved")
             (root / "a").symlink_to("../outside")
-        return really(path, flags, mode, dir_fd=dir_fd)
+        return original(path, flags, mode, dir_fd=dir_fd)
 
-    monkeypatch.setattr(os, "open", swapping)
+    monkeypatch.setattr(os, "open", swapping_open)
     with pytest.raises(OSError, match="symbolic links"):
         Directory.walk(str(root), ["a", "deep"])
 
 
 @by_descriptor
 def test_link_swapped_in_after_the_walk_redirects_nothing(root: Path) -> None:
-    """An open folder stays the one that was opened, whatever its path leads to by now."""
+    """An open folder stays the same, whatever its path leads to later."""
     (root / "part").write_bytes(b"new")
     with Directory.walk(str(root), ["a"], create=True) as found:
         (root / "a").rename(root / "moved")
@@ -142,7 +144,7 @@ def test_link_swapped_in_after_the_walk_redirects_nothing(root: Path) -> None:
 
 
 def test_look_up_tells_files_from_all_else(root: Path) -> None:
-    """A link is nothing, since it would be replaced; what is no file is never taken for one."""
+    """A link counts as nothing, since it would be replaced; only a regular file is a file."""
     (root / "file").write_bytes(b"123")
     os.utime(root / "file", ns=(1, 1_234_567_890_123_456_789))
     (root / "folder").mkdir()
@@ -150,7 +152,7 @@ def test_look_up_tells_files_from_all_else(root: Path) -> None:
     (root / "dangling").symlink_to("nowhere")
     os.mkfifo(root / "fifo")
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.path.relpath(root / "socket"))  # its path may not be long
+        server.bind(os.path.relpath(root / "socket"))  # its path must be short
         with Directory.walk(str(root), []) as found:
             assert found.look_up("file") == LocalFile(3, 1_234_567_890_123_456_789)
             assert found.look_up("folder") == LocalFile(0, 0, "folder")
@@ -161,7 +163,7 @@ def test_look_up_tells_files_from_all_else(root: Path) -> None:
 
 
 def test_move_in_replaces_a_link_and_not_its_target(root: Path) -> None:
-    """The name gets the new file; what the link led to is as it was."""
+    """The name gets the new file, and the link's target stays."""
     (root / "target").write_bytes(b"old")
     (root / "link").symlink_to("target")
     (root / "part").write_bytes(b"new")

@@ -1,4 +1,4 @@
-"""What survives a power cut: the order of writes, syncs and renames, as the system sees it."""
+"""What survives a power cut: the order of writes, syncs and renames, as strace shows it."""
 
 import errno
 import os
@@ -32,8 +32,8 @@ CALLS = (
 )
 
 
-def whole(trace: Iterable[str]) -> Iterator[str]:
-    """Yield the calls as they end; one that another thread came in between has two lines."""
+def ended_calls(trace: Iterable[str]) -> Iterator[str]:
+    """Yield the calls as they end; strace splits a call if another thread's comes in between."""
     begun: dict[str, str] = {}
     for line in trace:
         thread, _, call = line.partition(" ")
@@ -46,18 +46,19 @@ def whole(trace: Iterable[str]) -> Iterator[str]:
 
 
 def violations(trace: Iterable[str], dest: Path) -> Iterator[str]:
-    """Yield what a power cut could have undone, by the trace of a run that has ended.
+    """Yield what a power cut could have undone, from the trace of a complete run.
 
-    Data and times of files that are renamed before these are synced, and names that are not synced
-    in the end.
+    That is files that are renamed before their data and times are synced, and names that are not
+    synced in the end.
     """
     unsynced: set[str] = set()
-    unnamed: dict[str, str] = {}  # a path whose name is not synced, by what made it
-    for line in whole(trace):
-        line = re.sub(r'"/proc/self/fd/\d+', f'"{dest}/.asyncsync/parts', line)  # what is held open
+    unnamed: dict[str, str] = {}  # path whose name is not synced -> the call that made it
+    for line in ended_calls(trace):
+        # Paths through an open folder lead to the parts folder.
+        line = re.sub(r'"/proc/self/fd/\d+', f'"{dest}/.asyncsync/parts', line)
         call, _, rest = line.partition("(")
         if not rest.rstrip().rpartition(" = ")[2][:1].isdigit():
-            continue  # it failed
+            continue  # the call failed
         files = re.findall(r"<(/[^>]*)>", rest)
         names = re.findall(r'"((?:[^"\\]|\\.)*)"', rest)
         match call:
@@ -93,7 +94,7 @@ async def traced(dest: Path, trace: Path, *arguments: str) -> list[str]:
 async def test_every_file_is_synced_before_its_rename_and_its_folder_after_it(
     tmp_path: Path,
 ) -> None:
-    """With all that is above it, and made by the run."""
+    """With all folders above it that the run created."""
     dest = tmp_path / "new" / "dest"
     calls = await traced(dest, tmp_path / "trace", "--durable")
     assert list(violations(calls, dest)) == []
@@ -103,12 +104,12 @@ async def test_every_file_is_synced_before_its_rename_and_its_folder_after_it(
 
 @pytest.mark.row(120)
 async def test_no_file_is_synced_by_itself_unless_asked_for(tmp_path: Path) -> None:
-    """The check of the order sees that; the disk is waited for once, after the last file."""
+    """Then the check finds violations; the run waits for the disk once, after the last file."""
     dest = tmp_path / "dest"
     calls = await traced(dest, tmp_path / "trace")
     assert not any("fsync(" in call and "/parts/" in call for call in calls)
     assert len(list(violations(calls, dest))) > 2 * len(OBJECTS)
-    ended = list(whole(calls))
+    ended = list(ended_calls(calls))
     [waited] = (number for number, call in enumerate(ended) if call.startswith("syncfs("))
     assert sum(call.startswith("rename") for call in ended[:waited]) == len(OBJECTS)
     assert not any(call.startswith("rename") for call in ended[waited:])
@@ -123,9 +124,9 @@ def transfer_of(key: str) -> Transfer:
 async def test_failed_sync_is_never_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its file is dropped; those beside it are published."""
+    """Its file is removed; the other files are published."""
     failed: list[str] = []
-    really = os.fsync
+    original = os.fsync
 
     def fsync(descriptor: int) -> None:
         path = os.readlink(f"/proc/self/fd/{descriptor}")
@@ -133,53 +134,55 @@ async def test_failed_sync_is_never_repeated(
         if not failed and "/parts/" in path:
             failed.append(path)
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        really(descriptor)
+        original(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    errors = await published(Folder(tmp_path / "dest", durable=True), ["a/1", "a/2", "a/3"])
+    errors = await publish_all(Folder(tmp_path / "dest", durable=True), ["a/1", "a/2", "a/3"])
     assert [type(error) for error in errors.values()] == [LocalFileError]
     assert tree(tmp_path / "dest").keys() == {"a/1", "a/2", "a/3"} - errors.keys()
     assert unfinished(tmp_path / "dest") == []
 
 
-def failing_folders(
+def fail_folder_syncs(
     monkeypatch: pytest.MonkeyPatch, fails: Callable[[str, int], bool]
 ) -> list[str]:
-    """Let syncs of folders fail, by the path and which time it is; return those that are tried."""
+    """Make syncs of folders fail, depending on path and attempt; return the paths tried."""
     tried: list[str] = []
-    really = Directory.sync
+    original = Directory.sync
 
     def sync(directory: Directory) -> None:
         path = str(directory.path("").resolve())
         tried.append(path)
         if fails(path, tried.count(path)):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        really(directory)
+        original(directory)
 
     monkeypatch.setattr(Directory, "sync", sync)
     return tried
 
 
 @pytest.mark.row(120)
-async def test_files_of_a_folder_that_cannot_be_synced_have_failed(
+async def test_files_of_a_folder_that_cannot_be_synced_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of them, and none of another folder's; one sync a folder is tried."""
-    tried = failing_folders(monkeypatch, lambda path, _: path.endswith("/a"))
+    """All of them, and none of another folder; each batch tries one sync of the folder."""
+    tried = fail_folder_syncs(monkeypatch, lambda path, _: path.endswith("/a"))
     folder = Folder(tmp_path / "dest", durable=True)
-    errors = await published(folder, ["a/1", "a/2", "b/1"])
+    errors = await publish_all(folder, ["a/1", "a/2", "b/1"])
     assert errors.keys() == {"a/1", "a/2"}
     assert 1 <= tried.count(str(tmp_path / "dest" / "a")) <= 2
 
 
 @pytest.mark.row(120)
-def test_folder_whose_name_is_lost_loses_all_that_comes_into_it(
+def test_folder_whose_name_is_lost_takes_no_more_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not only what was there when the sync of the folder above it failed."""
+    """Later files fail too, without another sync of the folder above."""
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "c").mkdir()
-    tried = failing_folders(monkeypatch, lambda path, time: (path, time) == (str(tmp_path), 1))
+    tried = fail_folder_syncs(
+        monkeypatch, lambda path, attempt: (path, attempt) == (str(tmp_path), 1)
+    )
     folders = SyncedFolders(str(tmp_path))
     for folder in (("a", "b"), ("a", "b"), ("a",)):
         with pytest.raises(OSError, match="Input/output error"):
@@ -188,8 +191,8 @@ def test_folder_whose_name_is_lost_loses_all_that_comes_into_it(
     folders.sync(("c",))
 
 
-async def published(folder: Folder, keys: Iterable[str]) -> dict[str, AsyncSyncError]:
-    """Publish small files side by side; return the errors."""
+async def publish_all(folder: Folder, keys: Iterable[str]) -> dict[str, AsyncSyncError]:
+    """Publish small files concurrently; return the errors by key."""
     errors: dict[str, AsyncSyncError] = {}
 
     async def publish(key: str) -> None:
@@ -206,10 +209,10 @@ async def published(folder: Folder, keys: Iterable[str]) -> dict[str, AsyncSyncE
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
-async def test_file_system_that_syncs_no_folders_will_do(
+async def test_file_system_that_cannot_sync_folders_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """There is nothing better to be had from it."""
+    """It offers nothing better."""
 
     def fsync(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))

@@ -1,4 +1,4 @@
-"""The destination: looking at files, and taking it for writing."""
+"""The destination: looking at files, opening it for writing, unfinished files."""
 
 import errno
 import os
@@ -13,16 +13,9 @@ import pytest
 from asyncsync.disk import folder as disk
 from asyncsync.disk.directory import LocalFile
 from asyncsync.disk.folder import Folder
-from asyncsync.errors import (
-    ConnectionLostError,
-    DestinationError,
-    DiskFullError,
-    LockHeldError,
-)
+from asyncsync.errors import ConnectionLostError, DestinationError, DiskFullError, LockHeldError
 from tests.rigs.failing_disk import failing_call
-from tests.rigs.publishing import (
-    transfer_of,
-)
+from tests.rigs.publishing import transfer_of
 from tests.rigs.watch import tree
 
 Look = Callable[[Folder], Awaitable[object]]
@@ -44,16 +37,16 @@ async def unlisted(folder: Folder) -> list[str]:
 async def test_looks_wait_until_files_can_be_opened(
     folder: Folder, root: Path, monkeypatch: pytest.MonkeyPatch, look: Look, call: str
 ) -> None:
-    """What is there is never taken for missing, and a run that cannot look ends."""
+    """An existing file is never reported as missing, and a run that cannot look ends."""
     (root / "a").mkdir()
     (root / "a" / "b").write_bytes(b"data")
     monkeypatch.setattr(disk, "PAUSE", 0)
-    really, refusals = getattr(os, call), [errno.EMFILE, errno.ENFILE]
+    original, refusals = getattr(os, call), [errno.EMFILE, errno.ENFILE]
 
     def scarce(*arguments: object, **options: object) -> object:
         if refusals:
             failing_call(refusals.pop())()
-        return really(*arguments, **options)
+        return original(*arguments, **options)
 
     with monkeypatch.context() as once:
         once.setattr(os, call, scarce)
@@ -68,7 +61,7 @@ async def test_looks_wait_until_files_can_be_opened(
 
 @pytest.mark.anyio
 async def test_look_up_answers_for_each_path_in_turn(root: Path) -> None:
-    """Nothing, files, folders; the same folder again; one behind a link, one below a file."""
+    """Missing paths, files, folders; the same folder again; one behind a link, one below a file."""
     (root / "a" / "b").mkdir(parents=True)
     (root / "a" / "x").write_bytes(b"1")
     (root / "a" / "b" / "y").write_bytes(b"22")
@@ -89,7 +82,7 @@ async def test_look_up_in_a_missing_folder_finds_nothing(root: Path) -> None:
 
 @pytest.mark.anyio
 async def test_count_is_of_files_that_match_by_top_level_prefix(root: Path) -> None:
-    """Links, folders, our own files and what does not match are not counted."""
+    """Links, folders, state folders and files that do not match are not counted."""
     for name in ("x.parquet", "1hz/a.parquet", "1hz/2026/b.parquet", "fft/c.parquet", "1hz/d.json"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
@@ -111,27 +104,27 @@ async def test_missing_folder_counts_nothing(root: Path) -> None:
 
 
 def test_free_bytes_are_those_of_the_disk_the_folder_will_be_on(root: Path) -> None:
-    """The folder need not be there yet."""
+    """The folder does not have to exist yet."""
     disk_of_parent = shutil.disk_usage(root.parent)
     assert 0 < Folder(root / "not" / "yet").free_bytes() <= disk_of_parent.total
 
 
 def test_free_bytes_need_no_right_to_look(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the folder may not be looked at, the disk of the one above it is told."""
+    """Where the folder cannot be examined, the disk of the folder above it counts."""
     root.mkdir()
-    really = os.stat
+    original = os.stat
 
     def refusing(path: str | Path, **options: bool) -> os.stat_result:
         if str(path) == str(root):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        return really(path, **options)
+        return original(path, **options)
 
     monkeypatch.setattr(os, "stat", refusing)
     assert Folder(root).free_bytes() > 0
 
 
 def test_writing_makes_the_folder_and_its_private_state(root: Path) -> None:
-    """Parents are made as well; others see nothing of unfinished files."""
+    """Parents are created too; other users cannot see unfinished files."""
     with Folder(root / "deep" / "down").writing():
         state = root / "deep" / "down" / ".asyncsync"
         assert stat.S_IMODE(state.stat().st_mode) == 0o700
@@ -140,7 +133,7 @@ def test_writing_makes_the_folder_and_its_private_state(root: Path) -> None:
 
 @pytest.mark.anyio
 async def test_files_of_the_state_are_private(root: Path) -> None:
-    """But for the bytes of an object, which get the mode of any new file, in a private folder."""
+    """Except the bytes of an object: they have the mode of any new file, in a private folder."""
     folder = Folder(root)
     with folder.writing():
         folder.keep_note("note", b"kept")
@@ -153,7 +146,7 @@ async def test_files_of_the_state_are_private(root: Path) -> None:
 
 
 def test_writing_clears_what_a_killed_run_left(root: Path) -> None:
-    """Unfinished files go, published ones and all others stay."""
+    """Unfinished files are removed, all other files stay."""
     with Folder(root).writing():
         pass
     parts = root / ".asyncsync" / "parts"
@@ -165,7 +158,7 @@ def test_writing_clears_what_a_killed_run_left(root: Path) -> None:
 
 
 def test_second_writer_is_refused(root: Path) -> None:
-    """One run at a time; its unfinished files are not cleared away by the other."""
+    """One run at a time; a second one does not remove the first one's unfinished files."""
     with Folder(root).writing():
         (root / ".asyncsync" / "parts" / "unfinished").touch()
         with pytest.raises(LockHeldError), Folder(root).writing():
@@ -193,7 +186,7 @@ def test_destination_may_be_a_link_to_a_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [".asyncsync", ".asyncsync/parts", ".asyncsync/lock"])
 def test_state_behind_a_link_is_refused(root: Path, name: str) -> None:
-    """Nothing is made, truncated or cleared away where the link leads."""
+    """Nothing is created, truncated or removed where the link leads."""
     outside = root.parent / "outside"
     (root / name).parent.mkdir(parents=True)
     (root / name).symlink_to(outside / "precious" if name.endswith("lock") else outside)
@@ -225,7 +218,7 @@ def test_folder_that_cannot_be_written_ends_the_run(
 
 @pytest.mark.anyio
 async def test_unfinished_file_has_no_name_yet(folder: Folder, root: Path) -> None:
-    """Until the last byte is there, the path holds what it held."""
+    """Until the last byte is there, the path keeps its old content."""
     (root / "a").write_bytes(b"old")
     async with folder.part_file(transfer_of("a")) as part:
         for span, block in ((range(2, 4), b"ta"), (range(2), b"da")):
@@ -238,7 +231,7 @@ async def test_unfinished_file_has_no_name_yet(folder: Folder, root: Path) -> No
 
 @pytest.mark.anyio
 async def test_broken_off_transfer_leaves_nothing(folder: Folder, root: Path) -> None:
-    """The unfinished file is removed (the fixture looks), the error passes, the old file stays."""
+    """The unfinished file is removed (the fixture checks it), and the old file stays."""
     (root / "a").write_bytes(b"old")
 
     async def broken_off() -> None:
@@ -253,7 +246,7 @@ async def test_broken_off_transfer_leaves_nothing(folder: Folder, root: Path) ->
 
 @pytest.mark.anyio
 async def test_cancelled_transfer_without_bytes_leaves_nothing(folder: Folder, root: Path) -> None:
-    """The same when the run is stopped before anything has come."""
+    """The same when the run is stopped before a byte has arrived."""
     with anyio.CancelScope() as scope:
         async with folder.part_file(transfer_of("a")) as part, part.at(range(4)):
             scope.cancel()
@@ -264,7 +257,7 @@ async def test_cancelled_transfer_without_bytes_leaves_nothing(folder: Folder, r
 
 @pytest.mark.anyio
 async def test_cancelled_transfer_keeps_what_has_come(root: Path) -> None:
-    """The next run goes on with it, to the byte, and leaves nothing of it."""
+    """The next run continues at the next byte, and leaves nothing unfinished."""
     folder = Folder(root)
     with folder.writing(), anyio.CancelScope() as scope:
         async with folder.part_file(transfer_of("a")) as part, part.at(range(4)) as write:

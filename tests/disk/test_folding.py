@@ -1,4 +1,4 @@
-"""Folding."""
+"""Whether the file system treats two names as one: found out with two files."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ def test_file_system_that_keeps_names_apart_is_seen(tmp_path: Path) -> None:
 def test_file_system_that_folds_names_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cases: bool, forms: bool
 ) -> None:
-    """By a file that is found under a name that it was not given."""
+    """By a file that is found under a name it was not given."""
     folding = Folding(cases, forms)
 
     def found(path: Path) -> bool:
@@ -34,14 +34,14 @@ def test_file_system_that_folds_names_is_seen(
 
 
 def test_nothing_is_known_and_nothing_is_written_before_the_mark(tmp_path: Path) -> None:
-    """Nor where there is no folder."""
+    """`probe` only reads, and a missing folder folds nothing."""
     assert not probe(tmp_path)
     assert not probe(tmp_path / "missing")
     assert os.listdir(tmp_path) == []
 
 
 def test_twin_that_a_copy_has_brought_deceives_nobody(tmp_path: Path) -> None:
-    """Some file systems give a file's name in another form than it was given."""
+    """Some file systems return a file's name in another form than it was given."""
     (tmp_path / FORM[1]).touch()
     mark(tmp_path)
     assert not probe(tmp_path)
@@ -50,7 +50,7 @@ def test_twin_that_a_copy_has_brought_deceives_nobody(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege")
 def test_link_in_place_of_a_mark_is_not_followed(tmp_path: Path) -> None:
-    """Nothing is made where it leads."""
+    """Nothing is created where it leads."""
     (tmp_path / CASE[0]).symlink_to(tmp_path / "elsewhere")
     mark(tmp_path)
     assert not (tmp_path / "elsewhere").exists()
@@ -62,7 +62,7 @@ def test_link_in_place_of_a_mark_is_not_followed(tmp_path: Path) -> None:
 def test_file_system_without_such_a_letter_folds_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """It is no reason to end a run."""
+    """A name that cannot be created is no reason to end a run."""
     touch = Path.touch
 
     def refuse(path: Path, mode: int) -> None:
@@ -75,7 +75,7 @@ def test_file_system_without_such_a_letter_folds_none(
     assert not probe(tmp_path)
 
 
-def test_disk_that_takes_no_file_is_told(tmp_path: Path) -> None:
-    """As the error that it is."""
+def test_folder_that_cannot_be_written_raises(tmp_path: Path) -> None:
+    """With the system's error."""
     with pytest.raises(FileNotFoundError):
         mark(tmp_path / "missing")

@@ -1,4 +1,4 @@
-"""The lock: one holder at a time, who is named, and whose end gives it back."""
+"""The lock: one holder at a time, who is named, and whose end releases it."""
 
 import os
 import re
@@ -27,7 +27,7 @@ with hold_lock(Path(sys.argv[1])):
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the lock file lies: two folders below its destination's parent."""
+    """The path of the lock file, in the state folder of a destination."""
     state = tmp_path / "destination" / ".asyncsync"
     state.mkdir(parents=True)
     return state / "lock"
@@ -47,7 +47,7 @@ def other_process(path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_holder_in_another_process_is_named(path: Path) -> None:
-    """The error names the folder, the process and its machine; a killed holder holds nothing."""
+    """The error names folder, process and machine; a killed process holds nothing."""
     with other_process(path) as process:
         with pytest.raises(LockHeldError) as caught, hold_lock(path):
             pytest.fail("two hold one lock")
@@ -61,8 +61,8 @@ def test_holder_in_another_process_is_named(path: Path) -> None:
             assert f"process {os.getpid()} on" in path.read_text()
 
 
-def test_lock_is_given_back_after_an_error(path: Path) -> None:
-    """However its holder leaves, the next one gets it."""
+def test_lock_is_released_after_an_error(path: Path) -> None:
+    """However its holder ends, the next one gets it."""
     with pytest.raises(RuntimeError), hold_lock(path):
         raise RuntimeError
     with hold_lock(path):
@@ -70,7 +70,7 @@ def test_lock_is_given_back_after_an_error(path: Path) -> None:
 
 
 def test_one_process_cannot_hold_it_twice(path: Path) -> None:
-    """Two syncs in one program stand in each other's way as well."""
+    """Two syncs in one program exclude each other too."""
     with (
         hold_lock(path),
         pytest.raises(LockHeldError, match=f"process {os.getpid()} on"),
@@ -80,7 +80,7 @@ def test_one_process_cannot_hold_it_twice(path: Path) -> None:
 
 
 def test_new_holder_replaces_what_the_file_says(path: Path) -> None:
-    """Nothing of a longer text of an earlier holder stays behind."""
+    """Nothing of an earlier holder's longer text remains."""
     path.write_text("process 1234567 on " + "a" * 300)
     with hold_lock(path):
         text = path.read_text()
@@ -89,7 +89,7 @@ def test_new_holder_replaces_what_the_file_says(path: Path) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"\x1b[2Jhello", b"\xff\xfe\x00", b"a\nb"])
 def test_text_that_is_no_holder_is_not_shown(path: Path, text: bytes) -> None:
-    """What somebody else wrote into the file cannot reach a terminal as it is."""
+    """What somebody else wrote into the file does not reach a terminal unescaped."""
     with hold_lock(path):
         path.write_bytes(text)
         with pytest.raises(LockHeldError) as caught, hold_lock(path):
@@ -97,8 +97,8 @@ def test_text_that_is_no_holder_is_not_shown(path: Path, text: bytes) -> None:
     assert str(caught.value).isprintable()
 
 
-def test_lock_file_that_has_another_name_is_left_to_it(path: Path, tmp_path: Path) -> None:
-    """As in a copy that was made of hard links; who had opened it before is kept out as well."""
+def test_lock_file_with_a_second_hard_link_is_replaced(path: Path, tmp_path: Path) -> None:
+    """A copy made of hard links keeps its own; a process that had opened it is kept out too."""
     path.write_text("process 1 on host\n")
     other = tmp_path / "copy"
     os.link(path, other)
@@ -113,13 +113,13 @@ def test_lock_file_that_has_another_name_is_left_to_it(path: Path, tmp_path: Pat
 
 
 def test_lock_file_is_private(path: Path) -> None:
-    """Others on the machine need not know."""
+    """Other users need not read it."""
     with hold_lock(path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_link_in_place_of_the_lock_file_is_not_followed(path: Path, tmp_path: Path) -> None:
-    """A file elsewhere is neither truncated nor written."""
+    """The file it leads to is neither truncated nor written."""
     (tmp_path / "elsewhere").write_bytes(b"precious")
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic links"), hold_lock(path):

@@ -1,4 +1,4 @@
-"""Publishing: what a file is when it gets its name, and what is left when it does not."""
+"""Publishing: what a file is when it gets its path, and what is left when it does not."""
 
 import errno
 import io
@@ -26,12 +26,7 @@ from asyncsync.errors import (
 )
 from tests import ROOT
 from tests.rigs.failing_disk import failing_call
-from tests.rigs.publishing import (
-    MODIFIED,
-    Publish,
-    prove_nothing,
-    transfer_of,
-)
+from tests.rigs.publishing import MODIFIED, Publish, prove_nothing, transfer_of
 from tests.rigs.watch import tree
 
 
@@ -53,7 +48,7 @@ from tests.rigs.watch import tree
 async def test_published_file_has_its_bytes_its_name_and_its_time(
     folder: Folder, root: Path, publish: Publish, key: str
 ) -> None:
-    """Content, path and LastModified to the nanosecond."""
+    """Content, path, and LastModified to the nanosecond."""
     content = os.urandom(1001)
     await publish(folder, transfer_of(key, len(content)), content)
     assert tree(root) == {key: content}
@@ -63,7 +58,7 @@ async def test_published_file_has_its_bytes_its_name_and_its_time(
 
 @pytest.mark.anyio
 async def test_empty_object_is_an_empty_file(folder: Folder, root: Path, publish: Publish) -> None:
-    """No bytes are content as well."""
+    """An object of 0 bytes is an object too."""
     await publish(folder, transfer_of("empty", 0), b"")
     assert tree(root) == {"empty": b""}
 
@@ -72,7 +67,7 @@ async def test_empty_object_is_an_empty_file(folder: Folder, root: Path, publish
 async def test_file_without_a_known_time_has_that_of_its_download(
     folder: Folder, root: Path, publish: Publish
 ) -> None:
-    """An unreadable LastModified is not 1970."""
+    """A LastModified that cannot be parsed does not become 1970."""
     await publish(folder, transfer_of("a", 4, modified_ns=0), b"data")
     assert (root / "a").stat().st_mtime_ns >= (root / ".asyncsync/lock").stat().st_mtime_ns
 
@@ -95,7 +90,7 @@ async def test_modes_are_those_of_any_new_file(
 async def test_other_names_of_a_replaced_file_keep_its_bytes(
     folder: Folder, root: Path, publish: Publish
 ) -> None:
-    """A file is replaced, never rewritten."""
+    """A file is replaced, never written in place."""
     (root / "a").write_bytes(b"old")
     os.link(root / "a", root / "snapshot")
     await publish(folder, transfer_of("a"), b"data")
@@ -106,7 +101,7 @@ async def test_other_names_of_a_replaced_file_keep_its_bytes(
 async def test_link_at_the_path_is_replaced_and_its_target_untouched(
     folder: Folder, root: Path, publish: Publish
 ) -> None:
-    """A link is nothing worth keeping; where it leads is not ours: the fixture looks there."""
+    """The link goes; what it points to is not ours (the fixture checks it)."""
     (root / "a").symlink_to("../outside/precious")
     await publish(folder, transfer_of("a"), b"data")
     assert not (root / "a").is_symlink()
@@ -115,7 +110,7 @@ async def test_link_at_the_path_is_replaced_and_its_target_untouched(
 
 @pytest.mark.anyio
 async def test_linked_folder_is_refused(folder: Folder, root: Path, publish: Publish) -> None:
-    """Nothing is written through it: the fixture looks there."""
+    """Nothing is written through it (the fixture checks it)."""
     (root / "a").symlink_to("../outside")
     with pytest.raises(LocalFileError, match="symbolic link") as caught:
         await publish(folder, transfer_of("a/precious"), b"data")
@@ -128,7 +123,7 @@ async def test_linked_folder_is_refused(folder: Folder, root: Path, publish: Pub
 async def test_file_where_a_folder_is_needed_is_a_collision(
     folder: Folder, root: Path, publish: Publish
 ) -> None:
-    """Of `a` and `a/b` the first keeps its path; the other is skipped."""
+    """Of `a` and `a/b` the first keeps its path, and the other fails."""
     await publish(folder, transfer_of("a"), b"file")
     with pytest.raises(KeyCollisionError, match="a file exists where") as caught:
         await publish(folder, transfer_of("a/b"), b"data")
@@ -177,7 +172,7 @@ async def test_failing_system_call_is_translated(
     number: int,
     kind: type[AsyncSyncError],
 ) -> None:
-    """A full or lost disk ends the run, all else is about one path; the old file stays."""
+    """A full or lost disk ends the run, other errors fail one path; the old file stays."""
     (root / "a").write_bytes(b"old")
     monkeypatch.setattr(os, call, failing_call(number))
     key = "new/a" if call == "mkdir" else "a"
@@ -192,14 +187,14 @@ async def test_failing_system_call_is_translated(
 async def test_folder_that_may_not_be_written_fails_its_own_files_only(
     folder: Folder, root: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system refuses one folder; others are written as before."""
+    """The system denies access to one folder; files in others are written."""
     (root / "locked").mkdir()
-    really = os.replace
+    original = os.replace
 
     def refusing(source: str, name: str, *, dst_dir_fd: int) -> None:
         if os.path.samestat(os.fstat(dst_dir_fd), (root / "locked").stat()):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
-        really(source, name, dst_dir_fd=dst_dir_fd)
+        original(source, name, dst_dir_fd=dst_dir_fd)
 
     monkeypatch.setattr(os, "replace", refusing)
     with pytest.raises(LocalFileError, match="locked/a: Permission denied"):
@@ -209,8 +204,8 @@ async def test_folder_that_may_not_be_written_fails_its_own_files_only(
 
 
 @contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size` bytes: a write stops there first, and fails then."""
+def limit_file_size(size: int) -> Iterator[None]:
+    """Limit the size of files: a write stops at `size` bytes, and the next one fails."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -223,8 +218,8 @@ def largest_file(size: int) -> Iterator[None]:
 async def test_write_that_stops_short_never_counts(
     folder: Folder, root: Path, publish: Publish
 ) -> None:
-    """The system writes 64 KiB of 100 kB and then nothing more: the run ends, the file is gone."""
-    with largest_file(65536), pytest.raises(DiskFullError, match="File too large"):
+    """The system writes 64 KiB of 100 kB and no more: the run ends, and the file is removed."""
+    with limit_file_size(65536), pytest.raises(DiskFullError, match="File too large"):
         await publish(folder, transfer_of("a", 100_000), bytes(100_000))
     assert tree(root) == {}
 
@@ -233,16 +228,16 @@ async def test_write_that_stops_short_never_counts(
 async def test_short_writes_are_completed(
     folder: Folder, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What one write leaves, the next one takes."""
+    """What one write leaves, the next one writes."""
 
     class Reluctant(io.FileIO):
         def write(self, block: bytes | memoryview, /) -> int:  # type: ignore[override]  # narrower
             return super().write(memoryview(block)[:1000])
 
-    def reluctant(path: str, mode: str, buffering: int) -> Reluctant:
+    def open_reluctant(path: str, mode: str, buffering: int) -> Reluctant:
         return Reluctant(path, mode)
 
-    monkeypatch.setattr(publishing, "open", reluctant, raising=False)
+    monkeypatch.setattr(publishing, "open", open_reluctant, raising=False)
     content = os.urandom(4001)
     await folder.publish(transfer_of("a", len(content)), content, prove_nothing)
     assert tree(root) == {"a": content}
@@ -250,7 +245,7 @@ async def test_short_writes_are_completed(
 
 @pytest.mark.anyio
 async def test_message_shows_a_hostile_path_on_one_line(folder: Folder, publish: Publish) -> None:
-    """A key cannot write on the terminal by failing."""
+    """A key cannot send control characters to the terminal in an error message."""
     await publish(folder, transfer_of("\x1b[2J"), b"data")
     with pytest.raises(KeyCollisionError) as caught:
         await publish(folder, transfer_of("\x1b[2J/\n"), b"data")
@@ -261,7 +256,7 @@ async def test_message_shows_a_hostile_path_on_one_line(folder: Folder, publish:
 async def test_destination_that_is_gone_ends_the_run(
     folder: Folder, root: Path, publish: Publish
 ) -> None:
-    """It is not made again, whoever removed it."""
+    """It is not created again, whoever removed it."""
     shutil.rmtree(root)
     with pytest.raises(DestinationError, match="No such file"):
         await publish(folder, transfer_of("a/b"), b"data")
@@ -291,7 +286,7 @@ with folder.writing():
 
 
 def test_full_disk_ends_the_run_and_keeps_what_is_finished(root: Path) -> None:
-    """On a disk of 64 KiB: both ways fail by name, clean up, and later files fit again."""
+    """On a disk of 64 KiB: both ways report it and clean up, and later files fit again."""
     root.mkdir()
     mounted = 'mount -t tmpfs -o size=64k tmpfs "$1" && exec "$2" -c "$3" "$1"'
     command = ["unshare", "-Urm", "sh", "-ec", mounted, "sh", str(root), sys.executable, FULL_DISK]

@@ -1,4 +1,4 @@
-"""The notes about published files: kept over runs and kills, never in anybody's way."""
+"""The records of published keys: kept over runs and kills, and never a reason to fail."""
 
 import errno
 import os
@@ -17,103 +17,101 @@ KEYS = ["a", "1hz/2026/a.parquet", "raw\udcff", "é"]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the notes are, in a folder of their own."""
+    """The path of the records, in a folder of their own."""
     (tmp_path / "state").mkdir()
     return tmp_path / "state" / "published"
 
 
-def note(path: Path, *keys: str) -> None:
-    notes = Published(path)
-    with notes.writing():
+def record(path: Path, *keys: str) -> None:
+    records = Published(path)
+    with records.writing():
         for key in keys:
-            notes.add(key)
+            records.add(key)
 
 
 def known(path: Path) -> set[str]:
     return Published(path).known([*KEYS, "other"])
 
 
-def test_notes_are_known_to_nobody_before_they_are_read(path: Path) -> None:
-    """Whoever asks meanwhile, in another thread, reads them as well."""
-    note(path, *KEYS)
+def test_records_are_read_completely_before_they_are_used(path: Path) -> None:
+    """A call in another thread meanwhile reads them itself."""
+    record(path, *KEYS)
     seen: list[set[str]] = []
 
-    class Asked(Published):
+    class Interrupted(Published):
         def _read(self) -> "array[int]":
             if not seen:
                 seen.append(set())
                 seen.append(self.known(KEYS))
             return super()._read()
 
-    assert Asked(path).known(KEYS) == seen[1] == set(KEYS)
+    assert Interrupted(path).known(KEYS) == seen[1] == set(KEYS)
 
 
-def test_notes_that_have_another_name_are_left_to_it(path: Path, tmp_path: Path) -> None:
-    """As in a copy that was made of hard links."""
-    note(path, "a")
+def test_records_with_a_second_hard_link_are_replaced(path: Path, tmp_path: Path) -> None:
+    """A copy made of hard links keeps its own."""
+    record(path, "a")
     other = tmp_path / "copy"
     os.link(path, other)
     before = other.read_bytes()
-    note(path, *KEYS)
+    record(path, *KEYS)
     assert known(path) == set(KEYS)
     assert other.read_bytes() == before
 
 
-def test_notes_of_all_runs_are_known(path: Path) -> None:
-    """And no other keys are; eight bytes is what each takes."""
+def test_records_of_all_runs_are_known(path: Path) -> None:
+    """No other keys are; a record takes eight bytes."""
     assert known(path) == set()
-    note(path, *KEYS[:2])
-    note(path, *KEYS[2:])
+    record(path, *KEYS[:2])
+    record(path, *KEYS[2:])
     assert known(path) == set(KEYS)
     assert path.stat().st_size == HEADER.size + RECORD_BYTES * len(KEYS)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_run_that_publishes_nothing_writes_nothing(path: Path) -> None:
-    """The file is as it was."""
-    note(path, "a")
+    """The file is not modified."""
+    record(path, "a")
     os.utime(path, (1, 1))
-    note(path)
+    record(path)
     assert path.stat().st_mtime == 1
 
 
 @pytest.mark.row(118)
-def test_note_that_a_kill_cut_is_left_out(path: Path) -> None:
-    """Those before it and behind it are known."""
-    note(path, "a", "é")
+def test_record_that_a_kill_cut_is_left_out(path: Path) -> None:
+    """Those before and after it are known."""
+    record(path, "a", "é")
     os.truncate(path, path.stat().st_size - 3)
     assert known(path) == {"a"}
-    note(path, *KEYS[1:3])
+    record(path, *KEYS[1:3])
     assert known(path) == {"a", *KEYS[1:3]}
 
 
 @pytest.mark.row(118)
 @pytest.mark.parametrize("content", [b"", b"x", bytes(1000), os.urandom(1000)])
-def test_file_that_is_none_of_ours_is_begun_anew(path: Path, content: bytes) -> None:
-    """It knows nothing, and takes notes."""
+def test_file_with_another_header_is_reset(path: Path, content: bytes) -> None:
+    """It knows no key, and records new ones."""
     path.write_bytes(content)
     assert known(path) == set()
-    note(path, "a")
+    record(path, "a")
     assert known(path) == {"a"}
 
 
-def test_notes_do_not_hold_in_a_copy_of_the_folder(path: Path) -> None:
-    """It may have lost all times; where the folder is moved, they hold."""
-    note(path, "a")
+def test_records_do_not_count_in_a_copy_of_the_folder(path: Path) -> None:
+    """A copy may have lost all file times; where the folder is moved, they count."""
+    record(path, "a")
     shutil.copytree(path.parent, path.parent.with_name("copy"))
     assert known(path.parent.with_name("copy") / "published") == set()
     path.parent.rename(path.parent.with_name("moved"))
     assert known(path.parent.with_name("moved") / "published") == {"a"}
 
 
-def test_notes_that_repeat_themselves_are_written_anew(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once they may be twice as many as there are keys, and not before."""
+def test_file_of_repeated_records_is_rewritten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once there may be twice as many as keys, and not before."""
     monkeypatch.setattr(published, "MIN_COUNT", 10)
     sizes = []
     for _ in range(40):
-        note(path, *KEYS)
+        record(path, *KEYS)
         sizes.append((path.stat().st_size - HEADER.size) // RECORD_BYTES)
         assert known(path) == set(KEYS)
     assert max(sizes) <= 2 * 10 + len(KEYS)
@@ -122,38 +120,38 @@ def test_notes_that_repeat_themselves_are_written_anew(
 
 
 def test_link_in_its_place_is_not_followed(path: Path, tmp_path: Path) -> None:
-    """No notes are taken, and none are read."""
+    """Nothing is recorded and nothing is read."""
     (tmp_path / "precious").write_bytes(b"precious")
     path.symlink_to(tmp_path / "precious")
-    note(path, "a")
+    record(path, "a")
     assert known(path) == set()
     assert (tmp_path / "precious").read_bytes() == b"precious"
 
 
 @pytest.mark.parametrize("call", ["open", "write", "fstat", "ftruncate"])
-def test_failing_call_ends_the_notes_and_nothing_else(
+def test_failing_call_stops_only_the_recording(
     path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    """Whichever it is, and also when a disk takes only half a note."""
+    """Whichever call it is, the run goes on, and the next run records again."""
 
     def failing(*arguments: object, **options: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing)
-        note(path, *KEYS)
-    note(path, "a")
+        record(path, *KEYS)
+    record(path, "a")
     assert known(path) == {"a"}
 
 
-def test_half_a_note_is_the_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a disk that is full; what follows would be read askew."""
-    notes = Published(path)
-    really: Callable[[int, bytes], int] = os.write
-    with notes.writing():
-        notes.add("a")
+def test_half_a_record_is_the_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk: what follows it would be misaligned."""
+    records = Published(path)
+    original: Callable[[int, bytes], int] = os.write
+    with records.writing():
+        records.add("a")
         with monkeypatch.context() as patch:
-            patch.setattr(os, "write", lambda file, data: really(file, data[:4]))
-            notes.add("é")
-        notes.add("raw\udcff")
+            patch.setattr(os, "write", lambda file, data: original(file, data[:4]))
+            records.add("é")
+        records.add("raw\udcff")
     assert known(path) == {"a"}

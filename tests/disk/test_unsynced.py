@@ -1,4 +1,4 @@
-"""What a power cut may have taken is known by the next run, and fetched again."""
+"""Files that a power cut may have damaged are unsure in the next run, and fetched again."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ OBJECTS: Mapping[str, bytes] = {"1hz/a": b"a", "1hz/b": b"bb", "large": bytes(SM
 
 
 class Machine:
-    """A machine with a destination, which can lose its power."""
+    """A machine with a destination, whose power can fail."""
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.dest = tmp_path / "dest"
@@ -44,11 +44,11 @@ class Machine:
         self.restart()
 
     def restart(self) -> None:
-        """Be in another boot."""
+        """Start another boot."""
         self._boots += 1
         self.boot.write_text(f"00000000-0000-4000-8000-{self._boots:012}\n", encoding="ascii")
         began = self.boot.stat().st_ctime_ns
-        while self.boot.stat().st_ctime_ns == began:  # the disk's clock ticks; a restart takes long
+        while self.boot.stat().st_ctime_ns == began:  # until the disk's clock has ticked
             self.boot.touch()
 
     async def run(
@@ -59,7 +59,7 @@ class Machine:
         prefixes: tuple[str, ...] = (),
         on_ended: Callable[[Outcome], object] = type,
     ) -> Watcher:
-        """Do a command of the pipeline, and return what there was to see."""
+        """Run one of the pipeline's commands, and return the observer."""
         watcher = Watcher(on_ended=on_ended)
         folder = Folder(self.dest, durable=durable, notice=watcher.noticed)
         job = pipeline.Job(
@@ -74,20 +74,20 @@ class Machine:
             await command(job)  # type: ignore[misc]
         return watcher
 
-    async def killed(self, **given: object) -> None:
+    async def sync_and_kill(self, **given: object) -> None:
         """Sync, and leave behind what a kill would leave after the last file."""
         with self._patch.context() as patch:
-            patch.setattr(Folder, "settle", nothing)
+            patch.setattr(Folder, "settle", skip_settle)
             await self.run(**given)  # type: ignore[arg-type]
 
 
-async def nothing(folder: Folder) -> None:
+async def skip_settle(folder: Folder) -> None:
     """Do not wait for the disk."""
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """One that has just been started, with an empty destination."""
+    """A machine that was just started, with an empty destination."""
     return Machine(tmp_path, monkeypatch)
 
 
@@ -99,8 +99,8 @@ def reasons(seen: Watcher) -> dict[str, Reason]:
 
 @pytest.mark.row(120)
 async def test_unsure_files_are_fetched_again_and_that_once(machine: Machine) -> None:
-    """Also those that the power cut has filled with zeros; the run says so, the next is silent."""
-    await machine.killed()
+    """Even those that the power cut filled with zeros; the next run has nothing to report."""
+    await machine.sync_and_kill()
     status = (machine.dest / "1hz/b").stat()
     (machine.dest / "1hz/b").write_bytes(bytes(2))
     os.utime(machine.dest / "1hz/b", ns=(status.st_mtime_ns, status.st_mtime_ns))
@@ -117,11 +117,11 @@ async def test_unsure_files_are_fetched_again_and_that_once(machine: Machine) ->
 
 @pytest.mark.row(120)
 async def test_older_files_are_not_unsure(machine: Machine) -> None:
-    """What a run has made that ended in order is on the disk."""
+    """Files of a run that ended on its own are on the disk."""
     await machine.run()
     machine.restart()
     machine.store.put("1hz/new", b"new")
-    await machine.killed()
+    await machine.sync_and_kill()
     machine.restart()
     assert reasons(await machine.run()) == {"1hz/new": Reason.UNSURE}
 
@@ -130,15 +130,15 @@ async def test_older_files_are_not_unsure(machine: Machine) -> None:
 async def test_killed_run_leaves_its_mark_and_the_next_in_the_same_boot_removes_it(
     machine: Machine,
 ) -> None:
-    """Even when it has nothing to write itself; no file is unsure while the machine goes on."""
-    await machine.killed()
+    """Even if it writes nothing itself; no file is unsure while the machine keeps running."""
+    await machine.sync_and_kill()
     assert machine.mark.exists()
     seen = await machine.run()
     assert (reasons(seen), seen.notices) == ({}, [])
     assert not machine.mark.exists()
 
 
-KILLED = """
+PUBLISH_AND_DIE = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from asyncsync.disk import unsynced
@@ -159,8 +159,8 @@ with folder.writing():
 async def test_file_of_a_process_that_was_killed_is_unsure_after_a_restart(
     machine: Machine, way: str
 ) -> None:
-    """In both ways in which a file comes to its name."""
-    command = [sys.executable, "-c", KILLED, str(machine.dest), str(machine.boot), way]
+    """Whichever way it was published."""
+    command = [sys.executable, "-c", PUBLISH_AND_DIE, str(machine.dest), str(machine.boot), way]
     done = await anyio.run_process(command, check=False, cwd=ROOT)
     assert done.returncode == -signal.SIGKILL, done.stderr
     machine.restart()
@@ -170,17 +170,19 @@ async def test_file_of_a_process_that_was_killed_is_unsure_after_a_restart(
 
 
 async def test_mark_is_there_before_the_first_file(machine: Machine) -> None:
-    """And while any has its name; it is the first run's, however many follow."""
+    """And as long as files may be unsynced; further runs keep the first one's mark."""
     there: list[bool] = []
-    await machine.killed(prefixes=("1hz/",), on_ended=lambda _: there.append(machine.mark.exists()))
+    await machine.sync_and_kill(
+        prefixes=("1hz/",), on_ended=lambda _: there.append(machine.mark.exists())
+    )
     assert there == [True, True]
     before = machine.mark.read_bytes()
-    await machine.killed()
+    await machine.sync_and_kill()
     assert machine.mark.read_bytes() == before
 
 
 async def test_run_that_writes_nothing_leaves_nothing(machine: Machine) -> None:
-    """Neither a mark nor a wait for the disk."""
+    """It writes no mark and does not wait for the disk."""
     await machine.run()
     before = (machine.dest / ".asyncsync").stat().st_mtime_ns
     await machine.run()
@@ -189,15 +191,15 @@ async def test_run_that_writes_nothing_leaves_nothing(machine: Machine) -> None:
 
 @pytest.mark.row(120)
 async def test_durable_run_leaves_no_mark(machine: Machine) -> None:
-    """Its files are on the disk when they have their names."""
-    await machine.killed(durable=True)
+    """Its files are on the disk when they get their names."""
+    await machine.sync_and_kill(durable=True)
     assert not machine.mark.exists()
 
 
 @pytest.mark.row(120)
-async def test_what_a_run_does_not_look_at_stays_unsure(machine: Machine) -> None:
-    """For the runs to come, in whichever boot; what was fetched again is sure."""
-    await machine.killed()
+async def test_file_that_a_run_does_not_cover_stays_unsure(machine: Machine) -> None:
+    """For later runs, in whichever boot; what was fetched again is sure."""
+    await machine.sync_and_kill()
     machine.restart()
     assert reasons(await machine.run(prefixes=("1hz/",))).keys() == {"1hz/a", "1hz/b"}
     machine.restart()
@@ -207,10 +209,10 @@ async def test_what_a_run_does_not_look_at_stays_unsure(machine: Machine) -> Non
 
 @pytest.mark.row(120)
 async def test_second_power_cut_adds_to_the_first(machine: Machine) -> None:
-    """What was fetched again, and not yet safe, is unsure once more."""
-    await machine.killed()
+    """Files that were fetched again, and are not on the disk yet, are unsure once more."""
+    await machine.sync_and_kill()
     machine.restart()
-    await machine.killed(prefixes=("1hz/",))
+    await machine.sync_and_kill(prefixes=("1hz/",))
     machine.restart()
     assert reasons(await machine.run()) == dict.fromkeys(OBJECTS, Reason.UNSURE)
     assert reasons(await machine.run()) == {}
@@ -218,12 +220,12 @@ async def test_second_power_cut_adds_to_the_first(machine: Machine) -> None:
 
 @pytest.mark.row(120)
 async def test_no_power_cut_is_forgotten_after_many(machine: Machine) -> None:
-    """Neither the first nor the last, though only so much is read of what is kept about them."""
+    """Neither the first nor the last, although only so many periods are read."""
     await machine.run(prefixes=("1hz/a",))
     long_ago = 10**18
     lines = [f"{long_ago} {time.time_ns()}\n", *[f"{long_ago} {long_ago + 1}\n"] * 1637]
     (machine.dest / ".asyncsync" / "doubtful").write_text("".join(lines), encoding="ascii")
-    await machine.killed(prefixes=("large",))
+    await machine.sync_and_kill(prefixes=("large",))
     machine.restart()
     await machine.run(prefixes=("1hz/b",))
     wanted = {"1hz/a": Reason.UNSURE, "large": Reason.UNSURE}
@@ -231,9 +233,9 @@ async def test_no_power_cut_is_forgotten_after_many(machine: Machine) -> None:
 
 
 @pytest.mark.row(120)
-async def test_plan_and_verify_tell_of_unsure_files_and_change_nothing(machine: Machine) -> None:
-    """The mark is left to the next sync."""
-    await machine.killed()
+async def test_plan_and_verify_report_unsure_files_and_change_nothing(machine: Machine) -> None:
+    """The mark stays for the next sync."""
+    await machine.sync_and_kill()
     machine.restart()
     planned = await machine.run(pipeline.plan)
     assert reasons(planned) == dict.fromkeys(OBJECTS, Reason.UNSURE)
@@ -244,8 +246,8 @@ async def test_plan_and_verify_tell_of_unsure_files_and_change_nothing(machine: 
 
 
 async def test_file_of_another_tool_is_trusted(machine: Machine) -> None:
-    """It was not given its object's time, so no sync has made it."""
-    await machine.killed(prefixes=("1hz/",))
+    """It does not have its object's LastModified, so no sync has written it."""
+    await machine.sync_and_kill(prefixes=("1hz/",))
     (machine.dest / "large").write_bytes(bytes(SMALL + 1))
     machine.restart()
     assert reasons(await machine.run()).keys() == {"1hz/a", "1hz/b"}
@@ -253,11 +255,9 @@ async def test_file_of_another_tool_is_trusted(machine: Machine) -> None:
 
 @pytest.mark.row(120)
 @pytest.mark.parametrize("content", [b"x", b"\xff", bytes(50), b"0" * 36 + b" 1"])
-async def test_mark_that_makes_no_sense_is_told_of_and_removed(
-    machine: Machine, content: bytes
-) -> None:
-    """No file is unsure for it."""
-    await machine.killed()
+async def test_damaged_mark_is_reported_and_removed(machine: Machine, content: bytes) -> None:
+    """It makes no file unsure."""
+    await machine.sync_and_kill()
     machine.mark.write_bytes(content)
     machine.restart()
     seen = await machine.run()
@@ -267,7 +267,7 @@ async def test_mark_that_makes_no_sense_is_told_of_and_removed(
 
 
 async def test_link_in_the_place_of_the_mark_is_not_followed(machine: Machine) -> None:
-    """Neither to read nor to write nor to remove what it leads to."""
+    """What it leads to is neither read, written nor removed."""
     precious = machine.dest.parent / "precious"
     precious.write_text("00000000-0000-4000-8000-000000000000 1\n", encoding="ascii")
     (machine.dest / ".asyncsync").mkdir(parents=True)
@@ -279,7 +279,7 @@ async def test_link_in_the_place_of_the_mark_is_not_followed(machine: Machine) -
 
 
 async def test_clock_that_was_ahead_makes_no_file_unsure_for_ever(machine: Machine) -> None:
-    """A time that has not come is taken for now, and kept so."""
+    """A time in the future is replaced by the current time, and saved."""
     await machine.run()
     ahead = time.time_ns() + 10**18
     (machine.dest / ".asyncsync" / "doubtful").write_text(f"1 {ahead}\n", encoding="ascii")
@@ -288,10 +288,10 @@ async def test_clock_that_was_ahead_makes_no_file_unsure_for_ever(machine: Machi
 
 
 @pytest.mark.row(120)
-async def test_system_that_names_no_boots_has_no_mark(machine: Machine) -> None:
-    """And files are trusted there."""
+async def test_system_without_boot_ids_has_no_mark(machine: Machine) -> None:
+    """Files are trusted there."""
     machine.boot.unlink()
-    await machine.killed()
+    await machine.sync_and_kill()
     assert not machine.mark.exists()
     assert reasons(await machine.run()) == {}
 
@@ -299,18 +299,18 @@ async def test_system_that_names_no_boots_has_no_mark(machine: Machine) -> None:
 async def test_folder_that_locks_nothing_has_no_mark(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two runs may be at work there, and the one would remove the mark of the other."""
+    """Two runs may work there at once, and one would remove the other's mark."""
     monkeypatch.setattr("asyncsync.disk.lock._lock", lambda _: True)
-    await machine.killed()
+    await machine.sync_and_kill()
     assert not machine.mark.exists()
     machine.mark.write_text(f"{'0' * 36} 1\n", encoding="ascii")
     assert reasons(await machine.run()) == {}
 
 
-async def test_mark_that_cannot_be_left_fails_no_object(
+async def test_mark_that_cannot_be_written_fails_no_object(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is no promise without it, and the files are there."""
+    """The files are complete; only a power cut would go unnoticed."""
 
     def sync(directory: Directory) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -343,8 +343,8 @@ async def test_mark_stays_when_the_disk_fails_at_the_end(
 
 
 @pytest.mark.row(120)
-async def test_interrupted_run_waits_for_the_disk_as_well(machine: Machine) -> None:
-    """So a restart in order makes no file unsure."""
+async def test_interrupted_run_waits_for_the_disk_too(machine: Machine) -> None:
+    """So an ordinary restart makes no file unsure."""
     with anyio.CancelScope() as run:
         await machine.run(on_ended=lambda _: run.cancel())
     assert run.cancelled_caught
@@ -352,10 +352,10 @@ async def test_interrupted_run_waits_for_the_disk_as_well(machine: Machine) -> N
     assert not machine.mark.exists()
 
 
-async def test_event_loop_goes_on_while_the_disk_is_waited_for(
+async def test_event_loop_runs_while_the_disk_is_waited_for(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bars are drawn meanwhile, and a program does what else it has to."""
+    """Bars are redrawn meanwhile, and the rest of the program goes on."""
     waited_for, written = anyio.Event(), threading.Event()
 
     def sync_disk(folder: Path) -> None:
@@ -375,10 +375,10 @@ async def test_event_loop_goes_on_while_the_disk_is_waited_for(
     assert not machine.mark.exists()
 
 
-async def test_sync_of_a_disk_tells_of_its_failure(
+async def test_failed_sync_of_a_disk_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system's own words; a disk that is well is waited for."""
+    """With the system's error; a healthy disk is waited for."""
     unsynced.sync_disk(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", lambda *_: -1)
@@ -387,10 +387,10 @@ async def test_sync_of_a_disk_tells_of_its_failure(
             unsynced.sync_disk(tmp_path)
 
 
-async def test_system_that_syncs_no_single_disk_syncs_all(
+async def test_system_without_syncfs_syncs_all_disks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some C library may not have the call."""
+    """Some C libraries do not have the call."""
     synced: list[None] = []
     monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
     monkeypatch.setattr(os, "sync", lambda: synced.append(None))

@@ -1,4 +1,4 @@
-"""Rows 76 to 90 of the table of faults: keys that no file should have, and some that it should."""
+"""Rows 76 to 90 of the table of faults: keys that have no safe path, and odd ones that have."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ GOOD = {"a/b.parquet": b"good", "x": b"good as well"}
 
 @pytest.fixture
 def dest(tmp_path: Path) -> Iterator[Path]:
-    """A destination; nothing beside it may change."""
+    """A destination; nothing outside it may change."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_bytes(b"precious")
@@ -36,8 +36,8 @@ def dest(tmp_path: Path) -> Iterator[Path]:
     assert {path.name for path in (tmp_path / "deep").iterdir()} <= {"dest"}
 
 
-async def refused(dest: Path, *keys: str) -> None:
-    """Check that the keys are skipped by name, and that all others arrive."""
+async def check_refused(dest: Path, *keys: str) -> None:
+    """Check that the keys are skipped and reported, and that all other objects are downloaded."""
     async with ScriptedS3(GOOD | dict.fromkeys(keys, b"evil")) as s3:
         ran = await sync(s3, dest)
         assert (ran.code, ran.error) == (3, None)
@@ -46,8 +46,8 @@ async def refused(dest: Path, *keys: str) -> None:
         assert not {r.key for r in s3.requests if r.verb != "LIST"} & set(keys)
 
 
-async def kept(dest: Path, *keys: str) -> None:
-    """Check that each key's bytes lie under just its name."""
+async def check_stored(dest: Path, *keys: str) -> None:
+    """Check that each key's file has exactly its name and its bytes."""
     objects = {key: key.encode("utf-8", "surrogateescape") for key in keys}
     async with ScriptedS3(objects) as s3:
         ran = await sync(s3, dest)
@@ -62,8 +62,8 @@ async def kept(dest: Path, *keys: str) -> None:
 
 @pytest.mark.row(76)
 async def test_key_that_leads_elsewhere_is_refused(dest: Path) -> None:
-    """Whether it would leave the destination or only come round to another key's file."""
-    await refused(
+    """Whether it would leave the destination or only reach another key's file."""
+    await check_refused(
         dest,
         *("../x", "a/../../x", "..", "q/..", "./x", ".", "a/./b.parquet", "a/../x", "../dest/y"),
         *("../../outside/precious", "a/../../../outside/precious"),
@@ -72,7 +72,7 @@ async def test_key_that_leads_elsewhere_is_refused(dest: Path) -> None:
 
 @pytest.mark.row(76)
 async def test_nothing_else_is_written_on_the_machine(dest: Path) -> None:
-    """A run with such keys works where all but the destination is read-only."""
+    """A run with such keys works where everything but the destination is read-only."""
     await asyncio.to_thread(dest.mkdir, parents=True)
     read_only = [
         *("unshare", "-m", "sh", "-ec"),
@@ -92,22 +92,22 @@ async def test_nothing_else_is_written_on_the_machine(dest: Path) -> None:
 
 @pytest.mark.row(77)
 async def test_empty_component_is_never_folded(dest: Path) -> None:
-    """`a//b` is not `a/b`, so it has no path at all."""
-    await refused(dest, "/x", "//x", "a//b.parquet", "a/b.parquet//c")
+    """`a//b` is not `a/b`, so it has no path."""
+    await check_refused(dest, "/x", "//x", "a//b.parquet", "a/b.parquet//c")
 
 
 @pytest.mark.row(78)
 async def test_nul_is_refused(dest: Path) -> None:
-    """As a key, and not as a crash."""
-    await refused(dest, "\0", "a/\0b", "x\0")
+    """As a key, without a crash."""
+    await check_refused(dest, "\0", "a/\0b", "x\0")
 
 
 @pytest.mark.row(79)
 @pytest.mark.skipif(os.name == "nt", reason="these are plain names on POSIX only")
 async def test_names_of_windows_are_plain_names(dest: Path) -> None:
-    """Stored as they are here, and refused under the rules of Windows."""
+    """They are stored unchanged on POSIX, and refused by the rules for Windows."""
     keys = ["a\\b", "C:\\x", "C:x", "\\\\h\\s", "CON", "a.", "..\\..\\x"]
-    await kept(dest, *keys)
+    await check_stored(dest, *keys)
     for key in keys:
         with pytest.raises(UnsafeKeyError):
             local_path(key, windows=True)
@@ -115,18 +115,18 @@ async def test_names_of_windows_are_plain_names(dest: Path) -> None:
 
 @pytest.mark.row(80)
 async def test_longest_name_is_stored_and_longer_ones_are_refused(dest: Path) -> None:
-    """It is bytes that count; unfinished files have short names of their own."""
+    """Bytes count, not characters; the names of unfinished files are short."""
     longest = ["a" * 255, "é" * 127 + "a", "d" * 255 + "/" + "b" * 255]
-    await kept(dest, *longest)
+    await check_stored(dest, *longest)
     for key in longest:
         path = dest / key
         path.unlink()
-    await refused(dest, "a" * 256, "é" * 128, "d" * 256 + "/b")
+    await check_refused(dest, "a" * 256, "é" * 128, "d" * 256 + "/b")
 
 
 @pytest.mark.row(81)
 async def test_path_longer_than_the_system_takes_at_once_is_stored(dest: Path) -> None:
-    """300 levels of 20 bytes each: the file is reached from folder to folder."""
+    """300 levels of 20 bytes each: folders are opened one by one."""
     key = "/".join(["level".ljust(20, "-")] * 300 + ["a.parquet"])
     async with ScriptedS3({key: b"deep", **GOOD}) as s3:
         ran = await sync(s3, dest)
@@ -141,23 +141,23 @@ async def test_path_longer_than_the_system_takes_at_once_is_stored(dest: Path) -
 
 @pytest.mark.row(81)
 async def test_path_that_cannot_be_made_leaves_no_part_of_it(dest: Path) -> None:
-    """The name that is too long is at its end: no folder on the way there is made."""
-    await refused(dest, "/".join([*["level"] * 300, "n" * 256]))
+    """The name that is too long comes last, and no folder before it is created."""
+    await check_refused(dest, "/".join([*["level"] * 300, "n" * 256]))
     assert not (dest / "level").exists()
 
 
 @pytest.mark.row(82)
 async def test_two_forms_of_a_letter_are_two_files(dest: Path) -> None:
-    """On a file system that keeps bytes; nothing is normalized on the way."""
+    """On a file system that preserves bytes; asyncsync normalizes nothing."""
     keys = [unicodedata.normalize(form, "é.parquet") for form in ("NFC", "NFD")]
     assert len(set(keys)) == 2
-    await kept(dest, *keys)
+    await check_stored(dest, *keys)
 
 
 @pytest.mark.row(83)
 async def test_case_is_kept(dest: Path) -> None:
-    """On a file system that keeps it."""
-    await kept(dest, "Case/a", "case/a", "case/A")
+    """On a case-sensitive file system."""
+    await check_stored(dest, "Case/a", "case/a", "case/A")
 
 
 @pytest.mark.row(84)
@@ -165,7 +165,7 @@ async def test_case_is_kept(dest: Path) -> None:
 @pytest.mark.parametrize("page_size", [1, 2])
 @pytest.mark.parametrize("workers", [1, 8])
 async def test_folder_wins(dest: Path, order: list[str], page_size: int, workers: int) -> None:
-    """In whatever order the two are listed, on one page or on two, and on the next run as well."""
+    """Whichever is listed first, on one page or on two, and in the next run too."""
     async with ScriptedS3({"p/x": b"file", "p/x/y": b"deep"}) as s3:
         keys = [f"p/{key}" for key in order]
 
@@ -188,7 +188,7 @@ async def test_folder_wins(dest: Path, order: list[str], page_size: int, workers
 async def test_folder_wins_whose_needed_key_is_not_on_the_first_page(
     dest: Path, is_there: bool
 ) -> None:
-    """The bucket is asked for a key that counts, until there is one or no more pages come."""
+    """The listing goes on until it finds a key that is selected, or ends."""
     keys = ["p/z.parquet", "p/x.parquet", "p/x.parquet/a.txt", "p/x.parquet/b.parquet"]
     async with ScriptedS3(dict.fromkeys(keys, b"data"), page_size=1) as s3:
 
@@ -208,13 +208,13 @@ async def test_folder_wins_whose_needed_key_is_not_on_the_first_page(
 @pytest.mark.row(85)
 @pytest.mark.parametrize("keys", [["dir/"], ["a/dir/"], ["/"], ["//"]])
 async def test_folder_marker_with_bytes_is_refused(dest: Path, keys: list[str]) -> None:
-    """It has content, and no file to put it into."""
-    await refused(dest, *keys)
+    """It has content, and no file that could hold it."""
+    await check_refused(dest, *keys)
 
 
 @pytest.mark.row(85)
 async def test_folder_marker_with_bytes_counts_by_its_name(dest: Path) -> None:
-    """Where the globs leave out its folder's name, or it lies elsewhere, nobody asked for it."""
+    """If the globs do not match its folder's name, or it lies elsewhere, it is not selected."""
     markers = dict.fromkeys(["a/", "a/dir/", "b/dir.parquet/", "a/dir.parquet/"], b"content")
     async with ScriptedS3({**GOOD, **markers}) as s3:
         ran = await sync(s3, dest, "a/", include=["*.parquet"])
@@ -224,7 +224,7 @@ async def test_folder_marker_with_bytes_counts_by_its_name(dest: Path) -> None:
 
 @pytest.mark.row(85)
 async def test_folder_marker_is_no_object(dest: Path) -> None:
-    """It is not fetched, and makes no folder."""
+    """It is not fetched, and no folder is created."""
     async with ScriptedS3({**GOOD, "dir/": b"", "a/": b""}) as s3:
         ran = await sync(s3, dest)
         assert (ran.code, ran.seen.failures) == (0, {})
@@ -264,27 +264,27 @@ SHELL = [
 
 @pytest.mark.row(86)
 async def test_white_space_is_stored_as_it_is(dest: Path) -> None:
-    """Wherever it stands in the key."""
-    await kept(dest, *SPACES)
+    """Anywhere in the key."""
+    await check_stored(dest, *SPACES)
 
 
 @pytest.mark.row(87)
 async def test_control_characters_are_stored_as_they_are(dest: Path) -> None:
-    """They are bytes like any others."""
-    await kept(dest, *CONTROL)
+    """They are bytes like any other."""
+    await check_stored(dest, *CONTROL)
 
 
 @pytest.mark.row(88)
-async def test_bytes_that_are_no_text_are_stored_as_they_are(dest: Path) -> None:
+async def test_bytes_that_are_not_utf8_are_stored_as_they_are(dest: Path) -> None:
     """The file's name has the same bytes as the key."""
-    await kept(dest, *RAW)
+    await check_stored(dest, *RAW)
     assert b"\xff" in os.listdir(os.fsencode(dest))
 
 
 @pytest.mark.row(90)
-async def test_names_that_a_shell_would_read_are_stored_as_they_are(dest: Path) -> None:
-    """Nothing is expanded or filled in, and nothing is an option."""
-    await kept(dest, *SHELL)
+async def test_names_that_a_shell_would_expand_are_stored_as_they_are(dest: Path) -> None:
+    """Nothing is expanded or formatted, and nothing is an option."""
+    await check_stored(dest, *SHELL)
 
 
 async def verbose(s3: ScriptedS3, *arguments: str) -> Done:
@@ -298,7 +298,7 @@ async def verbose(s3: ScriptedS3, *arguments: str) -> Done:
 @pytest.mark.row(88)
 @pytest.mark.row(90)
 async def test_odd_keys_are_shown_harmlessly_on_one_line(dest: Path) -> None:
-    """In text each has a line of printable characters, in JSON it is the key itself."""
+    """In text each is one line of printable characters, in JSON it is the key itself."""
     keys = [*SPACES, *CONTROL, *RAW, *SHELL]
     unsafe = [f"../{key}" for key in keys]
     async with ScriptedS3(dict.fromkeys([*keys, *unsafe], b"x")) as s3:
@@ -317,15 +317,15 @@ async def test_odd_keys_are_shown_harmlessly_on_one_line(dest: Path) -> None:
 
 
 @pytest.mark.row(87)
-async def test_no_key_reaches_a_terminal_as_it_is(dest: Path) -> None:
-    """Between our own cursor movements and colours there is nothing that a key has put there."""
+async def test_no_key_reaches_a_terminal_unescaped(dest: Path) -> None:
+    """The terminal gets only our own cursor movements and colours."""
     keys = {*CONTROL, *(f"../{key}" for key in CONTROL), *(f"big{key}" for key in CONTROL)}
     async with ScriptedS3({key: bytes(300_000 * key.startswith("big")) for key in keys}) as s3:
         settings = s3.environment | {"TERM": "xterm", "COLUMNS": "100"}
         arguments = ("--verbose", "--include", "*", "--dest", str(dest))
         code, text = await on_a_terminal(settings, *arguments)
     assert code == 3
-    Terminal().write(text)  # which refuses all else
+    Terminal().write(text)  # it raises on any other control sequence
 
 
 # our own names ----------------------------------------------------------------------------------
@@ -333,14 +333,14 @@ async def test_no_key_reaches_a_terminal_as_it_is(dest: Path) -> None:
 
 @pytest.mark.row(89)
 async def test_our_own_names_are_refused(dest: Path) -> None:
-    """A key cannot take the lock's place, or that of an unfinished file."""
-    await refused(dest, ".asyncsync", ".asyncsync/lock", ".asyncsync/parts/x", ".AsyncSync/x")
+    """A key cannot replace the lock or an unfinished file."""
+    await check_refused(dest, ".asyncsync", ".asyncsync/lock", ".asyncsync/parts/x", ".AsyncSync/x")
     assert (dest / ".asyncsync/lock").read_bytes() != b"evil"
 
 
 @pytest.mark.row(88)
-async def test_folder_whose_name_is_no_text_arrives(tmp_path: Path) -> None:
-    """Its prefix is discovered, and listed by its bytes."""
+async def test_folder_whose_name_is_not_utf8_is_downloaded(tmp_path: Path) -> None:
+    """Its prefix is found, and listed by its bytes."""
     objects = {"a\udc80/b": b"1", "a\udc80/c": b"2", "\udcff/x": b"3"}
     async with ScriptedS3(objects) as s3:
         ran = await sync(s3, tmp_path / "dest")
@@ -350,10 +350,10 @@ async def test_folder_whose_name_is_no_text_arrives(tmp_path: Path) -> None:
 
 @pytest.mark.row(88)
 @pytest.mark.parametrize("page_size", [1, 2, 3])
-async def test_long_folder_with_names_that_are_no_text_arrives(
+async def test_long_folder_with_names_that_are_not_utf8_is_downloaded(
     tmp_path: Path, page_size: int
 ) -> None:
-    """Also where it is cut into ranges."""
+    """Even if its listing is split into ranges."""
     objects = {f"a/\udc80{n:02}/{m}\udcff": b"x" for n in range(20) for m in range(5)}
     async with ScriptedS3(objects, page_size=page_size) as s3:
         ran = await sync(s3, tmp_path / "dest", "a/")
@@ -366,8 +366,8 @@ async def test_long_folder_with_names_that_are_no_text_arrives(
 NFC, NFD = (unicodedata.normalize(form, "\u00e9.parquet") for form in ("NFC", "NFD"))
 
 
-async def told_apart(disk: Mounted, won: Sequence[str], lost: Sequence[str]) -> None:
-    """Check that twice the first keys get files and the others are refused, which fetches once."""
+async def check_collisions(disk: Mounted, won: Sequence[str], lost: Sequence[str]) -> None:
+    """Check that two runs fetch the keys of `won` once, and refuse those of `lost`."""
     objects = {key: key.encode() * 99 for key in [*won, *lost]}
     dest = disk.path / "dest"
     async with ScriptedS3(objects) as s3:
@@ -383,23 +383,23 @@ async def told_apart(disk: Mounted, won: Sequence[str], lost: Sequence[str]) -> 
 
 
 @pytest.mark.row(82, 83)
-async def test_keys_are_told_apart_on_a_disk_that_folds_names(tmp_path: Path) -> None:
-    """By case and by form, in folders and as a folder of another's name, as on a Mac's disk."""
+async def test_keys_collide_on_a_disk_that_folds_names(tmp_path: Path) -> None:
+    """By case and by form, in folders and as a folder of another key, as on a Mac's disk."""
     won = ["Case/a", "D/x", "E", "Q/\u00c9/a", NFD]
     lost = ["case/a", "d", "e/x", "q/e\u0301/A", NFC]
     with mounted(tmp_path / "disk", "--fold-cases", "--fold-forms") as disk:
-        await told_apart(disk, won, lost)
+        await check_collisions(disk, won, lost)
 
 
 @pytest.mark.row(82)
-async def test_keys_are_told_apart_on_a_disk_that_folds_forms(tmp_path: Path) -> None:
-    """Those that differ by case are two there."""
+async def test_keys_collide_on_a_disk_that_folds_forms(tmp_path: Path) -> None:
+    """Keys that differ by case are two files there."""
     with mounted(tmp_path / "disk", "--fold-forms") as disk:
-        await told_apart(disk, ["Case/a", "case/a", NFD], [NFC])
+        await check_collisions(disk, ["Case/a", "case/a", NFD], [NFC])
 
 
 @pytest.mark.row(83)
-async def test_keys_are_told_apart_on_a_disk_that_folds_cases(tmp_path: Path) -> None:
-    """Those that differ by the form of a letter are two there."""
+async def test_keys_collide_on_a_disk_that_folds_cases(tmp_path: Path) -> None:
+    """Keys that differ by the form of a letter are two files there."""
     with mounted(tmp_path / "disk", "--fold-cases") as disk:
-        await told_apart(disk, ["Case/a", NFC, NFD], ["case/a"])
+        await check_collisions(disk, ["Case/a", NFC, NFD], ["case/a"])

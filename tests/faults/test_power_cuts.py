@@ -1,4 +1,4 @@
-"""The power fails at some change that a run makes, on a disk that keeps only what was synced."""
+"""Power cuts at any change that a run makes, on a disk that keeps only what was synced."""
 
 import random
 import shutil
@@ -21,7 +21,7 @@ from tests.rigs.wrapped import wrapped
 pytestmark = [pytest.mark.anyio, pytest.mark.row(120)]
 
 WHOLE = b"x" * 9000
-OVER_THE_SYSTEMS = f'mount --bind "$0" {SYSTEMS}; exec "$@"'
+MOUNT_BOOT_ID = f'mount --bind "$0" {SYSTEMS}; exec "$@"'
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,21 +30,21 @@ def _mounts() -> None:
         pytest.skip("this machine makes no mounts for one process")
 
 
-async def cuts(tmp_path: Path, seed: int, *, durable: bool, least: int) -> None:
-    """Let the power fail so often, as the dice say."""
+async def cut_power(tmp_path: Path, seed: int, *, durable: bool, least: int) -> None:
+    """Let the power fail at random, at least `least` times."""
     boot = Boot(tmp_path / "boot_id")
-    wrapper = ["unshare", "-Urm", "sh", "-ec", OVER_THE_SYSTEMS, str(boot.path)]
+    wrapper = ["unshare", "-Urm", "sh", "-ec", MOUNT_BOOT_ID, str(boot.path)]
     with mounted(tmp_path / "disk", *(["--forget-times"] if durable else [])) as disk:
         async with ScriptedS3() as s3:
             run = partial(wrapped, wrapper, s3.environment)
             machine = Machine(disk, boot, s3, run, durable=durable)
             rng = random.Random(seed)
-            happened = 0
-            while happened < least:
-                happened += await machine.trial(rng)
+            count = 0
+            while count < least:
+                count += await machine.trial(rng)
 
 
-WRITES = """
+WRITE_FILES = """
 import os, sys
 os.chdir(sys.argv[1])
 for name in ("synced", "data", "name", "neither"):
@@ -61,7 +61,7 @@ os.mkdir("too-late")
 
 
 async def test_disk_keeps_what_was_synced_and_may_lose_the_rest(tmp_path: Path) -> None:
-    """Names and data each for itself; what may be lost is there at times."""
+    """Names and data independently; what may be lost is sometimes there."""
     seen: dict[str, set[bytes | None]] = defaultdict(set)
     with mounted(tmp_path / "disk") as disk:
         needed = 0
@@ -72,7 +72,7 @@ async def test_disk_keeps_what_was_synced_and_may_lose_the_rest(tmp_path: Path) 
             if needed:
                 disk.cut(needed - 1, seed)
             changes = disk.changes
-            command = [sys.executable, "-c", WRITES, str(place)]
+            command = [sys.executable, "-c", WRITE_FILES, str(place)]
             done = await anyio.run_process(command, check=False)
             needed = disk.changes - changes
             assert (done.returncode == -signal.SIGKILL, disk.is_off) == (seed > 0, seed > 0)
@@ -89,19 +89,19 @@ async def test_disk_keeps_what_was_synced_and_may_lose_the_rest(tmp_path: Path) 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_file_that_was_synced_survives(tmp_path: Path, seed: int) -> None:
-    """With --durable: none is torn, lost or fetched again that was reported, with its time."""
-    await cuts(tmp_path, seed, durable=True, least=1)
+    """With --durable: no reported file is torn, lost or fetched again, and each keeps its time."""
+    await cut_power(tmp_path, seed, durable=True, least=1)
 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_next_run_mends_what_was_not_synced(tmp_path: Path, seed: int) -> None:
-    """Without --durable: files may be torn, and the next run that ends has fetched them again."""
-    await cuts(tmp_path, seed, durable=False, least=1)
+    """Without --durable: files may be torn, and the next complete run has fetched them again."""
+    await cut_power(tmp_path, seed, durable=False, least=1)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("durable", [True, False])
 @pytest.mark.parametrize("seed", range(100, 108))
 async def test_power_may_fail_at_any_time(tmp_path: Path, seed: int, durable: bool) -> None:
-    """Again and again on one disk, at whatever change, of runs that replace files as well."""
-    await cuts(tmp_path, seed, durable=durable, least=15)
+    """Repeatedly on one disk, at any change, in runs that replace files too."""
+    await cut_power(tmp_path, seed, durable=durable, least=15)

@@ -1,11 +1,11 @@
-"""Files and folders that keep what was synced, and may forget the rest when the power fails.
+"""Files and folders that keep what was synced, and may lose the rest when the power fails.
 
-A file's data is on the disk when the file was synced, a name when the folder was that it is in.
-When the power fails, of all that was not synced anything may be there: each name what it was at the
-last sync or at any time since, whatever became of other names; and of a file the old data, the new,
-zeros, only the beginning, or some blocks of each. So a file may even be found under two names, or
-under none. The times of files are kept, as the journals of ext4, XFS and Btrfs keep them in order
-with names, unless they are to be forgotten as well.
+A file's data is on the disk once the file was synced; a name is once its folder was. When the power
+fails, anything that was not synced may be in any state: each name what it was at the last sync or
+at any time since, independently of other names; each file's data old, new, zeros, only the
+beginning, or a mixture of old and new blocks. So a file may be found under two names, or under
+none. File times are kept, as the journals of ext4, XFS and Btrfs keep them in order with names,
+unless `times` says that they may be lost too.
 """
 
 import itertools
@@ -18,7 +18,7 @@ BLOCK = 4096
 
 
 class Node:
-    """What a name stands for."""
+    """What a name refers to: a file or a folder."""
 
     numbers = itertools.count(1)
 
@@ -33,15 +33,15 @@ class Node:
         """Put it on the disk."""
 
     def lose(self, dice: random.Random, *, times: bool) -> None:
-        """Forget what was not synced, or not all of it; perhaps the times as well."""
+        """Lose some of what was not synced; with `times`, perhaps the times too."""
 
     def touch(self) -> None:
-        """Take note of a change of the content."""
+        """Record a change of the content."""
         self.modified = self.changed = time.time_ns()
 
 
 class File(Node):
-    """Some bytes, and those that are on the disk."""
+    """Bytes, and those of them that are on the disk."""
 
     def __init__(self, mode: int) -> None:
         super().__init__(stat.S_IFREG | mode & 0o7777)
@@ -50,13 +50,13 @@ class File(Node):
         self._synced_modified = 0
 
     def write(self, data: bytes, offset: int) -> None:
-        """Put bytes into their place."""
+        """Write bytes at an offset."""
         self.truncate(max(len(self.data), offset))
         self.data[offset : offset + len(data)] = data
         self.size = len(self.data)
 
     def truncate(self, size: int) -> None:
-        """Cut the data, or lengthen it with zeros."""
+        """Cut the data, or extend it with zeros."""
         del self.data[size:]
         self.data.extend(bytes(size - len(self.data)))
         self.size = size
@@ -67,7 +67,7 @@ class File(Node):
         self._synced, self._synced_modified = bytes(self.data), self.modified
 
     def lose(self, dice: random.Random, *, times: bool) -> None:
-        """Have the old data, the new, or neither as a whole."""
+        """Keep the old data, the new, or a mixture."""
         if times:
             self.modified = dice.choice([self.modified, self._synced_modified])
         new, old = bytes(self.data), self._synced
@@ -84,19 +84,19 @@ class File(Node):
 
 
 class Folder(Node):
-    """Names, and what each was at the last sync and since."""
+    """Names, and what each referred to at the last sync and since."""
 
     def __init__(self, mode: int) -> None:
         super().__init__(stat.S_IFDIR | mode & 0o7777)
         self.names: dict[str, tuple[str, Node]] = {}
-        """By the folded name: how it is spelt, and what it stands for."""
+        """By the folded name: how it is spelled, and what it refers to."""
         self._states: dict[str, list[tuple[str, Node] | None]] = {}
 
     def __iter__(self) -> Iterator[Node]:
         return (node for _, node in self.names.values())
 
     def put(self, folded: str, entry: tuple[str, Node] | None) -> None:
-        """Let a name stand for something else, or for nothing."""
+        """Make a name refer to something else, or to nothing."""
         self._states.setdefault(folded, [self.names.get(folded)]).append(entry)
         self._set(folded, entry)
         self.touch()
@@ -115,7 +115,7 @@ class Folder(Node):
         self._states.clear()
 
     def lose(self, dice: random.Random, *, times: bool) -> None:
-        """Have of each name one of its states."""
+        """Keep one of the states of each name."""
         for folded, states in self._states.items():
             self._set(folded, dice.choice(states))
         self.sync()

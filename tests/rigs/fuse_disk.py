@@ -1,15 +1,14 @@
-"""A disk in memory that loses its power, or takes names for one: a program for FUSE.
+"""A disk in memory that can lose its power or fold names: a FUSE program.
 
     python -m tests.rigs.fuse_disk FOLDER [--fold-cases] [--fold-forms] [--forget-times]
 
-It is mounted at the folder, says `mounted`, and ends with its standard input. See `mounted.py`,
-which starts it.
+It is mounted at the folder, prints `mounted`, and ends when its standard input does. `mounted.py`
+starts it. What may be lost when the power fails is decided in `forgetful.py`.
 
-What may be lost when the power fails, `forgetful.py` says.
-
-FUSE does not hear of `syncfs`. Who has called it tells so by the attribute `user.power`, which is
-how the disk is told everything: `sync`; `cut CHANGES SEED`, for the power to fail at the change
-that comes after so many, and for whoever makes it to be killed; `on`, for changes after that.
+FUSE does not pass `syncfs` on. So a test that knows of one reports it through the extended
+attribute `user.power`, which takes all commands: `sync`; `cut CHANGES SEED`, after which the power
+fails at the change after this many and the process that makes it is killed; `on`, after which
+changes succeed again.
 """
 
 import argparse
@@ -41,8 +40,8 @@ class Disk:
 
     Args:
         cases: whether names that differ by case are one.
-        forms: whether names are that differ by the form of their letters.
-        forgets_times: whether times may be lost that were not synced.
+        forms: whether names that differ by Unicode form are one.
+        forgets_times: whether times that were not synced may be lost.
     """
 
     use_ns = True
@@ -54,7 +53,7 @@ class Disk:
         self._handles = itertools.count(1)
         self._dice = random.Random()
         self._left: int | None = None
-        """Changes until the power fails."""
+        """Changes left until the power fails."""
         self._is_off = False
         self._changes = 0
         self.is_mounted = False
@@ -80,7 +79,7 @@ class Disk:
         return f"{'off' if self._is_off else 'on'} {self._changes}".encode()
 
     def _change(self) -> None:
-        """Be called before each change, of which one is that at which the power fails."""
+        """Count a change, before it is made; at the one that was chosen, the power fails."""
         self._changes += 1
         if self._left is not None and not self._is_off:
             self._left -= 1
@@ -93,7 +92,7 @@ class Disk:
             raise OSError(errno.EIO, "the power has failed")
 
     def _all(self) -> Iterator[Node]:
-        """Yield everything; what is in a folder when whoever asked has dealt with the folder."""
+        """Yield all nodes; those in a folder only after the caller has dealt with the folder."""
         pending: list[Node] = [self._root]
         while pending:
             yield (node := pending.pop())
@@ -108,7 +107,7 @@ class Disk:
         return name.casefold() if self._cases else name
 
     def _at(self, path: str) -> tuple[Folder, str, Node | None]:
-        """Return the folder of a path, its folded name there, and what that stands for."""
+        """Return the folder of a path, its folded name there, and what that refers to."""
         *above, name = path.split("/")[1:]
         folder = self._root
         for part in above:
@@ -135,7 +134,7 @@ class Disk:
         self._change()
         folder, folded, there = self._at(path)
         if there:
-            raise OSError(errno.EEXIST, "there is one")
+            raise OSError(errno.EEXIST, "the name exists")
         folder.put(folded, (path.rpartition("/")[2], node))
 
     def _open(self, file: File) -> int:
@@ -247,7 +246,7 @@ class Disk:
 
 
 def main() -> None:
-    """Be the disk until standard input ends."""
+    """Serve the disk until standard input ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder")
     parser.add_argument("--fold-cases", action="store_true")
@@ -257,18 +256,19 @@ def main() -> None:
 
     def end_with_input() -> None:
         sys.stdin.read()
-        os.kill(os.getpid(), signal.SIGTERM)  # which libfuse takes for the wish to be unmounted
+        os.kill(os.getpid(), signal.SIGTERM)  # on which libfuse unmounts the disk
 
     threading.Thread(target=end_with_input, daemon=True).start()
     disk = Disk(cases=given.fold_cases, forms=given.fold_forms, forgets_times=given.forget_times)
     options: dict[str, bool | int] = {"foreground": True, "nothreads": True}
     options |= {"use_ino": True, "hard_remove": True}
-    options |= {"entry_timeout": 0, "attr_timeout": 0, "negative_timeout": 0}  # the disk knows best
+    # Nothing is cached, because the disk may forget names.
+    options |= {"entry_timeout": 0, "attr_timeout": 0, "negative_timeout": 0}
     try:
         mfusepy.FUSE(disk, given.folder, **options)
-    except RuntimeError as error:  # also for the signal
+    except RuntimeError as error:  # raised on the signal too
         if not disk.is_mounted:
-            print(f"nothing can be mounted: {error}", file=sys.stderr)
+            print(f"cannot mount: {error}", file=sys.stderr)
             sys.exit(os.EX_UNAVAILABLE)
 
 

@@ -1,4 +1,4 @@
-"""The disk of `fuse_disk.py`, for as long as a test needs it."""
+"""Mounts the disk of `fuse_disk.py` for a test."""
 
 import os
 import subprocess
@@ -21,16 +21,16 @@ class Mounted:
     path: Path
 
     def sync(self) -> None:
-        """Put all on the disk, as `syncfs` would, of which FUSE does not hear."""
-        self._tell("sync")
+        """Put everything on the disk, as `syncfs` would, which FUSE does not pass on."""
+        self._send("sync")
 
     def cut(self, changes: int, seed: int) -> None:
-        """Let the power fail at the change after so many, and kill who makes that."""
-        self._tell(f"cut {changes} {seed}")
+        """Let the power fail at the change after this many, and kill the process that makes it."""
+        self._send(f"cut {changes} {seed}")
 
     def turn_on(self) -> None:
-        """Let changes be made again, and the power not fail."""
-        self._tell("on")
+        """Turn the power on: changes succeed again."""
+        self._send("on")
 
     @property
     def is_off(self) -> bool:
@@ -39,16 +39,16 @@ class Mounted:
 
     @property
     def changes(self) -> int:
-        """How many were made."""
+        """How many changes were made."""
         return int(os.getxattr(self.path, ATTRIBUTE).split()[1])
 
-    def _tell(self, what: str) -> None:
-        os.setxattr(self.path, ATTRIBUTE, what.encode())
+    def _send(self, command: str) -> None:
+        os.setxattr(self.path, ATTRIBUTE, command.encode())
 
 
 @contextmanager
 def mounted(path: Path, *options: str) -> Iterator[Mounted]:
-    """Mount an empty disk at a new folder; afterwards it is gone, and its program has ended."""
+    """Mount an empty disk at a new folder; in the end unmount it and end its program."""
     path.mkdir()
     program = subprocess.Popen(
         [sys.executable, "-m", "tests.rigs.fuse_disk", str(path), *options],
@@ -63,16 +63,16 @@ def mounted(path: Path, *options: str) -> Iterator[Mounted]:
             assert program.stdout
             assert program.stderr
             if not program.stdout.readline():
-                said = program.stderr.read()
-                assert program.wait() == os.EX_UNAVAILABLE, said
-                pytest.skip(f"this machine mounts no disk of a program: {said.strip()}")
+                message = program.stderr.read()
+                assert program.wait() == os.EX_UNAVAILABLE, message
+                pytest.skip(f"this machine cannot mount FUSE disks: {message.strip()}")
             yield Mounted(path)
         finally:
             try:
-                _, said = program.communicate(timeout=SECONDS)  # the end of its input is its own
-                print(said, end="", file=sys.stderr)
+                _, message = program.communicate(timeout=SECONDS)  # it ends with its input
+                print(message, end="", file=sys.stderr)
             except subprocess.TimeoutExpired:
                 program.kill()
-            for command in (["umount", "-l"], ["fusermount3", "-uz"]):  # should it be there still
+            for command in (["umount", "-l"], ["fusermount3", "-uz"]):  # if it is still mounted
                 with suppress(FileNotFoundError):
                     subprocess.run([*command, str(path)], stderr=subprocess.DEVNULL)

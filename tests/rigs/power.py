@@ -1,4 +1,4 @@
-"""A machine whose power fails in the middle of runs, again and again, and what must hold then."""
+"""A machine whose power fails during runs, repeatedly, and what must be true afterwards."""
 
 import os
 import random
@@ -19,18 +19,18 @@ Run = Callable[..., Awaitable[Done]]
 """Runs asyncsync with these arguments until it ends or is killed."""
 
 SYSTEMS = "/proc/sys/kernel/random/boot_id"
-"""Where the system says which boot this is; only a mount can make it say something else."""
+"""The system's boot id; only a mount over it can change it."""
 OURS = {"lock", "parts", "published", "case", "\u00e9", "doubtful"}
-"""What a run leaves in `.asyncsync` when all is done."""
-AT_ONCE = 3
-"""Most power cuts between two runs that end."""
+"""What a complete run leaves in `.asyncsync`."""
+MAX_CUTS = 3
+"""Most power cuts between two complete runs."""
 
 
 class Boot:
-    """A file that says which boot of the machine this is.
+    """A file that contains the id of this boot of the machine.
 
     Args:
-        path: where it is made; it is meant to be mounted over SYSTEMS.
+        path: where it is created; it is meant to be mounted over SYSTEMS.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,7 +40,7 @@ class Boot:
 
     @contextmanager
     def over_the_systems(self) -> Iterator[None]:
-        """Mount it there; needs a name space of one's own, such as that of `unshare -Urm`."""
+        """Mount it there; needs its own mount namespace, such as that of `unshare -Urm`."""
         subprocess.run(["mount", "--bind", self.path, SYSTEMS], check=True)
         try:
             yield
@@ -48,20 +48,20 @@ class Boot:
             subprocess.run(["umount", SYSTEMS], check=True)
 
     def next(self) -> None:
-        """Be in another boot."""
+        """Start another boot."""
         self._number += 1
         self.path.write_text(f"00000000-0000-4000-8000-{self._number:012}\n", encoding="ascii")
 
 
 class Machine:
-    """A machine that syncs a bucket to a disk, and what the bucket holds.
+    """A machine that syncs a bucket to a disk, and what the bucket contains.
 
     Args:
-        disk: which loses what was not synced when the power fails.
-        boot: which boot this is.
-        s3: the server of the bucket, empty as yet.
+        disk: loses what was not synced when the power fails.
+        boot: the id of the current boot.
+        s3: the server of the bucket, which is empty.
         run: runs asyncsync on this machine.
-        durable: whether it does so with `--durable`.
+        durable: whether it runs with `--durable`.
     """
 
     def __init__(
@@ -72,18 +72,18 @@ class Machine:
         self._dest = disk.path / "data" / "dest"
         self._older: dict[str, bytes] = {}
         self._changes = 100
-        """That a run makes, as far as is known."""
+        """How many changes a run makes, as far as is known."""
 
     async def trial(self, rng: random.Random) -> int:
-        """Replace objects, let the power fail while they are synced; return how often it did."""
+        """Replace objects, cut the power while they are synced; return how often that happened."""
         self._replace(rng, share=1.0 if not self._older else 0.3)
         cuts = 0
         done: set[str] = set()
-        for _ in range(rng.randint(1, AT_ONCE)):
+        for _ in range(rng.randint(1, MAX_CUTS)):
             self._disk.cut(rng.randrange(self._changes), rng.randrange(1 << 32))
-            ran = await self._synced(done)
+            ran = await self._sync(done)
             if not self._disk.is_off:
-                self._has_ended(ran)
+                self._check_complete(ran)
                 return cuts
             cuts += 1
             done |= downloaded(ran)
@@ -92,40 +92,40 @@ class Machine:
             self._boot.next()
             self._disk.turn_on()
         before = self._disk.changes
-        self._has_ended(await self._synced(done))
+        self._check_complete(await self._sync(done))
         self._changes = max(self._changes, self._disk.changes - before)
         return cuts
 
-    async def _synced(self, done: set[str]) -> Done:
-        """Run asyncsync, and insist that nothing is fetched again that is known to be here."""
+    async def _sync(self, done: set[str]) -> Done:
+        """Run asyncsync, and check that no object is fetched again that was reported as durable."""
         durable = ["--durable"] if self._durable else []
         ran = await self._run("--json", "--no-progress", "--dest", str(self._dest), *durable)
         if self._durable:
-            assert not downloaded(ran) & done, "fetched once more"
+            assert not downloaded(ran) & done, "fetched again"
         return ran
 
-    def _has_ended(self, ran: Done) -> None:
+    def _check_complete(self, ran: Done) -> None:
         assert ran.code == 0, f"exit code {ran.code}: {ran.out[-500:]} {ran.err[-500:]}"
-        self._disk.sync()  # as far as the run could tell, it was: it has called `syncfs`
+        self._disk.sync()  # the run called `syncfs`, which FUSE does not pass on
         self._disk.turn_on()
-        assert tree(self._dest) == self._s3.objects, "the tree is not the bucket"
+        assert tree(self._dest) == self._s3.objects, "files differ from the bucket"
         assert os.listdir(self._dest / ".asyncsync" / "parts") == [], "something is left over"
         assert set(os.listdir(self._dest / ".asyncsync")) <= OURS, "something is left over"
-        assert os.listdir(self._dest.parent) == ["dest"], "something lies beside the folder"
+        assert os.listdir(self._dest.parent) == ["dest"], "something lies outside the destination"
         self._older = dict(self._s3.objects)
 
     def _check_files(self, done: set[str]) -> None:
-        """Insist that every file is one version of its object, and all are here that were done."""
+        """Check that each file is one version of its object, and that all in `done` are current."""
         found = tree(self._dest)
         for key, data in found.items():
             versions = (self._s3.objects[key], self._older.get(key))
             assert data in versions, f"{key} is no version of its object"
         assert found.keys() >= self._older.keys(), "a file is lost"
         for key in done:
-            assert found.get(key) == self._s3.objects[key], f"{key} had been done"
+            assert found.get(key) == self._s3.objects[key], f"{key} was reported as downloaded"
 
     def _replace(self, rng: random.Random, share: float) -> None:
-        """Put new versions of some objects into the bucket, which differ by their size."""
+        """Put new versions of some objects into the bucket, which differ in size."""
         least = {f"{n % 3}hz/{n % 2}/{n}.parquet": 1 for n in range(24)} | {"root.parquet": 9000}
         least |= {"fft/one-part.parquet": SMALL + 1, "fft/parts.parquet": PART + SMALL}
         for key, size in least.items():
@@ -136,6 +136,6 @@ class Machine:
 
 
 def downloaded(ran: Done) -> set[str]:
-    """Return the keys that a run has reported as done."""
+    """Return the keys that a run has reported as downloaded."""
     events = Done(ran.code, ran.out[: ran.out.rfind("\n") + 1], ran.err).events
     return {event["key"] for event in events if event["event"] == "downloaded"}

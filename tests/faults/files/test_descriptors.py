@@ -1,4 +1,4 @@
-"""Row 105 of the table of faults."""
+"""Row 105 of the table of faults: the limit of open files is reached."""
 
 import asyncio
 import errno
@@ -13,9 +13,7 @@ import pytest
 
 from asyncsync.disk import Folder, PartFile, unsynced
 from asyncsync.download.download import SMALL
-from asyncsync.errors import (
-    RetriesExhaustedError,
-)
+from asyncsync.errors import RetriesExhaustedError
 from tests.faults.files.scene import LARGE, run
 from tests.rigs import scripted_s3
 from tests.rigs.failing_disk import failing_call
@@ -31,7 +29,7 @@ pytestmark = pytest.mark.anyio
 async def test_few_descriptors_slow_the_run_down_and_no_more(
     tmp_path: Path, size: int, count: int
 ) -> None:
-    """With 64 of them, all files arrive."""
+    """With a limit of 64 open files, all objects are downloaded."""
     objects = {f"{number % 20}/{number}.parquet": bytes([number]) * size for number in range(count)}
     async with ScriptedS3(objects) as s3:
         done = await run(limited("-n", 64), s3, tmp_path / "dest")
@@ -41,7 +39,7 @@ async def test_few_descriptors_slow_the_run_down_and_no_more(
 
 @pytest.mark.row(105)
 async def test_limit_of_descriptors_that_nothing_can_do_with_is_named(tmp_path: Path) -> None:
-    """The destination is not to blame."""
+    """The error does not blame the destination."""
     async with ScriptedS3({"1.parquet": b"1"}) as s3:
         done = await run(limited("-n", 15), s3, tmp_path / "dest")
     assert done.code == 5
@@ -52,13 +50,13 @@ async def test_limit_of_descriptors_that_nothing_can_do_with_is_named(tmp_path: 
 async def test_descriptors_that_others_have_used_up_are_waited_for(
     dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole machine has none left for a while: fewer requests are made then."""
-    really, refusals = aiofiles.open, iter([errno.EMFILE, errno.ENFILE])
+    """The whole machine has none left for a while: the run makes fewer requests at once."""
+    original, refusals = aiofiles.open, iter([errno.EMFILE, errno.ENFILE])
 
     def opened(*arguments: object, **options: object) -> object:
         if number := next(refusals, 0):
             raise OSError(number, os.strerror(number))
-        return really(*arguments, **options)  # type: ignore[call-overload]  # as it came
+        return original(*arguments, **options)  # type: ignore[call-overload]  # as it came
 
     monkeypatch.setattr(aiofiles, "open", opened)
     async with ScriptedS3({"a/1.parquet": LARGE}) as s3:
@@ -86,31 +84,31 @@ async def test_descriptors_that_others_have_used_up_are_waited_for(
 async def test_file_is_published_when_there_are_descriptors_again(
     dest: Path, monkeypatch: pytest.MonkeyPatch, place: str, size: int
 ) -> None:
-    """Wherever they run out: it is tried again, and the object is not fetched again."""
+    """Wherever they run out, publishing is retried without another GET."""
     if place.startswith("durable."):
         monkeypatch.setattr(scripted_s3, "Folder", partial(Folder, durable=True))
     if place.startswith("unsynced."):
         monkeypatch.setattr(unsynced, "BOOT", dest / "boot")
         monkeypatch.setattr(unsynced, "sync_disk", str)
         (dest / "boot").write_text("0" * 36)
-    tell, refusals, has_begun = Watcher(), iter([errno.EMFILE, errno.ENFILE]), asyncio.Event()
+    watcher, refusals, has_begun = Watcher(), iter([errno.EMFILE, errno.ENFILE]), asyncio.Event()
     module, _, name = f"asyncsync.disk.{place}".rpartition(".")
-    really: Callable[..., object] = getattr(resolve_name(module), name, open)
+    original: Callable[..., object] = getattr(resolve_name(module), name, open)
 
     def scarce(*arguments: object, **options: object) -> object:
         if has_begun.is_set() and (number := next(refusals, 0)):
             raise OSError(number, os.strerror(number))
-        return really(*arguments, **options)
+        return original(*arguments, **options)
 
-    def begins(_: object) -> None:
+    def begin(_: object) -> None:
         has_begun.set()
 
     monkeypatch.setattr(f"{module}.{name}", scarce, raising=False)
     async with ScriptedS3({"new/1.parquet": os.urandom(size)}) as s3:
-        s3.on_object = begins
+        s3.on_object = begin
         if place.startswith("parts."):  # before the first request
-            tell = Watcher(on_compared=has_begun.set)
-        ran = await sync(s3, dest, seen=tell)
+            watcher = Watcher(on_compared=has_begun.set)
+        ran = await sync(s3, dest, seen=watcher)
         assert ran.code == 0
         assert tree(dest)["new/1.parquet"] == s3.objects["new/1.parquet"]
     assert [*refusals] == []
@@ -121,26 +119,26 @@ async def test_file_is_published_when_there_are_descriptors_again(
 async def test_unfinished_file_is_read_when_there_are_descriptors_again(
     dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an earlier run has brought is not given up for want of them."""
-    really, refusals = PartFile.take_over, iter([errno.EMFILE, errno.ENFILE])
+    """What an earlier run has downloaded is not discarded for lack of descriptors."""
+    original, refusals = PartFile.take_over, iter([errno.EMFILE, errno.ENFILE])
 
-    def taken_over(part: PartFile, old: Path) -> None:
+    def take_over(part: PartFile, old: Path) -> None:
         for number in refusals:
             with monkeypatch.context() as scarce:
                 scarce.setattr("asyncsync.disk.parts.open", failing_call(number), raising=False)
-                really(part, old)
-        really(part, old)
+                original(part, old)
+        original(part, old)
 
-    def breaks_off(request: Request) -> Answer | None:
+    def break_off(request: Request) -> Answer | None:
         if request.verb == "HEAD":
             return None
         return Answer(status=500) if "range" in request.headers else Answer(LARGE, cut=SMALL)
 
     async with ScriptedS3({"a/1.parquet": LARGE}) as s3:
-        s3.on_object = breaks_off
+        s3.on_object = break_off
         assert (await sync(s3, dest, alone=False)).code == 1
         s3.on_object = lambda _: None
-        monkeypatch.setattr(PartFile, "take_over", taken_over)
+        monkeypatch.setattr(PartFile, "take_over", take_over)
         ran = await sync(s3, dest)
     assert (ran.code, tree(dest)) == (0, {"a/1.parquet": LARGE})
     assert ran.report.kept_bytes == SMALL

@@ -1,4 +1,4 @@
-"""Rows 94 to 96, 104 and 106 of the table of faults."""
+"""Rows 94 to 96, 104 and 106 of the table of faults: destinations, and the modes of files."""
 
 import asyncio
 import os
@@ -9,9 +9,7 @@ import anyio
 import pytest
 
 from asyncsync.download.download import SMALL
-from asyncsync.errors import (
-    DestinationError,
-)
+from asyncsync.errors import DestinationError
 from tests.faults.files.scene import LARGE, OBJECTS, run
 from tests.rigs.child import asyncsync
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, sync
@@ -21,12 +19,12 @@ from tests.rigs.wrapped import injected, on_a_disk
 pytestmark = pytest.mark.anyio
 
 WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if not os.getuid() else []
-"""Makes root somebody whom modes hold back."""
+"""Takes away root's capabilities, so that file modes apply."""
 
 
 @pytest.mark.row(94)
 async def test_read_only_disk_ends_the_run_before_a_request(tmp_path: Path) -> None:
-    """The destination exists, but nothing can be made in it."""
+    """The destination exists, but nothing can be created in it."""
     dest = tmp_path / "disk"
     wrapper = on_a_disk(dest, "size=1m", 'mount -o remount,ro "$PWD"')
     async with ScriptedS3(OBJECTS) as s3:
@@ -41,7 +39,7 @@ async def test_read_only_disk_ends_the_run_before_a_request(tmp_path: Path) -> N
 async def test_destination_without_the_right_to_write_ends_the_run_before_a_request(
     tmp_path: Path, name: str
 ) -> None:
-    """Whether it is there or would have to be made."""
+    """Whether it exists or would have to be created."""
     (tmp_path / "dest").mkdir(mode=0o555)
     async with ScriptedS3(OBJECTS) as s3:
         done = await run(WITHOUT_RIGHTS, s3, tmp_path / name)
@@ -53,7 +51,7 @@ async def test_destination_without_the_right_to_write_ends_the_run_before_a_requ
 
 @pytest.mark.row(95)
 async def test_folder_that_may_not_be_written_fails_its_own_keys(dest: Path) -> None:
-    """All others are done."""
+    """All other objects are downloaded."""
     (dest / "a").chmod(0o555)
     async with ScriptedS3({**OBJECTS, "a/new/4.parquet": b"four", "b/5.parquet": LARGE}) as s3:
         done = await run(WITHOUT_RIGHTS, s3, dest)
@@ -70,7 +68,7 @@ async def test_folder_that_may_not_be_written_fails_its_own_keys(dest: Path) -> 
 
 @pytest.mark.row(95)
 async def test_file_that_may_not_be_replaced_fails_alone(dest: Path) -> None:
-    """As one that is marked immutable."""
+    """For example a file that is marked immutable."""
     wrapper = injected("rename,renameat,renameat2:error=EPERM", paths=[Path("1.parquet")])
     async with ScriptedS3(OBJECTS) as s3:
         done = await run(wrapper, s3, dest)
@@ -83,7 +81,7 @@ async def test_file_that_may_not_be_replaced_fails_alone(dest: Path) -> None:
 
 @pytest.mark.row(96)
 async def test_missing_destination_is_made(tmp_path: Path) -> None:
-    """With all that is above it."""
+    """With all folders above it."""
     async with ScriptedS3(OBJECTS) as s3:
         assert (await sync(s3, tmp_path / "new" / "deep" / "dest")).code == 0
     assert tree(tmp_path / "new" / "deep" / "dest") == OBJECTS
@@ -91,17 +89,17 @@ async def test_missing_destination_is_made(tmp_path: Path) -> None:
 
 @pytest.mark.row(96)
 async def test_destination_may_be_a_link(tmp_path: Path, dest: Path) -> None:
-    """It is resolved once: when it comes to lead elsewhere, the run goes on where it began."""
+    """It is resolved once: if the link changes during the run, the run stays where it began."""
     (tmp_path / "elsewhere").mkdir()
     link = tmp_path / "link"
     link.symlink_to(dest)
 
-    def lead_elsewhere(request: Request) -> None:
+    def change_link(request: Request) -> None:
         link.unlink()
         link.symlink_to(tmp_path / "elsewhere")
 
     async with ScriptedS3(OBJECTS) as s3:
-        s3.on_list = lead_elsewhere
+        s3.on_list = change_link
         assert (await sync(s3, link, "")).code == 0
     assert tree(dest) == OBJECTS
     assert list((tmp_path / "elsewhere").iterdir()) == []
@@ -110,7 +108,7 @@ async def test_destination_may_be_a_link(tmp_path: Path, dest: Path) -> None:
 @pytest.mark.row(96)
 @pytest.mark.parametrize("command", ["sync", "plan", "verify"])
 async def test_destination_that_is_a_file_is_a_wrong_argument(tmp_path: Path, command: str) -> None:
-    """It is not replaced, and no request is sent."""
+    """The file is not replaced, and no request is sent."""
     (tmp_path / "dest").write_bytes(b"mine")
     async with ScriptedS3(OBJECTS) as s3:
         done = await asyncsync(s3.environment, command, "--dest", str(tmp_path / "dest"))
@@ -121,9 +119,9 @@ async def test_destination_that_is_a_file_is_a_wrong_argument(tmp_path: Path, co
 
 
 @pytest.mark.row(104)
-@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["small", "in parts"])
 async def test_destination_that_is_unmounted_ends_the_run(tmp_path: Path, size: int) -> None:
-    """The empty folder that it leaves gets nothing."""
+    """Nothing is written to the empty folder that remains."""
     dest, unmounted = tmp_path / "disk", tmp_path / "unmounted"
     unmounts = (
         'mount -t tmpfs tmpfs "$0"; "$@" & child=$!; '
@@ -131,40 +129,40 @@ async def test_destination_that_is_unmounted_ends_the_run(tmp_path: Path, size: 
         'umount -l "$0"; touch "$0/../unmounted"; wait $child'
     )
     wrapper = [*on_a_disk(dest, "")[:-2], unmounts, str(dest)]
-    gone = asyncio.Event()
+    is_gone = asyncio.Event()
 
-    def waits(request: Request) -> Answer | None:
-        return Answer(bytes(size), until=gone) if request.key == "b/2.parquet" else None
+    def wait(request: Request) -> Answer | None:
+        return Answer(bytes(size), until=is_gone) if request.key == "b/2.parquet" else None
 
     async with ScriptedS3({"a/1.parquet": b"1", "b/2.parquet": bytes(size)}) as s3:
-        s3.on_object = waits
+        s3.on_object = wait
         async with anyio.create_task_group() as group:
-            group.start_soon(_set_when_there, gone, unmounted)
+            group.start_soon(_set_when_present, is_gone, unmounted)
             done = await run(wrapper, s3, dest, "--validate", "response", "--attempts", "1")
     assert done.code == 5, done.err
     assert os.listdir(dest) == []
     assert sorted(os.listdir(tmp_path)) == ["disk", "unmounted"]
 
 
-async def _set_when_there(event: asyncio.Event, path: Path) -> None:
+async def _set_when_present(event: asyncio.Event, path: Path) -> None:
     while not os.path.exists(path):  # noqa: ASYNC110, ASYNC240  # another process has no event
         await anyio.sleep(0.01)
     event.set()
 
 
 @pytest.mark.row(104)
-@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["small", "in parts"])
 async def test_destination_that_goes_away_ends_the_run(
     tmp_path: Path, dest: Path, size: int
 ) -> None:
-    """It is not made again, there or elsewhere."""
+    """It is not created again, there or elsewhere."""
 
-    def goes_away(request: Request) -> None:
+    def move_destination(request: Request) -> None:
         if request.verb == "GET" and dest.exists():
             dest.rename(tmp_path / "moved")
 
     async with ScriptedS3({"a/1.parquet": bytes(size), "b/2.parquet": bytes(size)}) as s3:
-        s3.on_object = goes_away
+        s3.on_object = move_destination
         ran = await sync(s3, dest)
     assert (ran.code, type(ran.error)) == (5, DestinationError)
     assert os.listdir(tmp_path) == ["moved"]
@@ -174,7 +172,7 @@ async def test_destination_that_goes_away_ends_the_run(
 @pytest.mark.row(106)
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o000, 0o277])
 async def test_modes_are_those_of_any_new_file(tmp_path: Path, mask: int) -> None:
-    """0666 less the umask, also where that takes away the owner's right to write."""
+    """0666 less the umask, even if that takes away the owner's permission to write."""
     before = os.umask(mask)
     try:
         async with ScriptedS3({"small.parquet": b"x", "large.parquet": LARGE}) as s3:

@@ -1,4 +1,4 @@
-"""Rows 101 and 102 of the table of faults."""
+"""Rows 101 and 102 of the table of faults: system calls that fail or are interrupted."""
 
 import errno
 import os
@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from asyncsync.download.download import SMALL
-from asyncsync.errors import (
-    LocalFileError,
-)
+from asyncsync.errors import LocalFileError
 from tests.faults.files.scene import LARGE, OBJECTS, run
 from tests.rigs.failing_disk import FailingDisk, FailingFile, failing_call
 from tests.rigs.scripted_s3 import ScriptedS3, sync
@@ -20,12 +18,12 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.row(101)
-@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["small", "in parts"])
 @pytest.mark.parametrize("call", ["write", "close"])
 async def test_failing_disk_fails_its_object(
     dest: Path, monkeypatch: pytest.MonkeyPatch, call: str, size: int
 ) -> None:
-    """The unfinished file is dropped, the old one stays, all others are done."""
+    """The unfinished file is removed, the old file stays, all other objects are downloaded."""
     FailingDisk(monkeypatch, errno.EIO, call, times=1)
     key = "a/1.parquet"
     async with ScriptedS3({key: bytes(size)}) as s3:
@@ -44,7 +42,7 @@ async def test_failing_disk_fails_its_object(
 async def test_notes_that_cannot_be_closed_end_no_run(
     dest: Path, name: str, when: str, error: str
 ) -> None:
-    """All objects are there by then; a disk across a network tells of its quota only now."""
+    """All files are complete; a network file system may report its quota only on close."""
     wrapper = injected(f"close:error={error}:when={when}", paths=[dest / ".asyncsync" / name])
     async with ScriptedS3(OBJECTS) as s3:
         done = await run(wrapper, s3, dest)
@@ -58,7 +56,7 @@ async def test_notes_that_cannot_be_closed_end_no_run(
 async def test_unfinished_files_that_cannot_be_looked_through_stay(
     dest: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """All objects are there by then; a line says so, and the next run clears them away."""
+    """All objects are complete by then; a notice says so, and the next run removes the files."""
     left = dest / ".asyncsync" / "parts" / "0.killed"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"unfinished")
@@ -84,7 +82,7 @@ async def test_unfinished_files_that_cannot_be_looked_through_stay(
     ids=["EINTR", "EAGAIN"],
 )
 async def test_interrupted_calls_are_made_again(dest: Path, fault: str) -> None:
-    """Nobody notices."""
+    """The run succeeds without a message."""
     async with ScriptedS3({**OBJECTS, "large.parquet": LARGE}) as s3:
         done = await run(injected(fault), s3, dest)
     assert (done.code, done.err) == (0, "")
@@ -95,17 +93,17 @@ async def test_interrupted_calls_are_made_again(dest: Path, fault: str) -> None:
 async def test_interrupted_writes_are_made_again(
     dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What one write leaves, the next one takes."""
+    """What one write leaves, the next one writes."""
 
     class Reluctant(FailingDisk):
         def before(self, call: str) -> None:
-            """Let nothing fail."""
+            """Never fail."""
 
     Reluctant(monkeypatch, 0)
-    really = os.write
-    monkeypatch.setattr(os, "write", lambda file, block: really(file, block[:4001]))
+    original = os.write
+    monkeypatch.setattr(os, "write", lambda file, block: original(file, block[:4001]))
     monkeypatch.setattr(
-        FailingFile, "write", lambda file, block: really(file.fileno(), block[:4001])
+        FailingFile, "write", lambda file, block: original(file.fileno(), block[:4001])
     )
     async with ScriptedS3({"small.parquet": LARGE[:9000], "large.parquet": LARGE}) as s3:
         ran = await sync(s3, dest)

@@ -1,4 +1,4 @@
-"""Rows 91 to 93 of the table of faults: disks that are full, and quotas."""
+"""Rows 91 to 93 of the table of faults: full disks and quotas."""
 
 import errno
 import os
@@ -11,9 +11,7 @@ from asyncsync.disk import Folder
 from asyncsync.disk.directory import FD_PATH
 from asyncsync.disk.parts import _hash_version
 from asyncsync.download.download import SMALL
-from asyncsync.errors import (
-    DiskFullError,
-)
+from asyncsync.errors import DiskFullError
 from asyncsync.model import RemoteObject
 from tests import ROOT
 from tests.faults.files.scene import LARGE, run
@@ -27,19 +25,19 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.row(91)
-@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["small", "in parts"])
 @pytest.mark.parametrize("call", ["write", "truncate", "sync", "rename"])
 async def test_call_that_finds_no_space_ends_the_run(
     dest: Path, monkeypatch: pytest.MonkeyPatch, call: str, size: int
 ) -> None:
-    """Whichever it is: new work stops, the unfinished file is dropped, finished ones stay."""
+    """Whichever it is: no new work starts, the unfinished file is removed, finished ones stay."""
     monkeypatch.setattr(scripted_s3, "Folder", partial(Folder, durable=True))  # so all is synced
     disk = FailingDisk(monkeypatch, errno.ENOSPC, call)
     objects = {f"a/{number}.parquet": bytes(size) for number in range(1, 40)}
     async with ScriptedS3(objects) as s3:
         ran = await sync(s3, dest, workers=1)
         if not disk.failures:
-            assert (call, size) == ("truncate", 3)  # what is written as a whole needs none
+            assert (call, size) == ("truncate", 3)  # a small file needs no truncate
             assert tree(dest) == objects
             return
         assert s3.count("GET") < len(objects)
@@ -52,7 +50,7 @@ async def test_call_that_finds_no_space_ends_the_run(
 @pytest.mark.row(91, 93)
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 async def test_folder_for_which_there_is_no_space_ends_the_run(dest: Path, number: int) -> None:
-    """What had arrived before stays."""
+    """Files that were finished before stay."""
     fault = f"mkdir,mkdirat:error={errno.errorcode[number]}"
     wrapper = injected(fault, paths=[dest / "new", Path("new")])
     async with ScriptedS3({"a/2.parquet": b"two", "new/3.parquet": LARGE}) as s3:
@@ -64,9 +62,9 @@ async def test_folder_for_which_there_is_no_space_ends_the_run(dest: Path, numbe
 
 
 @pytest.mark.row(92)
-@pytest.mark.parametrize("size", [200_000, 400_000], ids=["whole", "in parts"])
+@pytest.mark.parametrize("size", [200_000, 400_000], ids=["small", "in parts"])
 async def test_write_that_stops_short_never_counts_as_done(tmp_path: Path, size: int) -> None:
-    """The disk takes 64 KiB of it; what had arrived before is kept."""
+    """The disk takes only 64 KiB of the file; files that were finished before stay."""
     dest = tmp_path / "disk"
     async with ScriptedS3({"a.parquet": b"first", "b/large.parquet": os.urandom(size)}) as s3:
         arguments = ("--workers", "1", "--no-space-check")
@@ -79,7 +77,7 @@ async def test_write_that_stops_short_never_counts_as_done(tmp_path: Path, size:
 
 @pytest.mark.row(93)
 async def test_disk_without_inodes_is_full(tmp_path: Path) -> None:
-    """There is space, but no name can be added."""
+    """It has free space, but cannot hold another name."""
     dest = tmp_path / "disk"
     objects = {f"{number:02}.parquet": b"x" for number in range(30)}
     async with ScriptedS3(objects) as s3:
@@ -93,7 +91,7 @@ async def test_disk_without_inodes_is_full(tmp_path: Path) -> None:
 
 @pytest.mark.row(93)
 async def test_exceeded_quota_is_a_full_disk(dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is called by its name."""
+    """The error names the quota."""
     FailingDisk(monkeypatch, errno.EDQUOT, "write")
     async with ScriptedS3({"a/1.parquet": b"new"}) as s3:
         ran = await sync(s3, dest)
@@ -104,7 +102,10 @@ async def test_exceeded_quota_is_a_full_disk(dest: Path, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def unfinished_names(tmp_path: Path) -> dict[str, str]:
-    """What lets each child name its unfinished files alike, so that a rig can tell their calls."""
+    """Settings with which each child process gives its unfinished files the same names.
+
+    So the calls to inject faults into can be selected by path.
+    """
     (tmp_path / "site").mkdir()
     same = "import secrets\nsecrets.token_hex = lambda size: '0' * 2 * size\n"
     (tmp_path / "site" / "sitecustomize.py").write_text(same)
@@ -112,12 +113,12 @@ def unfinished_names(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.row(93)
-@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["small", "in parts"])
 @pytest.mark.parametrize("calls", ["write", "ftruncate", "openat", "rename,renameat,renameat2"])
 async def test_system_call_that_exceeds_the_quota_ends_the_run(
     dest: Path, unfinished_names: dict[str, str], calls: str, size: int
 ) -> None:
-    """Whichever it is, the error has its name; the old file stays, and nothing unfinished does."""
+    """Whichever it is: the error names the quota, the old file stays, nothing unfinished does."""
     run_name = "0" * 16
     remote = RemoteObject("a/1.parquet", size, etag_of(bytes(size)), 0)
     name = f"{_hash_version(remote) if size > SMALL else 0}.{run_name}"
@@ -126,7 +127,7 @@ async def test_system_call_that_exceeds_the_quota_ends_the_run(
     async with ScriptedS3({"a/1.parquet": bytes(size)}) as s3:
         arguments = ("--quiet", "--workers", "1", "--dest", str(dest))
         done = await wrapped(wrapper, s3.environment | unfinished_names, *arguments)
-    if (calls, size) == ("ftruncate", 3):  # what is written as a whole needs none
+    if (calls, size) == ("ftruncate", 3):  # a small file needs no truncate
         assert (done.code, tree(dest)) == (0, {"a/1.parquet": bytes(size)})
         return
     assert (done.code, done.err.count("\n")) == (5, 1), done.err
@@ -136,9 +137,9 @@ async def test_system_call_that_exceeds_the_quota_ends_the_run(
 
 
 @pytest.mark.row(93)
-@pytest.mark.parametrize("size", [200_000, 400_000], ids=["whole", "in parts"])
+@pytest.mark.parametrize("size", [200_000, 400_000], ids=["small", "in parts"])
 async def test_limit_of_file_size_is_a_full_disk(dest: Path, size: int) -> None:
-    """The signal that comes with it does not end the process without a word."""
+    """The signal that the system sends as well does not kill the process."""
     async with ScriptedS3({"large.parquet": os.urandom(size)}) as s3:
         done = await run(limited("-f", 128), s3, dest)  # in 512 bytes
     assert done.code == 5, done.err

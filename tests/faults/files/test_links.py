@@ -1,4 +1,4 @@
-"""Rows 97 to 100 and 106 of the table of faults."""
+"""Rows 97 to 100 and 106 of the table of faults: links, and what is not a regular file."""
 
 import os
 import socket
@@ -14,11 +14,7 @@ from asyncsync.compare import Selection
 from asyncsync.disk import Folder, unsynced
 from asyncsync.disk.directory import FD_PATH
 from asyncsync.download.download import SMALL
-from asyncsync.errors import (
-    DestinationError,
-    KeyCollisionError,
-    LocalFileError,
-)
+from asyncsync.errors import DestinationError, KeyCollisionError, LocalFileError
 from asyncsync.model import Checks
 from tests.faults.files.scene import LARGE, OBJECTS
 from tests.rigs.memory_store import MemoryStore
@@ -31,7 +27,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.row(97)
 @pytest.mark.parametrize("key", ["link/x.parquet", "link/deep/x.parquet", "a/link/x.parquet"])
 async def test_link_to_a_folder_is_not_followed(dest: Path, outside: Path, key: str) -> None:
-    """Not even to look whether the file is there."""
+    """Not even to check whether the file exists."""
     link = dest / key[: key.index("link") + len("link")]
     link.symlink_to(outside)
     async with ScriptedS3({**OBJECTS, key: b"evil", f"{link.name}/precious": b"precious"}) as s3:
@@ -45,7 +41,7 @@ async def test_link_to_a_folder_is_not_followed(dest: Path, outside: Path, key: 
 @pytest.mark.row(98)
 @pytest.mark.parametrize("target", ["precious", "nothing"])
 async def test_link_at_the_final_path_is_replaced(dest: Path, outside: Path, target: str) -> None:
-    """Its target is neither read, written nor made."""
+    """Its target is neither read, written nor created."""
     (dest / "a" / "2.parquet").symlink_to(outside / target)
     async with ScriptedS3(OBJECTS) as s3:
         ran = await sync(s3, dest)
@@ -56,7 +52,7 @@ async def test_link_at_the_final_path_is_replaced(dest: Path, outside: Path, tar
 @pytest.mark.row(106)
 @pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
 async def test_other_names_of_a_file_keep_its_bytes(dest: Path, size: int) -> None:
-    """The path gets a new file; a link to the old one is not a link to the new one."""
+    """The path gets a new file; a hard link to the old one is not a link to the new one."""
     os.link(dest / "a" / "1.parquet", dest / "other name")
     async with ScriptedS3({"a/1.parquet": bytes(size)}) as s3:
         assert (await sync(s3, dest)).code == 0
@@ -66,7 +62,7 @@ async def test_other_names_of_a_file_keep_its_bytes(dest: Path, size: int) -> No
 @pytest.mark.row(99)
 @pytest.mark.parametrize("kind", ["fifo", "socket", "device"])
 async def test_what_is_no_file_is_not_replaced(dest: Path, kind: str) -> None:
-    """Nor opened, which could wait for ever."""
+    """Nor opened, which could block forever."""
     path = dest / "a" / "2.parquet"
     if kind == "fifo":
         os.mkfifo(path)
@@ -88,7 +84,7 @@ async def test_what_is_no_file_is_not_replaced(dest: Path, kind: str) -> None:
 
 @contextmanager
 def _working_in(folder: Path) -> Iterator[None]:
-    """Names of sockets are short, so they are given from where they lie."""
+    """Change the working directory, since the path of a socket must be short."""
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -99,11 +95,11 @@ def _working_in(folder: Path) -> Iterator[None]:
 
 @pytest.mark.row(59)
 @pytest.mark.row(99)
-@pytest.mark.parametrize("inside", [{}, {"mine": b"mine"}], ids=["empty", "full"])
+@pytest.mark.parametrize("inside", [{}, {"mine": b"mine"}], ids=["empty", "not empty"])
 async def test_folder_at_the_final_path_is_not_replaced(
     dest: Path, inside: Mapping[str, bytes]
 ) -> None:
-    """No key asks for it, so it is no collision of keys but a fault of this machine."""
+    """No other key needs that folder, so this is not a collision of keys but a local error."""
     folder = dest / "a" / "2.parquet"
     folder.mkdir()
     for name, data in inside.items():
@@ -123,7 +119,7 @@ async def test_folder_at_the_final_path_is_not_replaced(
 async def test_what_stands_in_for_a_file_of_ours_is_not_written(
     dest: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
-    """No link is followed and no pipe is waited for, neither by a run nor by a look."""
+    """No link is followed and no FIFO blocks, neither when writing nor when reading."""
     (dest / ".asyncsync").mkdir()
     path = dest / ".asyncsync" / name
     if kind == "link":
@@ -149,9 +145,9 @@ async def test_what_stands_in_for_a_file_of_ours_is_not_written(
 async def test_link_swapped_in_before_any_call_redirects_nothing(
     tmp_path: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, swapped: str
 ) -> None:
-    """A racer that wins before the n-th system call, for every n; and one that then swaps back.
+    """Swap in a link before the n-th system call, for each n, and swap it back later or not at all.
 
-    Of unfinished files and our own notes as well; nor is anything deleted there.
+    This covers unfinished files and the state folder too; nothing is deleted through a link either.
     """
     monkeypatch.setattr(unsynced, "BOOT", tmp_path / "boot")
     monkeypatch.setattr(unsynced, "sync_disk", str)
@@ -172,8 +168,8 @@ async def test_link_swapped_in_before_any_call_redirects_nothing(
             os.rename(aside, folder)
 
     for name in ("open", "stat", "replace", "mkdir", "utime"):
-        monkeypatch.setattr(os, name, _raced(getattr(os, name), race, lambda: str(dest)))
-    while count >= win_at:  # as long as there is an n-th call
+        monkeypatch.setattr(os, name, _race_before(getattr(os, name), race, lambda: str(dest)))
+    while count >= win_at:  # while there is an n-th call
         win_at, swap_back = (win_at, True) if not swap_back else (win_at + 1, False)
         dest = tmp_path / f"dest-{win_at}-{swap_back}"
         (dest / "d" / "e").mkdir(parents=True)
@@ -191,7 +187,7 @@ async def test_link_swapped_in_before_any_call_redirects_nothing(
         try:
             await pipeline.sync(job)
         except DestinationError:
-            assert swapped != "d"  # our own folder, without which nothing can be done
+            assert swapped != "d"  # without the state folder, no run is possible
         else:
             assert len(seen.outcomes) + len(seen.failures) >= len(objects)
         assert set(seen.failures.values()) <= {LocalFileError, KeyCollisionError}
@@ -199,10 +195,10 @@ async def test_link_swapped_in_before_any_call_redirects_nothing(
     assert win_at > 20
 
 
-def _raced(
+def _race_before(
     call: Callable[..., object], race: Callable[[], None], dest: Callable[[], str]
 ) -> Callable[..., object]:
-    """Return the call with a racer before it, where it has to do with the destination."""
+    """Return the call, preceded by `race` if it works on the destination."""
 
     def raced(path: str | bytes | int, *arguments: object, **options: object) -> object:
         relative = "dir_fd" in options or "dst_dir_fd" in options

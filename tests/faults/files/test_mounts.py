@@ -1,4 +1,4 @@
-"""Row 103 of the table of faults: other disks that are mounted inside the destination."""
+"""Row 103 of the table of faults: another disk that is mounted inside the destination."""
 
 import stat
 from pathlib import Path
@@ -18,12 +18,12 @@ INNER = "mkdir b b/deep; mount -t tmpfs -o size=2m tmpfs b"
 
 
 @pytest.mark.row(103)
-@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["whole", "in parts"])
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["small", "in parts"])
 @pytest.mark.parametrize("prepare", [INNER, f"{INNER}; mount --bind b b"], ids=["disk", "twice"])
 async def test_disk_mounted_inside_the_destination_gets_its_files(
     tmp_path: Path, size: int, prepare: str
 ) -> None:
-    """By a rename on that disk: no file is ever copied to its path."""
+    """By a rename on that disk: no file is copied to its path."""
     dest = tmp_path / "disk"
     objects = {"a/1.parquet": bytes(size), "b/2.parquet": bytes(size), "b/c/3.parquet": b"3"}
     async with ScriptedS3(objects) as s3:
@@ -38,11 +38,11 @@ async def test_disk_mounted_inside_the_destination_gets_its_files(
 
 
 @pytest.mark.row(103)
-@pytest.mark.parametrize(("size", "code"), [(1, 0), (5 << 20, 5)], ids=["fits", "does not"])
+@pytest.mark.parametrize(("size", "code"), [(1, 0), (5 << 20, 5)], ids=["fits", "does not fit"])
 async def test_what_goes_to_another_disk_needs_no_space_here(
     tmp_path: Path, size: int, code: int
 ) -> None:
-    """The space for all else is looked at as ever."""
+    """The space for all other files is still checked."""
     dest = tmp_path / "disk"
     prepare = "mkdir b; mount -t tmpfs -o size=64m tmpfs b"
     objects = {"a/1.parquet": bytes(size), "b/2.parquet": bytes(8 << 20), "b/c/3.parquet": b"3"}
@@ -54,7 +54,7 @@ async def test_what_goes_to_another_disk_needs_no_space_here(
 
 @pytest.mark.row(103)
 async def test_what_is_left_on_another_disk_is_cleared_away(tmp_path: Path) -> None:
-    """By the next run; nothing is followed that has come to lie in its place."""
+    """The next run removes it, without following a link that replaced the folder."""
     dest = tmp_path / "disk"
     left = "mkdir -p b/.asyncsync/parts c/.asyncsync outside; touch b/.asyncsync/parts/0.killed"
     listed = """for name in b c d; do echo "[\\"$name\\"]"; done > .asyncsync/mounts"""
