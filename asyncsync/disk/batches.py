@@ -74,7 +74,7 @@ class Batches:
             try:
                 proven = prove()
                 with self._translate_errors(transfer):
-                    self._publisher.whole(transfer, content)
+                    self._publisher.publish(transfer, content)
                 results.append(proven)
             except AsyncSyncError as error:
                 results.append(error)
@@ -90,7 +90,7 @@ class Batches:
             except AsyncSyncError as error:
                 results.append(error)
         sound = [n for n, result in enumerate(results) if not isinstance(result, AsyncSyncError)]
-        errors = self._publisher.durably([batch[number][:2] for number in sound], synced)
+        errors = self._publisher.publish_durably([batch[number][:2] for number in sound], synced)
         for number, failure in zip(sound, errors, strict=True):
             results[number] = self._translate(batch[number][0], failure) or results[number]
         return results

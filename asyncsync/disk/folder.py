@@ -319,7 +319,7 @@ class Folder:
             OSError: anything else, which `part_file` translates.
         """
         try:
-            await in_thread(self._publisher.parts, transfer, part.path)
+            await in_thread(self._publisher.publish_parts, transfer, part.path)
         except OSError as error:
             raise descriptors.too_many_open_files(error) or error from error
 

@@ -238,7 +238,7 @@ async def open_part_file(
             if isinstance(error, OSError) and descriptors.too_many_open_files(error):
                 raise
             report = logger.info if isinstance(error, FileNotFoundError) else notice
-            report(f"{shown(remote.key)}: what an earlier run left of it is of no use: {error}")
+            report(f"{shown(remote.key)}: an earlier run's unfinished file cannot be used: {error}")
             await in_thread(part.remove)
         else:
             return part

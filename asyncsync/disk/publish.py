@@ -47,7 +47,7 @@ class Publisher:
         self._run = run
         self._numbers = itertools.count()
 
-    def whole(self, transfer: Transfer, content: bytes) -> None:
+    def publish(self, transfer: Transfer, content: bytes) -> None:
         """Write a file and rename it to its path, without waiting for the disk."""
         self._unsynced.ensure_mark()
         try:
@@ -57,7 +57,7 @@ class Publisher:
                 raise
             self._rename_or_remove(transfer, self._write(transfer, content))
 
-    def durably(
+    def publish_durably(
         self, files: Sequence[tuple[Transfer, bytes]], synced: SyncedFolders
     ) -> list[OSError | None]:
         """Write files, sync them and rename them to their paths.
@@ -82,7 +82,7 @@ class Publisher:
                 failed[folder] = error
         return [error or failed.get(folder) for error, folder in zip(errors, folders, strict=True)]
 
-    def parts(self, transfer: Transfer, part: Path) -> None:
+    def publish_parts(self, transfer: Transfer, part: Path) -> None:
         """Rename an unfinished file whose parts have all arrived to its path."""
         _set_time(transfer, part)
         if self.synced:

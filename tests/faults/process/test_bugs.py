@@ -47,8 +47,8 @@ BUGS = {
     ),
     "writing in threads": (
         "download.proof.prove",
-        "disk.publish.Publisher.whole",
-        "disk.publish.Publisher.parts",
+        "disk.publish.Publisher.publish",
+        "disk.publish.Publisher.publish_parts",
     ),
     "retries": (
         "pace.pace.Pace.wait_for_turn",

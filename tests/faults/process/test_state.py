@@ -148,5 +148,5 @@ async def test_changed_unfinished_files_are_downloaded_again(tmp_path: Path, des
                 if kind in {"empty", "of a newer version", "not text"}:
                     assert notices
                 assert all(
-                    "fft/" in said and "is of no use: its journal" in said for said in notices
+                    "fft/" in said and "cannot be used: its journal" in said for said in notices
                 )
