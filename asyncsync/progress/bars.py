@@ -42,6 +42,9 @@ class Bars(Progress):
     def __enter__(self) -> Self:
         self._openings += 1
         if self._openings == 1:
+            self.reset()
+            self._files.clear()
+            self._free_widgets.clear()
             self._free_rows = list(range(MOST_FILE_BARS, 0, -1))
             self._overall = self._add_bar(0, total=0, desc="listing")
         if self._terminal:

@@ -14,6 +14,10 @@ class Progress(SilentObserver):
     """
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start counting from zero."""
         self.objects = 0
         """Objects to download that were found, or files that were verified."""
         self.size = 0

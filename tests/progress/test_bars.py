@@ -55,6 +55,19 @@ def test_whole_run_and_large_objects_have_bars(terminal: Terminal, bars: Bars) -
         assert len({line.index("%") for line in terminal.lines}) == 1
 
 
+def test_second_run_starts_from_zero(terminal: Terminal, bars: Bars) -> None:
+    """Bars may observe one run after another; nothing of the first shows in the second."""
+    with bars:
+        bars.compared(page(transfer("a")))
+        bars.listed()
+        bars.started(transfer("a"))
+        bars.advanced(transfer("a"), 5 * MB)
+    with bars:
+        bars.compared(page(transfer("b"), transfer("c")))
+        assert terminal.lines[0].split() == ["0/2+", "files", "listing"]
+        assert len(terminal.lines) == 1
+
+
 def test_small_objects_move_only_the_first_bar(terminal: Terminal, bars: Bars) -> None:
     """They have no bars of their own, which nobody could read."""
     with bars:
