@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-SECONDS = 30
+SECONDS = 60
 """After so long a child counts as hung."""
 SOON = 4.0
 """Seconds within which a signal must have ended a child: the two that are promised, to which the
