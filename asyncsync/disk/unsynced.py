@@ -150,7 +150,7 @@ class Unsynced:
         try:
             with CancelScope(shield=True):  # a run that is stopped has written files too
                 await in_thread(self._sync_disks)
-            # Not in the thread: if nobody waits for that any more, a later run has its own mark.
+            # Not in the thread, which may outlive this run and remove a later run's mark.
             self._mark.unlink()
         except (OSError, MachineError) as error:
             reason = error.strerror if isinstance(error, OSError) else error

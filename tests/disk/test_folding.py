@@ -40,7 +40,7 @@ def test_nothing_is_known_and_nothing_is_written_before_the_mark(tmp_path: Path)
     assert os.listdir(tmp_path) == []
 
 
-def test_twin_that_a_copy_has_brought_deceives_nobody(tmp_path: Path) -> None:
+def test_other_spelling_that_a_copy_brought_is_removed(tmp_path: Path) -> None:
     """Some file systems return a file's name in another form than it was given."""
     (tmp_path / FORM[1]).touch()
     mark(tmp_path)
