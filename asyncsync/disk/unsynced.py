@@ -78,7 +78,7 @@ class Unsynced:
         """Return in which periods a file must have changed to be unsure. Reads them once."""
         if self._periods is None:
             mark = self._read_mark() if (boot_id := read_boot_id()) else None
-            new = [self._report_cut(mark, NO_END)] if mark and mark[0] != boot_id else []
+            new = [self._report_cut(mark)] if mark and mark[0] != boot_id else []
             self._periods = [*self._read_periods(), *new]
         return self._periods
 
@@ -105,12 +105,12 @@ class Unsynced:
         self._boot_id = read_boot_id() if began_ns else None
         self._began_ns = began_ns or NO_END
         saved = self._read_periods()
-        self._periods = [(start, min(end, self._began_ns)) for start, end in saved]
+        self._periods = [self._close_period(start, end) for start, end in saved]
         if self._boot_id:
             mark = self._read_mark()
             self._is_marked = mark is not None and mark[0] == self._boot_id
             if mark and not self._is_marked:
-                self._periods.append(self._report_cut(mark, self._began_ns))
+                self._periods.append(self._close_period(*self._report_cut(mark)))
         self._periods = _merge_oldest(self._periods)
         if self._periods != saved:
             self._save_periods(self._periods)
@@ -176,14 +176,22 @@ class Unsynced:
             )
         return None
 
-    def _report_cut(self, mark: tuple[str, int], end: int) -> tuple[int, int]:
+    def _report_cut(self, mark: tuple[str, int]) -> tuple[int, int]:
         """Tell the user what a mark of another boot makes unsure; return that period."""
         start = mark[1]
         self._notice(
             "the machine stopped before all files of a sync were known to be on the disk:"
             f" files made since {format_time(start)} are unsure, and a sync fetches them again"
         )
-        return start, end
+        return start, NO_END
+
+    def _close_period(self, start: int, end: int) -> tuple[int, int]:
+        """Return the period without the times after the start of this run.
+
+        If the clock was set back since the period began, files that changed in it seem to be from
+        the future. Such a period is kept as it is until the clock has passed its start again.
+        """
+        return start, min(end, self._began_ns) if start < self._began_ns else end
 
     def _read_periods(self) -> list[tuple[int, int]]:
         lines = _PERIOD.findall(_read_text(self._doubtful))

@@ -288,6 +288,22 @@ async def test_clock_that_was_ahead_makes_no_file_unsure_for_ever(machine: Machi
 
 
 @pytest.mark.row(120)
+async def test_clock_that_was_set_back_makes_no_unsure_file_sure(machine: Machine) -> None:
+    """A period that begins in the future stays as it is until the clock has passed its start."""
+    await machine.run()
+    ahead, began = time.time_ns() + 3600 * 10**9, time.time_ns()
+    machine.mark.write_text(f"00000000-0000-4000-8000-000000000000 {ahead}\n", encoding="ascii")
+    doubtful = machine.dest / ".asyncsync" / "doubtful"
+    for _ in range(2):  # a later run reads it from the file
+        await machine.run()
+        assert doubtful.read_text(encoding="ascii") == f"{ahead} {unsynced.NO_END}\n"
+    doubtful.write_text(f"{began} {unsynced.NO_END}\n", encoding="ascii")
+    await machine.run()
+    start, end = map(int, doubtful.read_text(encoding="ascii").split())
+    assert start == began < end < time.time_ns()
+
+
+@pytest.mark.row(120)
 async def test_system_without_boot_ids_has_no_mark(machine: Machine) -> None:
     """Files are trusted there."""
     machine.boot.unlink()
