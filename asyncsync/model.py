@@ -41,8 +41,7 @@ class RemoteObject:
     @property
     def prefix(self) -> str:
         """The top-level prefix: `1hz/` for `1hz/2026/a.parquet`, empty for `a.parquet`."""
-        top, slash, _ = self.key.partition("/")
-        return top + slash if slash else ""
+        return self.key[: self.key.find("/") + 1]
 
 
 LAST = "\U0010ffff"

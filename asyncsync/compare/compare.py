@@ -96,11 +96,11 @@ def reason_to_download(remote: RemoteObject, file: LocalFile | None) -> Reason |
         return Reason.SIZE_DIFFERS
     if file.is_unsure and not _is_newer(remote, file):
         return Reason.UNSURE
+    if remote.modified_ns <= file.modified_ns:
+        return None
     if remote.modified_ns > time.time_ns() + _DAY:
         return None  # a future time means nothing, and no file could be given it
-    if remote.modified_ns > file.modified_ns and not _is_rounded(remote, file):
-        return Reason.NEWER
-    return None
+    return None if _is_rounded(remote, file) else Reason.NEWER
 
 
 def _is_newer(remote: RemoteObject, file: LocalFile) -> bool:

@@ -105,8 +105,8 @@ class Report(SilentObserver):
 
     def compared(self, page: Compared) -> None:
         """Count the objects of a page."""
-        for known in page.up_to_date:
-            self._tally(known.remote.prefix).in_bucket += 1
+        for prefix, count in Counter(known.remote.prefix for known in page.up_to_date).items():
+            self._tally(prefix).in_bucket += count
         for transfer in page.transfers:
             tally = self._tally(transfer.remote.prefix)
             tally.in_bucket += 1
