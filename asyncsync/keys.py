@@ -50,9 +50,15 @@ def local_path(key: str, *, windows: bool = os.name == "nt") -> tuple[str, ...]:
             raise UnsafeKeyError(key, f"a name is longer than {MAX_COMPONENT_BYTES} bytes")
         if windows and (_WINDOWS_UNSAFE.search(component) or _WINDOWS_DEVICE.fullmatch(component)):
             raise UnsafeKeyError(key, f"{shown(component)} is not a valid file name on Windows")
-    if any(component.casefold() == STATE_DIR for component in components):
+    if any(map(is_state_name, components)):
         raise UnsafeKeyError(key, f"{STATE_DIR} is reserved for asyncsync's own files")
     return components
+
+
+def is_state_name(name: str) -> bool:
+    """Return whether a folder of this name holds the state of runs."""
+    folded = name.casefold()
+    return folded == STATE_DIR or folded.startswith(f"{STATE_DIR}-")
 
 
 def has_path(key: str) -> bool:

@@ -81,6 +81,7 @@ async def sync(job: Job) -> None:
             claim = Space(job.folder).claim if job.checks_space else None
             await _run(job, lambda page: page.transfers, downloader.download, claim)
             downloader.report_unpinned()
+            job.folder.check_place()
             if job.planned is None:  # only a listing shows which unfinished files have no object
                 job.folder.clear_stale(job.lists)
             if job.since:
@@ -100,7 +101,8 @@ async def plan(job: Job) -> None:
     async def ignore(page: Compared) -> None:
         """Leave the transfers to a later sync: the observer has the page already."""
 
-    await _list_and_compare(job, ignore)
+    with job.folder.reading():
+        await _list_and_compare(job, ignore)
 
 
 async def verify(job: Job) -> None:
@@ -122,9 +124,10 @@ async def verify(job: Job) -> None:
         listed.update(hash(entry.remote.key) for entry in [*found, *page.refused])
         return found
 
-    await _run(job, pick, verifier.verify)
-    for key in await job.folder.unlisted(job.selection, listed):
-        job.observer.unlisted(key)
+    with job.folder.reading():
+        await _run(job, pick, verifier.verify)
+        for key in await job.folder.unlisted(job.selection, listed):
+            job.observer.unlisted(key)
 
 
 # List and compare -------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from asyncsync import descriptors
-from asyncsync.keys import STATE_DIR
+from asyncsync.keys import is_state_name
 
 _HAS_DIR_FD = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _SYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP}
@@ -69,12 +69,12 @@ class Directory:
 
     @classmethod
     def walk(
-        cls, root: str, names: Iterable[str], *, create: bool = False, mode: int = 0o777
-    ) -> Self:
+        cls, root: "Root", names: Iterable[str], *, create: bool = False, mode: int = 0o777
+    ) -> "Directory":
         """Open the folder that the names lead to from `root`.
 
         Args:
-            root: where to start; it must exist.
+            root: where to start: a path, or a folder that stays open.
             names: one folder name for each step.
             create: whether to make missing folders.
             mode: the mode of folders that are made, less the umask.
@@ -83,18 +83,29 @@ class Directory:
             OSError: ELOOP at a symbolic link, ENOTDIR at anything else that is not a folder,
                 FileNotFoundError at a missing folder unless `create` is set.
         """
-        here = cls(root)
+        here: Directory = cls(root) if isinstance(root, str) else root
         try:
             for name in names:
-                deeper = here._enter(name, mode if create else None)
-                here.close()
+                deeper = here.enter(name, mode if create else None)
+                if here is not root:
+                    here.close()
                 here = deeper
         except BaseException:
-            here.close()
+            if here is not root:
+                here.close()
             raise
-        return here
+        return here.again() if here is root else here
 
-    def _enter(self, name: str, mode: int | None) -> Self:
+    def again(self) -> Self:
+        """Open the same folder once more."""
+        return self._open(os.curdir)
+
+    def enter(self, name: str, mode: int | None = None) -> Self:
+        """Open a folder in this one; make it if it is missing and a mode for it is given.
+
+        Raises:
+            OSError: as for `walk`.
+        """
         try:
             self._refuse_link(name, always=not _HAS_DIR_FD)
             return self._open(name)
@@ -149,18 +160,53 @@ class Directory:
         """Rename the file at `path` to `name` in this folder, replacing a file of that name."""
         os.replace(path, os.path.join(self._base, name), dst_dir_fd=self._fd)
 
-    @property
-    def device(self) -> int:
-        """The device number of its disk."""
-        return (os.stat(self._base) if self._fd is None else os.fstat(self._fd)).st_dev
+    def read(self, name: str, limit: int) -> bytes | None:
+        """Return what a regular file here holds; None if it is none, or longer than `limit`."""
+        with suppress(OSError), self.open(name) as file:
+            found = os.fstat(file.fileno())
+            if stat.S_ISREG(found.st_mode) and found.st_size <= limit:
+                return file.read(limit)
+        return None
 
-    def path(self, fallback: str) -> Path:
+    def names(self) -> list[str]:
+        """Return the names of everything in this folder."""
+        return os.listdir(self._base if self._fd is None else self._fd)
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is anything of this name here, even a link that leads nowhere."""
+        try:
+            self._stat(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def move(self, name: str, folder: Self, new: str) -> None:
+        """Rename what has this name to `new` in another folder."""
+        source, target = os.path.join(self._base, name), os.path.join(folder._base, new)
+        os.rename(source, target, src_dir_fd=self._fd, dst_dir_fd=folder._fd)
+
+    def status(self) -> os.stat_result:
+        """Return what the system says of this folder."""
+        return os.stat(self._base) if self._fd is None else os.fstat(self._fd)
+
+    def set_mode(self, mode: int) -> None:
+        """Give this folder a mode, where the system allows it."""
+        with suppress(OSError):
+            os.chmod(self._base if self._fd is None else self._fd, mode)
+
+    def set_owner(self, owner: os.stat_result) -> None:
+        """Give this folder the group and, for root, the owner of another one."""
+        if self._fd is not None:
+            with suppress(OSError):
+                os.fchown(self._fd, owner.st_uid if os.geteuid() == 0 else -1, owner.st_gid)
+
+    def path(self, fallback: Path) -> Path:
         """Return a path that leads here while it is open, even if the folder is renamed.
 
         Systems without such paths get the fallback.
         """
         path = f"{FD_PATH}{self._fd}"
-        return Path(path if os.path.isdir(path) else fallback)
+        return Path(path) if os.path.isdir(path) else fallback
 
     def sync(self) -> None:
         """Wait until the names in this folder are on the disk."""
@@ -188,13 +234,22 @@ class Directory:
         self.close()
 
 
+Root = str | Directory
+"""Where a walk starts."""
+
+
+def open_readable(path: str, flags: int) -> int:
+    """Open a file of the state folder that other users may read; an opener for `open`."""
+    return os.open(path, flags | SAFE_OPEN, 0o644)
+
+
 def open_private(path: str, flags: int) -> int:
     """Open a file of the state folder, readable only by its owner; an opener for `open`."""
     return os.open(path, flags | SAFE_OPEN, 0o600)
 
 
 def look_up(
-    root: str, paths: Sequence[tuple[str, ...]], unsure: UnsurePeriods
+    root: Root, paths: Sequence[tuple[str, ...]], unsure: UnsurePeriods
 ) -> list[LocalFile | None]:
     """Return what exists at each path below `root`, None where there is nothing. Blocks.
 
@@ -219,7 +274,9 @@ def look_up(
     return found
 
 
-def _open_parents(root: str, parents: tuple[str, ...]) -> tuple[Directory | None, LocalFile | None]:
+def _open_parents(
+    root: Root, parents: tuple[str, ...]
+) -> tuple[Directory | None, LocalFile | None]:
     """Return the open folder; or None, and the result for every path in it."""
     try:
         return Directory.walk(root, parents), None
@@ -245,7 +302,7 @@ def find_keys(root: str, matches: Callable[[str], bool]) -> Iterator[str]:
                 for entry in entries:
                     key = base + entry.name
                     if entry.is_dir(follow_symlinks=False):
-                        if entry.name != STATE_DIR:
+                        if not is_state_name(entry.name):
                             pending.append((key + "/", entry.path))
                     elif matches(key) and entry.is_file(follow_symlinks=False):
                         yield key

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from asyncsync.disk.directory import Directory
+from asyncsync.disk.place import Place
 
 _SYNC_MODE = "rb" if os.name == "posix" else "r+b"
 """How to open a file in order to sync it: its mode may forbid writing, which Windows requires."""
@@ -37,8 +38,8 @@ def sync_file(path: Path) -> None:
 class SyncedFolders:
     """The folders below the destination, and which of them are known to be on the disk."""
 
-    def __init__(self, root: str) -> None:
-        self._root = root
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._synced: set[tuple[str, ...]] = {()}
         self._failed: set[tuple[str, ...]] = set()
         """Folders whose own names are not on the disk, and never will be."""
@@ -77,5 +78,5 @@ class SyncedFolders:
             self._synced.update(new)
 
     def _sync(self, folder: tuple[str, ...]) -> None:
-        with Directory.walk(self._root, folder) as directory:
+        with Directory.walk(self._place.root, folder) as directory:
             directory.sync()

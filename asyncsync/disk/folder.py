@@ -3,18 +3,18 @@
     destination/
       1hz/2026/a.parquet          published: complete, validated, with the object's LastModified
       .asyncsync/lock             held by the one run that writes; see `lock.py`
-      .asyncsync/parts/           unfinished files; see `parts.py`
-      .asyncsync/mounts           where other disks have theirs; see `mounts.py`
-      .asyncsync/since-*.json     notes of the listing; see `listing/since.py`
-      .asyncsync/published        which keys' files were made here; see `published.py`
-      .asyncsync/case, é          show whether two names are the same here; see `folding.py`
-      .asyncsync/unsynced         the mark of a run that writes; see `unsynced.py`
-      .asyncsync/doubtful         what power cuts may have damaged; see `unsynced.py`
+      .asyncsync/<uid>/           the state of this user's runs; see `place.py`
+        parts/                    unfinished files; see `parts.py`
+        mounts                    where other disks have theirs; see `mounts.py`
+        since-*.json              notes of the listing; see `listing/since.py`
+        published                 which keys' files were made here; see `published.py`
+        case, é                   show whether two names are the same here; see `folding.py`
+        unsynced                  the mark of a run that writes; see `unsynced.py`
+        doubtful                  what power cuts may have damaged; see `unsynced.py`
 
 The file at a path changes only when a complete file is renamed to it.
 """
 
-import errno
 import os
 import secrets
 import shutil
@@ -30,23 +30,21 @@ import anyio
 from anyio import CancelScope
 
 from asyncsync import descriptors
-from asyncsync.disk import lock
 from asyncsync.disk.batches import Batches
-from asyncsync.disk.directory import FD_PATH, Directory, LocalFile, find_keys, look_up, open_private
+from asyncsync.disk.directory import Directory, LocalFile, find_keys, look_up, open_private
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.folding import Folding, mark, probe
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.parts import PartFile, clear, clear_stale, open_part_file, used_bytes
+from asyncsync.disk.place import Place
 from asyncsync.disk.publish import Publisher
 from asyncsync.disk.published import Published
+from asyncsync.disk.translation import destination_error, ends_the_run, object_error
 from asyncsync.disk.unsynced import Notice, Unsynced
 from asyncsync.errors import (
     DestinationError,
-    DiskFullError,
     IntegrityError,
-    KeyCollisionError,
     LocalFileError,
-    MachineError,
     RetriesExhaustedError,
     SourceError,
 )
@@ -64,9 +62,6 @@ PAUSE = 0.1
 
 Found = TypeVar("Found")
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_LOST_DISK = {errno.EROFS, errno.ESTALE, errno.ENODEV}
-
 
 class Folder:
     """The destination. Read at any time; to write, enter `writing()`, which holds the lock.
@@ -79,18 +74,16 @@ class Folder:
 
     def __init__(self, path: Path, *, durable: bool = False, notice: Notice = str) -> None:
         self.path = Path(os.path.realpath(path))
-        self._root = str(self.path)
-        self._state = self.path / STATE_DIR
-        self._parts = self._state / "parts"
-        self._part_folders = PartFolders(self.path)
-        self._published = Published(self._state / "published")
-        self._unsynced = Unsynced(self._part_folders, notice)
+        self._place = Place(self.path, notice)
+        self._part_folders = PartFolders(self._place)
+        self._published = Published(self._place)
+        self._unsynced = Unsynced(self._place, self._part_folders, notice)
         self._notice = notice
         self._run = secrets.token_hex(8)
         self._run_began_ns = 0
-        synced = SyncedFolders(self._root) if durable else None
+        synced = SyncedFolders(self._place) if durable else None
         self._publisher = Publisher(
-            self._root, self._part_folders, self._published, self._unsynced, self._run, synced
+            self._place, self._part_folders, self._published, self._unsynced, self._run, synced
         )
         self._batches = Batches(self._publisher, self._translate_errors)
 
@@ -102,7 +95,9 @@ class Folder:
         Raises:
             DestinationError: the limit of open files was reached, and stayed so for seconds.
         """
-        return await self._look(lambda: look_up(self._root, paths, self._unsynced.unsure_periods()))
+        return await self._look(
+            lambda: look_up(self._place.root, paths, self._unsynced.unsure_periods())
+        )
 
     async def were_published(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose files were published here, by this run or an earlier."""
@@ -117,7 +112,7 @@ class Folder:
         """
         *parents, name = local_path(remote.key)
         try:
-            with Directory.walk(self._root, parents) as directory:
+            with Directory.walk(self._place.root, parents) as directory:
                 return directory.open(name)
         except OSError as error:
             raise descriptors.too_many_open_files(error) or LocalFileError(
@@ -131,7 +126,7 @@ class Folder:
             DestinationError: as for `look_up`.
         """
         return await self._look(
-            lambda: sorted(key for key in find_keys(self._root, matches) if hash(key) not in known)
+            lambda: sorted(key for key in self._find_keys(matches) if hash(key) not in known)
         )
 
     async def count(self, matches: Callable[[str], bool]) -> dict[str, int]:
@@ -141,8 +136,11 @@ class Folder:
             DestinationError: as for `look_up`.
         """
         return await self._look(
-            lambda: Counter(key[: key.find("/") + 1] for key in find_keys(self._root, matches))
+            lambda: Counter(key[: key.find("/") + 1] for key in self._find_keys(matches))
         )
+
+    def _find_keys(self, matches: Callable[[str], bool]) -> Iterator[str]:
+        return find_keys(str(self._place.root_path), matches)
 
     async def _look(self, look: Callable[[], Found]) -> Found:
         """Call `look` in a thread and return its result; retry if it raises OSError."""
@@ -155,7 +153,7 @@ class Folder:
 
     def folding(self) -> Folding:
         """Return how names are folded here; before the first `writing`, no folding is known."""
-        return probe(self._state)
+        return probe(self._place.state)
 
     def free_bytes(self) -> int:
         """Return how many bytes are free on the destination's disk."""
@@ -184,23 +182,21 @@ class Folder:
         Raises:
             DestinationError: the folder cannot be made, or a test in it raises OSError.
         """
-        with self._destination_errors():
-            if self._state.exists() and not os.access(self._state, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, f"{STATE_DIR} cannot be written", self._state)
-            with tempfile.TemporaryDirectory(
+        with (
+            self._destination_errors(),
+            tempfile.TemporaryDirectory(
                 prefix=f"{STATE_DIR}-trial-", dir=self._nearest()
-            ) as folder:
-                yield folder
+            ) as folder,
+        ):
+            yield folder
 
     def check_free(self) -> None:
         """Check that no other run works on the destination; changes nothing.
 
         Raises:
             LockHeldError: one does.
-            DestinationError: the lock file cannot be opened.
         """
-        with self._destination_errors():
-            lock.check_free(self._state / "lock")
+        self._place.check_free()
 
     def room(self) -> int | None:
         """Return how many bytes a run may write: free ones, and those that unfinished files take.
@@ -212,7 +208,8 @@ class Folder:
         """
         with self._destination_errors():
             disk = shutil.disk_usage(self.path)
-            return disk.free + used_bytes(self._parts) if disk.total else None
+            parts = self._place.state / "parts"
+            return disk.free + used_bytes(parts) if disk.total else None
 
     def note(self, name: str) -> bytes | None:
         """Return what `keep_note` stored in this or an earlier run; None if nothing.
@@ -221,7 +218,7 @@ class Folder:
             OSError: it cannot be read.
         """
         try:
-            with open(self._state / name, "rb", opener=open_private) as file:
+            with open(self._place.state / name, "rb", opener=open_private) as file:
                 return file.read(MAX_NOTE_BYTES)  # a longer one is cut, and will not parse
         except FileNotFoundError:
             return None
@@ -229,6 +226,12 @@ class Folder:
     def unsure_until(self) -> int:
         """Return when the last unsure period ends, in ns since the epoch; 0 if there is none."""
         return self._unsynced.unsure_until()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Hold the folder, if it exists, so that all that is read in this context is from it."""
+        with self._place.reading():
+            yield
 
     # writing ------------------------------------------------------------------------------------
 
@@ -246,21 +249,30 @@ class Folder:
                 self.path.mkdir(parents=True, exist_ok=True)
                 if self._publisher.synced:
                     self._publisher.synced.sync_new(missing)
-                for state in (self._state, self._parts):
-                    if state.is_symlink():
-                        raise DestinationError(f"{state}: is a symbolic link; remove it")
+                stack.enter_context(self._place.writing())
+                is_exclusive = stack.enter_context(self._place.lock())
+                locked_ns = (self._place.state / "lock").stat().st_ctime_ns
+                self._run_began_ns = locked_ns - (0 if is_exclusive else LEFTOVER_AGE)
                 stack.enter_context(self._part_folders.opened())
-                state = self._part_folders.state
-                path = state / "lock"
-                is_exclusive = stack.enter_context(lock.hold_lock(path, self.path))
-                self._run_began_ns = path.stat().st_ctime_ns - (0 if is_exclusive else LEFTOVER_AGE)
                 for parts in self._part_folders.all():
                     clear(parts, self._run_began_ns)
-                stack.enter_context(self._published.writing(state))
-                mark(state)
+                stack.enter_context(self._published.writing())
+                mark(self._place.state)
                 began_ns = self._run_began_ns if is_exclusive else None
                 stack.enter_context(self._unsynced.writing(began_ns))
             yield
+
+    def check_place(self) -> None:
+        """Check that the folder that is written to still has its name.
+
+        Raises:
+            DestinationError: it was moved, replaced or removed, or another disk covers it.
+        """
+        if not self._place.is_in_place():
+            raise DestinationError(
+                f"{shown(str(self.path))}: was moved, replaced or removed during the run; what "
+                "was downloaded is in the folder that had this name"
+            )
 
     async def publish(
         self, transfer: Transfer, content: bytes, prove: Callable[[], Proof]
@@ -329,12 +341,11 @@ class Folder:
         Raises:
             DestinationError: it cannot be written.
         """
-        state = self._part_folders.state
         new = self._part_folders.find(()) / f"{name}.{self._run}"
         with self._destination_errors():
             with open(new, "xb", opener=open_private) as file:
                 file.write(content)
-            new.replace(state / name)
+            new.replace(self._place.state / name)
 
     def clear_stale(self, covers: Callable[[str], bool]) -> None:
         """Remove earlier runs' unfinished files of keys that this run covers.
@@ -368,27 +379,10 @@ class Folder:
         except OSError as error:
             if throttled := descriptors.too_many_open_files(error):
                 raise throttled from error
-            if error.errno in _FULL | _LOST_DISK or not self._parts.is_dir():
+            self.check_place()
+            if ends_the_run(error):
                 raise self._destination_error(error) from error
-            key, path = transfer.remote.key, shown(str(self.path.joinpath(*transfer.path)))
-            match error.errno:
-                case errno.EISDIR | errno.ENOTEMPTY | errno.EEXIST:
-                    raise KeyCollisionError(key, f"{path}: a folder has this name") from error
-                case errno.ENOTDIR:
-                    raise KeyCollisionError(
-                        key, f"{path}: a file exists where a folder is needed"
-                    ) from error
-                case errno.ELOOP:
-                    raise LocalFileError(
-                        key, f"{path}: a symbolic link exists where a folder is needed; replace it"
-                    ) from error
-                case _:
-                    raise LocalFileError(key, f"{path}: {error.strerror or error}") from error
+            raise object_error(self.path, transfer, error) from error
 
     def _destination_error(self, error: OSError) -> DestinationError:
-        kind = DiskFullError if error.errno in _FULL else DestinationError
-        if descriptors.too_many_open_files(error):
-            kind = MachineError
-        name = error.filename if isinstance(error.filename, str) else ""
-        path = name if os.path.isabs(name) and not name.startswith(FD_PATH) else self.path
-        return kind(f"{shown(str(path))}: {error.strerror or error}")
+        return destination_error(self.path, error)

@@ -3,17 +3,22 @@
 import errno
 import os
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from asyncsync.disk.directory import SAFE_OPEN
 from asyncsync.errors import LockHeldError
+from asyncsync.keys import shown
 
 
 @contextmanager
-def hold_lock(path: Path, folder: Path | None = None) -> Iterator[bool]:
+def hold_lock(
+    path: Path, folder: Path | None = None, shared_with: os.stat_result | None = None
+) -> Iterator[bool]:
     """Hold the lock file at `path`, and write into it which process holds it.
 
     Yields whether the lock keeps other runs out: some network file systems support no locks.
@@ -21,31 +26,33 @@ def hold_lock(path: Path, folder: Path | None = None) -> Iterator[bool]:
     Args:
         path: the lock file.
         folder: the destination, for error messages; by default two levels above the lock file.
+        shared_with: the folder whose mode and group a new lock file gets; private without one.
 
     Raises:
         LockHeldError: another process holds it.
-        OSError: the file cannot be opened.
+        OSError: the file cannot be opened, or is no regular file.
     """
     folder = folder or path.parent.parent
     with ExitStack() as stack:
-        file = stack.enter_context(_open(path))
+        file = stack.enter_context(_open(path, shared_with))
         _acquire(file, folder)
         if os.name == "posix" and os.fstat(file.fileno()).st_nlink > 1:
             # A copy of the destination made of hard links shares the file; leave it to the copy.
-            path.unlink()
-            file = stack.enter_context(_open(path))
-            _acquire(file, folder)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-        with open(path, "r+b", buffering=0) as second:
+            with suppress(PermissionError):  # of another user: the copy has to wait for this run
+                path.unlink()
+                file = stack.enter_context(_open(path, shared_with))
+                _acquire(file, folder)
+        if file.writable():
+            file.truncate(0)
+            file.write(_holder().encode())
+        with _open(path) as second:
             is_exclusive = not _lock(second)
         yield is_exclusive
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[BinaryIO]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    file = os.fdopen(descriptor, "r+b", buffering=0)
+def _open(path: Path, shared_with: os.stat_result | None = None) -> Iterator[BinaryIO]:
+    file = os.fdopen(_descriptor(path, shared_with), "r+b", buffering=0)
     try:
         yield file
     finally:
@@ -54,23 +61,54 @@ def _open(path: Path) -> Iterator[BinaryIO]:
             file.close()
 
 
-def check_free(path: Path) -> None:
-    """Check that the lock file at `path` could be held; does not change or create it.
+def _descriptor(path: Path, shared_with: os.stat_result | None) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | SAFE_OPEN)
+    except FileNotFoundError:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | SAFE_OPEN
+        try:
+            descriptor = os.open(path, flags, 0o600)
+        except FileExistsError:  # another run made it first
+            descriptor = os.open(path, os.O_RDWR | SAFE_OPEN)
+        else:
+            if shared_with and hasattr(os, "fchown"):
+                with suppress(OSError):
+                    owner = shared_with.st_uid if os.geteuid() == 0 else -1
+                    os.fchown(descriptor, owner, shared_with.st_gid)
+                    os.fchmod(descriptor, shared_with.st_mode & 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EPERM, "it is not a regular file", str(path))
+    return descriptor
+
+
+def _holder() -> str:
+    user = f" of user {os.geteuid()}" if hasattr(os, "geteuid") else ""
+    return f"process {os.getpid()}{user} on {socket.gethostname()}\n"
+
+
+def check_free(path: Path, folder: Path) -> None:
+    """Check that no other process holds the lock file at `path`; does not change or create it.
+
+    A file that cannot be opened, or is no regular file, is no lock.
+
+    Args:
+        path: the lock file.
+        folder: the destination, for error messages.
 
     Raises:
         LockHeldError: another process holds it.
-        OSError: the file cannot be opened.
     """
-    if path.exists():
-        with open(path, "r+b", buffering=0) as file:
-            _acquire(file, path.parent.parent)
+    with suppress(OSError), open(os.open(path, os.O_RDWR | SAFE_OPEN), "r+b", buffering=0) as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            _acquire(file, folder)
 
 
 def _acquire(file: BinaryIO, folder: Path) -> None:
     if not _lock(file):
         holder = file.read(200).decode(errors="replace").strip()
         raise LockHeldError(
-            f"{folder}: another run works on this folder"
+            f"{shown(str(folder))}: another run works on this folder"
             + (f" ({holder})" if holder.isprintable() and holder else "")
         )
 

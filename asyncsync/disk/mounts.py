@@ -1,24 +1,25 @@
 """Where unfinished files lie: one parts folder on each disk, as no rename crosses disks.
 
-destination/.asyncsync/parts/       the usual one
-destination/b/.asyncsync/parts/     for everything below `b`, if another disk is mounted there
-destination/.asyncsync/mounts       lists the folders with one of their own, for later runs
+destination/.asyncsync/<uid>/parts/      the usual one
+destination/b/.asyncsync/<uid>/parts/    for everything below `b`, if another disk is mounted there
+destination/.asyncsync/<uid>/mounts      lists the folders with one of their own, for later runs
 """
 
 import json
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from asyncsync.disk.directory import Directory, open_private
-from asyncsync.errors import UnsafeKeyError
+from asyncsync.disk.directory import Directory, Root, open_private
+from asyncsync.disk.place import USER, Components, Place
+from asyncsync.errors import LockHeldError, UnsafeKeyError
 from asyncsync.keys import STATE_DIR, local_path
 
 LIST_NAME = "mounts"
-Components = tuple[str, ...]
-"""The names of the folders on the way from the destination to a folder, that folder's included."""
+MOST_LIST_BYTES = 1 << 20
+MOST_MOUNTS = 64
+"""Parts folders on other disks, each of which stays open during a run."""
 
 
 class PartFolders:
@@ -28,13 +29,9 @@ class PartFolders:
     that somebody puts in a folder's place leads nothing out of the destination.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.usual = root / STATE_DIR / "parts"
-        """The path of the usual parts folder."""
-        self.state = root / STATE_DIR
-        """A path to the state folder; while it is open, one that leads through the open folder."""
-        self._usual_opened = self.usual
-        self._root = str(root)
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._usual = place.state / "parts"
         self._others: dict[Components, Path] = {}
         """The parts folders on other disks, by the folder that each lies in."""
         self._checked: set[Components] = set()
@@ -43,33 +40,35 @@ class PartFolders:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Make and open the usual folder, and open those of earlier runs that still exist. Blocks.
+        """Make and open the usual folder, and open those of earlier runs. Blocks.
+
+        The place must be open for writing.
 
         Raises:
             OSError: the usual one cannot be made or opened.
         """
         with self._open_folders:
-            self._usual_opened = self._open_parts((), create=True)
-            self.state = self._open(STATE_DIR)
+            usual = Directory.walk(str(self._place.state), ["parts"], create=True, mode=0o700)
+            usual.set_mode(0o700)
+            self._usual = self._open_folders.enter_context(usual).path(self._place.state / "parts")
             for folder in self._read_list():
-                with suppress(OSError):
+                with suppress(OSError, LockHeldError):
                     self._others[folder] = self._open_parts(folder)
             try:
                 yield
             finally:
                 self._others.clear()
-                self._usual_opened, self.state = self.usual, self.usual.parent
 
     def all(self) -> list[Path]:
         """Return all parts folders."""
-        return [self._usual_opened, *self._others.values()]
+        return [self._usual, *self._others.values()]
 
     def find(self, path: Sequence[str]) -> Path:
         """Return the parts folder for the file at this path."""
         for depth in range(len(path) - 1, 0, -1) if self._others else ():
             if found := self._others.get(tuple(path[:depth])):
                 return found
-        return self._usual_opened
+        return self._usual
 
     def find_on_disk(self, path: Sequence[str]) -> Path:
         """Return the parts folder for the file at this path, on the same disk. Blocks.
@@ -79,7 +78,7 @@ class PartFolders:
         parents = tuple(path[:-1])
         if parents not in self._checked:
             self._checked.add(parents)
-            if mount := mounted(self._root, parents):
+            if mount := mounted(self._place.root, parents):
                 self._add(mount)
         return self.find(path)
 
@@ -89,43 +88,50 @@ class PartFolders:
         Returns whether it helps to write the file again. Blocks.
         """
         parents = tuple(path[:-1])
-        return self._add(mounted(self._root, parents) or parents)
+        return self._add(mounted(self._place.root, parents) or parents)
 
     def _add(self, folder: Components) -> bool:
         with self._adding:
             if not folder:
                 return False
             if folder not in self._others:
-                with open(self.state / LIST_NAME, "ab", buffering=0, opener=open_private) as file:
+                path = self._place.state / LIST_NAME
+                with open(path, "ab", buffering=0, opener=open_private) as file:
                     file.write(json.dumps(folder).encode() + b"\n")
-                self._others[folder] = self._open_parts(folder, create=True)
+                self._others[folder] = self._open_parts(folder)
         return True
 
-    def _open_parts(self, folder: Components, *, create: bool = False) -> Path:
-        return self._open(*folder, STATE_DIR, "parts", create=create)
+    def _open_parts(self, folder: Components) -> Path:
+        with self._place.open_state(folder) as state:
+            parts = self._open_folders.enter_context(state.enter("parts", 0o700))
+        return parts.path(self._place.path.joinpath(*folder, STATE_DIR, USER, "parts"))
 
-    def _open(self, *names: str, create: bool = False) -> Path:
-        directory = Directory.walk(self._root, names, create=create, mode=0o700)
-        self._open_folders.enter_context(directory)
-        return directory.path(os.path.join(self._root, *names))
+    def _read_list(self) -> list[Components]:
+        """Return the listed folders that exist; a list that is too long is not used."""
+        found: dict[Components, None] = {}
+        with suppress(OSError), Directory(str(self._place.state)) as state:
+            lines = (state.read(LIST_NAME, MOST_LIST_BYTES) or b"").splitlines()
+            for line in lines:
+                with suppress(ValueError, TypeError, UnsafeKeyError, RecursionError):
+                    found[local_path("/".join(json.loads(line)))] = None
+        return [folder for folder in found if self._exists(folder)][:MOST_MOUNTS]
 
-    def _read_list(self) -> Iterator[Components]:
-        with suppress(OSError), open(self.state / LIST_NAME, "rb", opener=open_private) as file:
-            for line in set(file.read().splitlines()):
-                with suppress(ValueError, TypeError, UnsafeKeyError):
-                    yield local_path("/".join(json.loads(line)))
+    def _exists(self, folder: Components) -> bool:
+        with suppress(OSError), Directory.walk(self._place.root, folder):
+            return True
+        return False
 
 
-def mounted(root: str, parents: Components) -> Components | None:
+def mounted(root: Root, parents: Components) -> Components | None:
     """Return the deepest folder on the way to `parents` at which another disk is mounted.
 
     None if there is none. The search ends at a folder that is missing or cannot be opened.
     """
     found: Components | None = None
     with suppress(OSError), Directory.walk(root, ()) as directory:
-        device = directory.device
+        device = directory.status().st_dev
         for depth in range(1, len(parents) + 1):
             with Directory.walk(root, parents[:depth]) as directory:
-                if directory.device != device:
-                    device, found = directory.device, parents[:depth]
+                if (here := directory.status().st_dev) != device:
+                    device, found = here, parents[:depth]
     return found

@@ -13,6 +13,7 @@ from asyncsync.disk import durable
 from asyncsync.disk.directory import Directory
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.mounts import PartFolders
+from asyncsync.disk.place import Place
 from asyncsync.disk.published import Published
 from asyncsync.disk.unsynced import Unsynced
 from asyncsync.model import Transfer
@@ -22,7 +23,7 @@ class Publisher:
     """Publishes files for one run.
 
     Args:
-        root: the destination.
+        place: the destination.
         folders: where unfinished files lie.
         published: records the keys.
         unsynced: records that files are not synced one by one.
@@ -32,7 +33,7 @@ class Publisher:
 
     def __init__(
         self,
-        root: str,
+        place: Place,
         folders: PartFolders,
         published: Published,
         unsynced: Unsynced,
@@ -40,7 +41,7 @@ class Publisher:
         synced: SyncedFolders | None,
     ) -> None:
         self.synced = synced
-        self._root = root
+        self._place = place
         self._folders = folders
         self._published = published
         self._unsynced = unsynced
@@ -102,7 +103,7 @@ class Publisher:
         """
         if error.errno == errno.EXDEV:
             return self._folders.add_for(transfer.path)
-        return error.errno == errno.ENOENT and self._folders.usual.is_dir()
+        return error.errno == errno.ENOENT and self._place.is_in_place()
 
     def _start_writing(self, transfer: Transfer, content: bytes) -> Path | OSError:
         try:
@@ -170,11 +171,11 @@ class Publisher:
     def _open_parents(self, parents: Sequence[str]) -> Directory:
         """Open a folder; make it if it is missing, unless the destination itself is gone."""
         try:
-            return Directory.walk(self._root, parents)
+            return Directory.walk(self._place.root, parents)
         except FileNotFoundError:
-            if not self._folders.usual.is_dir():
+            if not self._place.is_in_place():
                 raise
-        return Directory.walk(self._root, parents, create=True)
+        return Directory.walk(self._place.root, parents, create=True)
 
 
 def _set_time(transfer: Transfer, part: Path) -> None:

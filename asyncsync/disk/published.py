@@ -2,8 +2,9 @@
 
 A published file has its object's LastModified. A younger file either was edited since, or comes
 from another tool, which left the time of the download: the first is out of date, the second is not.
-So each key is recorded in `.asyncsync/published` when its file gets its name. The records are read
-only when a run meets a younger file: a run that finds everything up to date reads none.
+So each key is recorded in `published` in the state folder when its file gets its name. The records
+are read only when a run meets a younger file: a run that finds everything up to date reads none.
+The records of other users, as far as this one can read them, count as well.
 
 The file is a header, then one record for each key: an 8-byte hash of the key. Two keys with the
 same hash could only be crafted, and would cost one needless download. The hash is written before
@@ -30,10 +31,16 @@ from itertools import groupby
 from pathlib import Path
 
 from asyncsync.disk.directory import SAFE_OPEN
+from asyncsync.disk.place import Place
 from asyncsync.keys import shown
 
 logger = logging.getLogger(__name__)
 
+NAME = "published"
+MOST_BYTES = 1 << 28
+"""Bytes of records that are read: 33 million keys."""
+MOST_OTHERS_BYTES = 1 << 26
+"""Bytes that are read of another user's."""
 MAGIC = b"asyncpub"
 HEADER = struct.Struct("=8sQQ")
 """MAGIC, the state folder's inode, and the record count of the last rewrite.
@@ -43,25 +50,25 @@ The file is rewritten when it has more than twice as many records.
 RECORD_BYTES = 8
 MIN_COUNT = 1 << 19
 """The least count in a header: shorter files are not worth rewriting."""
+_INODE = 0xFFFF_FFFF_FFFF_FFFF
 _FLAGS = os.O_APPEND | SAFE_OPEN | getattr(os, "O_BINARY", 0)
 
 
 class Published:
     """The records of one destination. All calls block."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._file: int | None = None
         self._hashes: array[int] | None = None
 
-    @contextmanager
-    def writing(self, folder: Path | None = None) -> Iterator[None]:
-        """Record keys inside this context; only one run at a time should.
+    @property
+    def _path(self) -> Path:
+        return self._place.state / NAME
 
-        Args:
-            folder: another path of the folder of the file, to be used meanwhile.
-        """
-        nominal, self._path = self._path, (folder or self._path.parent) / self._path.name
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Record keys inside this context; only one run at a time should."""
         with ExitStack() as stack:
             try:
                 self._file = self._open()
@@ -71,7 +78,7 @@ class Published:
             try:
                 yield
             finally:
-                self._file, self._path = None, nominal
+                self._file = None
 
     def add(self, key: str) -> None:
         """Record that the key's file is about to be published. Takes some microseconds."""
@@ -91,6 +98,9 @@ class Published:
             hashes = array("Q")
             with suppress(OSError):
                 hashes = self._read()
+            for state in self._place.others():
+                hashes += _parse(state.read(NAME, MOST_OTHERS_BYTES) or b"", state.status().st_ino)
+            hashes = array("Q", sorted(hashes)) if hashes else hashes
             self._hashes = hashes  # only once it is complete, for calls in other threads
         return {key for key in keys if _contains(self._hashes, _hash(key))}
 
@@ -106,8 +116,12 @@ class Published:
                 # A copy of the destination made of hard links shares the file; leave it to that.
                 with open(os.open(self._path, os.O_RDONLY | _FLAGS), "rb") as shared:
                     self._replace(shared.read())
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o644)
         size = os.fstat(file).st_size
+        if size > MOST_BYTES:
+            logger.info("%s: too long; reset", shown(str(self._path)))
+            os.ftruncate(file, 0)
+            size = 0
         count = self._parse_header(os.read(file, HEADER.size))
         if count is None:
             if size:
@@ -132,29 +146,38 @@ class Published:
     def _replace(self, content: bytes) -> None:
         new = self._path.with_name(self._path.name + ".new")
         new.unlink(missing_ok=True)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o644)
         with open(descriptor, "wb") as file:
             file.write(content)
         os.replace(new, self._path)
 
     def _read(self) -> "array[int]":
         """Return the hashes in ascending order; none if the file is of another folder."""
-        hashes = array("Q")
         with open(os.open(self._path, os.O_RDONLY | _FLAGS), "rb") as file:
-            if self._parse_header(file.read(HEADER.size)) is not None:
-                records = file.read()
-                hashes.frombytes(records[: len(records) // RECORD_BYTES * RECORD_BYTES])
-        return array("Q", sorted(hashes))
+            return array("Q", sorted(_parse(file.read(MOST_BYTES), self._inode())))
 
     def _parse_header(self, header: bytes) -> int | None:
-        """Return the count in the header; None if it is damaged or of another folder."""
-        if len(header) < HEADER.size:
-            return None
-        magic, inode, count = HEADER.unpack(header)
-        return int(count) if (magic, inode) == (MAGIC, self._inode()) else None
+        return _parse_header(header, self._inode())
 
     def _inode(self) -> int:
-        return self._path.parent.stat().st_ino & 0xFFFF_FFFF_FFFF_FFFF
+        return self._path.parent.stat().st_ino & _INODE
+
+
+def _parse(content: bytes, inode: int) -> "array[int]":
+    """Return the hashes in a file; none if it is damaged or of another folder."""
+    hashes = array("Q")
+    if _parse_header(content[: HEADER.size], inode & _INODE) is not None:
+        records = memoryview(content)[HEADER.size :]
+        hashes.frombytes(records[: len(records) // RECORD_BYTES * RECORD_BYTES])
+    return hashes
+
+
+def _parse_header(header: bytes, inode: int) -> int | None:
+    """Return the count in the header; None if it is damaged or of another folder."""
+    if len(header) < HEADER.size:
+        return None
+    magic, found, count = HEADER.unpack(header)
+    return int(count) if (magic, found) == (MAGIC, inode) else None
 
 
 def _close(file: int) -> None:

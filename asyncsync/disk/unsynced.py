@@ -1,7 +1,7 @@
 """What a power cut may have damaged: files that got their names before their data was on the disk.
 
-    .asyncsync/unsynced         the mark: the boot in which a run started writing, and when
-    .asyncsync/doubtful         one line for each power cut: the period whose files are unsure
+    .asyncsync/<uid>/unsynced   the mark: the boot in which a run started writing, and when
+    .asyncsync/<uid>/doubtful   one line for each power cut: the period whose files are unsure
 
 A run that ends on its own, even with an error, waits for the disk once and then removes its mark.
 So a mark of another boot shows that the machine stopped before that. Every file whose change time
@@ -10,6 +10,9 @@ later change time and is sure, so the periods can be kept forever; files that a 
 because it is killed or syncs other keys, stay unsure for the next one. The times are taken from the
 disk, and are never later than the run that reads them, so a clock that was wrong does no lasting
 harm.
+
+Other users of the destination leave marks and periods of their own. Those that this user can read
+are taken over into its own periods, once each, and so can only make it fetch files again.
 
 Where the system does not identify its boots (macOS, Windows), there is no mark and no file is
 unsure.
@@ -26,10 +29,11 @@ from pathlib import Path
 from anyio import CancelScope
 
 from asyncsync import descriptors
-from asyncsync.disk.directory import Directory, UnsurePeriods, open_private
+from asyncsync.disk.directory import UnsurePeriods, open_private, open_readable
 from asyncsync.disk.mounts import PartFolders
+from asyncsync.disk.place import USER, Place
 from asyncsync.errors import MachineError
-from asyncsync.keys import shown
+from asyncsync.keys import STATE_DIR, shown
 from asyncsync.threads import in_thread
 from asyncsync.times import format_time
 
@@ -38,6 +42,7 @@ logger = logging.getLogger(__name__)
 Notice = Callable[[str], object]
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
+MARK_NAME, PERIODS_NAME = "unsynced", "doubtful"
 MAX_BYTES = 1 << 16
 MAX_PERIODS = MAX_BYTES // 40
 """How many lines of `doubtful` always fit; older periods are merged into one."""
@@ -52,13 +57,14 @@ class Unsynced:
     """The mark and the unsure periods of one destination. Calls block, for milliseconds at most.
 
     Args:
+        place: the destination and the state folder.
         parts: the parts folders, one on each disk that the run writes to.
         notice: called with a message for the user, by `writing`, `settle` and `unsure_periods`.
     """
 
-    def __init__(self, parts: PartFolders, notice: Notice) -> None:
+    def __init__(self, place: Place, parts: PartFolders, notice: Notice) -> None:
+        self._place = place
         self._parts = parts
-        self._state = parts.usual.parent
         self._notice = notice
         self._periods: list[tuple[int, int]] | None = None
         self._boot_id: str | None = None
@@ -68,18 +74,19 @@ class Unsynced:
 
     @property
     def _mark(self) -> Path:
-        return self._parts.state / "unsynced"
+        return self._place.state / MARK_NAME
 
     @property
     def _doubtful(self) -> Path:
-        return self._parts.state / "doubtful"
+        return self._place.state / PERIODS_NAME
 
     def unsure_periods(self) -> UnsurePeriods:
         """Return in which periods a file must have changed to be unsure. Reads them once."""
         if self._periods is None:
             mark = self._read_mark() if (boot_id := read_boot_id()) else None
             new = [self._report_cut(mark)] if mark and mark[0] != boot_id else []
-            self._periods = [*self._read_periods(), *new]
+            own = [*self._read_periods(), *new]
+            self._periods = _merge_oldest([*own, *self._read_others(own)])
         return self._periods
 
     def unsure_until(self) -> int:
@@ -87,7 +94,8 @@ class Unsynced:
         mark, boot_id = _MARK.fullmatch(_read_text(self._mark)), read_boot_id()
         if mark and boot_id and mark[1] != boot_id:
             return NO_END
-        return max((end for _, end in self._read_periods()), default=0)
+        own = self._read_periods()
+        return max((end for _, end in [*own, *self._read_others(own)]), default=0)
 
     @contextmanager
     def writing(self, began_ns: int | None) -> Iterator[None]:
@@ -111,6 +119,8 @@ class Unsynced:
             self._is_marked = mark is not None and mark[0] == self._boot_id
             if mark and not self._is_marked:
                 self._periods.append(self._close_period(*self._report_cut(mark)))
+        others = self._read_others(self._periods)
+        self._periods += [self._close_period(start, end) for start, end in others]
         self._periods = _merge_oldest(self._periods)
         if self._periods != saved:
             self._save_periods(self._periods)
@@ -119,7 +129,7 @@ class Unsynced:
         try:
             yield
         finally:
-            self._boot_id = None
+            self._boot_id, self._is_marked = None, False
 
     def ensure_mark(self) -> None:
         """Write the mark, if this run has none yet. Call it before an unsynced file is renamed.
@@ -138,7 +148,7 @@ class Unsynced:
                 except OSError as error:
                     if descriptors.too_many_open_files(error):
                         raise
-                    logger.info("%s: no mark is written: %s", shown(str(self._state)), error)
+                    logger.info("%s: no mark is written: %s", shown(str(self._place.path)), error)
                     self._boot_id = None
                 else:
                     self._is_marked = True
@@ -169,9 +179,9 @@ class Unsynced:
         if mark := _MARK.fullmatch(text):
             return mark[1], int(mark[2])
         if text:
-            path = shown(str(self._state / self._mark.name))
+            path = self._place.path / STATE_DIR / USER / MARK_NAME
             self._notice(
-                f"{path}: is damaged; if the machine lost power, remove"
+                f"{shown(str(path))}: is damaged; if the machine lost power, remove"
                 " the files that the last sync wrote"
             )
         return None
@@ -194,26 +204,35 @@ class Unsynced:
         return start, min(end, self._began_ns) if start < self._began_ns else end
 
     def _read_periods(self) -> list[tuple[int, int]]:
-        lines = _PERIOD.findall(_read_text(self._doubtful))
-        return [(int(start), int(end)) for start, end in lines]
+        return _parse_periods(_read_text(self._doubtful))
+
+    def _read_others(self, own: UnsurePeriods) -> list[tuple[int, int]]:
+        """Return what other users' notes make unsure and `own` periods do not cover yet."""
+        found: dict[int, int] = {}
+        boot_id = read_boot_id()
+        for state in self._place.others():
+            mark = _MARK.fullmatch(_decode(state.read(MARK_NAME, MAX_BYTES)))
+            periods = _parse_periods(_decode(state.read(PERIODS_NAME, MAX_BYTES)))
+            if mark and boot_id and mark[1] != boot_id:
+                periods.append((int(mark[2]), NO_END))
+            for start, end in periods:
+                found[start] = max(end, found.get(start, 0))
+        for start, _ in own:
+            found.pop(start, None)
+        return sorted(found.items())
 
     def _save_periods(self, periods: UnsurePeriods) -> None:
         new = self._doubtful.with_name(self._doubtful.name + ".new")
         self._write(new, "".join(f"{start} {end}\n" for start, end in periods))
         os.replace(new, self._doubtful)
-        self._sync_names()
+        self._place.sync_names()
 
     def _write(self, path: Path, text: str) -> None:
         """Write a file and wait until it is on the disk."""
-        with open(path, "wb", buffering=0, opener=open_private) as file:
+        with open(path, "wb", buffering=0, opener=open_readable) as file:
             file.write(text.encode())
             os.fsync(file.fileno())
-        self._sync_names()
-
-    def _sync_names(self) -> None:
-        for folder in (self._state, self._state.parent):
-            with Directory(str(folder)) as directory:
-                directory.sync()
+        self._place.sync_names()
 
 
 def read_boot_id() -> str | None:
@@ -263,5 +282,13 @@ def _merge_oldest(periods: list[tuple[int, int]]) -> list[tuple[int, int]]:
 def _read_text(path: Path) -> str:
     """Return what the file holds; nothing if it cannot be read."""
     with suppress(OSError), open(path, "rb", opener=open_private) as file:
-        return file.read(MAX_BYTES).decode(errors="replace")
+        return _decode(file.read(MAX_BYTES))
     return ""
+
+
+def _decode(content: bytes | None) -> str:
+    return (content or b"").decode(errors="replace")
+
+
+def _parse_periods(text: str) -> list[tuple[int, int]]:
+    return [(int(start), int(end)) for start, end in _PERIOD.findall(text)]

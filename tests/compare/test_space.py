@@ -11,6 +11,7 @@ from asyncsync.compare.space import Space
 from asyncsync.disk import Folder
 from asyncsync.errors import DestinationError, DiskFullError
 from asyncsync.model import Reason, RemoteObject, Transfer
+from tests.rigs.state import PARTS
 
 Disk = Callable[..., None]
 
@@ -70,7 +71,7 @@ def test_replaced_files_make_room(folder: Folder, disk: Disk) -> None:
 def test_unfinished_files_count_as_free_space(folder: Folder, disk: Disk) -> None:
     """Their bytes are not needed again; holes in them are not bytes."""
     disk(free=10)
-    part = folder.path / ".asyncsync" / "parts" / "unfinished"
+    part = folder.path / PARTS / "unfinished"
     with part.open("wb") as file:
         file.write(bytes(8192))
         file.truncate(10**9)

@@ -7,6 +7,7 @@ import pytest
 
 from asyncsync.disk import Folder
 from tests.rigs.publishing import Publish, publish_large, publish_small
+from tests.rigs.state import PARTS
 
 
 @pytest.fixture(params=[publish_small, publish_large])
@@ -30,7 +31,7 @@ def folder(root: Path) -> Iterator[Folder]:
     folder = Folder(root)
     with folder.writing():
         yield folder
-        parts = root / ".asyncsync" / "parts"
+        parts = root / PARTS
         assert not parts.exists() or list(parts.iterdir()) == []
     outside = root.parent / "outside"
     assert [path.name for path in outside.iterdir()] == ["precious"]

@@ -12,10 +12,12 @@ import pytest
 from asyncsync.disk.directory import Directory
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.folder import Folder
+from asyncsync.disk.place import Place
 from asyncsync.download.download import SMALL
 from asyncsync.errors import AsyncSyncError, LocalFileError
 from asyncsync.model import Proof, Reason, RemoteObject, Transfer
 from tests.rigs.scripted_s3 import ScriptedS3
+from tests.rigs.state import PARTS
 from tests.rigs.watch import tree, unfinished
 from tests.rigs.wrapped import injected, wrapped
 
@@ -55,7 +57,7 @@ def violations(trace: Iterable[str], dest: Path) -> Iterator[str]:
     unnamed: dict[str, str] = {}  # path whose name is not synced -> the call that made it
     for line in ended_calls(trace):
         # Paths through an open folder lead to the parts folder.
-        line = re.sub(r'"/proc/self/fd/\d+', f'"{dest}/.asyncsync/parts', line)
+        line = re.sub(r'"/proc/self/fd/\d+', f'"{dest}/{PARTS}', line)
         call, _, rest = line.partition("(")
         if not rest.rstrip().rpartition(" = ")[2][:1].isdigit():
             continue  # the call failed
@@ -99,7 +101,7 @@ async def test_every_file_is_synced_before_its_rename_and_its_folder_after_it(
     calls = await traced(dest, tmp_path / "trace", "--durable")
     assert list(violations(calls, dest)) == []
     syncs = [call for call in calls if "fsync(" in call]
-    assert sum(".asyncsync/parts/" in call for call in syncs) == len(OBJECTS)
+    assert sum(f"{PARTS}/" in call for call in syncs) == len(OBJECTS)
 
 
 @pytest.mark.row(120)
@@ -151,7 +153,7 @@ def fail_folder_syncs(
     original = Directory.sync
 
     def sync(directory: Directory) -> None:
-        path = str(directory.path("").resolve())
+        path = str(directory.path(Path()).resolve())
         tried.append(path)
         if fails(path, tried.count(path)):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -183,7 +185,7 @@ def test_folder_whose_name_is_lost_takes_no_more_files(
     tried = fail_folder_syncs(
         monkeypatch, lambda path, attempt: (path, attempt) == (str(tmp_path), 1)
     )
-    folders = SyncedFolders(str(tmp_path))
+    folders = SyncedFolders(Place(tmp_path))
     for folder in (("a", "b"), ("a", "b"), ("a",)):
         with pytest.raises(OSError, match="Input/output error"):
             folders.sync(folder)
@@ -219,4 +221,4 @@ async def test_file_system_that_cannot_sync_folders_is_accepted(
 
     (tmp_path / "a").mkdir()
     monkeypatch.setattr(os, "fsync", fsync)
-    SyncedFolders(str(tmp_path)).sync(("a",))
+    SyncedFolders(Place(tmp_path)).sync(("a",))

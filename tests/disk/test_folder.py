@@ -16,6 +16,7 @@ from asyncsync.disk.folder import Folder
 from asyncsync.errors import ConnectionLostError, DestinationError, DiskFullError, LockHeldError
 from tests.rigs.failing_disk import failing_call
 from tests.rigs.publishing import transfer_of
+from tests.rigs.state import PARTS, STATE
 from tests.rigs.watch import tree
 
 Look = Callable[[Folder], Awaitable[object]]
@@ -86,8 +87,8 @@ async def test_count_is_of_files_that_match_by_top_level_prefix(root: Path) -> N
     for name in ("x.parquet", "1hz/a.parquet", "1hz/2026/b.parquet", "fft/c.parquet", "1hz/d.json"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
-    (root / ".asyncsync" / "parts").mkdir(parents=True)
-    (root / ".asyncsync" / "parts" / "e.parquet").touch()
+    (root / PARTS).mkdir(parents=True)
+    (root / PARTS / "e.parquet").touch()
     (root / "1hz" / ".asyncsync").mkdir()
     (root / "1hz" / ".asyncsync" / "f.parquet").touch()
     (root / "folder.parquet").mkdir()
@@ -126,22 +127,22 @@ def test_free_bytes_need_no_right_to_look(root: Path, monkeypatch: pytest.Monkey
 def test_writing_makes_the_folder_and_its_private_state(root: Path) -> None:
     """Parents are created too; other users cannot see unfinished files."""
     with Folder(root / "deep" / "down").writing():
-        state = root / "deep" / "down" / ".asyncsync"
+        state = root / "deep" / "down" / STATE
         assert stat.S_IMODE(state.stat().st_mode) == 0o700
         assert stat.S_IMODE((state / "parts").stat().st_mode) == 0o700
 
 
 @pytest.mark.anyio
 async def test_files_of_the_state_are_private(root: Path) -> None:
-    """Except the bytes of an object: they have the mode of any new file, in a private folder."""
+    """Except the bytes of an object and the records of keys, which are in a private folder."""
     folder = Folder(root)
     with folder.writing():
         folder.keep_note("note", b"kept")
         async with folder.part_file(transfer_of("large")) as part:
-            found = [path for path in (root / ".asyncsync").rglob("*") if path.is_file()]
+            found = [path for path in (root / STATE).rglob("*") if path.is_file()]
             modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in found}
     assert {part.path.name, f"{part.path.name}.journal", "note", "lock"} <= modes.keys()
-    del modes[part.path.name]
+    del modes[part.path.name], modes["published"]
     assert set(modes.values()) == {0o600}
 
 
@@ -149,7 +150,7 @@ def test_writing_clears_what_a_killed_run_left(root: Path) -> None:
     """Unfinished files are removed, all other files stay."""
     with Folder(root).writing():
         pass
-    parts = root / ".asyncsync" / "parts"
+    parts = root / PARTS
     (parts / "unfinished").write_bytes(b"half")
     (root / "mine").write_bytes(b"kept")
     with Folder(root).writing():
@@ -160,10 +161,10 @@ def test_writing_clears_what_a_killed_run_left(root: Path) -> None:
 def test_second_writer_is_refused(root: Path) -> None:
     """One run at a time; a second one does not remove the first one's unfinished files."""
     with Folder(root).writing():
-        (root / ".asyncsync" / "parts" / "unfinished").touch()
+        (root / PARTS / "unfinished").touch()
         with pytest.raises(LockHeldError), Folder(root).writing():
             pytest.fail("two write one folder")
-        assert (root / ".asyncsync" / "parts" / "unfinished").exists()
+        assert (root / PARTS / "unfinished").exists()
 
 
 def test_destination_that_is_a_file_is_refused(root: Path) -> None:
@@ -184,12 +185,26 @@ def test_destination_may_be_a_link_to_a_folder(tmp_path: Path) -> None:
         assert (tmp_path / "real" / ".asyncsync" / "lock").exists()
 
 
-@pytest.mark.parametrize("name", [".asyncsync", ".asyncsync/parts", ".asyncsync/lock"])
-def test_state_behind_a_link_is_refused(root: Path, name: str) -> None:
-    """Nothing is created, truncated or removed where the link leads."""
+@pytest.mark.row(151)
+@pytest.mark.parametrize("name", [".asyncsync", STATE, ".asyncsync/lock"])
+def test_link_in_the_place_of_the_state_is_not_used(root: Path, name: str) -> None:
+    """A notice says so; nothing is created, truncated or removed where the link leads."""
     outside = root.parent / "outside"
     (root / name).parent.mkdir(parents=True)
     (root / name).symlink_to(outside / "precious" if name.endswith("lock") else outside)
+    notices: list[str] = []
+    with Folder(root, notice=notices.append).writing():
+        assert ["cannot be used" in notice for notice in notices] == [True]
+    assert [path.name for path in outside.iterdir()] == ["precious"]
+    assert (outside / "precious").read_bytes() == b"precious"
+
+
+@pytest.mark.row(151)
+def test_link_in_the_state_is_refused(root: Path) -> None:
+    """Nothing is written where it leads; this user has put it there."""
+    outside = root.parent / "outside"
+    (root / STATE).mkdir(parents=True, mode=0o700)
+    (root / PARTS).symlink_to(outside)
     with pytest.raises(DestinationError), Folder(root).writing():
         pytest.fail("followed a link")
     assert [path.name for path in outside.iterdir()] == ["precious"]
@@ -274,4 +289,4 @@ async def test_cancelled_transfer_keeps_what_has_come(root: Path) -> None:
                 write(b"ta")
             await folder.publish_parts(transfer_of("a"), part)
     assert tree(root) == {"a": b"data"}
-    assert os.listdir(root / ".asyncsync/parts") == []
+    assert os.listdir(root / PARTS) == []

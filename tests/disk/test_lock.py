@@ -53,12 +53,12 @@ def test_holder_in_another_process_is_named(path: Path) -> None:
             pytest.fail("two hold one lock")
         message = str(caught.value)
         assert str(path.parent.parent) in message
-        assert f"process {process.pid} on {socket.gethostname()}" in message
+        assert f"process {process.pid} of user {os.geteuid()} on {socket.gethostname()}" in message
         assert caught.value.exit_code == 6
         process.kill()
         process.wait()
         with hold_lock(path):
-            assert f"process {os.getpid()} on" in path.read_text()
+            assert f"process {os.getpid()} of user {os.geteuid()} on" in path.read_text()
 
 
 def test_lock_is_released_after_an_error(path: Path) -> None:
@@ -73,7 +73,7 @@ def test_one_process_cannot_hold_it_twice(path: Path) -> None:
     """Two syncs in one program exclude each other too."""
     with (
         hold_lock(path),
-        pytest.raises(LockHeldError, match=f"process {os.getpid()} on"),
+        pytest.raises(LockHeldError, match=f"process {os.getpid()} of user {os.geteuid()} on"),
         hold_lock(path),
     ):
         pytest.fail("two hold one lock")
@@ -84,7 +84,7 @@ def test_new_holder_replaces_what_the_file_says(path: Path) -> None:
     path.write_text("process 1234567 on " + "a" * 300)
     with hold_lock(path):
         text = path.read_text()
-    assert re.fullmatch(rf"process {os.getpid()} on \S+\n", text)
+    assert re.fullmatch(rf"process {os.getpid()} of user {os.geteuid()} on \S+\n", text)
 
 
 @pytest.mark.parametrize("text", [b"", b"\x1b[2Jhello", b"\xff\xfe\x00", b"a\nb"])
@@ -104,7 +104,7 @@ def test_lock_file_with_a_second_hard_link_is_replaced(path: Path, tmp_path: Pat
     os.link(path, other)
     with hold_lock(path):
         assert other.read_text() == "process 1 on host\n"
-        assert f"process {os.getpid()} on" in path.read_text()
+        assert f"process {os.getpid()} of user {os.geteuid()} on" in path.read_text()
         for each in (path, other):
             with pytest.raises(LockHeldError), hold_lock(each):
                 pytest.fail("two hold one lock")

@@ -258,7 +258,7 @@ async def test_destination_that_is_gone_ends_the_run(
 ) -> None:
     """It is not created again, whoever removed it."""
     shutil.rmtree(root)
-    with pytest.raises(DestinationError, match="No such file"):
+    with pytest.raises(DestinationError, match="removed during the run"):
         await publish(folder, transfer_of("a/b"), b"data")
     assert root.name not in os.listdir(root.parent)
 
@@ -269,6 +269,7 @@ from pathlib import Path
 from asyncsync.disk import Folder
 from asyncsync.errors import DiskFullError
 from tests.rigs.publishing import publish_large, publish_small, transfer_of
+from tests.rigs.state import PARTS
 from tests.rigs.watch import tree
 
 root = Path(sys.argv[1])
@@ -281,7 +282,7 @@ with folder.writing():
         except DiskFullError as error:
             print(error)
     asyncio.run(publish_large(folder, transfer_of("later"), b"data"))
-    print(sorted(tree(root)), os.listdir(root / ".asyncsync/parts"))
+    print(sorted(tree(root)), os.listdir(root / PARTS))
 """
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from asyncsync.disk import published
+from asyncsync.disk.place import Place
 from asyncsync.disk.published import HEADER, RECORD_BYTES, Published
+from tests.rigs.state import STATE
 
 KEYS = ["a", "1hz/2026/a.parquet", "raw\udcff", "é"]
 
@@ -18,19 +20,24 @@ KEYS = ["a", "1hz/2026/a.parquet", "raw\udcff", "é"]
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """The path of the records, in a folder of their own."""
-    (tmp_path / "state").mkdir()
-    return tmp_path / "state" / "published"
+    (tmp_path / "dest" / STATE).mkdir(parents=True)
+    return tmp_path / "dest" / STATE / "published"
+
+
+def place_of(path: Path) -> Place:
+    """Return the destination whose records are at this path."""
+    return Place(path.parents[2])
 
 
 def record(path: Path, *keys: str) -> None:
-    records = Published(path)
+    records = Published(place_of(path))
     with records.writing():
         for key in keys:
             records.add(key)
 
 
 def known(path: Path) -> set[str]:
-    return Published(path).known([*KEYS, "other"])
+    return Published(place_of(path)).known([*KEYS, "other"])
 
 
 def test_records_are_read_completely_before_they_are_used(path: Path) -> None:
@@ -45,7 +52,7 @@ def test_records_are_read_completely_before_they_are_used(path: Path) -> None:
                 seen.append(self.known(KEYS))
             return super()._read()
 
-    assert Interrupted(path).known(KEYS) == seen[1] == set(KEYS)
+    assert Interrupted(place_of(path)).known(KEYS) == seen[1] == set(KEYS)
 
 
 def test_records_with_a_second_hard_link_are_replaced(path: Path, tmp_path: Path) -> None:
@@ -66,7 +73,7 @@ def test_records_of_all_runs_are_known(path: Path) -> None:
     record(path, *KEYS[2:])
     assert known(path) == set(KEYS)
     assert path.stat().st_size == HEADER.size + RECORD_BYTES * len(KEYS)
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_run_that_publishes_nothing_writes_nothing(path: Path) -> None:
@@ -100,10 +107,11 @@ def test_file_with_another_header_is_reset(path: Path, content: bytes) -> None:
 def test_records_do_not_count_in_a_copy_of_the_folder(path: Path) -> None:
     """A copy may have lost all file times; where the folder is moved, they count."""
     record(path, "a")
-    shutil.copytree(path.parent, path.parent.with_name("copy"))
-    assert known(path.parent.with_name("copy") / "published") == set()
-    path.parent.rename(path.parent.with_name("moved"))
-    assert known(path.parent.with_name("moved") / "published") == {"a"}
+    destination = path.parents[2]
+    shutil.copytree(destination, destination.with_name("copy"))
+    assert known(destination.with_name("copy") / STATE / "published") == set()
+    destination.rename(destination.with_name("moved"))
+    assert known(destination.with_name("moved") / STATE / "published") == {"a"}
 
 
 def test_file_of_repeated_records_is_rewritten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +154,7 @@ def test_failing_call_stops_only_the_recording(
 
 def test_half_a_record_is_the_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a full disk: what follows it would be misaligned."""
-    records = Published(path)
+    records = Published(place_of(path))
     original: Callable[[int, bytes], int] = os.write
     with records.writing():
         records.add("a")

@@ -23,6 +23,7 @@ from asyncsync.errors import MachineError, OutOfStepError
 from asyncsync.model import Checks, Outcome, Reason
 from tests import ROOT
 from tests.rigs.memory_store import MemoryStore
+from tests.rigs.state import STATE
 from tests.rigs.watch import Watcher, quick_pace, tree
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +36,7 @@ class Machine:
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.dest = tmp_path / "dest"
-        self.mark = self.dest / ".asyncsync" / "unsynced"
+        self.mark = self.dest / STATE / "unsynced"
         self.store = MemoryStore(OBJECTS)
         self.boot = tmp_path / "boot_id"
         self._boots = 0
@@ -224,7 +225,7 @@ async def test_no_power_cut_is_forgotten_after_many(machine: Machine) -> None:
     await machine.run(prefixes=("1hz/a",))
     long_ago = 10**18
     lines = [f"{long_ago} {time.time_ns()}\n", *[f"{long_ago} {long_ago + 1}\n"] * 1637]
-    (machine.dest / ".asyncsync" / "doubtful").write_text("".join(lines), encoding="ascii")
+    (machine.dest / STATE / "doubtful").write_text("".join(lines), encoding="ascii")
     await machine.sync_and_kill(prefixes=("large",))
     machine.restart()
     await machine.run(prefixes=("1hz/b",))
@@ -270,7 +271,7 @@ async def test_link_in_the_place_of_the_mark_is_not_followed(machine: Machine) -
     """What it leads to is neither read, written nor removed."""
     precious = machine.dest.parent / "precious"
     precious.write_text("00000000-0000-4000-8000-000000000000 1\n", encoding="ascii")
-    (machine.dest / ".asyncsync").mkdir(parents=True)
+    machine.mark.parent.mkdir(parents=True)
     machine.mark.symlink_to(precious)
     seen = await machine.run()
     assert seen.notices == []
@@ -282,7 +283,7 @@ async def test_clock_that_was_ahead_makes_no_file_unsure_for_ever(machine: Machi
     """A time in the future is replaced by the current time, and saved."""
     await machine.run()
     ahead = time.time_ns() + 10**18
-    (machine.dest / ".asyncsync" / "doubtful").write_text(f"1 {ahead}\n", encoding="ascii")
+    (machine.dest / STATE / "doubtful").write_text(f"1 {ahead}\n", encoding="ascii")
     assert reasons(await machine.run()) == dict.fromkeys(OBJECTS, Reason.UNSURE)
     assert reasons(await machine.run()) == {}
 
@@ -293,7 +294,7 @@ async def test_clock_that_was_set_back_makes_no_unsure_file_sure(machine: Machin
     await machine.run()
     ahead, began = time.time_ns() + 3600 * 10**9, time.time_ns()
     machine.mark.write_text(f"00000000-0000-4000-8000-000000000000 {ahead}\n", encoding="ascii")
-    doubtful = machine.dest / ".asyncsync" / "doubtful"
+    doubtful = machine.dest / STATE / "doubtful"
     for _ in range(2):  # a later run reads it from the file
         await machine.run()
         assert doubtful.read_text(encoding="ascii") == f"{ahead} {unsynced.NO_END}\n"

@@ -427,16 +427,6 @@ async def test_destination_that_nobody_can_write_is_wrong(examine: Examine) -> N
     assert seen.findings["folder"].exit_code == 5
 
 
-async def test_state_folder_of_somebody_else_is_wrong(
-    examine: Examine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A run would have to write to it."""
-    (tmp_path / ".asyncsync").mkdir()
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    seen = await examine(leading_to(refused()), dest=tmp_path)
-    assert ".asyncsync cannot be written" in seen.text("folder")
-
-
 async def test_existing_destination_is_not_changed(examine: Examine, tmp_path: Path) -> None:
     """That holds also for the state folder of an earlier run."""
     with Folder(tmp_path / "dest").writing():

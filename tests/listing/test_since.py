@@ -19,6 +19,7 @@ from asyncsync.listing.since import MAX_AGE, MOST_RUNS, Scope, Since, _format_pr
 from asyncsync.model import Checks
 from tests.rigs.bucket import Bucket
 from tests.rigs.memory_store import Act, MemoryStore
+from tests.rigs.state import STATE
 from tests.rigs.watch import Watcher, quick_pace, tree, unfinished
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +67,7 @@ class Rig:
     @property
     def state(self) -> Path:
         """The file with the last keys."""
-        (found,) = (self.dest / ".asyncsync").glob("since-*")
+        (found,) = (self.dest / STATE).glob("since-*")
         return found
 
 

@@ -25,6 +25,7 @@ from asyncsync.errors import (
 from asyncsync.model import Head, Outcome
 from tests.rigs.memory_store import Act
 from tests.rigs.pipeline import OBJECTS, Rig
+from tests.rigs.state import PARTS
 from tests.rigs.watch import Watcher, tree, unfinished
 
 pytestmark = pytest.mark.anyio
@@ -211,7 +212,7 @@ async def test_cancelled_run_leaves_nothing_half_done(dest: Path) -> None:
 
 async def test_unfinished_files_of_a_killed_run_are_removed(dest: Path) -> None:
     """The next run removes them."""
-    parts = dest / ".asyncsync" / "parts"
+    parts = dest / PARTS
     parts.mkdir(parents=True)
     (parts / "0123").write_bytes(b"half")
     await Rig(dest).sync()

@@ -12,6 +12,7 @@ from asyncsync.errors import DiskFullError, OutOfStepError
 from asyncsync.model import Page, Reason
 from tests.rigs.memory_store import Act
 from tests.rigs.pipeline import OBJECTS, Rig
+from tests.rigs.state import STATE
 from tests.rigs.watch import Watcher, snapshot, tree, unfinished
 
 pytestmark = pytest.mark.anyio
@@ -194,7 +195,7 @@ async def test_edited_file_is_replaced_and_one_of_another_tool_is_not(dest: Path
     """An edited file fails in a verification and is downloaded again; another tool's is kept."""
     rig = Rig(dest, {"edited.parquet": b"data", "foreign.parquet": b"data"})
     await rig.sync()
-    (dest / ".asyncsync" / "published").unlink()
+    (dest / STATE / "published").unlink()
     (dest / "foreign.parquet").write_bytes(b"DATA")
     (dest / "edited.parquet").unlink()
     await rig.again()
@@ -207,6 +208,6 @@ async def test_edited_file_is_replaced_and_one_of_another_tool_is_not(dest: Path
     assert seen.downloaded == ["edited.parquet"]
     assert tree(dest) == {"edited.parquet": b"data", "foreign.parquet": b"DATA"}
     (dest / "edited.parquet").write_bytes(b"DATA")
-    (dest / ".asyncsync" / "published").unlink()
+    (dest / STATE / "published").unlink()
     seen = await rig.again()
     assert seen.downloaded == []

@@ -7,6 +7,8 @@ from typing import NoReturn
 
 import pytest
 
+from tests.rigs.state import PARTS
+
 
 def failing_call(number: int) -> Callable[..., NoReturn]:
     """Return a function that raises OSError with this errno, whatever its arguments are."""
@@ -62,7 +64,7 @@ class FailingDisk:
     @staticmethod
     def _is_part(file: object) -> bool:
         path = os.readlink(f"/proc/self/fd/{file}") if isinstance(file, int) else str(file)
-        return "/.asyncsync/parts/" in os.path.realpath(path)
+        return f"/{PARTS}/" in os.path.realpath(path)
 
 
 _FUNCTIONS = {

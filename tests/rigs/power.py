@@ -13,6 +13,7 @@ from tests.rigs.child import Done
 from tests.rigs.mounted import Mounted
 from tests.rigs.objects import parquet
 from tests.rigs.scripted_s3 import ScriptedS3
+from tests.rigs.state import PARTS, STATE
 from tests.rigs.watch import tree
 
 Run = Callable[..., Awaitable[Done]]
@@ -21,7 +22,7 @@ Run = Callable[..., Awaitable[Done]]
 SYSTEMS = "/proc/sys/kernel/random/boot_id"
 """The system's boot id; only a mount over it can change it."""
 OURS = {"lock", "parts", "published", "case", "\u00e9", "doubtful"}
-"""What a complete run leaves in `.asyncsync`."""
+"""What a complete run leaves in the state folder."""
 MAX_CUTS = 3
 """Most power cuts between two complete runs."""
 
@@ -109,8 +110,8 @@ class Machine:
         self._disk.sync()  # the run called `syncfs`, which FUSE does not pass on
         self._disk.turn_on()
         assert tree(self._dest) == self._s3.objects, "files differ from the bucket"
-        assert os.listdir(self._dest / ".asyncsync" / "parts") == [], "something is left over"
-        assert set(os.listdir(self._dest / ".asyncsync")) <= OURS, "something is left over"
+        assert os.listdir(self._dest / PARTS) == [], "something is left over"
+        assert set(os.listdir(self._dest / STATE)) <= OURS, "something is left over"
         assert os.listdir(self._dest.parent) == ["dest"], "something lies outside the destination"
         self._older = dict(self._s3.objects)
 

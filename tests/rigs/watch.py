@@ -10,6 +10,7 @@ import anyio.lowlevel
 from asyncsync.interfaces import SilentObserver
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Transfer, UpToDate
 from asyncsync.pace import Pace
+from tests.rigs.state import PARTS
 
 
 class Clock:
@@ -138,7 +139,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def unfinished(folder: Path) -> list[Path]:
     """Return the part files that lie in the folder."""
-    return sorted((folder / ".asyncsync" / "parts").glob("*"))
+    return sorted((folder / PARTS).glob("*"))
 
 
 def noted(folder: Path) -> int:

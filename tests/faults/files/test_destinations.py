@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -150,23 +151,50 @@ async def _set_when_present(event: asyncio.Event, path: Path) -> None:
     event.set()
 
 
-@pytest.mark.row(104)
+@pytest.mark.row(104, 153)
 @pytest.mark.parametrize("size", [3, SMALL + 1], ids=["small", "in parts"])
-async def test_destination_that_goes_away_ends_the_run(
-    tmp_path: Path, dest: Path, size: int
+@pytest.mark.parametrize("link", [False, True], ids=["moved", "replaced by a link"])
+async def test_destination_that_is_moved_ends_the_run(
+    tmp_path: Path, dest: Path, size: int, link: bool
 ) -> None:
-    """It is not created again, there or elsewhere."""
+    """It is not created again; all files are in the folder that had the name, or nowhere."""
+    (tmp_path / "elsewhere").mkdir()
+    objects = {"a/1.parquet": bytes(size), "b/2.parquet": bytes(size)}
 
     def move_destination(request: Request) -> None:
         if request.verb == "GET" and dest.exists():
             dest.rename(tmp_path / "moved")
+            if link:
+                dest.symlink_to("elsewhere")
 
-    async with ScriptedS3({"a/1.parquet": bytes(size), "b/2.parquet": bytes(size)}) as s3:
+    async with ScriptedS3(objects) as s3:
         s3.on_object = move_destination
         ran = await sync(s3, dest)
     assert (ran.code, type(ran.error)) == (5, DestinationError)
-    assert os.listdir(tmp_path) == ["moved"]
-    assert tree(tmp_path / "moved") == {"a/1.parquet": b"old one"}
+    assert "was moved, replaced or removed during the run" in str(ran.error)
+    assert sorted(os.listdir(tmp_path)) == sorted(["moved", "elsewhere", *["dest"] * link])
+    assert os.listdir(tmp_path / "elsewhere") == []
+    found = tree(tmp_path / "moved")
+    assert found["a/1.parquet"] in {b"old one", bytes(size)}
+    assert found.get("b/2.parquet", bytes(size)) == bytes(size)
+
+
+@pytest.mark.row(104)
+@pytest.mark.parametrize("size", [3, SMALL + 1], ids=["small", "in parts"])
+async def test_destination_that_is_removed_ends_the_run(
+    tmp_path: Path, dest: Path, size: int
+) -> None:
+    """It is not created again."""
+
+    def remove_destination(request: Request) -> None:
+        if request.verb == "GET" and dest.exists():
+            shutil.rmtree(dest)
+
+    async with ScriptedS3({"a/1.parquet": bytes(size), "b/2.parquet": bytes(size)}) as s3:
+        s3.on_object = remove_destination
+        ran = await sync(s3, dest)
+    assert (ran.code, type(ran.error)) == (5, DestinationError)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.row(106)

@@ -11,6 +11,7 @@ from asyncsync.errors import LocalFileError
 from tests.faults.files.scene import LARGE, OBJECTS, run
 from tests.rigs.failing_disk import FailingDisk, FailingFile, failing_call
 from tests.rigs.scripted_s3 import ScriptedS3, sync
+from tests.rigs.state import PARTS, STATE
 from tests.rigs.watch import tree, unfinished
 from tests.rigs.wrapped import injected
 
@@ -43,7 +44,7 @@ async def test_notes_that_cannot_be_closed_end_no_run(
     dest: Path, name: str, when: str, error: str
 ) -> None:
     """All files are complete; a network file system may report its quota only on close."""
-    wrapper = injected(f"close:error={error}:when={when}", paths=[dest / ".asyncsync" / name])
+    wrapper = injected(f"close:error={error}:when={when}", paths=[dest / STATE / name])
     async with ScriptedS3(OBJECTS) as s3:
         done = await run(wrapper, s3, dest)
         assert (done.code, done.err) == (0, "")
@@ -57,7 +58,7 @@ async def test_unfinished_files_that_cannot_be_looked_through_stay(
     dest: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """All objects are complete by then; a notice says so, and the next run removes the files."""
-    left = dest / ".asyncsync" / "parts" / "0.killed"
+    left = dest / PARTS / "0.killed"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"unfinished")
     left.with_name("0.killed.journal").write_bytes(b"damaged")

@@ -18,6 +18,7 @@ from tests.faults.files.scene import LARGE, run
 from tests.rigs import scripted_s3
 from tests.rigs.failing_disk import FailingDisk
 from tests.rigs.scripted_s3 import ScriptedS3, etag_of, sync
+from tests.rigs.state import PARTS
 from tests.rigs.watch import tree, unfinished
 from tests.rigs.wrapped import injected, limited, on_a_disk, wrapped
 
@@ -122,7 +123,7 @@ async def test_system_call_that_exceeds_the_quota_ends_the_run(
     run_name = "0" * 16
     remote = RemoteObject("a/1.parquet", size, etag_of(bytes(size)), 0)
     name = f"{_hash_version(remote) if size > SMALL else 0}.{run_name}"
-    parts = [dest / ".asyncsync" / "parts", *(Path(f"{FD_PATH}{fd}") for fd in range(3, 40))]
+    parts = [dest / PARTS, *(Path(f"{FD_PATH}{fd}") for fd in range(3, 40))]
     wrapper = injected(f"{calls}:error=EDQUOT", paths=[folder / name for folder in parts])
     async with ScriptedS3({"a/1.parquet": bytes(size)}) as s3:
         arguments = ("--quiet", "--workers", "1", "--dest", str(dest))

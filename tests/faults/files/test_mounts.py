@@ -9,6 +9,7 @@ from asyncsync.disk.folding import CASE, FORM
 from asyncsync.download.download import SMALL
 from tests.faults.files.scene import run
 from tests.rigs.scripted_s3 import ScriptedS3
+from tests.rigs.state import PARTS, STATE
 from tests.rigs.wrapped import on_a_disk
 
 pytestmark = pytest.mark.anyio
@@ -32,9 +33,9 @@ async def test_disk_mounted_inside_the_destination_gets_its_files(
     copy = tmp_path / "disk.copy"
     found = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
     own = ("lock", "mounts", "published", *(name for name, _ in (CASE, FORM)))
-    assert found == {*objects, *(f".asyncsync/{name}" for name in own)}
-    for state in copy.rglob(".asyncsync"):
-        assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert found == {*objects, ".asyncsync/lock", *(f"{STATE}/{name}" for name in own)}
+    for parts in copy.rglob(PARTS):
+        assert stat.S_IMODE(parts.stat().st_mode) == 0o700
 
 
 @pytest.mark.row(103)
@@ -56,13 +57,13 @@ async def test_what_goes_to_another_disk_needs_no_space_here(
 async def test_what_is_left_on_another_disk_is_cleared_away(tmp_path: Path) -> None:
     """The next run removes it, without following a link that replaced the folder."""
     dest = tmp_path / "disk"
-    left = "mkdir -p b/.asyncsync/parts c/.asyncsync outside; touch b/.asyncsync/parts/0.killed"
-    listed = """for name in b c d; do echo "[\\"$name\\"]"; done > .asyncsync/mounts"""
-    link = "touch outside/precious; ln -s ../../outside c/.asyncsync/parts"
-    prepare = f"{INNER}; {left}; {link}; mkdir .asyncsync; {listed}"
+    left = f"mkdir -p b/{PARTS} c/{STATE} outside; touch b/{PARTS}/0.killed"
+    listed = f"""for name in b c d; do echo "[\\"$name\\"]"; done > {STATE}/mounts"""
+    link = f"touch outside/precious; ln -s ../../../outside c/{PARTS}"
+    prepare = f"{INNER}; {left}; {link}; mkdir -p {STATE}; {listed}"
     async with ScriptedS3({"b/2.parquet": b"2"}) as s3:
         done = await run(on_a_disk(dest, "size=4m", prepare), s3, dest)
     assert (done.code, done.err) == (0, "")
     copy = tmp_path / "disk.copy"
-    assert not (copy / "b" / ".asyncsync" / "parts" / "0.killed").exists()
+    assert not (copy / "b" / PARTS / "0.killed").exists()
     assert (copy / "outside" / "precious").exists()

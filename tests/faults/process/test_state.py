@@ -48,7 +48,7 @@ async def test_second_run_on_a_folder_is_refused(dest: Path) -> None:
         assert time.monotonic() - began < 1  # without what a process takes to start
         second = await asyncsync(other.environment, "--quiet", "--dest", str(dest))
         assert second.code == 6
-        assert f"process {child.pid} on " in second.err
+        assert f"process {child.pid} of user " in second.err
         assert other.requests == []
         s3.allowance = None
         s3.hang_up()
@@ -85,7 +85,7 @@ async def test_run_whose_unfinished_files_are_removed_writes_them_again(
 ) -> None:
     """If locks of other machines are invisible, a second run takes the first for dead."""
     monkeypatch.setattr(
-        lock, "hold_lock", lambda path, _: contextlib.nullcontext(path.touch() or True)
+        lock, "hold_lock", lambda path, *_: contextlib.nullcontext(path.touch() or True)
     )
     await run_two_at_once(dest, offset)
 

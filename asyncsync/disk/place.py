@@ -1,0 +1,261 @@
+"""The destination and this user's state folder in it, held open while a run uses them.
+
+    destination/.asyncsync/           shared by all users of the destination
+    destination/.asyncsync/lock       held by the one run that writes; see `lock.py`
+    destination/.asyncsync/<uid>/     this user's own state
+    destination/.asyncsync-<uid>/     the same, where `.asyncsync` cannot be used
+
+Whoever can write the destination can put another folder or a link at any of these names, and
+whoever can write its parent can do that at the destination's own name. So the destination is opened
+once, and everything in it is opened from there without following a link. A state folder is used
+only if it belongs to this user and nobody else can write it. Other users' state is never relied on:
+what their notes say can only cause more downloads.
+
+The state folder is 0700. Only where others can write the destination, and so run asyncsync there,
+it is 0711, so that they can read the notes about files that they may use too (`published.py`,
+`unsynced.py`). Its parts folder is always 0700.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from asyncsync.disk import lock
+from asyncsync.disk.directory import Directory, Root
+from asyncsync.keys import STATE_DIR, shown
+
+MOST_USERS = 64
+"""Other users whose notes are read."""
+USER = str(os.geteuid()) if hasattr(os, "geteuid") else "user"
+"""The name of this user's state folder."""
+
+_BESIDE = f"{STATE_DIR}-{USER}"
+_OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_UNUSABLE = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP}
+"""Errors about `.asyncsync` that a folder beside it avoids."""
+
+Components = tuple[str, ...]
+"""The names of the folders on the way from the destination to a folder, that folder's included."""
+
+
+class Place:
+    """A destination, and this user's state folder in it. All calls block.
+
+    Args:
+        path: the destination, without symbolic links.
+        notice: called with each message for the user.
+    """
+
+    root: Root
+    """Where each walk through the destination starts."""
+    root_path: Path
+    """A path to the destination; while it is held, one that leads through its descriptor."""
+    state: Path
+    """A path to this user's state folder, likewise."""
+
+    def __init__(self, path: Path, notice: Callable[[str], object] = str) -> None:
+        self.path = path
+        self._notice = notice
+        self._held: Directory | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._held = None
+        self.root, self.root_path = str(self.path), self.path
+        self._names: Components = (STATE_DIR, USER)
+        self.state = self.path.joinpath(*self._names)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Hold the destination and the state folder, as far as they exist."""
+        with ExitStack() as opened:
+            with suppress(OSError):
+                self._hold(opened)
+                with self._find_state() as state:
+                    self._use(state.again(), opened)
+            try:
+                yield
+            finally:
+                self._forget()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the destination, which must exist, and the state folder, which is made if missing.
+
+        Raises:
+            LockHeldError: a run of an older version works here.
+            OSError: the destination cannot be opened, or no state folder can be made.
+        """
+        with ExitStack() as opened:
+            self._hold(opened)
+            try:
+                self._use(self.open_state(()), opened)
+                yield
+            finally:
+                self._forget()
+
+    def _hold(self, opened: ExitStack) -> None:
+        self._held = opened.enter_context(Directory.walk(str(self.path), ()))
+        self.root, self.root_path = self._held, self._held.path(self.path)
+
+    def _use(self, state: Directory, opened: ExitStack) -> None:
+        self.state = opened.enter_context(state).path(self.path.joinpath(*self._names))
+
+    def is_in_place(self) -> bool:
+        """Return whether the destination's name still leads to the folder that is held."""
+        with suppress(OSError):
+            found = os.stat(self.path)
+            return self._held is None or os.path.samestat(found, self._held.status())
+        return False
+
+    # the state folder ---------------------------------------------------------------------------
+
+    def open_state(self, parents: Components) -> Directory:
+        """Open this user's state folder in a folder of the destination, and make it if missing.
+
+        Raises:
+            LockHeldError: a run of an older version works here.
+            OSError: it cannot be made.
+        """
+        with Directory.walk(self.root, parents) as folder:
+            mode = 0o711 if folder.status().st_mode & _OTHERS_CAN_WRITE else 0o700
+            try:
+                _put_aside_old_state(folder, self.path.joinpath(*parents))
+                with _open_shared(folder) as shared:
+                    with suppress(OSError):  # what was kept beside it, while it could not be used
+                        if folder.exists(_BESIDE) and not shared.exists(USER):
+                            folder.move(_BESIDE, shared, USER)
+                    names: Components = (STATE_DIR, USER)
+                    state = _checked(shared.enter(USER, mode))
+            except OSError as error:
+                if error.errno not in _UNUSABLE:
+                    raise
+                names = (_BESIDE,)
+                state = _checked(folder.enter(_BESIDE, mode))
+                there, here = (*parents, STATE_DIR), (*parents, *names)
+                self._notice(
+                    f"{shown(str(self.path.joinpath(*there)))} cannot be used "
+                    f"({error.strerror}); this run keeps its state in "
+                    f"{shown(str(self.path.joinpath(*here)))}"
+                )
+            if not parents:
+                self._names = names
+            state.set_mode(mode)
+            return state
+
+    def _find_state(self) -> Directory:
+        """Open the state folder that exists; that of an older version is the shared one.
+
+        Raises:
+            OSError: there is none that may be used.
+        """
+        for names in ((STATE_DIR, USER), (_BESIDE,)):
+            with suppress(OSError):
+                state = _checked(Directory.walk(self.root, names))
+                self._names = names
+                return state
+        state = _checked(Directory.walk(self.root, (STATE_DIR,)))
+        self._names = (STATE_DIR,)
+        return state
+
+    @contextmanager
+    def lock(self) -> Iterator[bool]:
+        """Hold the locks of the destination and of the state folder; call it in `writing`.
+
+        Yields whether they keep other runs of this user out.
+
+        Raises:
+            LockHeldError: another run holds one of them.
+            OSError: the state folder cannot be written.
+        """
+        with ExitStack() as locks:
+            try:
+                shared = locks.enter_context(Directory.walk(self.root, (STATE_DIR,)))
+                path = shared.path(self.path / STATE_DIR) / "lock"
+                locks.enter_context(lock.hold_lock(path, self.path, shared.status()))
+            except OSError as error:
+                if self._names != (_BESIDE,):  # otherwise it was said before that all of it cannot
+                    self._notice(
+                        f"{shown(str(self.path / STATE_DIR / 'lock'))} cannot be used "
+                        f"({error.strerror}); runs of other users are not kept out"
+                    )
+            yield locks.enter_context(lock.hold_lock(self.state / "lock", self.path))
+
+    def check_free(self) -> None:
+        """Check that no run works on the destination; changes nothing.
+
+        Raises:
+            LockHeldError: one does.
+        """
+        for path in (self.path / STATE_DIR / "lock", self.state / "lock"):
+            lock.check_free(path, self.path)
+
+    def sync_names(self) -> None:
+        """Wait until the names in the state folder, and its own, are on the disk."""
+        for depth in range(len(self._names), -1, -1):
+            with Directory.walk(self.root, self._names[:depth]) as directory:
+                directory.sync()
+
+    # other users --------------------------------------------------------------------------------
+
+    def others(self) -> Iterator[Directory]:
+        """Yield the state folders of other users of the destination, each open for one step.
+
+        They may hold anything: read what is needed with a bound, and rely on nothing.
+        """
+        with suppress(OSError), Directory.walk(self.root, (STATE_DIR,)) as shared:
+            names = sorted(name for name in shared.names() if name.isdigit() and name != USER)
+            for name in names[:MOST_USERS]:
+                with suppress(OSError), shared.enter(name) as state:
+                    yield state
+
+
+def _checked(state: Directory) -> Directory:
+    """Return the folder if it belongs to this user and nobody else can write it.
+
+    Raises:
+        OSError: EPERM; the folder is closed.
+    """
+    found = state.status()
+    if hasattr(os, "geteuid") and (
+        found.st_uid != os.geteuid() or found.st_mode & _OTHERS_CAN_WRITE
+    ):
+        state.close()
+        raise OSError(errno.EPERM, "it belongs to another user, or others can write it")
+    return state
+
+
+def _open_shared(folder: Directory) -> Directory:
+    """Open `.asyncsync`, with the mode, the group and, for root, the owner of the folder it is in.
+
+    Where others can write it, the sticky bit keeps them from renaming what is not theirs.
+    """
+    shared = folder.enter(STATE_DIR, 0o700)
+    around, found = folder.status(), shared.status()
+    mode = stat.S_IMODE(around.st_mode) & 0o2777
+    if mode & _OTHERS_CAN_WRITE:
+        mode |= stat.S_ISVTX
+    if hasattr(os, "geteuid") and found.st_uid == os.geteuid():
+        if (found.st_uid, found.st_gid) != (around.st_uid, around.st_gid):
+            shared.set_owner(around)
+        if stat.S_IMODE(found.st_mode) != mode:
+            shared.set_mode(mode)
+    return shared
+
+
+def _put_aside_old_state(folder: Directory, path: Path) -> None:
+    """Move the state of version 0.1, which is `.asyncsync` itself, beside it.
+
+    Raises:
+        LockHeldError: a run of that version works here.
+    """
+    with suppress(FileNotFoundError), folder.enter(STATE_DIR) as old:
+        is_private = not old.status().st_mode & 0o077
+        if not (is_private and old.exists("parts")):
+            return
+        lock.check_free(old.path(path / STATE_DIR) / "lock", path)
+        with suppress(OSError):  # there is something at that name already
+            folder.move(STATE_DIR, folder, _BESIDE)
