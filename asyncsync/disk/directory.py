@@ -96,6 +96,15 @@ class Directory:
             raise
         return here.again() if here is root else here
 
+    def enter_unread(self, name: str) -> Self:
+        """Open a folder in this one whose names this user may not read, to open files by name.
+
+        Raises:
+            OSError: as for `walk`.
+        """
+        flags = getattr(os, "O_PATH", os.O_RDONLY) | (_OPEN_FOLDER & ~os.O_RDONLY)
+        return type(self)(os.path.join(self._base, name), flags, self._fd)
+
     def again(self) -> Self:
         """Open the same folder once more."""
         return self._open(os.curdir)

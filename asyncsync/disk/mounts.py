@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from asyncsync.disk.directory import Directory, Root, open_private
-from asyncsync.disk.place import USER, Components, Place
+from asyncsync.disk.place import Components, Place
 from asyncsync.errors import LockHeldError, UnsafeKeyError
 from asyncsync.keys import STATE_DIR, local_path
 
@@ -104,7 +104,7 @@ class PartFolders:
     def _open_parts(self, folder: Components) -> Path:
         with self._place.open_state(folder) as state:
             parts = self._open_folders.enter_context(state.enter("parts", 0o700))
-        return parts.path(self._place.path.joinpath(*folder, STATE_DIR, USER, "parts"))
+        return parts.path(self._place.path.joinpath(*folder, STATE_DIR, self._place.user, "parts"))
 
     def _read_list(self) -> list[Components]:
         """Return the listed folders that exist; a list that is too long is not used."""

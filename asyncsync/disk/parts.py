@@ -50,6 +50,8 @@ READ_SIZE = 1024 * 1024
 MAX_AGE = 7 * 24 * 3600 * 10**9
 """Nanoseconds after which an unfinished file that no run has continued is removed."""
 JOURNAL = ".journal"
+MAX_HEADER_BYTES = 64 * 1024
+"""Bytes of a journal's first line, at most: a key has 1,024, and each may take 12 in JSON."""
 
 
 def spans(size: int) -> Iterator[range]:
@@ -109,13 +111,15 @@ class PartFile:
         os.replace(old, self.path)
         os.replace(old.with_name(old.name + JOURNAL), self._journal)
         with open(self._journal, "r+b") as journal, FileIO(self.path) as file:
-            line = journal.readline()
+            line = journal.readline(MAX_HEADER_BYTES)
             if line != _header(self._remote) or self.path.stat().st_size != self._remote.size:
                 raise ValueError("its journal is damaged, or of another version")
-            for line in journal:
+            last = line
+            while line := journal.readline(MAX_HEADER_BYTES):
+                last = line
                 with suppress(ValueError):
                     self._check_piece(line, file)
-            if not line.endswith(b"\n"):  # cut off: the next piece needs a line of its own
+            if not last.endswith(b"\n"):  # cut off: the next piece needs a line of its own
                 journal.write(b"\n")
 
     def _check_piece(self, line: bytes, file: FileIO) -> None:
@@ -287,8 +291,9 @@ def clear_stale(folder: Path, run: str, covers: Callable[[str], bool], before_ns
 def _read_key(journal: Path) -> str | None:
     """Return the key that the journal names; None if it is damaged."""
     try:
-        key = json.loads(journal.read_bytes().splitlines()[0])["key"]
-    except (ValueError, LookupError, TypeError):
+        with open(journal, "rb", opener=open_private) as file:
+            key = json.loads(file.readline(MAX_HEADER_BYTES))["key"]
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
     return key if isinstance(key, str) else None
 

@@ -29,10 +29,6 @@ from asyncsync.keys import STATE_DIR, shown
 
 MOST_USERS = 64
 """Other users whose notes are read."""
-USER = str(os.geteuid()) if hasattr(os, "geteuid") else "user"
-"""The name of this user's state folder."""
-
-_BESIDE = f"{STATE_DIR}-{USER}"
 _OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _UNUSABLE = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP}
 """Errors about `.asyncsync` that a folder beside it avoids."""
@@ -58,6 +54,8 @@ class Place:
 
     def __init__(self, path: Path, notice: Callable[[str], object] = str) -> None:
         self.path = path
+        self.user = user()
+        self._beside = f"{STATE_DIR}-{self.user}"
         self._notice = notice
         self._held: Directory | None = None
         self._forget()
@@ -65,7 +63,7 @@ class Place:
     def _forget(self) -> None:
         self._held = None
         self.root, self.root_path = str(self.path), self.path
-        self._names: Components = (STATE_DIR, USER)
+        self._names: Components = (STATE_DIR, self.user)
         self.state = self.path.joinpath(*self._names)
 
     @contextmanager
@@ -123,18 +121,18 @@ class Place:
         with Directory.walk(self.root, parents) as folder:
             mode = 0o711 if folder.status().st_mode & _OTHERS_CAN_WRITE else 0o700
             try:
-                _put_aside_old_state(folder, self.path.joinpath(*parents))
+                _put_aside_old_state(folder, self.path.joinpath(*parents), self._beside)
                 with _open_shared(folder) as shared:
                     with suppress(OSError):  # what was kept beside it, while it could not be used
-                        if folder.exists(_BESIDE) and not shared.exists(USER):
-                            folder.move(_BESIDE, shared, USER)
-                    names: Components = (STATE_DIR, USER)
-                    state = _checked(shared.enter(USER, mode))
+                        if folder.exists(self._beside) and not shared.exists(self.user):
+                            folder.move(self._beside, shared, self.user)
+                    names: Components = (STATE_DIR, self.user)
+                    state = _checked(shared.enter(self.user, mode))
             except OSError as error:
                 if error.errno not in _UNUSABLE:
                     raise
-                names = (_BESIDE,)
-                state = _checked(folder.enter(_BESIDE, mode))
+                names = (self._beside,)
+                state = _checked(folder.enter(self._beside, mode))
                 there, here = (*parents, STATE_DIR), (*parents, *names)
                 self._notice(
                     f"{shown(str(self.path.joinpath(*there)))} cannot be used "
@@ -152,7 +150,7 @@ class Place:
         Raises:
             OSError: there is none that may be used.
         """
-        for names in ((STATE_DIR, USER), (_BESIDE,)):
+        for names in ((STATE_DIR, self.user), (self._beside,)):
             with suppress(OSError):
                 state = _checked(Directory.walk(self.root, names))
                 self._names = names
@@ -177,7 +175,9 @@ class Place:
                 path = shared.path(self.path / STATE_DIR) / "lock"
                 locks.enter_context(lock.hold_lock(path, self.path, shared.status()))
             except OSError as error:
-                if self._names != (_BESIDE,):  # otherwise it was said before that all of it cannot
+                if self._names != (
+                    self._beside,
+                ):  # otherwise it was said before that all of it cannot
                     self._notice(
                         f"{shown(str(self.path / STATE_DIR / 'lock'))} cannot be used "
                         f"({error.strerror}); runs of other users are not kept out"
@@ -207,10 +207,15 @@ class Place:
         They may hold anything: read what is needed with a bound, and rely on nothing.
         """
         with suppress(OSError), Directory.walk(self.root, (STATE_DIR,)) as shared:
-            names = sorted(name for name in shared.names() if name.isdigit() and name != USER)
+            names = sorted(name for name in shared.names() if name.isdigit() and name != self.user)
             for name in names[:MOST_USERS]:
-                with suppress(OSError), shared.enter(name) as state:
+                with suppress(OSError), shared.enter_unread(name) as state:
                     yield state
+
+
+def user() -> str:
+    """Return the name of this user's state folder."""
+    return str(os.geteuid()) if hasattr(os, "geteuid") else "user"
 
 
 def _checked(state: Directory) -> Directory:
@@ -246,7 +251,7 @@ def _open_shared(folder: Directory) -> Directory:
     return shared
 
 
-def _put_aside_old_state(folder: Directory, path: Path) -> None:
+def _put_aside_old_state(folder: Directory, path: Path, beside: str) -> None:
     """Move the state of version 0.1, which is `.asyncsync` itself, beside it.
 
     Raises:
@@ -258,4 +263,4 @@ def _put_aside_old_state(folder: Directory, path: Path) -> None:
             return
         lock.check_free(old.path(path / STATE_DIR) / "lock", path)
         with suppress(OSError):  # there is something at that name already
-            folder.move(STATE_DIR, folder, _BESIDE)
+            folder.move(STATE_DIR, folder, beside)

@@ -31,7 +31,7 @@ from anyio import CancelScope
 from asyncsync import descriptors
 from asyncsync.disk.directory import UnsurePeriods, open_private, open_readable
 from asyncsync.disk.mounts import PartFolders
-from asyncsync.disk.place import USER, Place
+from asyncsync.disk.place import Place
 from asyncsync.errors import MachineError
 from asyncsync.keys import STATE_DIR, shown
 from asyncsync.threads import in_thread
@@ -179,7 +179,7 @@ class Unsynced:
         if mark := _MARK.fullmatch(text):
             return mark[1], int(mark[2])
         if text:
-            path = self._place.path / STATE_DIR / USER / MARK_NAME
+            path = self._place.path / STATE_DIR / self._place.user / MARK_NAME
             self._notice(
                 f"{shown(str(path))}: is damaged; if the machine lost power, remove"
                 " the files that the last sync wrote"

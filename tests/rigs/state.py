@@ -1,8 +1,8 @@
 """Where a run keeps its state, below the destination."""
 
-from asyncsync.disk.place import USER
+from asyncsync.disk.place import user
 
-STATE = f".asyncsync/{USER}"
+STATE = f".asyncsync/{user()}"
 """This user's state folder."""
 PARTS = f"{STATE}/parts"
 """Unfinished files."""

@@ -129,7 +129,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     found = {}
     for parent, folders, names in os.walk(folder):
         if parent == str(folder):
-            folders[:] = [name for name in folders if name != ".asyncsync"]
+            folders[:] = [name for name in folders if not name.startswith(".asyncsync")]
         for path in (os.path.join(parent, name) for name in names):
             if os.path.isfile(path):
                 with open(path, "rb") as file:
