@@ -40,3 +40,12 @@ def test_demo_runs_with_what_the_tests_run_with() -> None:
     names = {re.split("[>=;]", requirement)[0] for requirement in needed}
     assert names <= {entry.partition("==")[0] for entry in entries}
     assert set(entries) < set(pins("requirements-dev.txt"))
+
+
+def test_actions_of_the_hosted_checks_are_pinned_by_commits() -> None:
+    """A tag can be moved to other code, a commit cannot; the version stands behind it."""
+    text = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    actions = re.findall(r"uses: (.*)", text)
+    assert len(actions) == 2
+    for action in actions:
+        assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", action), action
