@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         TransferError,
     )
     from asyncsync.interfaces import Observer, SilentObserver
+    from asyncsync.keys import shown
     from asyncsync.model import (
         Downloaded,
         Failed,
@@ -47,6 +48,7 @@ __all__ = [
     "__version__",
     "plan",
     "run",
+    "shown",
     "stream",
     "sync",
     "verify",
@@ -57,6 +59,7 @@ _HOMES = {
     "api": ["plan", "run", "stream", "sync", "verify"],
     "errors": ["AsyncSyncError", "ConfigError", "DestinationError", "SourceError", "TransferError"],
     "interfaces": ["Observer", "SilentObserver"],
+    "keys": ["shown"],
     "model": ["Downloaded", "Failed", "Outcome", "Reason", "RemoteObject", "Transfer", "UpToDate"],
     "progress": ["Bars"],
     "report": ["Plan", "Report", "Tally"],

@@ -60,6 +60,7 @@ async def commands() -> None:
         env_file=Path("my.env"),
     )
     assert_type(report.failures, list[Failed])
+    assert_type([asyncsync.shown(failed.remote.key) for failed in report.failures], list[str])
 
 
 async def words() -> None:

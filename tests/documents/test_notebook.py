@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import nbformat
+import pyarrow
 import pytest
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
+from pyarrow import parquet
 
 from asyncsync.demo import demo
 from asyncsync.demo.seaweed import SeaweedServer
@@ -116,6 +118,27 @@ async def test_notebook_works(place: Path, stock: Bucket) -> None:
     rows = re.findall(r"│ (\S+) +│ +(\d+) │ +(\d+) │", printed(done["data"]))
     assert ("1hz", "7", "25200") in rows
     assert len(rows) == 4
+
+
+@pytest.mark.row(164)
+async def test_notebook_shows_keys_harmlessly(bucket: Bucket, tmp_path: Path) -> None:
+    """What its cells print of keys that attack a terminal has no control characters."""
+    attack = "\x1b]0;owned\x07\nforged"
+    table = tmp_path / "table.parquet"
+    parquet.write_table(pyarrow.table({"a": [1]}), table)
+    bucket.put(f"{attack}/good.parquet", table.read_bytes())
+    bucket.put(f"{attack}/{attack}.parquet", b"no Parquet")
+    write_env_file(bucket, tmp_path)
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    text = ""
+    async with kernel(tmp_path) as session:
+        await session.run("%env ASYNCSYNC_PARQUET_CHECK=yes")
+        for cell in notebook.cells:
+            if cell.id in {"settings", "check", "folders", "stream"}:
+                text += printed(await session.run(cell.source))
+    assert all(line.isprintable() for line in text.splitlines())
+    assert rf"Folders: \x1b]0;owned\x07\nforged/{chr(10)}" in text
+    assert "failed: \\x1b]0;owned\\x07\\nforged/\\x1b" in text
 
 
 async def test_bars_of_a_notebook_reach_their_end(place: Path) -> None:

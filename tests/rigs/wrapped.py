@@ -24,10 +24,15 @@ async def wrapped(wrapper: Sequence[str], settings: Mapping[str, str], *argument
 
 async def on_a_terminal(settings: Mapping[str, str], *arguments: str) -> tuple[int, str]:
     """Run asyncsync to its end in a terminal; return its exit code and all that was written."""
+    return await any_on_a_terminal(settings, sys.executable, "-m", "asyncsync", *arguments)
+
+
+async def any_on_a_terminal(settings: Mapping[str, str], *command: str) -> tuple[int, str]:
+    """Run any command so."""
     ours, theirs = pty.openpty()
     try:
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "asyncsync", *arguments),
+            *command,
             env={**os.environ, **settings},
             stdin=theirs,
             stdout=theirs,
