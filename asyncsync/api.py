@@ -26,7 +26,7 @@ from asyncsync.compare import Selection
 from asyncsync.descriptors import affordable_requests
 from asyncsync.disk import Folder
 from asyncsync.errors import ConfigError
-from asyncsync.interfaces import Observer, Observers, SilentObserver
+from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObserver
 from asyncsync.keys import shown
 from asyncsync.listing import Scope, Since
 from asyncsync.model import Compared, Outcome, Route, Settings
@@ -320,6 +320,7 @@ async def perform(
 
     Raises:
         SourceError, DestinationError: as for `sync`.
+        Exception: what an observer raised.
     """
     from asyncsync.s3 import open_store  # slow to import, and --help does not need it
 
@@ -338,24 +339,27 @@ async def perform(
         )
         since = Since(folder, scope, observer.noticed)
         observer = Observers(observer, since)
-    async with open_store(found, observer.noticed) as store:
-        await command(
-            pipeline.Job(
-                store=LimitedStore(store, limit) if limit else store,
-                folder=folder,
-                selection=Selection(options.include, options.exclude, prefixes),
-                pace=Pace(
-                    options.workers and affordable_requests(options.workers),
-                    affordable_requests(options.max_workers),
-                    options.attempts,
-                    notice=observer.noticed,
-                    streams=limit.streams if limit else STREAMS_AT_ONCE,
-                ),
-                observer=observer,
-                checks=options.checks,
-                deep=options.deep,
-                checks_space=options.space_check,
-                planned=planned,
-                since=since,
+    try:
+        async with open_store(found, observer.noticed) as store:
+            await command(
+                pipeline.Job(
+                    store=LimitedStore(store, limit) if limit else store,
+                    folder=folder,
+                    selection=Selection(options.include, options.exclude, prefixes),
+                    pace=Pace(
+                        options.workers and affordable_requests(options.workers),
+                        affordable_requests(options.max_workers),
+                        options.attempts,
+                        notice=observer.noticed,
+                        streams=limit.streams if limit else STREAMS_AT_ONCE,
+                    ),
+                    observer=observer,
+                    checks=options.checks,
+                    deep=options.deep,
+                    checks_space=options.space_check,
+                    planned=planned,
+                    since=since,
+                )
             )
-        )
+    except ObserverError as failed:
+        raise failed.error from failed.error.__cause__

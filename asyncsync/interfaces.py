@@ -4,6 +4,7 @@ The stages know nothing else of the outside. `s3/` has the real `Store`. The obs
 `report/`, `progress/` and `cli/`.
 """
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
 from types import TracebackType
@@ -83,7 +84,8 @@ class Store(Protocol):
 class Observer(Protocol):
     """Is notified of what happens in a run.
 
-    The event loop calls these methods, so they must not block.
+    The event loop calls these methods, so they must not block. What they raise ends the run, and
+    is raised by it.
     """
 
     def counted(self, files: Mapping[str, int]) -> None:
@@ -127,10 +129,42 @@ class Observer(Protocol):
         """A person should know something that does not end the run, such as a long wait."""
 
 
+class ObserverError(Exception):
+    """An observer raised an exception.
+
+    That is a bug of the observer and ends the run. As it stands, the exception could be taken for a
+    failure of the object at hand, or for a cancellation of the task. So it travels in this one,
+    which nothing between the observer and the caller of the run handles.
+
+    Attributes:
+        error: what the caller is to get.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+    @classmethod
+    def of(cls, raised: BaseException) -> Self:
+        """Wrap what an observer raised, once.
+
+        No observer can cancel the run. To its caller, a CancelledError would say that somebody did,
+        so that becomes a RuntimeError.
+        """
+        if isinstance(raised, cls):
+            return raised
+        if isinstance(raised, Exception):
+            return cls(raised)
+        error = RuntimeError("an observer raised CancelledError")
+        error.__cause__ = raised
+        return cls(error)
+
+
 class Observers:
     """Several observers as one.
 
-    As a context manager, it opens and closes those that are context managers, such as bars.
+    As a context manager, it opens and closes those that are context managers, such as bars. What
+    one of them raises ends the run: it leaves here as an ObserverError.
     """
 
     def __init__(self, *observers: Observer) -> None:
@@ -155,48 +189,75 @@ class Observers:
 
     def counted(self, files: Mapping[str, int]) -> None:
         """Notify each observer."""
-        for observer in self._observers:
-            observer.counted(files)
+        try:
+            for observer in self._observers:
+                observer.counted(files)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
 
     def compared(self, page: Compared) -> None:
         """Notify each observer."""
-        for observer in self._observers:
-            observer.compared(page)
+        try:
+            for observer in self._observers:
+                observer.compared(page)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
 
     def unmatched(self, prefix: str) -> None:
         """Notify each observer."""
-        for observer in self._observers:
-            observer.unmatched(prefix)
+        try:
+            for observer in self._observers:
+                observer.unmatched(prefix)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
 
     def listed(self) -> None:
         """Notify each observer."""
-        for observer in self._observers:
-            observer.listed()
+        try:
+            for observer in self._observers:
+                observer.listed()
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
 
     def started(self, transfer: Transfer) -> None:
         """Notify each observer."""
-        for observer in self._observers:
-            observer.started(transfer)
+        try:
+            for observer in self._observers:
+                observer.started(transfer)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
 
     def advanced(self, transfer: Transfer, size: int) -> None:
         """Notify each observer."""
-        for observer in self._observers:
-            observer.advanced(transfer, size)
+        try:
+            for observer in self._observers:
+                observer.advanced(transfer, size)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
 
     def ended(self, outcome: Outcome) -> None:
         """Notify each observer."""
-        for observer in self._observers:
-            observer.ended(outcome)
+        try:
+            for observer in self._observers:
+                observer.ended(outcome)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
 
     def unlisted(self, key: str) -> None:
         """Notify each observer."""
-        for observer in self._observers:
-            observer.unlisted(key)
+        try:
+            for observer in self._observers:
+                observer.unlisted(key)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
 
     def noticed(self, message: str) -> None:
         """Notify each observer."""
-        for observer in self._observers:
-            observer.noticed(message)
+        try:
+            for observer in self._observers:
+                observer.noticed(message)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
 
 
 class SilentObserver:

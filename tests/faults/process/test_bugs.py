@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from asyncsync.disk import Folder
+from asyncsync.interfaces import ObserverError
 from tests.rigs.process import OBJECTS, check_promises
 from tests.rigs.scripted_s3 import ScriptedS3, sync
 from tests.rigs.watch import Watcher
@@ -85,23 +86,23 @@ async def test_bug_in_any_task_ends_the_run(
 @pytest.mark.row(121)
 @pytest.mark.parametrize("moment", ["started", "ended", "compared", "listed"])
 async def test_bug_in_an_observer_ends_the_run(dest: Path, moment: str) -> None:
-    """So does a bug in an observer."""
+    """So does a bug in an observer; `asyncsync.sync` raises the exception in the error."""
 
     class Buggy(Watcher):
         def _fail(self, *arguments: object) -> None:
             raise ZeroDivisionError
 
     setattr(Buggy, moment, Buggy._fail)
-    await check_bug(dest, Buggy())
+    await check_bug(dest, Buggy(), raised=ObserverError)
 
 
-async def check_bug(dest: Path, seen: Watcher) -> None:
+async def check_bug(dest: Path, seen: Watcher, raised: type[Exception] = ZeroDivisionError) -> None:
     """The run raises the bug's exception and leaves no task, no lock and no unfinished file."""
     unheard: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: unheard.append(context))
     before = len(asyncio.all_tasks())
     async with ScriptedS3(OBJECTS) as s3:
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(raised, match=r"^$"):
             await sync(s3, dest, seen=seen)
     gc.collect()
     await anyio.lowlevel.checkpoint()
