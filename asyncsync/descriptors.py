@@ -13,6 +13,16 @@ OTHERS = 32
 """Descriptors for everything else: 16 listings, folders, the lock, the event loop."""
 
 
+def needed_descriptors(requests: int) -> int:
+    """Return how many descriptors this process needs to have so many requests in flight at once."""
+    return _count_open() + OTHERS + EACH * requests
+
+
+def requests_within(limit: int, requests: int) -> int:
+    """Return how many of the wanted `requests` the limit on open files allows; at least 1."""
+    return max(1, min(requests, (limit - needed_descriptors(0)) // EACH))
+
+
 def affordable_requests(requests: int) -> int:
     """Return how many of the wanted `requests` may be in flight at once; at least 1.
 
@@ -24,14 +34,13 @@ def affordable_requests(requests: int) -> int:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = _count_open() + OTHERS
-    wanted = used + EACH * requests
+    wanted = needed_descriptors(requests)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         with suppress(OSError, ValueError):  # macOS has another, lower limit
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
             soft = raised
-        return max(1, min(requests, (soft - used) // EACH))
+        return requests_within(soft, requests)
     return requests
 
 

@@ -3,17 +3,16 @@
 import os
 from pathlib import Path
 
+from asyncsync.descriptors import needed_descriptors, requests_within
 from asyncsync.disk import Folder, hold_lock, mark, probe
 from asyncsync.errors import DiskFullError, LockHeldError
 from asyncsync.keys import shown
 from asyncsync.report import Look, ok, skipped, warning
-from asyncsync.settings import Options, Validate
+from asyncsync.settings import Options
 from asyncsync.units import format_size
 
 LOW_SPACE = 1_000_000_000
 """Bytes of free space below which there is a warning."""
-OTHER_FILES = 64
-"""Files that a run has open besides its connections."""
 
 
 def folder(options: Options) -> Look:
@@ -72,19 +71,18 @@ def locking(options: Options) -> Look:
 
 
 def open_files(options: Options) -> Look:
-    """Compare the limit on open files with what the requests of a run need."""
+    """Compare the limit on open files, as far as a run raises it, with what its requests need."""
     try:
         import resource  # not on Windows
     except ImportError:
         return skipped("this system has no such limit")
     requests = options.workers or options.max_workers
-    per_request = 1 if options.validate is Validate.RESPONSE else 2
-    needed = requests * per_request + OTHER_FILES
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = needed_descriptors(requests)
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY or limit >= needed:
         return ok(f"the limit allows the {needed} that {requests} requests at once may need")
-    fewer = max(1, (limit - OTHER_FILES) // per_request)
     return warning(
-        f"the limit is {limit}, but {requests} requests at once may need {needed}: "
-        f"ulimit -n {needed}, or --max-workers {fewer}"
+        f"the hard limit is {limit}, but {requests} requests at once may need {needed}: a sync "
+        f"makes {requests_within(limit, requests)} at once; raise the limit (ulimit -n {needed}, "
+        "LimitNOFILE= in a systemd unit) for more"
     )

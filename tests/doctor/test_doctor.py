@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from asyncsync.cli import command as cli
+from asyncsync.descriptors import affordable_requests, needed_descriptors
 from asyncsync.disk import Folder, lock
 from asyncsync.doctor import doctor, folder_checks
 from asyncsync.doctor.bucket_checks import _duration, _find_suspect_setting
@@ -488,12 +489,16 @@ def test_low_space_is_a_warning_and_none_is_wrong(
 
 
 def test_low_limit_on_open_files_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The finding has the number of requests that the limit allows."""
-    monkeypatch.setattr(resource, "getrlimit", lambda which: (264, 264))
+    """The finding has the number of requests that a run makes with the limit, and no other."""
+    limits = (64, needed_descriptors(100))
+    monkeypatch.setattr(resource, "getrlimit", lambda which: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda which, raised: None)
     verdict, text = folder_checks.open_files(Options(max_workers=128))
-    assert (verdict, "--max-workers 100" in text) == (WARNING, True)
+    assert (verdict, "a sync makes 100 at once" in text) == (WARNING, True)
+    assert affordable_requests(128) == 100
     assert folder_checks.open_files(Options(max_workers=100))[0] == OK
     assert folder_checks.open_files(Options(workers=100))[0] == OK
+    assert affordable_requests(100) == 100
 
 
 # the command ------------------------------------------------------------------------------------

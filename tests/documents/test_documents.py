@@ -170,7 +170,8 @@ def test_shown_examination_is_what_the_doctor_prints(monkeypatch: pytest.MonkeyP
     for line in lines:
         finding = Finding(line[9:19].rstrip(), Verdict(line[:7].rstrip()), line[21:])
         assert doctor.format_finding(finding) == line
-    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 1024))
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 4096))
+    monkeypatch.setattr("asyncsync.descriptors._count_open", lambda: 10)
     assert lines[-1] == doctor.format_finding(Finding("open files", *open_files(Options())))
 
 
