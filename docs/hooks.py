@@ -24,6 +24,7 @@ FROM_THE_ROOT = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
 }
 """Documents of the repository's root, and their pages."""
 
