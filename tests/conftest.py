@@ -26,7 +26,7 @@ else:
     )
     settings.load_profile("patient")
 
-_HIDDEN = ("AWS_", "R2_", "ASYNCSYNC_")
+_HIDDEN = ("AWS_", "R2_", "ASYNCSYNC_", "SSLKEYLOGFILE")
 
 
 @pytest.fixture

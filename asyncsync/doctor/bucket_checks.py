@@ -27,7 +27,7 @@ from asyncsync.listing import Paging
 from asyncsync.model import RemoteObject, Settings
 from asyncsync.pace import START, Pace
 from asyncsync.report import Look, ok, skipped, warning
-from asyncsync.settings import Options, exposure, origins, parse
+from asyncsync.settings import Options, exposure, keys_logged, origins, parse
 from asyncsync.units import format_size
 
 CONNECT_TIMEOUT = 10.0
@@ -107,6 +107,8 @@ async def variables(visit: Visit) -> Look:
         if visit.options.strict:
             raise ConfigError(exposed)
         problems.append(exposed)
+    if logged := keys_logged(visit.settings):
+        problems.append(logged)
     if problems:
         return warning("; ".join(problems))
     by_place: dict[str, list[str]] = {}

@@ -5,6 +5,7 @@ import base64
 import os
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -35,8 +36,10 @@ def tls_context() -> ssl.SSLContext:
     (a file, or a directory of files named by OpenSSL's hashes), otherwise the system's.
 
     Raises:
-        ConfigError: the file cannot be read or contains no certificate.
+        ConfigError: the file cannot be read or contains no certificate, or the file in
+            SSLKEYLOGFILE cannot be written.
     """
+    _check_key_log()
     for variable in _CA_VARIABLES:
         path = os.environ.get(variable)
         if path:
@@ -50,6 +53,17 @@ def tls_context() -> ssl.SSLContext:
         context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def _check_key_log() -> None:
+    """Check that each context can write the keys to where SSLKEYLOGFILE says, as Python has it."""
+    path = os.environ.get("SSLKEYLOGFILE")
+    if path and not sys.flags.ignore_environment:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).keylog_filename = path
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise ConfigError(f"cannot write {path!r}, set in SSLKEYLOGFILE: {reason}") from error
 
 
 def _context_trusting(path: str) -> ssl.SSLContext:

@@ -21,12 +21,18 @@ import aioboto3
 from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from botocore.handlers import add_recursion_detection_header
+from botocore.loaders import Loader
 
 from asyncsync.errors import AsyncSyncError
 from asyncsync.http import HttpClient, Response
 from asyncsync.model import Credentials, Page, Settings
 from asyncsync.s3.pages import PAGE_LIMIT, parse_page
 from asyncsync.s3.redaction import redact_libraries
+
+_VARIABLES = AioSession.SESSION_VARIABLES
+"""For each: its name in the files of AWS, that in the environment, its default, a conversion."""
+_NOTHING = (None, None, None, None)
 
 Refused = Callable[[Response, None, Mapping[str, str]], Awaitable[AsyncSyncError]]
 """Returns the error that an unexpected answer stands for: the answer, no key, the headers sent."""
@@ -79,15 +85,18 @@ async def open_lister(
         http: sends the requests.
         refused: says what an answer means that is not a page.
     """
+    isolated = _isolated_session()
     session = aioboto3.Session(
         aws_access_key_id=credentials.access_key_id,
         aws_secret_access_key=credentials.secret_access_key,
         aws_session_token=credentials.session_token or None,
         region_name=settings.region,
-        botocore_session=_isolated_session(),
+        botocore_session=isolated,
     )
     config = AioConfig(
         signature_version="s3v4",
+        user_agent=f"{isolated.user_agent_name}/{isolated.user_agent_version} "
+        f"{isolated.user_agent_extra}",  # or it would have what AWS_EXECUTION_ENV says
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,
         s3={"addressing_style": "path"},
@@ -110,11 +119,18 @@ def _parse(
 
 
 def _isolated_session() -> AioSession:
-    """Return a session that reads none of this machine's AWS settings."""
-    nowhere = {"config_file": os.devnull, "credentials_file": os.devnull}
-    session = AioSession({"profile": (None, None, None, None)})
-    for variable, value in nowhere.items():
-        session.set_config_variable(variable, value)
+    """Return a session that knows nothing of this machine's settings and models of AWS.
+
+    Each of its variables keeps its default, whatever the environment and the files of AWS say: they
+    are meant for other programs, and a value that botocore cannot read would end the listing.
+    """
+    defaults = {name: (None, None, known[2], None) for name, known in _VARIABLES.items()}
+    session = AioSession({**defaults, "s3": _NOTHING, "proxies_config": _NOTHING})
+    for variable in ("config_file", "credentials_file"):
+        session.set_config_variable(variable, os.devnull)
+    own_models = Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    session.register_component("data_loader", own_models)
+    session.unregister("before-call", add_recursion_detection_header)
     return session
 
 

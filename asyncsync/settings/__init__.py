@@ -6,7 +6,17 @@ them and `Settings`, whose class is in `model.py`; `endpoint.py` checks the endp
 No other room reads settings from the environment or the env file. No error shows their values.
 """
 
-from asyncsync.settings.loading import exposure, load, origins, parse
+from asyncsync.settings.loading import exposure, keys_logged, load, origins, parse
 from asyncsync.settings.options import Options, Validate, globs, parse_option
 
-__all__ = ["Options", "Validate", "exposure", "globs", "load", "origins", "parse", "parse_option"]
+__all__ = [
+    "Options",
+    "Validate",
+    "exposure",
+    "globs",
+    "keys_logged",
+    "load",
+    "origins",
+    "parse",
+    "parse_option",
+]

@@ -8,6 +8,7 @@ is copied into the environment of the process.
 import logging
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from asyncsync.errors import ConfigError
+from asyncsync.keys import shown
 from asyncsync.model import Settings
 from asyncsync.settings.endpoint import endpoint
 from asyncsync.settings.options import Options, parse_option
@@ -41,7 +43,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     given: Mapping[str, object] | None = None,
 ) -> tuple[Settings, Options]:
-    """Return the settings and options of a run; warn of an env file that others can read.
+    """Return the settings and options of a run; warn of what lets others read secrets.
 
     Args:
         env_file: the file to read; None reads `./.env` if it exists.
@@ -57,6 +59,8 @@ def load(
         if options.strict:
             raise ConfigError(exposed)
         logger.warning("%s", exposed)
+    if logged := keys_logged(settings):
+        logger.warning("%s", logged)
     return settings, options
 
 
@@ -135,6 +139,17 @@ def exposure(env_file: Path | None = None) -> str:
     if stat.st_mode & 0o077:
         return f"{path}: other users can read the secret in it; run chmod 600 {path}"
     return ""
+
+
+def keys_logged(settings: Settings) -> str:
+    """Return where the keys of TLS connections are written to, and who set that; else nothing."""
+    path = os.environ.get("SSLKEYLOGFILE")
+    if not path or sys.flags.ignore_environment or not settings.endpoint_url.startswith("https:"):
+        return ""
+    return (
+        f"SSLKEYLOGFILE is set: the keys of all TLS connections are written to {shown(path)}, and "
+        "with them everything that is sent can be read; unset it, unless you mean it"
+    )
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -119,3 +119,29 @@ async def test_authority_file_that_cannot_be_read_is_a_config_error(tmp_path: Pa
     assert done.code == 2
     assert "AWS_CA_BUNDLE" in done.err
     assert "missing.pem" in done.err
+
+
+@pytest.mark.row(163)
+@pytest.mark.parametrize("log", ["keys.log", "missing/keys.log"])
+async def test_log_of_keys_is_warned_of_or_refused(tmp_path: Path, log: str) -> None:
+    """SSLKEYLOGFILE is never obeyed in silence; a file that cannot be written is a usage error."""
+    path = tmp_path / log
+    async with ScriptedServer(answers(response()), tls=AUTHORITY.server()) as endpoint:
+        settings = {
+            "R2_ACCESS_KEY_ID": "AKID",
+            "R2_SECRET_ACCESS_KEY": "the-secret",
+            "R2_ENDPOINT_URL": endpoint.endpoint,
+            "R2_BUCKET": "sensors",
+            "SSLKEYLOGFILE": str(path),
+        }
+        done = await asyncsync(settings, "plan", "--dest", str(tmp_path / "dest"))
+        examined = await asyncsync(settings, "doctor", "--dest", str(tmp_path / "dest"))
+    warning, error = done.err.splitlines()
+    assert warning.startswith("SSLKEYLOGFILE is set: the keys of all TLS connections are written")
+    assert "warning  settings    SSLKEYLOGFILE is set: " in examined.out
+    if path.parent.exists():
+        assert done.code == 4  # nobody trusts this authority
+    else:
+        assert done.code == 2
+        reason = "set in SSLKEYLOGFILE: No such file or directory"
+        assert error == f"asyncsync: cannot write {str(path)!r}, {reason} (exit code 2)"

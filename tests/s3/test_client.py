@@ -10,6 +10,8 @@ from pathlib import Path
 
 import anyio
 import pytest
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES, DEFAULT_S3_CONFIG_VARS
+from botocore.loaders import Loader
 
 from asyncsync.errors import (
     AsyncSyncError,
@@ -156,6 +158,70 @@ async def test_client_reads_no_aws_settings(monkeypatch: pytest.MonkeyPatch) -> 
         await store.list_page("", token=first.next_token)
     assert "Credential=AKID/" in s3.requests[1].headers["authorization"]
     assert "x-amz-security-token" not in s3.requests[1].headers
+
+
+def variables_of_aws() -> list[str]:
+    """Return the names of all variables of the environment that botocore reads settings from."""
+    known = {**BOTOCORE_DEFAUT_SESSION_VARIABLES, **DEFAULT_S3_CONFIG_VARS}
+    named = [names for _, names, _, _ in known.values() if names]
+    flat = {name for names in named for name in ([names] if isinstance(names, str) else names)}
+    return sorted({*flat, "AWS_ENDPOINT_URL_S3", "AWS_EXECUTION_ENV", "AWS_REGION"})
+
+
+@pytest.mark.row(163)
+async def test_nonsense_in_the_settings_of_aws_has_no_effect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The request is the one that is sent without it, and nothing is raised."""
+    sent: list[dict[str, str]] = []
+    for environment in ({}, dict.fromkeys(variables_of_aws(), "nonsense \u00e9")):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        async with (
+            ScriptedS3(dict.fromkeys(KEYS, b"data"), page_size=2) as s3,
+            open_store(s3.settings) as store,
+        ):
+            first = await store.list_page("")
+            second = await store.list_page("", token=first.next_token)
+        assert [remote.key for remote in second.objects] == KEYS[2:4]
+        changing = {"host", "x-amz-date", "authorization", "amz-sdk-invocation-id"}
+        headers = s3.requests[1].headers
+        sent.append({name: headers[name] for name in headers.keys() - changing})
+    assert sent[0] == sent[1]
+
+
+@pytest.mark.row(163)
+async def test_trace_of_a_lambda_function_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is for services of AWS."""
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "mine")
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1")
+    async with (
+        ScriptedS3(dict.fromkeys(KEYS, b"data"), page_size=2) as s3,
+        open_store(s3.settings) as store,
+    ):
+        first = await store.list_page("")
+        await store.list_page("", token=first.next_token)
+    assert "x-amzn-trace-id" not in s3.requests[1].headers
+
+
+@pytest.mark.row(163)
+@pytest.mark.parametrize("name", ["endpoints.json", "s3/2006-03-01/service-2.json"])
+async def test_models_of_aws_are_those_that_came_with_the_client(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Others, in AWS_DATA_PATH or below `~/.aws`, are for other programs, and may be nonsense."""
+    planted = tmp_path / "models" / name
+    planted.parent.mkdir(parents=True)
+    planted.write_text("nonsense")
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path / "models"))
+    monkeypatch.setattr(Loader, "CUSTOMER_DATA_PATH", str(tmp_path / "models"))
+    async with (
+        ScriptedS3(dict.fromkeys(KEYS, b"data"), page_size=2) as s3,
+        open_store(s3.settings) as store,
+    ):
+        first = await store.list_page("")
+        second = await store.list_page("", token=first.next_token)
+    assert [remote.key for remote in second.objects] == KEYS[2:4]
 
 
 async def test_everything_may_be_logged(caplog: pytest.LogCaptureFixture) -> None:

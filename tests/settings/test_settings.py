@@ -217,6 +217,18 @@ def test_settings_can_be_reloaded() -> None:
         found.reload()
 
 
+@pytest.mark.row(163)
+@pytest.mark.parametrize("endpoint", [ENDPOINT, "http://127.0.0.1:8333"])
+def test_log_of_tls_keys_is_warned_of(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever has them can read the traffic; without TLS there are none."""
+    monkeypatch.setenv("SSLKEYLOGFILE", "/somewhere/keys")
+    settings(R2_ENDPOINT_URL=endpoint)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert ["/somewhere/keys" in message for message in told] == [True] * (endpoint == ENDPOINT)
+
+
 # what is refused
 
 
