@@ -71,7 +71,8 @@ class Given(TypedDict, total=False):
             day; `"off"`, the default, always lists all. The README says what `"auto"` misses.
         strict: Whether an env file that other users can read is an error; False, the default, only
             warns.
-        env_file: The file with settings; `./.env` by default, if it exists.
+        env_file: The file with settings; `./.env` by default, if it exists. One that another user
+            could have written, or put there, is an error.
         observer: Is notified of what happens; none by default. `asyncsync.Bars()` draws progress
             bars. An observer that is a context manager is open during the run.
     """

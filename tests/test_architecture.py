@@ -9,6 +9,7 @@ import asyncsync
 PACKAGE = Path(asyncsync.__file__).parent
 
 FLOOR = {"concurrently", "console", "descriptors", "errors", "interfaces", "keys", "model"} | {
+    "others",
     "threads",
     "times",
     "units",

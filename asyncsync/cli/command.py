@@ -16,10 +16,10 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import anyio
 
@@ -33,6 +33,7 @@ from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError, ConfigError, MachineError
 from asyncsync.interfaces import Observers
 from asyncsync.model import Settings
+from asyncsync.others import PlantedError, open_file
 from asyncsync.report import Finding, Report, Verdict, check_json
 from asyncsync.settings import Options, load
 
@@ -210,27 +211,53 @@ def _open_log(arguments: argparse.Namespace) -> None:
     """Write the package's log, with retries and pauses, to the file named by `--log-file`."""
     if arguments.log_file is None:
         return
+    path: str = arguments.log_file
     try:
-        handler = _LogFile(arguments.log_file, encoding="utf-8")
+        handler = _LogFile(path, open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
+    except PlantedError as error:
+        raise ConfigError(f"--log-file: {path}: {error}; name another file") from None
     except OSError as error:
-        raise ConfigError(f"--log-file: {arguments.log_file}: {error.strerror}") from error
+        raise ConfigError(f"--log-file: {path}: {error.strerror}") from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("asyncsync")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
 
 
-class _LogFile(logging.FileHandler):
-    """A log that reports once that it cannot be written, as on a full disk; the run goes on."""
+class _LogFile(logging.StreamHandler[TextIO]):
+    """A log that reports once that it cannot be written, as on a full disk; the run goes on.
 
-    has_failed = False
+    Only this user can read it, also where others could read what was there before.
+
+    Args:
+        path: its name, for messages.
+        file: the descriptor, which is closed with the log.
+    """
+
+    def __init__(self, path: str, file: int) -> None:
+        stream = os.fdopen(file, "a", encoding="utf-8")
+        try:
+            if hasattr(os, "fchmod"):
+                os.fchmod(file, 0o600)
+        except OSError:
+            stream.close()
+            raise
+        super().__init__(stream)
+        self._path = path
+        self._has_failed = False
+
+    def close(self) -> None:
+        """Close the file, whose last lines may be lost."""
+        super().close()
+        with suppress(OSError):
+            self.stream.close()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Print that lines are lost; logging calls this while it handles the error."""
         error = sys.exception()
         if not isinstance(error, OSError):
             super().handleError(record)
-        elif not self.has_failed:
-            self.has_failed = True
-            line = f"asyncsync: --log-file: {self.baseFilename}: {error.strerror}; lines are lost"
+        elif not self._has_failed:
+            self._has_failed = True
+            line = f"asyncsync: --log-file: {self._path}: {error.strerror}; lines are lost"
             print_line(line, sys.stderr)

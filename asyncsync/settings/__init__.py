@@ -1,7 +1,8 @@
 """Where to sync from, and how: loaded from arguments, the environment and the env file.
 
 Read `options.py` first: it has the options, and how their values are written. `loading.py` loads
-them and `Settings`, whose class is in `model.py`; `endpoint.py` checks the endpoint's URL.
+them and `Settings`, whose class is in `model.py`; `envfile.py` reads the env file,
+and `endpoint.py` checks the endpoint's URL.
 
 No other room reads settings from the environment or the env file. No error shows their values.
 """

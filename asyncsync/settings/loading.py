@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from asyncsync.errors import ConfigError
 from asyncsync.keys import shown
 from asyncsync.model import Settings
 from asyncsync.settings.endpoint import endpoint
+from asyncsync.settings.envfile import CREATE_HINT, EnvFile, read_env_file
 from asyncsync.settings.options import Options, parse_option
 
 logger = logging.getLogger(__name__)
@@ -35,7 +34,6 @@ _OPTIONAL = {"session_token", "region"}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?")  # a DNS label
 _VISIBLE = re.compile(r"[!-~]+")
-_CREATE_HINT = "create it with a line NAME=value for each setting, as in .env.example"
 
 
 def load(
@@ -54,11 +52,12 @@ def load(
         ConfigError: something is missing, malformed or contradictory. The message has its name,
             and never its value.
     """
-    settings, options = parse(env_file, environ, given)
-    if exposed := exposure(env_file):
+    file = read_env_file(env_file)
+    settings, options = _parse(file, env_file, environ, given)
+    if file.exposure:
         if options.strict:
-            raise ConfigError(exposed)
-        logger.warning("%s", exposed)
+            raise ConfigError(file.exposure)
+        logger.warning("%s", file.exposure)
     if logged := keys_logged(settings):
         logger.warning("%s", logged)
     return settings, options
@@ -74,14 +73,18 @@ def parse(
     Raises:
         ConfigError: as for `load`.
     """
-    path = Path(".env") if env_file is None else env_file
-    if env_file is not None and os.path.isdir(path):
-        raise ConfigError(f"{path}: is a folder, not an env file")
-    if env_file is not None and not os.path.exists(path):
-        raise ConfigError(f"{path}: no such file; {_CREATE_HINT}")
-    values = {**_read(path), **(os.environ if environ is None else environ)}
-    hint = "" if os.path.isfile(path) else f"; there is no such file here: {_CREATE_HINT}"
-    settings = _parse_settings(values, f"{path}{hint}")
+    return _parse(read_env_file(env_file), env_file, environ, given)
+
+
+def _parse(
+    file: EnvFile,
+    env_file: Path | None,
+    environ: Mapping[str, str] | None,
+    given: Mapping[str, object] | None,
+) -> tuple[Settings, Options]:
+    values = {**file.values, **(os.environ if environ is None else environ)}
+    hint = "" if file.exists else f"; there is no such file here: {CREATE_HINT}"
+    settings = _parse_settings(values, f"{file.path}{hint}")
     settings = replace(settings, reload=lambda: parse(env_file, environ)[0])
     return settings, _parse_options(values, given or {})
 
@@ -108,8 +111,8 @@ def origins(
     Raises:
         ConfigError: the env file cannot be read.
     """
-    path = Path(".env") if env_file is None else env_file
-    in_file, environment = _read(path), os.environ if environ is None else environ
+    file, environment = read_env_file(env_file), os.environ if environ is None else environ
+    in_file = file.values
     options = {f"ASYNCSYNC_{option.name.upper()}": option.name for option in fields(Options)}
     places: dict[str, str] = {}
     hidden: list[str] = []
@@ -122,23 +125,19 @@ def origins(
             if name in environment:
                 hidden.append(name)
             else:
-                places[name] = str(path)
+                places[name] = str(file.path)
     known = {*_VARIABLES.values(), *options}
     similar = {name for name in (*environment, *in_file) if name.startswith(("R2_", "ASYNCSYNC_"))}
     return Origins(places, hidden, sorted(similar - known))
 
 
 def exposure(env_file: Path | None = None) -> str:
-    """Return who else can read or change the env file, and how to fix it; empty for nobody."""
-    path = Path(".env") if env_file is None else env_file
-    if not hasattr(os, "geteuid") or not os.path.isfile(path):
-        return ""  # on Windows, modes do not say who has access
-    stat = path.stat()
-    if stat.st_uid not in {os.geteuid(), 0}:
-        return f"{path}: belongs to another user, who can change it; make your own copy"
-    if stat.st_mode & 0o077:
-        return f"{path}: other users can read the secret in it; run chmod 600 {path}"
-    return ""
+    """Return who else can read the env file, and how to fix it; empty for nobody.
+
+    Raises:
+        ConfigError: the env file cannot be read.
+    """
+    return read_env_file(env_file).exposure
 
 
 def keys_logged(settings: Settings) -> str:
@@ -150,18 +149,6 @@ def keys_logged(settings: Settings) -> str:
         f"SSLKEYLOGFILE is set: the keys of all TLS connections are written to {shown(path)}, and "
         "with them everything that is sent can be read; unset it, unless you mean it"
     )
-
-
-def _read(path: Path) -> dict[str, str]:
-    if not os.path.exists(path) or os.path.isdir(path):
-        return {}  # some people name a virtual environment `.env`
-    if not os.path.isfile(path):
-        raise ConfigError(f"{path}: is a pipe or a device; use a file, which can be read again")
-    try:
-        values = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text: {type(error).__name__}") from error
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _parse_settings(values: Mapping[str, str], file: str) -> Settings:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncsync import others
 from asyncsync.errors import ConfigError
 from asyncsync.model import Settings
 from asyncsync.settings import Options, Validate, load
@@ -145,30 +146,25 @@ def test_env_file_is_read_literally(line: bytes, expected: str) -> None:
 
 @pytest.mark.row(124)
 @pytest.mark.parametrize(
-    ("mode", "uid", "hint"),
+    ("mode", "is_alone", "hint"),
     [
-        (0o600, None, ""),
-        (0o400, None, ""),
-        (0o600, 0, ""),
-        (0o640, None, "chmod 600 .env"),
-        (0o604, None, "chmod 600 .env"),
-        (0o620, None, "chmod 600 .env"),
-        (0o600, 54321, "another user"),
+        (0o600, False, ""),
+        (0o400, False, ""),
+        (0o640, True, ""),
+        (0o640, False, "chmod 600 .env"),
+        (0o604, True, "chmod 600 .env"),
     ],
 )
-def test_env_file_that_others_reach_is_warned_of_or_refused(
+def test_env_file_that_others_can_read_is_warned_of_or_refused(
     mode: int,
-    uid: int | None,
+    is_alone: bool,
     hint: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It is a warning with a hint, or an error if strict; it never shows a value of the file."""
     env_file(f"R2_SECRET_ACCESS_KEY={SECRET}\n").chmod(mode)
-    found = os.stat(".env")
-    if uid is not None:
-        changed = os.stat_result((*found[:4], uid, *found[5:]))
-        monkeypatch.setattr(Path, "stat", lambda path, **options: changed)
+    monkeypatch.setattr(others, "_is_alone_in", lambda group, file: is_alone)
     load(environ=REQUIRED)
     told = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert bool(told) == bool(hint)

@@ -1,5 +1,6 @@
 """Rows 110 to 113 of the table of faults: streams, terminals and locales."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tests.rigs.child import asyncsync
 from tests.rigs.process import LARGE, OBJECTS
 from tests.rigs.scripted_s3 import ScriptedS3
 from tests.rigs.watch import tree
-from tests.rigs.wrapped import on_a_terminal, wrapped
+from tests.rigs.wrapped import limited, on_a_terminal, wrapped
 
 pytestmark = [
     pytest.mark.anyio,
@@ -48,11 +49,15 @@ async def test_sync_goes_on_when_its_output_cannot_be_written(
 @pytest.mark.parametrize("command", ["sync", "doctor"])
 async def test_log_that_cannot_be_written_is_reported_once(dest: Path, command: str) -> None:
     """The run goes on without the log."""
+    log = dest.parent / "run.log"
+    log.touch()
+    os.truncate(log, 1 << 22)
     async with ScriptedS3(SMALL_ONES) as s3:
-        options = ("--quiet", "--log-file", "/dev/full", "--dest", str(dest))
-        done = await asyncsync(s3.environment, command, *options)
+        options = ("--quiet", "--log-file", str(log), "--dest", str(dest))
+        done = await wrapped(limited("-f", 1 << 11), s3.environment, command, *options)
+    log.unlink()
     assert done.code == 0
-    said = "asyncsync: --log-file: /dev/full: No space left on device; lines are lost\n"
+    said = f"asyncsync: --log-file: {log}: File too large; lines are lost\n"
     assert done.err == said
 
 

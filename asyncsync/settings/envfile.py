@@ -1,0 +1,89 @@
+"""Reads the env file: `./.env`, or the one that is named.
+
+It decides where credentials are sent and which files are replaced, so one that another user could
+have written or put there is refused before anything is read from it.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from asyncsync.errors import ConfigError
+from asyncsync.others import PlantedError, can_read, can_write, open_file
+
+CREATE_HINT = "create it with a line NAME=value for each setting, as in .env.example"
+_MOST = 1 << 20
+"""Bytes of an env file."""
+_HINT = "; name a file of your own, in a folder of your own, with --env-file"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvFile:
+    """What an env file sets."""
+
+    path: Path
+    exists: bool = False
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """By the names of variables."""
+    exposure: str = ""
+    """Who else can read it, and how to fix that; empty for nobody."""
+
+
+def read_env_file(named: Path | None) -> EnvFile:
+    """Return what the named env file sets, or `./.env`, which may be missing.
+
+    Raises:
+        ConfigError: there is no such file, or it cannot be read, or other users can change it.
+    """
+    path = Path(".env") if named is None else named
+    exists, is_folder = os.path.exists(path), os.path.isdir(path)
+    if named is None and (not exists or is_folder):
+        return EnvFile(path)  # some people name a virtual environment `.env`
+    if is_folder:
+        raise ConfigError(f"{path}: is a folder, not an env file")
+    if not exists:
+        raise ConfigError(f"{path}: no such file; {CREATE_HINT}")
+    if not os.path.isfile(path):
+        raise ConfigError(f"{path}: is a pipe or a device; use a file, which can be read again")
+    try:
+        text, is_exposed = _read(path)
+    except PlantedError as error:
+        raise ConfigError(f"{path}: {error}{_HINT}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read as text: {type(error).__name__}") from error
+    if text is None:
+        raise ConfigError(f"{path}: cannot be read as text of at most 1 MiB in UTF-8")
+    values = dotenv_values(stream=StringIO(text, newline=None), interpolate=False)
+    exposure = f"{path}: other users can read the secret in it; run chmod 600 {path}"
+    return EnvFile(
+        path,
+        exists=True,
+        values={name: value for name, value in values.items() if value is not None},
+        exposure=exposure if is_exposed else "",
+    )
+
+
+def _read(path: Path) -> tuple[str | None, bool]:
+    """Return the text, None if it is none, and whether others can read it.
+
+    Raises:
+        PlantedError: others can change it; nothing was read.
+        OSError: it cannot be read.
+    """
+    file = open_file(str(path), os.O_RDONLY, folders=True)
+    with os.fdopen(file, "rb") as opened:
+        if can_write(file):
+            raise PlantedError(f"other users can write it (chmod 600 {path})")
+        return _decode(opened.read(_MOST + 1)), can_read(file)
+
+
+def _decode(data: bytes) -> str | None:
+    """Return the text; None if it is none. An exception would hold all of it."""
+    try:
+        return data.decode("utf-8-sig") if len(data) <= _MOST else None
+    except UnicodeDecodeError:
+        return None
