@@ -35,7 +35,7 @@ from asyncsync.interfaces import Observers
 from asyncsync.model import Settings
 from asyncsync.others import PlantedError, open_file
 from asyncsync.report import Finding, Report, Verdict, check_json
-from asyncsync.settings import Options, load
+from asyncsync.settings import Options, load, origins
 
 if TYPE_CHECKING:
     from asyncsync.progress import Bars, Lines
@@ -73,6 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             _open_log(arguments)
             return _run_async(partial(_examine, given, arguments))
         settings, options = load(arguments.env_file, given=given)
+        tells_all = arguments.verbose and not arguments.quiet
+        if tells_all and (mixture := origins(arguments.env_file, given=given).mixture):
+            print_line(f"asyncsync: {mixture}", sys.stderr)
         planned = _planned_pages(settings, options, arguments)
         _open_log(arguments)
     except AsyncSyncError as error:

@@ -107,6 +107,8 @@ async def variables(visit: Visit) -> Look:
         if visit.options.strict:
             raise ConfigError(exposed)
         problems.append(exposed)
+    if found.mixture:
+        problems.append(found.mixture)
     if logged := keys_logged(visit.settings):
         problems.append(logged)
     if problems:

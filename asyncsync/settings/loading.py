@@ -30,6 +30,7 @@ _VARIABLES = {
     "session_token": "R2_SESSION_TOKEN",
     "region": "R2_REGION",
 }
+_CREDENTIALS = ("R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_SESSION_TOKEN")
 _OPTIONAL = {"session_token", "region"}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?")  # a DNS label
@@ -99,6 +100,22 @@ class Origins:
     """Variables that the env file sets, but that are empty in the environment, which wins."""
     unknown: list[str]
     """Variables whose names begin like those of settings, but that are no settings."""
+
+    @property
+    def mixture(self) -> str:
+        """How credentials come from another place than the endpoint; empty if they do not.
+
+        Then whoever wrote the one need not know of the other, and may be sent its credentials.
+        """
+        endpoint = self.places.get("R2_ENDPOINT_URL", "")
+        apart = {name: self.places.get(name, endpoint) for name in _CREDENTIALS}
+        named = [f"{name} from {place}" for name, place in apart.items() if place != endpoint]
+        if not endpoint or not named:
+            return ""
+        return (
+            f"R2_ENDPOINT_URL comes from {endpoint}, but {', '.join(named)}: make sure that they "
+            "belong together, as requests to the one are signed with the other"
+        )
 
 
 def origins(

@@ -456,6 +456,20 @@ def test_settings_come_from_the_env_file(
     assert run("plan").code == 0
 
 
+@pytest.mark.row(154)
+def test_credentials_for_an_endpoint_from_elsewhere_are_told_of(
+    store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is right more often than not, so only `--verbose` says it."""
+    monkeypatch.delenv("R2_ENDPOINT_URL")
+    Path(".env").touch(mode=0o600)
+    Path(".env").write_text(f"R2_ENDPOINT_URL={MEMORY.endpoint_url}\n")
+    told = "asyncsync: R2_ENDPOINT_URL comes from .env, but R2_ACCESS_KEY_ID from the environment"
+    assert run("plan", "--verbose").err.startswith(told)
+    assert "R2_ENDPOINT_URL" not in run("plan").err
+    assert "R2_ENDPOINT_URL" not in run("plan", "--verbose", "--quiet").err
+
+
 def test_process_ends_as_python_does() -> None:
     """What is registered for the end is done, as a measurement of coverage wants it."""
     program = """

@@ -153,6 +153,27 @@ async def test_origin_of_each_setting_is_reported(
     ]
 
 
+@pytest.mark.row(154)
+@pytest.mark.parametrize("apart", ["R2_ENDPOINT_URL", "R2_SECRET_ACCESS_KEY", "R2_BUCKET"])
+async def test_credentials_for_an_endpoint_from_elsewhere_are_a_warning(
+    examine: Examine, tmp_path: Path, apart: str
+) -> None:
+    """Whoever wrote the endpoint may be meant to have other credentials, or none."""
+    settings = leading_to(refused())
+    (tmp_path / ".env").write_text(f"{apart}={settings.pop(apart)}\n")
+    (tmp_path / ".env").chmod(0o600)
+    seen = await examine(settings)
+    assert seen.verdicts("settings") == [OK if apart == "R2_BUCKET" else WARNING]
+    told = {
+        "R2_ENDPOINT_URL": "R2_ENDPOINT_URL comes from .env, but R2_ACCESS_KEY_ID from the "
+        "environment, R2_SECRET_ACCESS_KEY from the environment: make sure",
+        "R2_SECRET_ACCESS_KEY": "R2_ENDPOINT_URL comes from the environment, but "
+        "R2_SECRET_ACCESS_KEY from .env: make sure",
+        "R2_BUCKET": "R2_BUCKET from .env",
+    }
+    assert told[apart] in seen.text("settings")
+
+
 async def test_exposed_env_file_is_a_warning_or_wrong(examine: Examine, tmp_path: Path) -> None:
     """`--strict` makes it wrong; nothing is printed to standard error as well."""
     file = tmp_path / "my.env"
