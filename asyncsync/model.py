@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Flag, StrEnum, auto
 
 from asyncsync.errors import TransferError
+from asyncsync.secret import Secret
 
 UNKNOWN_SIZE = -1
 LARGEST_SIZE = 1 << 50
@@ -197,8 +198,8 @@ class Credentials:
     """What requests are signed with."""
 
     access_key_id: str
-    secret_access_key: str = field(repr=False)
-    session_token: str = field(default="", repr=False)
+    secret_access_key: Secret
+    session_token: Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +207,23 @@ class Settings:
     """Where the bucket is, and the credentials for it."""
 
     access_key_id: str
-    secret_access_key: str = field(repr=False)
+    secret_access_key: Secret | str = field(repr=False)
+    """Kept as a secret, as is the token."""
     endpoint_url: str
     """Scheme, host and port, without a path."""
     bucket: str
-    session_token: str = field(default="", repr=False)
+    session_token: Secret | str = field(default="", repr=False)
     region: str = "auto"
     reload: Callable[[], "Settings"] | None = field(default=None, repr=False, compare=False)
     """Reads the settings again from where they came from; may raise ConfigError."""
 
+    def __post_init__(self) -> None:
+        """Hide what is given as text."""
+        object.__setattr__(self, "secret_access_key", Secret.of(self.secret_access_key))
+        object.__setattr__(self, "session_token", Secret.of(self.session_token))
+
     @property
     def credentials(self) -> Credentials:
         """What requests are signed with."""
-        return Credentials(self.access_key_id, self.secret_access_key, self.session_token)
+        secret, token = Secret.of(self.secret_access_key), Secret.of(self.session_token)
+        return Credentials(self.access_key_id, secret, token)

@@ -10,6 +10,7 @@ PACKAGE = Path(asyncsync.__file__).parent
 
 FLOOR = {"concurrently", "console", "descriptors", "errors", "interfaces", "keys", "model"} | {
     "others",
+    "secret",
     "threads",
     "times",
     "units",

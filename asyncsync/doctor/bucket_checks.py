@@ -27,6 +27,7 @@ from asyncsync.listing import Paging
 from asyncsync.model import RemoteObject, Settings
 from asyncsync.pace import START, Pace
 from asyncsync.report import Look, ok, skipped, warning
+from asyncsync.secret import Secret
 from asyncsync.settings import Options, exposure, keys_logged, origins, parse
 from asyncsync.units import format_size
 
@@ -148,9 +149,9 @@ def _find_suspect_setting(settings: Settings) -> str:
         return ""
     if not re.fullmatch("[0-9a-f]{32}", r2["account"]):
         return "R2_ENDPOINT_URL: the host must begin with an account ID of 32 hexadecimal digits"
-    values = (settings.access_key_id, settings.secret_access_key)
+    values = (Secret(settings.access_key_id), settings.credentials.secret_access_key)
     for (variable, shape), value in zip(_R2_SHAPES.items(), values, strict=True):
-        if not shape.fullmatch(value):
+        if not shape.fullmatch(value.reveal()):
             return (
                 f"{variable}: R2 uses {shape.pattern[-3:-1]} hexadecimal digits, but this value "
                 "has another form; did you paste the API token, or swap the two keys?"

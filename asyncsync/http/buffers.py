@@ -31,7 +31,7 @@ class BufferPool:
 class Transport(Protocol):
     """What a connection needs below it: an event loop's transport, or a `TlsLayer`."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Send the bytes, now or soon."""
 
     def pause_reading(self) -> None:

@@ -190,7 +190,7 @@ class _Pool:
         """By `no_body`: connections that served only such responses have used little memory."""
         self._ticker: asyncio.TimerHandle | None = None
 
-    async def exchange(self, request: bytes, no_body: bool) -> Connection:
+    async def exchange(self, request: memoryview, no_body: bool) -> Connection:
         """Send a request and return the connection that has received the response's head.
 
         The server may close an idle connection just as a request is sent on it. If no byte of a
@@ -210,7 +210,9 @@ class _Pool:
             self._tick()
         return await self._exchange(connection, request, no_body)
 
-    async def _exchange(self, connection: Connection, request: bytes, no_body: bool) -> Connection:
+    async def _exchange(
+        self, connection: Connection, request: memoryview, no_body: bool
+    ) -> Connection:
         try:
             await connection.exchange(request, no_body=no_body)
         except BaseException:
@@ -262,7 +264,7 @@ class _Exchange:
     _connection: Connection
     _response: Response
 
-    def __init__(self, pool: _Pool, request: bytes, no_body: bool) -> None:
+    def __init__(self, pool: _Pool, request: memoryview, no_body: bool) -> None:
         self._pool = pool
         self._request = request
         self._no_body = no_body

@@ -75,7 +75,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # Called by the client.
 
-    async def exchange(self, request: bytes, *, no_body: bool) -> None:
+    async def exchange(self, request: bytes | memoryview, *, no_body: bool) -> None:
         """Send a request and wait until the head of its response is parsed.
 
         With `no_body` the response has no body, whatever its headers say, as for HEAD.

@@ -193,10 +193,7 @@ class Dialer:
 
     async def _open_tunnel(self, connection: Connection, proxy: _Proxy) -> None:
         """Have the proxy forward everything that is sent from now on to the origin."""
-        lines = [f"CONNECT {self._peer} HTTP/1.1", f"Host: {self._peer}"]
-        if proxy.authorization:
-            lines.append(f"Proxy-Authorization: {proxy.authorization}")
-        await connection.exchange(encode_head(lines), no_body=True)
+        await connection.exchange(_tunnel_request(self._peer, proxy), no_body=True)
         if not 200 <= connection.status < 300:
             hint = " (it requires a user name and a password)" if connection.status == 407 else ""
             raise NetworkError(
@@ -205,6 +202,13 @@ class Dialer:
             )
         if connection.error is not None:
             raise connection.error
+
+
+def _tunnel_request(peer: str, proxy: _Proxy) -> memoryview:
+    lines = [f"CONNECT {peer} HTTP/1.1", f"Host: {peer}"]
+    if proxy.authorization:
+        lines.append(f"Proxy-Authorization: {proxy.authorization}")
+    return encode_head(lines)
 
 
 async def _connect(addresses: _Addresses, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
@@ -244,6 +248,14 @@ def _host_and_port(parts: SplitResult) -> tuple[str, int, str]:
 
 def _find_proxy(host: str) -> _Proxy | None:
     """Return the proxy that HTTPS_PROXY and NO_PROXY set for the host."""
+    try:
+        return _read_proxy(host)
+    except ConfigError as error:
+        problem = str(error)
+    raise ConfigError(problem)  # anew: the frames of the other hold the password
+
+
+def _read_proxy(host: str) -> _Proxy | None:
     if not (os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY")):
         return None
     from urllib.request import getproxies, proxy_bypass  # slow to import and rarely needed

@@ -1,16 +1,20 @@
 """Encodes the head of a request."""
 
 
-def encode_head(lines: list[str]) -> bytes:
-    """Return the head of a request as it is sent.
+def encode_head(lines: list[str]) -> memoryview:
+    """Return the head of a request as it is sent, in a view, whose `repr` shows nothing of it.
 
     Args:
-        lines: the request line and the headers, without line breaks.
+        lines: the request line and the headers, without line breaks; emptied by an error, in whose
+            frames they are, since they may authenticate the request.
 
     Raises:
         ValueError: a line contains a line break, or is not ASCII.
     """
     head = "\r\n".join([*lines, "", ""])
-    if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1:
-        raise ValueError("the request's target or a header contains a line break")
-    return head.encode("ascii")
+    breaks = len(lines) + 1
+    if not head.isascii() or head.count("\n") != breaks or head.count("\r") != breaks:
+        lines.clear()
+        del head
+        raise ValueError("the request's target or a header has a line break or is not ASCII")
+    return memoryview(head.encode("ascii"))

@@ -71,7 +71,7 @@ class TlsLayer(asyncio.BufferedProtocol):
 
     # Called by the connection.
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Encrypt and send the bytes; if TLS cannot (as during a key update), close the socket."""
         try:
             self._tls.write(data)

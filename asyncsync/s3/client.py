@@ -29,6 +29,7 @@ from asyncsync.http import HttpClient, Response
 from asyncsync.model import Credentials, Page, Settings
 from asyncsync.s3.pages import PAGE_LIMIT, parse_page
 from asyncsync.s3.redaction import redact_libraries
+from asyncsync.secret import SignedHeaders
 
 _VARIABLES = AioSession.SESSION_VARIABLES
 """For each: its name in the files of AWS, that in the environment, its default, a conversion."""
@@ -64,11 +65,14 @@ class Lister:
             "StartAfter": start_after,
             "ContinuationToken": token,
         }
-        answer = await self._client.list_objects_v2(
-            Bucket=self._bucket,
-            EncodingType="url",
-            **{name: value for name, value in parameters.items() if value},
-        )
+        try:
+            answer = await self._client.list_objects_v2(
+                Bucket=self._bucket,
+                EncodingType="url",
+                **{name: value for name, value in parameters.items() if value},
+            )
+        except AsyncSyncError as error:  # without the libraries' frames: they hold the request
+            raise error.with_traceback(None) from error.__cause__
         page: Page = answer["Page"]
         return page
 
@@ -88,8 +92,8 @@ async def open_lister(
     isolated = _isolated_session()
     session = aioboto3.Session(
         aws_access_key_id=credentials.access_key_id,
-        aws_secret_access_key=credentials.secret_access_key,
-        aws_session_token=credentials.session_token or None,
+        aws_secret_access_key=credentials.secret_access_key.reveal(),
+        aws_session_token=credentials.session_token.reveal() or None,
         region_name=settings.region,
         botocore_session=isolated,
     )
@@ -159,7 +163,9 @@ class _Transport:
             SourceError, TransientError: the answer is anything else, or none came.
         """
         parts = urlsplit(request.url)
-        headers = {name.lower(): _as_text(value) for name, value in request.headers.items()}
+        headers = SignedHeaders()
+        for name in request.headers:
+            headers[name.lower()] = _as_text(request.headers[name])
         target = f"{parts.path}?{parts.query}"
         async with self._http.request(request.method, target, headers) as response:
             if response.status != HTTPStatus.OK:

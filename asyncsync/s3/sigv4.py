@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from asyncsync.model import Credentials
 from asyncsync.s3.clock import STAMP
+from asyncsync.secret import SignedHeaders
 
 _NO_BODY = hashlib.sha256(b"").hexdigest()
 
@@ -28,11 +29,12 @@ class Signer:
         self._region = region
         self._now = now
         self._key = b""
-        self._key_for = ("", "")
+        self._token = ""
+        self._derived_from: tuple[str, Credentials | None] = ("", None)
 
     def sign(
         self, method: str, path: str, credentials: Credentials, query: str = ""
-    ) -> dict[str, str]:
+    ) -> SignedHeaders:
         """Return the headers that authenticate a request, by lower-cased name.
 
         Args:
@@ -43,32 +45,34 @@ class Signer:
         """
         time = self._now().strftime(STAMP)
         day = time[:8]
+        if self._derived_from != (day, credentials):
+            self._derive(day, credentials)
         signed = f"host:{self._host}\nx-amz-content-sha256:{_NO_BODY}\nx-amz-date:{time}\n"
         names = "host;x-amz-content-sha256;x-amz-date"
-        headers = {"x-amz-content-sha256": _NO_BODY, "x-amz-date": time}
-        if token := credentials.session_token:
-            signed += f"x-amz-security-token:{token}\n"
+        headers = SignedHeaders()
+        headers["x-amz-content-sha256"] = _NO_BODY
+        headers["x-amz-date"] = time
+        if self._token:
+            signed += f"x-amz-security-token:{self._token}\n"
             names += ";x-amz-security-token"
-            headers["x-amz-security-token"] = token
+            headers["x-amz-security-token"] = self._token
         request = f"{method}\n{path}\n{query and _in_order(query)}\n{signed}\n{names}\n{_NO_BODY}"
         scope = f"{day}/{self._region}/s3/aws4_request"
         digest = hashlib.sha256(request.encode()).hexdigest()
         to_sign = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{digest}"
-        key = self._signing_key(day, credentials.secret_access_key)
-        signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+        signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
         headers["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={credentials.access_key_id}/{scope}, "
             f"SignedHeaders={names}, Signature={signature}"
         )
         return headers
 
-    def _signing_key(self, day: str, secret: str) -> bytes:
-        if self._key_for != (day, secret):
-            key = b"AWS4" + secret.encode()
-            for step in (day, self._region, "s3", "aws4_request"):
-                key = hmac.digest(key, step.encode(), "sha256")
-            self._key, self._key_for = key, (day, secret)
-        return self._key
+    def _derive(self, day: str, credentials: Credentials) -> None:
+        key = b"AWS4" + credentials.secret_access_key.reveal().encode()
+        for step in (day, self._region, "s3", "aws4_request"):
+            key = hmac.digest(key, step.encode(), "sha256")
+        self._key, self._token = key, credentials.session_token.reveal()
+        self._derived_from = day, credentials
 
 
 def _in_order(query: str) -> str:

@@ -39,6 +39,7 @@ from asyncsync.s3.clock import Clock
 from asyncsync.s3.pages import PAGE_LIMIT, parse_page, parse_size
 from asyncsync.s3.refusals import refusal
 from asyncsync.s3.sigv4 import Signer, path_of
+from asyncsync.secret import SignedHeaders
 from asyncsync.threads import in_thread
 from asyncsync.times import format_http_date
 
@@ -165,7 +166,8 @@ class S3Store:
         the GET, signed anew, is not refused. Then HEAD is worth another attempt.
         """
         if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
-            headers = {**self._signed("GET", path), "Range": "bytes=0-0"}
+            headers = self._signed("GET", path)
+            headers["Range"] = "bytes=0-0"
             async with self._http.request("GET", path, headers) as told:
                 is_empty = told.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
                 if told.status >= HTTPStatus.BAD_REQUEST and not is_empty:
@@ -180,7 +182,8 @@ class S3Store:
 
     async def _length_by_range(self, path: str, key: str) -> str:
         """Return the length from a GET of the first byte: R2 may leave it out of HEAD."""
-        headers = {**self._signed("GET", path), "Range": "bytes=0-0"}
+        headers = self._signed("GET", path)
+        headers["Range"] = "bytes=0-0"
         async with self._http.request("GET", path, headers) as response:
             if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 return "0"  # only an empty object has no first byte
@@ -214,7 +217,7 @@ class S3Store:
             else:
                 yield _body(response, span if partial else None)
 
-    def _signed(self, method: str, path: str, query: str = "") -> dict[str, str]:
+    def _signed(self, method: str, path: str, query: str = "") -> SignedHeaders:
         return self._signer.sign(method, path, self._credentials, query)
 
     async def _refused(
@@ -246,10 +249,10 @@ class S3Store:
         return not self._signs_like(sent)
 
     def _signs_like(self, sent: Mapping[str, str]) -> bool:
-        access_key, token = self._credentials.access_key_id, self._credentials.session_token
+        own = self._credentials
         return (
-            f"Credential={access_key}/" in sent["authorization"]
-            and sent.get("x-amz-security-token", "") == token
+            f"Credential={own.access_key_id}/" in sent["authorization"]
+            and sent.get("x-amz-security-token", "") == own.session_token.reveal()
         )
 
 

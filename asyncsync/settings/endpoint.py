@@ -5,17 +5,26 @@ import re
 from urllib.parse import urlsplit
 
 from asyncsync.errors import ConfigError
+from asyncsync.secret import Secret
 
 _NAME = re.compile(r"(?:(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.|$))+")  # what botocore accepts
 
 
-def endpoint(url: str, bucket: str) -> str:
+def endpoint(url: Secret, bucket: str) -> str:
     """Return scheme, host and port. The bucket's name as path, as the dashboard adds it, is cut.
 
     Raises:
         ConfigError: it is not a plain address, or would send data unencrypted. The message does not
             show it, since a secret may have been pasted there.
     """
+    try:
+        return _checked(url.reveal(), bucket)
+    except ConfigError as error:
+        problem = str(error)
+    raise ConfigError(problem)  # anew: the frames of the other hold the URL
+
+
+def _checked(url: str, bucket: str) -> str:
     variable = "R2_ENDPOINT_URL"
     example = "https://<account>.r2.cloudflarestorage.com, with the account's ID for <account>"
     if "://" not in url:

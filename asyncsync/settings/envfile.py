@@ -14,6 +14,7 @@ from dotenv import dotenv_values
 
 from asyncsync.errors import ConfigError
 from asyncsync.others import PlantedError, can_read, can_write, open_file
+from asyncsync.secret import Secret
 
 CREATE_HINT = "create it with a line NAME=value for each setting, as in .env.example"
 _MOST = 1 << 20
@@ -27,7 +28,7 @@ class EnvFile:
 
     path: Path
     exists: bool = False
-    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    values: Mapping[str, Secret] = field(default_factory=dict)
     """By the names of variables."""
     exposure: str = ""
     """Who else can read it, and how to fix that; empty for nobody."""
@@ -50,25 +51,24 @@ def read_env_file(named: Path | None) -> EnvFile:
     if not os.path.isfile(path):
         raise ConfigError(f"{path}: is a pipe or a device; use a file, which can be read again")
     try:
-        text, is_exposed = _read(path)
+        values, is_exposed = _read(path)
     except PlantedError as error:
         raise ConfigError(f"{path}: {error}{_HINT}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read as text: {type(error).__name__}") from error
-    if text is None:
+    if values is None:
         raise ConfigError(f"{path}: cannot be read as text of at most 1 MiB in UTF-8")
-    values = dotenv_values(stream=StringIO(text, newline=None), interpolate=False)
     exposure = f"{path}: other users can read the secret in it; run chmod 600 {path}"
     return EnvFile(
         path,
         exists=True,
-        values={name: value for name, value in values.items() if value is not None},
+        values=values,
         exposure=exposure if is_exposed else "",
     )
 
 
-def _read(path: Path) -> tuple[str | None, bool]:
-    """Return the text, None if it is none, and whether others can read it.
+def _read(path: Path) -> tuple[dict[str, Secret] | None, bool]:
+    """Return what the file sets, None if it is no text, and whether others can read it.
 
     Raises:
         PlantedError: others can change it; nothing was read.
@@ -78,12 +78,16 @@ def _read(path: Path) -> tuple[str | None, bool]:
     with os.fdopen(file, "rb") as opened:
         if can_write(file):
             raise PlantedError(f"other users can write it (chmod 600 {path})")
-        return _decode(opened.read(_MOST + 1)), can_read(file)
+        return _parse(opened.read(_MOST + 1)), can_read(file)
 
 
-def _decode(data: bytes) -> str | None:
-    """Return the text; None if it is none. An exception would hold all of it."""
+def _parse(data: bytes) -> dict[str, Secret] | None:
+    """Return what the text sets; None if it is none. An exception would hold all of it."""
     try:
-        return data.decode("utf-8-sig") if len(data) <= _MOST else None
+        text = data.decode("utf-8-sig") if len(data) <= _MOST else None
     except UnicodeDecodeError:
         return None
+    if text is None:
+        return None
+    values = dotenv_values(stream=StringIO(text, newline=None), interpolate=False)
+    return {name: Secret(value) for name, value in values.items() if value is not None}

@@ -16,6 +16,7 @@ from pathlib import Path
 from asyncsync.errors import ConfigError
 from asyncsync.keys import shown
 from asyncsync.model import Settings
+from asyncsync.secret import Environment, Secret
 from asyncsync.settings.endpoint import endpoint
 from asyncsync.settings.envfile import CREATE_HINT, EnvFile, read_env_file
 from asyncsync.settings.options import Options, parse_option
@@ -30,6 +31,10 @@ _VARIABLES = {
     "session_token": "R2_SESSION_TOKEN",
     "region": "R2_REGION",
 }
+_OPTIONS = {f"ASYNCSYNC_{option.name.upper()}": option.name for option in fields(Options)}
+_KNOWN = dict.fromkeys((*_VARIABLES.values(), *_OPTIONS))
+"""The names of all variables, in order."""
+_UNSET = Secret("")
 _CREDENTIALS = ("R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_SESSION_TOKEN")
 _OPTIONAL = {"session_token", "region"}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
@@ -53,6 +58,7 @@ def load(
         ConfigError: something is missing, malformed or contradictory. The message has its name,
             and never its value.
     """
+    environ = Environment(environ)
     file = read_env_file(env_file)
     settings, options = _parse(file, env_file, environ, given)
     if file.exposure:
@@ -74,16 +80,18 @@ def parse(
     Raises:
         ConfigError: as for `load`.
     """
+    environ = Environment(environ)
     return _parse(read_env_file(env_file), env_file, environ, given)
 
 
 def _parse(
     file: EnvFile,
     env_file: Path | None,
-    environ: Mapping[str, str] | None,
+    environ: Environment,
     given: Mapping[str, object] | None,
 ) -> tuple[Settings, Options]:
-    values = {**file.values, **(os.environ if environ is None else environ)}
+    values = dict(file.values)
+    values |= {name: Secret(environ[name]) for name in _KNOWN if name in environ}
     hint = "" if file.exists else f"; there is no such file here: {CREATE_HINT}"
     settings = _parse_settings(values, f"{file.path}{hint}")
     settings = replace(settings, reload=lambda: parse(env_file, environ)[0])
@@ -128,24 +136,23 @@ def origins(
     Raises:
         ConfigError: the env file cannot be read.
     """
-    file, environment = read_env_file(env_file), os.environ if environ is None else environ
+    environ = environment = Environment(environ)
+    file = read_env_file(env_file)
     in_file = file.values
-    options = {f"ASYNCSYNC_{option.name.upper()}": option.name for option in fields(Options)}
     places: dict[str, str] = {}
     hidden: list[str] = []
-    for name in (*_VARIABLES.values(), *options):
-        if (given or {}).get(options.get(name, "")) is not None:
-            places[name] = f"--{options[name].replace('_', '-')}"
+    for name in _KNOWN:
+        if (given or {}).get(_OPTIONS.get(name, "")) is not None:
+            places[name] = f"--{_OPTIONS[name].replace('_', '-')}"
         elif environment.get(name, "").strip():
             places[name] = "the environment"
-        elif in_file.get(name, "").strip():
+        elif name in in_file and in_file[name].strip():
             if name in environment:
                 hidden.append(name)
             else:
                 places[name] = str(file.path)
-    known = {*_VARIABLES.values(), *options}
     similar = {name for name in (*environment, *in_file) if name.startswith(("R2_", "ASYNCSYNC_"))}
-    return Origins(places, hidden, sorted(similar - known))
+    return Origins(places, hidden, sorted(similar - _KNOWN.keys()))
 
 
 def exposure(env_file: Path | None = None) -> str:
@@ -168,12 +175,9 @@ def keys_logged(settings: Settings) -> str:
     )
 
 
-def _parse_settings(values: Mapping[str, str], file: str) -> Settings:
-    found = {
-        name: values[variable].strip()
-        for name, variable in _VARIABLES.items()
-        if values.get(variable, "").strip()
-    }
+def _parse_settings(values: Mapping[str, Secret], file: str) -> Settings:
+    set_ones = {name: values.get(variable, _UNSET) for name, variable in _VARIABLES.items()}
+    found = {name: value.strip() for name, value in set_ones.items() if value.strip()}
     missing = [
         variable
         for name, variable in _VARIABLES.items()
@@ -185,29 +189,35 @@ def _parse_settings(values: Mapping[str, str], file: str) -> Settings:
             f"{', '.join(missing)}: not set; set {it} in the environment or in {file}"
         )
     for name, value in found.items():
-        if not _VISIBLE.fullmatch(value):
+        if not _VISIBLE.fullmatch(value.reveal()):
             raise ConfigError(
                 f"{_VARIABLES[name]}: has characters other than visible ASCII; copy it again"
             )
-    if not _BUCKET.fullmatch(found["bucket"]):
+    if not _BUCKET.fullmatch(found["bucket"].reveal()):
         raise ConfigError(
             "R2_BUCKET: not a valid bucket name (3 to 63 lower-case letters, digits, '-', '.')"
         )
-    if not _REGION.fullmatch(found.get("region", "auto")):
+    if not _REGION.fullmatch(found.get("region", Secret("auto")).reveal()):
         raise ConfigError("R2_REGION: not a valid region name (letters, digits, '-'), such as auto")
-    found["endpoint_url"] = endpoint(found["endpoint_url"], found["bucket"])
-    return Settings(**found)  # type: ignore[arg-type]  # `reload`, which is no str, is not in it
+    return Settings(
+        found["access_key_id"].reveal(),
+        found["secret_access_key"],
+        endpoint(found["endpoint_url"], found["bucket"].reveal()),
+        found["bucket"].reveal(),
+        found.get("session_token", _UNSET),
+        found.get("region", Secret("auto")).reveal(),
+    )
 
 
-def _parse_options(values: Mapping[str, str], given: Mapping[str, object]) -> Options:
+def _parse_options(values: Mapping[str, Secret], given: Mapping[str, object]) -> Options:
     found: dict[str, object] = {}
     for option in fields(Options):
-        text = values.get(f"ASYNCSYNC_{option.name.upper()}", "").strip()
+        text = values.get(f"ASYNCSYNC_{option.name.upper()}", _UNSET).strip()
         if given.get(option.name) is not None:
             found[option.name] = given[option.name]
         elif text:
             try:
-                found[option.name] = parse_option(option.name, text)
+                found[option.name] = parse_option(option.name, text.reveal())
             except ValueError as error:
                 raise ConfigError(f"ASYNCSYNC_{option.name.upper()}: {error}") from None
     return Options(**found)  # type: ignore[arg-type]  # each value has the type of its field

@@ -445,7 +445,7 @@ def test_settings_come_from_the_env_file(
         monkeypatch.delenv(name)
     lines = [
         f"R2_ACCESS_KEY_ID={MEMORY.access_key_id}",
-        f"export R2_SECRET_ACCESS_KEY='{MEMORY.secret_access_key}'",
+        f"export R2_SECRET_ACCESS_KEY='{MEMORY.credentials.secret_access_key.reveal()}'",
         f'R2_ENDPOINT_URL="{MEMORY.endpoint_url}/sensors/"',
         f"R2_BUCKET={MEMORY.bucket}  # the bucket",
     ]

@@ -205,7 +205,7 @@ async def test_unknown_setting_is_a_warning(examine: Examine) -> None:
     assert seen.text("settings") == "ASYNCSYNC_WORKER is not the name of a setting: mistyped?"
 
 
-ID, KEY = "0123456789abcdef" * 2, "0123456789abcdef" * 4
+ID, KEY = "76543210fedcba98" * 2, "76543210fedcba98" * 4
 ACCOUNT = f"https://{ID}.r2.cloudflarestorage.com"
 
 

@@ -266,6 +266,6 @@ def use_memory(monkeypatch: pytest.MonkeyPatch, store: MemoryStore) -> None:
 
     monkeypatch.setattr("asyncsync.s3.open_store", open_store)
     monkeypatch.setenv("R2_ACCESS_KEY_ID", MEMORY.access_key_id)
-    monkeypatch.setenv("R2_SECRET_ACCESS_KEY", MEMORY.secret_access_key)
+    monkeypatch.setenv("R2_SECRET_ACCESS_KEY", MEMORY.credentials.secret_access_key.reveal())
     monkeypatch.setenv("R2_ENDPOINT_URL", MEMORY.endpoint_url)
     monkeypatch.setenv("R2_BUCKET", MEMORY.bucket)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from asyncsync.model import Credentials
 from asyncsync.s3.sigv4 import Signer, path_of
+from asyncsync.secret import Secret
 
 NOW = datetime(2026, 1, 1, 12, 30, 59, tzinfo=UTC)
-SOMEBODY = Credentials("AKID", "secret")
+SOMEBODY = Credentials("AKID", Secret("secret"), Secret(""))
 
 VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1)
 KEYS = st.one_of(
@@ -35,8 +36,8 @@ def botocore_headers(
     signer = auth.S3SigV4Auth(
         BotoCredentials(
             credentials.access_key_id,
-            credentials.secret_access_key,
-            credentials.session_token or None,
+            credentials.secret_access_key.reveal(),
+            credentials.session_token.reveal() or None,
         ),
         "s3",
         region,
@@ -56,7 +57,9 @@ def lowered(headers: dict[str, str]) -> dict[str, str]:
     method=st.sampled_from(["GET", "HEAD"]),
     key=KEYS,
     host=st.sampled_from(["account.r2.cloudflarestorage.com", "127.0.0.1:8333", "[::1]:9000"]),
-    credentials=st.builds(Credentials, VISIBLE, VISIBLE, st.just("") | VISIBLE),
+    credentials=st.builds(
+        Credentials, VISIBLE, VISIBLE.map(Secret), (st.just("") | VISIBLE).map(Secret)
+    ),
     region=st.sampled_from(["auto", "us-east-1"]),
     now=st.integers(0, 2**32).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),
 )
@@ -121,6 +124,6 @@ def test_kept_key_is_never_used_for_another_day_or_secret() -> None:
     for later in (timedelta(), timedelta(days=1), timedelta(), timedelta(days=365)):
         now = NOW + later
         for secret, token in (("secret", ""), ("other", "t"), ("secret", "t"), ("secret", "")):
-            credentials = Credentials("AKID", secret, token)
+            credentials = Credentials("AKID", Secret(secret), Secret(token))
             fresh = Signer("h", "auto", signer._now)
             assert signer.sign("GET", "/b/k", credentials) == fresh.sign("GET", "/b/k", credentials)

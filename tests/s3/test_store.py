@@ -30,6 +30,7 @@ from asyncsync.errors import (
 )
 from asyncsync.model import Credentials, Head, Page, RemoteObject, Settings
 from asyncsync.s3.store import S3Store, open_store
+from asyncsync.secret import Secret
 from asyncsync.times import format_http_date
 from tests.rigs.scripted import Peer, Script, ScriptedServer, answers, response
 
@@ -445,7 +446,7 @@ async def test_expired_credentials_are_read_again() -> None:
         for refused in (store.list_page(""), store.head(REMOTE.key)):
             with pytest.raises(CredentialsRenewedError):
                 await refused
-            store._credentials = Credentials("AKID", "the-secret", "old-token")
+            store._credentials = Credentials("AKID", Secret("the-secret"), Secret("old-token"))
         with pytest.raises(CredentialsRenewedError):
             await fetched(store)
         assert (await store.list_page("")).objects == [REMOTE]

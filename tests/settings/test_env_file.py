@@ -120,7 +120,7 @@ def test_env_file_that_others_can_change_is_refused_unread(
 ) -> None:
     """It is an error without `--strict` too, names the way out, and nothing of it is used."""
     plant()
-    monkeypatch.setattr(envfile, "_decode", lambda data: pytest.fail("it was read"))
+    monkeypatch.setattr(envfile, "_parse", lambda data: pytest.fail("it was read"))
     for read in (load, origins):
         with pytest.raises(ConfigError, match=why) as caught:
             read(named, REQUIRED)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from asyncsync import others
 from asyncsync.errors import ConfigError
 from asyncsync.model import Settings
+from asyncsync.secret import Secret
 from asyncsync.settings import Options, Validate, load
 from tests.rigs.environment import ENDPOINT, REQUIRED, SECRET, options
 
@@ -74,7 +75,7 @@ def test_named_env_file_is_the_only_one() -> None:
     env_file("R2_REGION=wrong\n")
     named = env_file("R2_SESSION_TOKEN=token\n", "other.env")
     found, _ = load(named, REQUIRED)
-    assert (found.region, found.session_token) == ("auto", "token")
+    assert (found.region, found.session_token) == ("auto", Secret("token"))
 
 
 def test_named_env_file_must_exist() -> None:
@@ -141,7 +142,7 @@ def test_env_file_is_read_literally(line: bytes, expected: str) -> None:
     """Byte order mark, line ends, quotes, `export` and comments go; nothing is expanded."""
     env_file(line)
     environ = {name: REQUIRED[name] for name in REQUIRED if name != "R2_SECRET_ACCESS_KEY"}
-    assert load(environ=environ)[0].secret_access_key == expected
+    assert load(environ=environ)[0].secret_access_key == Secret(expected)
 
 
 @pytest.mark.row(124)
@@ -274,7 +275,7 @@ def test_stray_character_is_reported_without_the_value(name: str, stray: str) ->
 
 def test_white_space_around_a_value_is_removed() -> None:
     """A line end copied along with a secret does no harm."""
-    assert settings(R2_SECRET_ACCESS_KEY=f" {SECRET}\r\n").secret_access_key == SECRET
+    assert settings(R2_SECRET_ACCESS_KEY=f" {SECRET}\r\n").secret_access_key == Secret(SECRET)
 
 
 @given(st.text(min_size=1))

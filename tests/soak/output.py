@@ -1,4 +1,4 @@
-"""G14: secrets in all that the whole suite tells."""
+"""G14: secrets in all that the whole suite tells, and in the frames of its errors."""
 
 import asyncio
 import os
@@ -12,10 +12,11 @@ from pathlib import Path
 from tests.soak.figure import Figure, Measured, Trial, total
 
 ROOT = Path(__file__).parents[2]
-PLACES = 7
+PLACES = 8
 PLANTED = """
 import asyncio, logging, subprocess, sys
-from asyncsync.settings import Settings
+from asyncsync.errors import ConfigError
+from asyncsync.model import Settings
 
 SECRET, TOKEN = "a-planted-secret", "a-planted-token"
 SAY = [sys.executable, "-c", f"print({SECRET!r})"]
@@ -31,6 +32,13 @@ def test_log_and_streams(capsys):
     print(TOKEN)
     capsys.readouterr()
     print(SECRET)
+
+def test_frames():
+    key = f"<{SECRET}>"
+    try:
+        raise ConfigError("failed")
+    except ConfigError:
+        pass
 
 def test_processes():
     subprocess.run(SAY, stdout=subprocess.PIPE)
@@ -102,7 +110,7 @@ def _told(measured: Sequence[Measured]) -> str:
 G14 = Figure(
     "G14",
     "secrets, session tokens and signatures in all output of the suite at full verbosity, with "
-    "the log of every library at DEBUG",
+    "the log of every library at DEBUG, and in the local variables of all errors",
     "0",
     1,
     listening,

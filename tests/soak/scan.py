@@ -1,7 +1,8 @@
 """A plugin of pytest that searches all that is told while a suite runs for secrets.
 
-That is the log at DEBUG, third-party loggers included; what tests print and capture; and what the
-processes print that they start. What the rigs' own requests log is left out: it is not asyncsync's.
+That is the log at DEBUG, third-party loggers included; what tests print and capture; what the
+processes print that they start; and the local variables in the frames of asyncsync's errors, which
+reporters of crashes show. What the rigs' own requests log is left out: it is not asyncsync's.
 """
 
 import asyncio
@@ -16,14 +17,20 @@ from typing import Any
 
 import pytest
 
+from asyncsync.errors import AsyncSyncError
 from asyncsync.model import Settings
 from tests.rigs import wrapped
+from tests.rigs.frames import locals_of
 
 SIGNATURE = re.compile(r"signature[=:]\s*[0-9a-f]{64}", re.IGNORECASE)
 SHORTEST = 8
 """Characters of a secret; shorter ones stand in sentences as well."""
 RIGS = ("rigs/bucket.py", "asyncsync/demo/seaweed.py", "aiobotocore/tests")
 
+MOST_ERRORS = 20
+"""Errors of one test that are searched: their frames stay in memory until it ends."""
+
+_errors: list[AsyncSyncError] = []
 _secrets: set[str] = set()
 _counts = {"characters": 0, "found": 0, "tests": 0}
 _found: list[str] = []
@@ -64,14 +71,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
     def remember(self: Settings, *arguments: Any, **named: Any) -> None:
         initialise(self, *arguments, **named)
+        own = self.credentials
         _secrets.update(
-            secret
-            for secret in (self.secret_access_key, self.session_token)
-            if len(secret) >= SHORTEST
+            secret.reveal()
+            for secret in (own.secret_access_key, own.session_token)
+            if len(secret.reveal()) >= SHORTEST
         )
 
     initialise = Settings.__init__
     setattr(Settings, "__init__", remember)  # noqa: B010 - a type checker minds the other way
+
+    def keep(self: AsyncSyncError, *arguments: Any) -> None:
+        make(self, *arguments)
+        if len(_errors) < MOST_ERRORS:
+            _errors.append(self)
+
+    make = AsyncSyncError.__init__
+    setattr(AsyncSyncError, "__init__", keep)  # noqa: B010
 
     communicate_async = asyncio.subprocess.Process.communicate
     communicate = subprocess.Popen.communicate
@@ -113,8 +129,11 @@ def _search_all(streams: Iterable[str | bytes | None]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Search what pytest has captured of a test."""
+    """Search what pytest has captured of a test, and the errors that asyncsync has raised."""
     report = yield
+    while _errors:
+        for where, text in locals_of(_errors.pop()):
+            search(text, where)
     for name, text in report.sections:
         if name.endswith((f"stdout {report.when}", f"stderr {report.when}")):
             search(text, name)
