@@ -244,7 +244,8 @@ class S3Store:
             return False
         try:
             self._credentials = self._settings.reload().credentials
-        except ConfigError:
+        except ConfigError as error:
+            logger.info("the credentials cannot be read again: %s", error)
             return False
         return not self._signs_like(sent)
 
