@@ -27,7 +27,7 @@ from asyncsync.descriptors import affordable_requests
 from asyncsync.disk import Folder
 from asyncsync.errors import ConfigError
 from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObserver
-from asyncsync.keys import shown
+from asyncsync.keys import escaped
 from asyncsync.listing import Scope, Since
 from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.pace import STREAMS_AT_ONCE, Limit, LimitedStore, Pace
@@ -302,7 +302,7 @@ def planned_pages(
         if made_for != here:
             hint = "; set --dest to sync elsewhere" if part.name == "dest" else ""
             raise ConfigError(
-                f"the plan was made for {part.name} {shown(made_for)}, not {shown(here)}{hint}"
+                f"the plan was made for {part.name} {escaped(made_for)}, not {escaped(here)}{hint}"
             )
     return found.pages()
 

@@ -1,6 +1,7 @@
 """Keys, which are untrusted: the local path of a key, and how to show one safely.
 
-A key becomes a path only through `local_path`, and reaches a screen or a log only through `shown`.
+A key becomes a path only through `local_path`, and reaches a screen or a log only through `shown`,
+or inside of a message through `escaped`.
 """
 
 import os
@@ -17,6 +18,11 @@ into one.
 """
 
 MAX_COMPONENT_BYTES = 255
+MAX_KEY_BYTES = 1024
+"""No S3 server has longer keys, and none has to accept a longer one in a request."""
+MOST_SHOWN = 200
+"""Characters of a key that are shown."""
+_CUT = "… (cut)"
 
 _ORDINARY = re.compile(r"[\w=-][\w.=-]{0,254}(?:/[\w=-][\w.=-]{0,254})*", re.ASCII)
 """Nearly all keys match this. On POSIX such a key is a safe path."""
@@ -32,24 +38,15 @@ def local_path(key: str, *, windows: bool = os.name == "nt") -> tuple[str, ...]:
     Raises:
         UnsafeKeyError: the key has no path that is safely inside the destination.
     """
-    if not windows and _ORDINARY.fullmatch(key):
+    if not windows and len(key) <= MAX_KEY_BYTES and _ORDINARY.fullmatch(key):
         return tuple(key.split("/"))
+    if is_too_long(key):
+        raise UnsafeKeyError(key, f"a key cannot be longer than {MAX_KEY_BYTES:,} bytes")
     if key.endswith("/"):
         raise UnsafeKeyError(key, "a key that ends in '/' is a folder and cannot have content")
     components = tuple(key.split("/"))
     for component in components:
-        if component in {"", ".", ".."}:
-            raise UnsafeKeyError(key, f"{component!r} is not a safe file name")
-        if "\0" in component:
-            raise UnsafeKeyError(key, "a path cannot contain a NUL character")
-        try:
-            encoded = os.fsencode(component)
-        except UnicodeEncodeError as error:
-            raise UnsafeKeyError(key, "the file system's encoding has no such name") from error
-        if len(encoded) > MAX_COMPONENT_BYTES:
-            raise UnsafeKeyError(key, f"a name is longer than {MAX_COMPONENT_BYTES} bytes")
-        if windows and (_WINDOWS_UNSAFE.search(component) or _WINDOWS_DEVICE.fullmatch(component)):
-            raise UnsafeKeyError(key, f"{shown(component)} is not a valid file name on Windows")
+        _check_component(key, component, windows=windows)
     if any(map(is_state_name, components)):
         raise UnsafeKeyError(key, f"{STATE_DIR} is reserved for asyncsync's own files")
     return components
@@ -59,6 +56,38 @@ def is_state_name(name: str) -> bool:
     """Return whether a folder of this name holds the state of runs."""
     folded = name.casefold()
     return folded == STATE_DIR or folded.startswith(f"{STATE_DIR}-")
+
+
+def _check_component(key: str, component: str, *, windows: bool) -> None:
+    if component in {"", ".", ".."}:
+        raise UnsafeKeyError(key, f"{component!r} is not a safe file name")
+    if "\0" in component:
+        raise UnsafeKeyError(key, "a path cannot contain a NUL character")
+    try:
+        encoded = os.fsencode(component)
+    except UnicodeEncodeError as error:
+        raise UnsafeKeyError(key, "the file system's encoding has no such name") from error
+    if len(encoded) > MAX_COMPONENT_BYTES:
+        raise UnsafeKeyError(key, f"a name is longer than {MAX_COMPONENT_BYTES} bytes")
+    if windows and (_WINDOWS_UNSAFE.search(component) or _WINDOWS_DEVICE.fullmatch(component)):
+        raise UnsafeKeyError(key, f"{shown(component)} is not a valid file name on Windows")
+
+
+def is_too_long(key: str) -> bool:
+    """Return whether the key is longer than a key can be."""
+    if len(key) > MAX_KEY_BYTES:
+        return True
+    # A surrogate stands for one byte that is not valid UTF-8, and so does a question mark.
+    return not key.isascii() and len(key.encode("utf-8", "replace")) > MAX_KEY_BYTES
+
+
+def abridged(key: str) -> str:
+    """Return the start and the end of a key that is too long; this is too long as well.
+
+    Prefixes and globs still match it: its folders are folders of the key, and its name ends like
+    the key's. It does not sort after the key.
+    """
+    return f"{key[:MAX_KEY_BYTES]} … {key[-100:].rpartition('/')[2]}"
 
 
 def has_path(key: str) -> bool:
@@ -78,8 +107,23 @@ def display_width(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
 
 
-def shown(text: str) -> str:
-    r"""Return the text as one line that is safe to print on a terminal.
+def shown(key: str) -> str:
+    r"""Return the key, or any other short text of the endpoint's, as it is safe to print.
+
+    It is escaped like a message, and only the first 200 characters are shown of a longer one.
+    """
+    if len(key) <= MOST_SHOWN and key.isprintable():
+        return key
+    shown, room = "", MOST_SHOWN
+    for char in key[: MOST_SHOWN + 1]:
+        shown += (part := escaped(char))
+        if (room := room - len(part)) < 0:
+            return shown[: -len(part)] + _CUT
+    return shown
+
+
+def escaped(text: str) -> str:
+    r"""Return a message or a local path as one line that is safe to print on a terminal.
 
     Escapes control, bidirectional and surrogate characters, as in `\x1b`, and keeps all others.
     """

@@ -8,7 +8,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncsync.errors import UnsafeKeyError
-from asyncsync.keys import STATE_DIR, display_width, local_path, shown
+from asyncsync.keys import (
+    STATE_DIR,
+    abridged,
+    display_width,
+    escaped,
+    is_too_long,
+    local_path,
+    shown,
+)
 
 ANYTHING = st.text(st.characters(exclude_categories=()))
 HOSTILE = st.one_of(
@@ -187,3 +195,53 @@ def test_printable_text_is_shown_as_it_is(text: str) -> None:
 def test_cells_are_those_of_a_terminal(text: str, cells: int) -> None:
     """A wide character takes two cells, a combining character none."""
     assert display_width(text) == cells
+
+
+# long keys --------------------------------------------------------------------------------------
+
+LONGEST = "k" * 768 + "/" + "é" * 127 + "\udcff"
+"""1,024 bytes."""
+
+
+@pytest.mark.row(157)
+def test_key_of_1024_bytes_is_the_longest() -> None:
+    """Bytes count, not characters, and a byte that is not UTF-8 counts once."""
+    assert not is_too_long(LONGEST)
+    for key in (LONGEST + "x", "é" * 513, "x" * 1025, "\udcff" * 1025, "\ud800" * 1025):
+        assert is_too_long(key)
+        with pytest.raises(UnsafeKeyError, match="a key cannot be longer than 1,024 bytes"):
+            local_path(key)
+
+
+@pytest.mark.row(157)
+@pytest.mark.parametrize("folder", ["", "a/", "/", "é" * 2000 + "/"])
+@pytest.mark.parametrize("name", ["n" * 2000, "日" * 5000, "n/" * 50_000])
+def test_abridged_key_passes_for_the_key(folder: str, name: str) -> None:
+    """It is too long as well, has no other folders, and matches the same prefixes and globs."""
+    key = folder + name + ".parquet"
+    short = abridged(key)
+    assert is_too_long(short)
+    assert len(short) < 1200
+    assert short.endswith(".parquet")
+    assert short[:1024] == key[:1024]
+    assert short < key
+    assert short.partition("/")[0] in {key.partition("/")[0], short}
+
+
+@pytest.mark.row(157)
+@pytest.mark.parametrize("char", ["a", "日", "\x1b", "\U000e0041", "\udcff"])
+def test_only_the_start_of_a_long_key_is_shown(char: str) -> None:
+    """At most 200 characters, no half of an escape, and a mark that says so."""
+    assert shown("a" * 200) == "a" * 200
+    start, mark, rest = shown(char * 1_000_000).partition("… (cut)")
+    assert (mark, rest) == ("… (cut)", "")
+    assert start == escaped(char) * (200 // len(escaped(char)))
+    assert escaped("x" * 1000 + "\n") == "x" * 1000 + r"\n"
+
+
+@given(ANYTHING)
+def test_shown_key_is_a_key_that_is_escaped_or_cut(key: str) -> None:
+    """Whatever the characters."""
+    text = shown(key)
+    assert text == escaped(key) or escaped(key).startswith(text.removesuffix("… (cut)"))
+    assert len(text) <= 207

@@ -12,7 +12,7 @@ from asyncsync.console import GREEN, RED, coloured, columns, print_line
 from asyncsync.disk import Folder
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver
-from asyncsync.keys import shown
+from asyncsync.keys import escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Settings
 from asyncsync.report import (
     Json,
@@ -106,7 +106,7 @@ class Text(SilentObserver):
     def noticed(self, message: str) -> None:
         """Print the message, unless quiet."""
         if not self._quiet:
-            self._say(f"asyncsync: {shown(message)}", sys.stderr)
+            self._say(f"asyncsync: {escaped(message)}", sys.stderr)
 
     def finish(self, exit_code: int, error: str) -> int:
         """Print the summary, if there is anything to sum up, and return the exit code."""
@@ -114,7 +114,7 @@ class Text(SilentObserver):
             summary = _summary(self._command, self._figures, self._folder)
             self._print(coloured(summary, RED if exit_code else GREEN, sys.stdout))
         if error:
-            self._warn(f"asyncsync: {shown(error)} (exit code {exit_code})")
+            self._warn(f"asyncsync: {escaped(error)} (exit code {exit_code})")
         return exit_code
 
     def _warn(self, line: str) -> None:
@@ -158,7 +158,7 @@ class JsonLines(SilentObserver):
 
     def noticed(self, message: str) -> None:
         """Print the message for people, on standard error."""
-        print_line(f"asyncsync: {shown(message)}", sys.stderr)
+        print_line(f"asyncsync: {escaped(message)}", sys.stderr)
 
     def finish(self, exit_code: int, error: str) -> int:
         """Write the summary, and return the exit code: 1 instead of 0 or 3 if a line was lost."""
@@ -201,18 +201,18 @@ class Log(SilentObserver):
 
     def noticed(self, message: str) -> None:
         """Log the message."""
-        logger.info("%s", shown(message))
+        logger.info("%s", escaped(message))
 
     def finish(self, exit_code: int, error: str) -> None:
         """Log the summary."""
         logger.info("%s", _summary(self._command, self._figures, self._folder))
         if error:
-            logger.info("%s (exit code %d)", shown(error), exit_code)
+            logger.info("%s (exit code %d)", escaped(error), exit_code)
 
 
 def _describe_route(command: str, settings: Settings, options: Options) -> str:
     source = f"{settings.bucket} at {settings.endpoint_url}"
-    return f"{command}: {source} -> {shown(str(options.dest))}"
+    return f"{command}: {source} -> {escaped(str(options.dest))}"
 
 
 def _summary(command: str, figures: Report, folder: Folder) -> str:

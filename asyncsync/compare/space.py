@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from asyncsync.disk import Folder, mounted
 from asyncsync.errors import DiskFullError
-from asyncsync.keys import shown
+from asyncsync.keys import escaped
 from asyncsync.model import Transfer
 from asyncsync.units import format_size
 
@@ -56,7 +56,7 @@ class Space:
         if self._needed > self._room:
             needed, free = format_size(self._needed), format_size(self._room)
             raise DiskFullError(
-                f"{shown(str(self._folder.path))}: not enough space: at least {needed} needed, "
+                f"{escaped(str(self._folder.path))}: not enough space: at least {needed} needed, "
                 f"{free} free"
             )
 

@@ -48,7 +48,7 @@ from asyncsync.errors import (
     RetriesExhaustedError,
     SourceError,
 )
-from asyncsync.keys import STATE_DIR, local_path, shown
+from asyncsync.keys import STATE_DIR, escaped, local_path
 from asyncsync.model import Proof, RemoteObject, Transfer
 from asyncsync.threads import in_thread
 
@@ -270,7 +270,7 @@ class Folder:
         """
         if not self._place.is_in_place():
             raise DestinationError(
-                f"{shown(str(self.path))}: was moved, replaced or removed during the run; what "
+                f"{escaped(str(self.path))}: was moved, replaced or removed during the run; what "
                 "was downloaded is in the folder that had this name"
             )
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from asyncsync.disk.directory import SAFE_OPEN
 from asyncsync.errors import LockHeldError
-from asyncsync.keys import shown
+from asyncsync.keys import escaped
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def _acquire(file: BinaryIO, folder: Path) -> None:
     if not _lock(file):
         holder = file.read(200).decode(errors="replace").strip()
         raise LockHeldError(
-            f"{shown(str(folder))}: another run works on this folder"
+            f"{escaped(str(folder))}: another run works on this folder"
             + (f" ({holder})" if holder.isprintable() and holder else "")
         )
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from asyncsync.disk import lock
 from asyncsync.disk.directory import Directory, Root
-from asyncsync.keys import STATE_DIR, shown
+from asyncsync.keys import STATE_DIR, escaped
 
 MOST_USERS = 64
 """Other users whose notes are read."""
@@ -135,9 +135,9 @@ class Place:
                 state = _checked(folder.enter(self._beside, mode))
                 there, here = (*parents, STATE_DIR), (*parents, *names)
                 self._notice(
-                    f"{shown(str(self.path.joinpath(*there)))} cannot be used "
+                    f"{escaped(str(self.path.joinpath(*there)))} cannot be used "
                     f"({error.strerror}); this run keeps its state in "
-                    f"{shown(str(self.path.joinpath(*here)))}"
+                    f"{escaped(str(self.path.joinpath(*here)))}"
                 )
             if not parents:
                 self._names = names
@@ -179,7 +179,7 @@ class Place:
                     self._beside,
                 ):  # otherwise it was said before that all of it cannot
                     self._notice(
-                        f"{shown(str(self.path / STATE_DIR / 'lock'))} cannot be used "
+                        f"{escaped(str(self.path / STATE_DIR / 'lock'))} cannot be used "
                         f"({error.strerror}); runs of other users are not kept out"
                     )
             yield locks.enter_context(lock.hold_lock(self.state / "lock", self.path))

@@ -32,7 +32,7 @@ from pathlib import Path
 
 from asyncsync.disk.directory import SAFE_OPEN
 from asyncsync.disk.place import Place
-from asyncsync.keys import shown
+from asyncsync.keys import escaped
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Published:
     def _stop_recording(self, error: OSError) -> None:
         """Record no more keys. The file is closed at the end: another thread may be writing it."""
         self._file = None
-        logger.info("%s: published keys are not recorded: %s", shown(str(self._path)), error)
+        logger.info("%s: published keys are not recorded: %s", escaped(str(self._path)), error)
 
     def _open(self) -> int:
         """Open the file for appending; start it, cut it or rewrite it first if needed."""
@@ -119,13 +119,13 @@ class Published:
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o644)
         size = os.fstat(file).st_size
         if size > MOST_BYTES:
-            logger.info("%s: too long; reset", shown(str(self._path)))
+            logger.info("%s: too long; reset", escaped(str(self._path)))
             os.ftruncate(file, 0)
             size = 0
         count = self._parse_header(os.read(file, HEADER.size))
         if count is None:
             if size:
-                logger.info("%s: damaged, or of another folder; reset", shown(str(self._path)))
+                logger.info("%s: damaged, or of another folder; reset", escaped(str(self._path)))
             os.ftruncate(file, 0)
             os.write(file, HEADER.pack(MAGIC, self._inode(), MIN_COUNT))
             return file

@@ -14,7 +14,7 @@ from asyncsync.errors import (
     MachineError,
     TransferError,
 )
-from asyncsync.keys import shown
+from asyncsync.keys import escaped
 from asyncsync.model import Transfer
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -33,12 +33,12 @@ def destination_error(destination: Path, error: OSError) -> DestinationError:
         kind = MachineError
     name = error.filename if isinstance(error.filename, str) else ""
     path = name if os.path.isabs(name) and not name.startswith(FD_PATH) else destination
-    return kind(f"{shown(str(path))}: {error.strerror or error}")
+    return kind(f"{escaped(str(path))}: {error.strerror or error}")
 
 
 def object_error(destination: Path, transfer: Transfer, error: OSError) -> TransferError:
     """Return the error of an object whose file cannot be written."""
-    key, path = transfer.remote.key, shown(str(destination.joinpath(*transfer.path)))
+    key, path = transfer.remote.key, escaped(str(destination.joinpath(*transfer.path)))
     match error.errno:
         case errno.EISDIR | errno.ENOTEMPTY | errno.EEXIST:
             return KeyCollisionError(key, f"{path}: a folder has this name")

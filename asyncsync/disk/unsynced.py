@@ -33,7 +33,7 @@ from asyncsync.disk.directory import UnsurePeriods, open_private, open_readable
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.place import Place
 from asyncsync.errors import MachineError
-from asyncsync.keys import STATE_DIR, shown
+from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.threads import in_thread
 from asyncsync.times import format_time
 
@@ -148,7 +148,7 @@ class Unsynced:
                 except OSError as error:
                     if descriptors.too_many_open_files(error):
                         raise
-                    logger.info("%s: no mark is written: %s", shown(str(self._place.path)), error)
+                    logger.info("%s: no mark is written: %s", escaped(str(self._place.path)), error)
                     self._boot_id = None
                 else:
                     self._is_marked = True
@@ -181,7 +181,7 @@ class Unsynced:
         if text:
             path = self._place.path / STATE_DIR / self._place.user / MARK_NAME
             self._notice(
-                f"{shown(str(path))}: is damaged; if the machine lost power, remove"
+                f"{escaped(str(path))}: is damaged; if the machine lost power, remove"
                 " the files that the last sync wrote"
             )
         return None

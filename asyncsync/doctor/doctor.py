@@ -14,7 +14,7 @@ from asyncsync.doctor import bucket_checks as bucket
 from asyncsync.doctor import folder_checks
 from asyncsync.doctor.bucket_checks import Visit
 from asyncsync.errors import AsyncSyncError, SourceError, TransientError
-from asyncsync.keys import shown
+from asyncsync.keys import escaped
 from asyncsync.report import Finding, Look, Verdict
 from asyncsync.settings import Options
 from asyncsync.threads import in_thread
@@ -98,7 +98,7 @@ async def _run(check: Check, visit: Visit, needed: Finding | None) -> Finding:
 def format_finding(finding: Finding, width: int = 0) -> str:
     """Return a finding as a line for people, wrapped at `width` columns unless that is 0."""
     head = f"{finding.verdict:<7}  {finding.check:<10}  "
-    line = head + shown(finding.text)
+    line = head + escaped(finding.text)
     if not width:
         return line
     return textwrap.fill(

@@ -6,7 +6,7 @@ from pathlib import Path
 from asyncsync.descriptors import needed_descriptors, requests_within
 from asyncsync.disk import Folder, hold_lock, mark, probe
 from asyncsync.errors import DiskFullError, LockHeldError
-from asyncsync.keys import shown
+from asyncsync.keys import escaped
 from asyncsync.report import Look, ok, skipped, warning
 from asyncsync.settings import Options
 from asyncsync.units import format_size
@@ -23,7 +23,7 @@ def folder(options: Options) -> Look:
         written = Path(place, "written")
         written.write_bytes(b"asyncsync")
         os.replace(written, Path(place, "renamed"))
-    path = shown(str(destination.path))
+    path = escaped(str(destination.path))
     return ok(f"{path} is writable" if exists else f"{path} can be created")
 
 
@@ -33,7 +33,7 @@ def space(options: Options) -> Look:
     free = destination.free_bytes()
     if free == 0 or destination.lacks_inodes():
         what = "space" if free == 0 else "inodes"
-        raise DiskFullError(f"{shown(str(destination.path))}: no {what} left")
+        raise DiskFullError(f"{escaped(str(destination.path))}: no {what} left")
     text = f"{format_size(free)} free; `asyncsync plan` shows whether everything fits"
     return warning(f"only {text}") if free < LOW_SPACE else ok(text)
 

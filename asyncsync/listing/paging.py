@@ -71,13 +71,15 @@ class Paging:
             self._store.list_page, prefix, delimiter=delimiter, start_after=after, token=token
         )
         try:
-            return await self._pace.tries(prefix).run(fetch)
+            page = await self._pace.tries(prefix).run(fetch)
         except ListingError as error:
             raise ListingError(f"{_describe(prefix)}{place}: {error}") from error
         except RetriesExhaustedError as error:
             lost = isinstance(error.__cause__, ConnectionLostError)
             kind = NetworkError if lost else ListingError
             raise kind(f"{_describe(prefix)} cannot be listed{place}: {error}") from error
+        self._pace.note_progress()
+        return page
 
 
 def _describe(prefix: str) -> str:

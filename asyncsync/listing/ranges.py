@@ -27,6 +27,7 @@ from anyio import CapacityLimiter
 from anyio.abc import TaskGroup
 
 from asyncsync.concurrently import task_group
+from asyncsync.keys import is_too_long
 from asyncsync.listing.landmarks import Landmarks
 from asyncsync.listing.paging import Paging
 from asyncsync.model import RemoteObject
@@ -100,8 +101,11 @@ class Ranges:
 
     @property
     def last(self) -> str:
-        """The last key so far; empty if the server does not list keys in byte order."""
-        return self._last if self._may_be_cut else ""
+        """The last key so far; empty if the server does not list keys in byte order.
+
+        Empty as well if no request can hold it.
+        """
+        return self._last if self._may_be_cut and not is_too_long(self._last) else ""
 
     async def _list(self, group: TaskGroup, after: str, until: str | None) -> None:
         """List the keys after `after`, up to and including `until` if that is given."""
@@ -146,6 +150,7 @@ class Ranges:
             else:
                 found = find_survey_cuts(firsts[-2], last, end, free)
                 self._is_surveyed = True
+        found = [cut for cut in found if not is_too_long(cut)]
         if not found:
             return until
         self._is_cut = True

@@ -12,7 +12,7 @@ from itertools import count, islice
 from pathlib import Path
 
 from asyncsync.errors import ConfigError
-from asyncsync.keys import shown
+from asyncsync.keys import escaped
 from asyncsync.model import LARGEST_SIZE, RemoteObject, Route
 from asyncsync.report.events import FORMAT, Json
 from asyncsync.times import parse_time
@@ -49,7 +49,7 @@ def read_plan(path: Path) -> PlanFile:
         ConfigError: it cannot be read, or is not a complete plan; the message names the line.
     """
     if path.exists() and not path.is_file():
-        raise ConfigError(f"{shown(str(path))}: is not a regular file; it must be read twice")
+        raise ConfigError(f"{escaped(str(path))}: is not a regular file; it must be read twice")
     for _ in _objects(path):
         pass
     return PlanFile(path, _route(path, _events(path)))
@@ -91,7 +91,7 @@ def _route(path: Path, events: Iterator[tuple[int, Json]]) -> Route:
 def _check_summary(path: Path, number: int, event: Json, found: int) -> None:
     match event:
         case {"error": str(error)} if error:
-            raise _invalid(path, number, f"the plan ended with an error: {shown(error)}")
+            raise _invalid(path, number, f"the plan ended with an error: {escaped(error)}")
         case {"error": "", "total": {"to_download": planned}}:
             if planned != found:
                 raise _invalid(
@@ -129,8 +129,8 @@ def _events(path: Path) -> Iterator[tuple[int, Json]]:
                     raise _invalid(path, number, "is not an event")
                 yield number, event
     except OSError as error:
-        raise ConfigError(f"{shown(str(path))}: {error.strerror or error}") from error
+        raise ConfigError(f"{escaped(str(path))}: {error.strerror or error}") from error
 
 
 def _invalid(path: Path, number: int, what: str) -> ConfigError:
-    return ConfigError(f"{shown(str(path))}: line {number}: {what}; make the plan again")
+    return ConfigError(f"{escaped(str(path))}: line {number}: {what}; make the plan again")

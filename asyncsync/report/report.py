@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver
-from asyncsync.keys import display_width, shown
+from asyncsync.keys import display_width, escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, UpToDate
 from asyncsync.report.html import MOST_SHOWN, format_html
 from asyncsync.units import format_size
@@ -150,7 +150,7 @@ class Report(SilentObserver):
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        rows = ((shown(f.remote.key), shown(str(f.error))) for f in self.failures)
+        rows = ((shown(f.remote.key), escaped(str(f.error))) for f in self.failures)
         return self._to_html(("failed or skipped", "why"), rows, self.failed + self.skipped)
 
     def _to_html(self, header: Sequence[str], rows: Iterable[Sequence[str]], count: int) -> str:
@@ -225,7 +225,7 @@ def _check_row(name: str, tally: Tally) -> tuple[str, str, str, str, str, str]:
 def failure(failed: Failed) -> str:
     """Return one line about a failed or skipped object."""
     word = "skipped" if isinstance(failed.error, SkippedError) else "failed"
-    return f"{word}: {shown(failed.remote.key)}: {shown(str(failed.error))}"
+    return f"{word}: {shown(failed.remote.key)}: {escaped(str(failed.error))}"
 
 
 def sync_summary(report: Report) -> str:

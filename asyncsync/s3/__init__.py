@@ -2,8 +2,8 @@
 
 Read `store.py` first: the requests and what their answers hold. `sigv4.py` signs them, with the
 time from `clock.py`; `client.py` is aioboto3, which lists what lies behind a listing's first page;
-`pages.py` parses XML, `refusals.py` turns an unexpected answer into an error, and `redaction.py`
-keeps secrets out of what libraries log.
+`reading.py` reads pages and `pages.py` parses them, `refusals.py` turns an unexpected answer into
+an error, and `redaction.py` keeps secrets out of what libraries log.
 
 Nothing here retries, and no exception of aioboto3 leaves this folder.
 """

@@ -27,7 +27,8 @@ from botocore.loaders import Loader
 from asyncsync.errors import AsyncSyncError
 from asyncsync.http import HttpClient, Response
 from asyncsync.model import Credentials, Page, Settings
-from asyncsync.s3.pages import PAGE_LIMIT, parse_page
+from asyncsync.s3.pages import parse_page
+from asyncsync.s3.reading import PageReader
 from asyncsync.s3.redaction import redact_libraries
 from asyncsync.secret import SignedHeaders
 
@@ -79,7 +80,11 @@ class Lister:
 
 @asynccontextmanager
 async def open_lister(
-    settings: Settings, credentials: Credentials, http: HttpClient, refused: Refused
+    settings: Settings,
+    credentials: Credentials,
+    http: HttpClient,
+    reader: PageReader,
+    refused: Refused,
 ) -> AsyncIterator[Lister]:
     """Open a client for the bucket of the settings; no request is sent yet.
 
@@ -87,6 +92,7 @@ async def open_lister(
         settings: where the bucket is.
         credentials: of this moment; others need another client.
         http: sends the requests.
+        reader: reads the pages.
         refused: says what an answer means that is not a page.
     """
     isolated = _isolated_session()
@@ -104,7 +110,7 @@ async def open_lister(
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,
         s3={"addressing_style": "path"},
-        http_session_cls=partial(_Transport, http, refused),
+        http_session_cls=partial(_Transport, http, reader, refused),
     )
     redact_libraries()
     async with session.client("s3", endpoint_url=settings.endpoint_url, config=config) as client:
@@ -143,11 +149,13 @@ class _Transport:
 
     Args:
         http: sends them, and outlives the client.
+        reader: reads the pages.
         refused: says what an answer means that is not a page.
     """
 
-    def __init__(self, http: HttpClient, refused: Refused, **_: object) -> None:
+    def __init__(self, http: HttpClient, reader: PageReader, refused: Refused, **_: object) -> None:
         self._http = http
+        self._reader = reader
         self._refused = refused
 
     async def __aenter__(self) -> Self:
@@ -170,7 +178,7 @@ class _Transport:
         async with self._http.request(request.method, target, headers) as response:
             if response.status != HTTPStatus.OK:
                 raise await self._refused(response, None, headers)
-            body = await response.read(PAGE_LIMIT)
+            body = await self._reader.read(response)
         return AioAWSResponse(request.url, response.status, response.headers, _Body(body))
 
 

@@ -5,8 +5,9 @@ exactly like S3's are read with one regular expression, in half the time that an
 The expression matches nothing that XML would read differently. If a page holds any other entry, the
 XML parser reads the whole page.
 
-The endpoint is not trusted: a document type is refused (and with it entities), and a size is a
-number or unknown.
+The endpoint is not trusted. A page of more entries, tags or bytes than S3 sends is refused before
+it is read, a document type is refused (and with it entities), a size is a number or unknown, and of
+a key that is too long only the start and the end are kept.
 """
 
 import re
@@ -14,34 +15,49 @@ from urllib.parse import unquote_to_bytes
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 from asyncsync.errors import ListingError, ProtocolError
+from asyncsync.keys import MAX_KEY_BYTES, abridged, escaped, is_too_long
 from asyncsync.model import LARGEST_SIZE, UNKNOWN_SIZE, Page, RemoteObject
 from asyncsync.times import parse_time
 
-PAGE_LIMIT = 64 * 1024 * 1024
-"""Bytes in a page, at most."""
-MOST_TAGS = 2_000_000
-"""Tags that the XML parser reads at most, 100 bytes each. A page of 100,000 keys has fewer."""
+PAGE_LIMIT = 16 * 1024 * 1024
+"""Bytes in a page, at most. 1,000 keys of 1,024 bytes, percent-encoded, take 4 MiB."""
+MOST_ENTRIES = 10_000
+"""Objects and prefixes on a page, at most. S3 lists 1,000, and nothing here asks for more."""
+MOST_TAGS = 400_000
+"""Start and end tags in a page, at most: 20 elements for each entry. S3 writes 14 at most."""
+MOST_MARKS = 1_000_000
+"""Quotes, references and ends of lines that the XML parser reads at most.
+
+It takes memory for each attribute and for each piece of text between them.
+"""
+LONGEST_TOKEN = 8 * 1024
+"""Characters of a token for the next page, at most. It may hold a percent-encoded key."""
+LONGEST_ETAG = 1024
+"""Characters of an ETag, at most. A longer one is none."""
 
 _TEXT = "[ -%'-;=?-~]"  # ASCII without markup, references and control characters
 _QUOTE = '(?:&quot;|&#34;|")'
 _PLAIN = re.compile(
-    f"(<Contents>(?:<Key>({_TEXT}+)</Key>|<Size>([0-9]{{1,15}})</Size>"
-    f"|<ETag>{_QUOTE}([0-9A-Za-z-]+){_QUOTE}</ETag>|<LastModified>({_TEXT}+)</LastModified>"
+    f"(<Contents>(?:<Key>({_TEXT}{{1,{MAX_KEY_BYTES}}})</Key>|<Size>([0-9]{{1,15}})</Size>"
+    f"|<ETag>{_QUOTE}([0-9A-Za-z-]{{1,{LONGEST_ETAG}}}){_QUOTE}</ETag>"
+    f"|<LastModified>({_TEXT}+)</LastModified>"
     f"|<StorageClass>{_TEXT}*</StorageClass>|<ChecksumType>{_TEXT}*</ChecksumType>"
     f"|<ChecksumAlgorithm>{_TEXT}*</ChecksumAlgorithm>)*</Contents>)"
 )
 """An entry as S3 writes it; its groups are the entry, its key, size, ETag and time."""
 _PLACE = b"<Contents/>"
 """Stands where all plain entries were."""
+_TOO_MANY_ENTRIES = f"not an S3 answer: more than {MOST_ENTRIES:,} entries on a page"
 
 
 def parse_page(body: bytes) -> Page:
     """Return the page that the XML describes.
 
     Raises:
-        ProtocolError: this is not the XML of a listing.
+        ProtocolError: this is not the XML of a listing, or is larger than one can be.
         ListingError: the page says that more follows, but has no token to continue with.
     """
+    _check_bounds(body)
     plain, rest = _plain_entries(body)
     root = _parse(rest)
     if _name(root) != "ListBucketResult":
@@ -60,12 +76,30 @@ def parse_page(body: bytes) -> Page:
         _decoded(entry.findtext(namespace + "Prefix", ""), encoded)
         for entry in root.iterfind(namespace + "CommonPrefixes")
     ]
+    if len(objects) + len(prefixes) > MOST_ENTRIES:
+        raise ProtocolError(_TOO_MANY_ENTRIES)
+    if any(map(is_too_long, prefixes)):  # all keys below it would be too long, and never be named
+        raise ProtocolError(f"not an S3 answer: a prefix of more than {MAX_KEY_BYTES:,} bytes")
     token = root.findtext(namespace + "NextContinuationToken", "")
+    if len(token) > LONGEST_TOKEN:
+        raise ProtocolError(f"not an S3 answer: a token of more than {LONGEST_TOKEN:,} bytes")
     said = root.findtext(namespace + "IsTruncated", "").strip().lower()
     truncated = said == "true" or (said != "false" and bool(token))  # if in doubt, go on
     if truncated and not token:
         raise ListingError("the listing says that more follows, but has no token to continue with")
     return Page(objects, prefixes, token if truncated else "")
+
+
+def _check_bounds(body: bytes) -> None:
+    """Refuse a page that would take too much memory, by counting what it is made of."""
+    if len(body) > PAGE_LIMIT:
+        raise ProtocolError(f"not an S3 answer: a page of more than {PAGE_LIMIT:,} bytes")
+    if (tags := body.count(b"<")) > MOST_TAGS:
+        raise ProtocolError(f"not an S3 answer: more than {MOST_TAGS:,} tags")
+    if tags <= 4 * MOST_ENTRIES:  # the least of so many entries with a key or a prefix each
+        return
+    if body.count(b"<Contents") + body.count(b"<CommonPrefixes") > MOST_ENTRIES:
+        raise ProtocolError(_TOO_MANY_ENTRIES)
 
 
 def _plain_entries(body: bytes) -> tuple[list[tuple[str, ...]], bytes]:
@@ -87,9 +121,9 @@ def _objects(root: Element, namespace: str, encoded: bool) -> list[RemoteObject]
     tag = {name: namespace + name for name in ("Key", "Size", "ETag", "LastModified")}
     return [
         RemoteObject(
-            key=_decoded(entry.findtext(tag["Key"], ""), encoded),
+            key=_key(entry.findtext(tag["Key"], ""), encoded),
             size=parse_size(entry.findtext(tag["Size"], "")),
-            etag=entry.findtext(tag["ETag"], "").strip('"'),
+            etag=parse_etag(entry.findtext(tag["ETag"], "")),
             modified_ns=parse_time(entry.findtext(tag["LastModified"], "")),
         )
         for entry in root.iterfind(namespace + "Contents")
@@ -99,14 +133,14 @@ def _objects(root: Element, namespace: str, encoded: bool) -> list[RemoteObject]
 def _parse(body: bytes) -> Element:
     if b"<!DOCTYPE" in body or b"\0" in body:  # UTF-16 would hide one, and has NUL bytes
         raise ProtocolError("not an S3 answer: it declares a document type, or is not UTF-8")
-    if body.count(b"<") > MOST_TAGS:
-        raise ProtocolError(f"not an S3 answer: more than {MOST_TAGS:,} tags")
+    if sum(map(body.count, (b'"', b"'", b"&", b"\n", b"\r"))) > MOST_MARKS:
+        raise ProtocolError(f"not an S3 answer: more than {MOST_MARKS:,} quotes and references")
     parser = XMLParser()  # noqa: S314  # safe without a document type: there are no entities
     try:
         parser.feed(body)
         return parser.close()
     except (ParseError, LookupError, ValueError) as error:  # the last two: its encoding
-        raise ProtocolError(f"not an S3 answer: {error}") from error
+        raise ProtocolError(f"not an S3 answer: {escaped(str(error)[:200])}") from error
 
 
 def parse_error(body: bytes) -> tuple[str, str]:
@@ -128,6 +162,16 @@ def _decoded(text: str, encoded: bool) -> str:
     if not encoded or ("%" not in text and "+" not in text):
         return text
     return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "surrogateescape")
+
+
+def _key(text: str, encoded: bool) -> str:
+    key = _decoded(text, encoded)
+    return abridged(key) if len(key) > MAX_KEY_BYTES else key
+
+
+def parse_etag(text: str) -> str:
+    """Return an ETag without its quotes; an empty one for what is too long to be one."""
+    return text.strip('"') if len(text) <= LONGEST_ETAG else ""
 
 
 def parse_size(text: str) -> int:

@@ -19,7 +19,7 @@ from asyncsync.errors import (
     TransferError,
     VanishedError,
 )
-from asyncsync.keys import shown
+from asyncsync.keys import escaped, shown
 from asyncsync.s3.pages import parse_error
 from asyncsync.times import parse_http_date
 
@@ -53,7 +53,7 @@ def refusal(
         key: the object that was requested; None for a listing.
     """
     code, message = parse_error(body)
-    said = shown(" ".join(f"{status} {code} {message}".split())[:300]).rstrip(".")
+    said = escaped(" ".join(f"{status} {code} {message}".split())[:300]).rstrip(".")
     return (
         _redirected(status, headers)
         or _transient(status, code, said, headers, body)

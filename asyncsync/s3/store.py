@@ -36,7 +36,8 @@ from asyncsync.interfaces import Body
 from asyncsync.keys import shown
 from asyncsync.model import UNKNOWN_SIZE, Head, Page, RemoteObject, Settings
 from asyncsync.s3.clock import Clock
-from asyncsync.s3.pages import PAGE_LIMIT, parse_page, parse_size
+from asyncsync.s3.pages import parse_etag, parse_page, parse_size
+from asyncsync.s3.reading import PageReader
 from asyncsync.s3.refusals import refusal
 from asyncsync.s3.sigv4 import Signer, path_of
 from asyncsync.secret import SignedHeaders
@@ -97,6 +98,7 @@ class S3Store:
         self._signer = Signer(http.host, settings.region, clock)
         self._lister: Lister | None = None
         self._opening = Lock()
+        self._reader = PageReader()
 
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
@@ -134,14 +136,16 @@ class S3Store:
         async with self._http.request("GET", f"{path}?{query}", headers) as response:
             if response.status != HTTPStatus.OK:
                 raise await self._refused(response, None, headers)
-            return parse_page(await response.read(PAGE_LIMIT))
+            return parse_page(await self._reader.read(response))
 
     async def _open_lister(self) -> "Lister":
         """Return aioboto3's client; a new one when the credentials have changed."""
         async with self._opening:
             if self._lister is None or self._lister.credentials != self._credentials:
                 open_lister = await in_thread(_load_client)
-                opening = open_lister(self._settings, self._credentials, self._http, self._refused)
+                opening = open_lister(
+                    self._settings, self._credentials, self._http, self._reader, self._refused
+                )
                 self._lister = await self._opened.enter_async_context(opening)
             return self._lister
 
@@ -346,7 +350,7 @@ def _head(response: Response, length: str) -> Head:
     headers = response.headers
     return Head(
         size,
-        headers.get("etag", "").strip('"'),
-        headers.get("content-encoding", ""),
-        headers.get("last-modified", ""),
+        parse_etag(headers.get("etag", "")),
+        shown(headers.get("content-encoding", "")),
+        shown(headers.get("last-modified", "")),
     )

@@ -9,7 +9,7 @@ from operator import index
 from pathlib import Path
 
 from asyncsync.errors import ConfigError
-from asyncsync.keys import STATE_DIR, shown
+from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.model import Checks
 
 MAX_REQUESTS = 1024
@@ -213,9 +213,9 @@ def _check_folder(name: str) -> None:
             "the root of a file system is not a valid destination; choose a folder in it"
         )
     if STATE_DIR in resolved.parts:
-        raise ValueError(f"{shown(name)} is in the state folder of a destination; choose another")
+        raise ValueError(f"{escaped(name)} is in the state folder of a destination; choose another")
     if os.path.exists(name) and not os.path.isdir(name):
-        raise ValueError(f"{shown(name)} is a file, not a folder")
+        raise ValueError(f"{escaped(name)} is a file, not a folder")
 
 
 def _parse_since(text: str) -> str | None:

@@ -285,7 +285,8 @@ class ScriptedS3:
     async def _send(self, writer: asyncio.StreamWriter, request: Request, answer: Answer) -> None:
         if answer.until:
             await answer.until.wait()
-        usual = {} if answer.more else {"Content-Length": str(len(answer.body))}
+        is_open = answer.more or "Transfer-Encoding" in answer.headers
+        usual = {} if is_open else {"Content-Length": str(len(answer.body))}
         headers = {**usual, **self._tag(request), **answer.headers}
         lines = [f"HTTP/1.1 {answer.status} -", *(f"{n}: {v}" for n, v in headers.items())]
         writer.write("\r\n".join([*lines, "", ""]).encode())

@@ -233,7 +233,7 @@ def test_document_type_is_refused(doctype: str, encoding: str) -> None:
 @pytest.mark.parametrize("tag", [b"<a/>", b"<a>"], ids=["beside", "inside"])
 def test_many_tags_are_not_parsed(tag: bytes) -> None:
     """They would take a hundred times the memory of their bytes."""
-    with pytest.raises(ProtocolError, match="more than 2,000,000 tags"):
+    with pytest.raises(ProtocolError, match="more than 400,000 tags"):
         parse_page(b"<ListBucketResult>" + tag * MOST_TAGS)
 
 
@@ -282,3 +282,116 @@ def test_error_has_a_code_and_a_message() -> None:
     assert parse_error(b"<Error><Code/></Error>") == ("", "")
     assert parse_error(b"<html><head/></html>") == ("", "")
     assert parse_error(b"<Error><Code>A</Co") == ("", "")
+
+
+# more than S3 sends -----------------------------------------------------------------------------
+
+OWNER = "<Owner><ID>{}</ID><DisplayName>{}</DisplayName></Owner>".format("0" * 64, "n" * 64)
+"""With an entry's checksums, storage class and state of restoring, all that S3 writes of one."""
+FULL = (
+    "<Contents><Key>{}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+    "<ETag>&quot;0123456789abcdef0123456789abcdef-10000&quot;</ETag>"
+    "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType>"
+    "<Size>5497558138880</Size>" + OWNER + "<StorageClass>DEEP_ARCHIVE</StorageClass>"
+    "<RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress>"
+    "<RestoreExpiryDate>2026-01-01T00:00:00Z</RestoreExpiryDate></RestoreStatus></Contents>"
+)
+
+
+@pytest.mark.row(158)
+@pytest.mark.parametrize("encoding", ["url", ""])
+@pytest.mark.parametrize("prefix", [3, 300])
+def test_largest_page_of_real_servers_is_read(encoding: str, prefix: int) -> None:
+    """1,000 keys of 1,024 bytes, percent-encoded threefold, and as many prefixes."""
+    names = [f"{number:04}" + "é" * 510 for number in range(1000)]
+    written = [quote(name) if encoding else name for name in names]
+    rolled = [
+        f"<CommonPrefixes><Prefix>{name[:-prefix]}/</Prefix></CommonPrefixes>\n  "
+        for name in written
+    ]
+    token = f"<NextContinuationToken>{quote('é' * 512) * 2}</NextContinuationToken>"
+    body = listing(*map(FULL.format, written), *rolled, token, encoding=encoding)
+    page = parse_page(body)
+    assert [remote.key for remote in page.objects] == names
+    assert len(page.prefixes) == 1000
+    assert len(page.next_token) == 6 * 1024
+
+
+@pytest.mark.row(158)
+def test_page_of_ten_thousand_entries_is_read() -> None:
+    """Of objects and prefixes together; also with all that S3 writes of an object."""
+    body = listing(
+        *[FULL.format("k")] * 9_999, "<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes>"
+    )
+    assert len(parse_page(body).objects) == 9_999
+
+
+PREFIX = "<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes>"
+TOO_LARGE = {
+    "objects": listing(*[contents("a")] * 10_001),
+    "prefixes": listing(*[PREFIX] * 10_001),
+    "both": listing(*[contents("a")] * 5_001, *[PREFIX] * 5_000),
+    "empty objects": listing("<Contents/>" * 40_001),
+    "keys of one object": listing(f"<Contents>{'<Key>a</Key>' * 1_300_000}</Contents>"),
+    "keys": listing("<Key>a</Key>" * 1_300_000),
+    "attributes": listing("<a " + "".join(f'a{n}="" ' for n in range(1_000_000)) + "/>"),
+    "references": listing("<a>" + "&lt;" * 4_000_000 + "</a>"),
+    "lines": listing("<a>" + "\n" * 16_000_000 + "</a>"),
+    "bytes": listing(" " * 16 * 1024 * 1024),
+}
+
+
+@pytest.mark.row(158)
+@pytest.mark.parametrize("what", TOO_LARGE)
+def test_page_that_is_too_large_is_refused_before_it_is_parsed(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counting is enough, and takes no memory."""
+    monkeypatch.setattr("asyncsync.s3.pages._PLAIN", None)
+    monkeypatch.setattr("asyncsync.s3.pages.XMLParser", None)
+    with pytest.raises(ProtocolError, match=r"not an S3 answer: (a page of )?more than"):
+        parse_page(TOO_LARGE[what])
+
+
+@pytest.mark.row(158)
+def test_entries_are_counted_in_any_namespace() -> None:
+    """Also by a prefix of the tags, which only the parser knows, and if they are empty."""
+    with pytest.raises(ProtocolError, match="more than 10,000 entries"):
+        parse_page(listing("<Contents/>" * 10_001))
+    body = listing("<s:Contents xmlns:s='x'><s:Key>a</s:Key></s:Contents>" * 10_001)
+    assert parse_page(body).objects == []
+    body = body.replace(b"ListBucketResult", b"s:ListBucketResult").replace(b"xmlns=", b"xmlns:s=")
+    with pytest.raises(ProtocolError, match="more than 10,000 entries"):
+        parse_page(body.replace(b" xmlns:s='x'", b""))
+
+
+@pytest.mark.row(157)
+def test_key_that_is_too_long_is_abridged() -> None:
+    """It is still too long, and still named; the others are read as they are."""
+    found = keys(listing(contents("a"), contents("b/" + "x" * 1_000_000 + ".parquet")))
+    assert found[0] == "a"
+    assert found[1].startswith("b/xxx")
+    assert found[1].endswith("xxx.parquet")
+    assert 1024 < len(found[1]) < 1200
+
+
+@pytest.mark.row(157)
+def test_prefix_that_is_too_long_is_refused() -> None:
+    """No key below it would be named."""
+    body = listing(f"<CommonPrefixes><Prefix>{'x' * 1025}/</Prefix></CommonPrefixes>")
+    with pytest.raises(ProtocolError, match="a prefix of more than 1,024 bytes"):
+        parse_page(body)
+
+
+@pytest.mark.row(160)
+@pytest.mark.parametrize("length", [8 * 1024 + 1, 4 * 1024 * 1024])
+def test_token_that_is_too_long_is_refused(length: int) -> None:
+    """Each token is remembered, and sent back."""
+    body = listing(f"<NextContinuationToken>{'t' * length}</NextContinuationToken>")
+    with pytest.raises(ProtocolError, match="a token of more than 8,192 bytes"):
+        parse_page(body)
+
+
+def test_etag_that_is_too_long_is_none() -> None:
+    """No request can hold it."""
+    assert parse_page(listing(contents("a", etag="e" * 1025))).objects[0].etag == ""
