@@ -16,6 +16,12 @@ CONNECT_TIMEOUT = 10.0
 """Seconds that a store may take to connect, including DNS, proxy and TLS."""
 
 
+class Urgent(str):
+    """A notice that is told with `--quiet` as well."""
+
+    __slots__ = ()
+
+
 class Body(Protocol):
     """The response to a GET, its body not yet read."""
 

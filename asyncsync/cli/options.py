@@ -186,7 +186,13 @@ OPTIONS = (
         help="download what `plan --json` wrote to FILE; list nothing",
     ),
     Option("--json", commands=_ALL_BUT_DEMO, **_FLAG, help="print one JSON object a line"),
-    Option("-q", "--quiet", commands=_ALL_BUT_DEMO, **_FLAG, help="print failures only"),
+    Option(
+        "-q",
+        "--quiet",
+        commands=_ALL_BUT_DEMO,
+        **_FLAG,
+        help="print failures only, and what may become one",
+    ),
     Option("-v", "--verbose", commands=_RUNS, also="doctor", **_FLAG, help="name every object"),
     Option(
         "--no-progress",

@@ -11,7 +11,7 @@ from asyncsync.cli.arguments import prefix_hint
 from asyncsync.console import GREEN, RED, coloured, columns, print_line
 from asyncsync.disk import Folder
 from asyncsync.errors import SkippedError
-from asyncsync.interfaces import SilentObserver
+from asyncsync.interfaces import SilentObserver, Urgent
 from asyncsync.keys import escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Settings
 from asyncsync.report import (
@@ -49,7 +49,7 @@ class Text(SilentObserver):
         folder: the destination.
         say: prints a line.
         verbose: name every object that is downloaded, or would be.
-        quiet: print failures only.
+        quiet: print failures and urgent messages only.
     """
 
     def __init__(
@@ -104,8 +104,8 @@ class Text(SilentObserver):
         self._print(f"not in the bucket: {shown(key)}")
 
     def noticed(self, message: str) -> None:
-        """Print the message, unless quiet."""
-        if not self._quiet:
+        """Print the message; if quiet, only an urgent one."""
+        if not self._quiet or isinstance(message, Urgent):
             self._say(f"asyncsync: {escaped(message)}", sys.stderr)
 
     def finish(self, exit_code: int, error: str) -> int:

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from asyncsync.interfaces import Urgent
+
 STAMP = "%Y%m%dT%H%M%SZ"
 """The format of the time in a signed request."""
 _LEAST = 60.0
 """Seconds; a server that refuses a time this close to its Date would refuse its Date as well."""
-_MOST = 100 * 365 * 86400.0
-"""Seconds; a Date further off is nonsense, and may lead to a time that cannot be written."""
+_MOST = 86400.0
+"""Seconds; no request is signed for a time further off, with which it could be kept and sent then.
+"""
 
 
 def _now() -> datetime:
@@ -49,8 +52,11 @@ class Clock:
                 return False
             self._offset = timedelta(seconds=-ahead)
             self._notice(
-                f"this machine's clock is off by {ahead:+.0f} s, so requests are now signed with "
-                "the server's time; turn on NTP to set the clock (timedatectl set-ntp true)"
+                Urgent(
+                    f"this machine's clock is off by {ahead:+.0f} s, so requests are now signed "
+                    "with the server's time; turn on NTP to set the clock "
+                    "(timedatectl set-ntp true)"
+                )
             )
             return True
         signed, now = datetime.strptime(stamp, STAMP).replace(tzinfo=UTC), self._now()

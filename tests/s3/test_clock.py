@@ -32,7 +32,7 @@ def test_time_is_this_machines() -> None:
 
 
 @pytest.mark.row(31)
-@pytest.mark.parametrize("ahead", [3600.0, -3600.0, 70.5, 56 * 365 * 86400.0])
+@pytest.mark.parametrize("ahead", [3600.0, -3600.0, 70.5, 86399.0])
 def test_clock_is_put_right_once(ahead: float) -> None:
     """What was signed before then is worth another attempt; what was signed since is not."""
     watch = Watch()
@@ -51,10 +51,10 @@ def test_clock_is_put_right_once(ahead: float) -> None:
     assert f"off by {ahead:+.0f} s" in watch.notices[0]
 
 
-@pytest.mark.row(31)
-@pytest.mark.parametrize("ahead", [None, 0.0, 3.0, -59.0, 1e10, -2.5e11])
+@pytest.mark.row(31, 161)
+@pytest.mark.parametrize("ahead", [None, 0.0, 3.0, -59.0, 86401.0, -1e6, 1e10, -2.5e11])
 def test_date_that_explains_nothing_is_not_believed(ahead: float | None) -> None:
-    """It is missing, no other than this machine's, or of another age."""
+    """It is missing, no other than this machine's, or more than a day off."""
     watch = Watch()
     assert not watch.clock.corrects(ahead, watch.stamp)
     assert (watch.clock(), watch.notices) == (NOW, [])

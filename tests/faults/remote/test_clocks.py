@@ -1,7 +1,8 @@
-"""Requests that are refused because this machine's clock is off (row 31)."""
+"""Requests that are refused because this machine's clock is off (rows 31 and 161)."""
 
+import time
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from email.utils import format_datetime, formatdate
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from asyncsync.s3.clock import STAMP
 from tests.faults.remote.scene import BOTH, FIRST, SMALL, assert_source_error
 from tests.rigs.acts import s3_error
 from tests.rigs.bucket import Bucket
+from tests.rigs.child import asyncsync
 from tests.rigs.fault_proxy import Act, Rule
 from tests.rigs.fault_run import synced
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, sync
@@ -104,3 +106,30 @@ async def test_clock_that_goes_wrong_under_way_is_told_once(dest: Path) -> None:
     assert tree(dest) == OBJECTS
     assert len(ran.seen.notices) == 1
     assert len(refused) <= 4 * 3  # a HEAD and a GET each, and the GET that says why
+
+
+@pytest.mark.row(161)
+@pytest.mark.parametrize("years", [10, -10])
+async def test_nothing_is_signed_for_another_year(dest: Path, years: int) -> None:
+    """The run ends after one request, and the error says by how much the two clocks differ."""
+    date = formatdate(time.time() + years * 365 * 86400, usegmt=True)
+    async with ScriptedS3(OBJECTS) as s3:
+        skewed = b"<Error><Code>RequestTimeTooSkewed</Code></Error>"
+        s3.on_list = lambda _: Answer(skewed, 403, {"Date": date})
+        done = await asyncsync(s3.environment, "--quiet", "--dest", str(dest))
+        (request,) = s3.requests
+    assert done.code == 4
+    assert f"clock is off by {'-' if years > 0 else '+'}" in done.err
+    assert request.headers["x-amz-date"][:4] == f"{datetime.now(UTC):%Y}"
+
+
+@pytest.mark.row(161)
+async def test_corrected_clock_is_told_of_in_a_quiet_run(dest: Path) -> None:
+    """On standard error, once."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_list = s3.on_object = an_hour_ahead
+        include = ("--include", "*", "--no-parquet-check")
+        done = await asyncsync(s3.environment, "--quiet", *include, "--dest", str(dest))
+    assert (done.code, done.out) == (0, "")
+    (line,) = done.err.splitlines()
+    assert line.startswith("asyncsync: this machine's clock is off by -")
