@@ -9,6 +9,7 @@
     │   ├── ListingError            the bucket could not be listed to its end
     │   ├── NetworkError            the endpoint cannot be reached
     │   ├── RedirectError           the endpoint redirects, which is never followed
+    │   ├── StandstillError         every request fails, for minutes
     │   └── TLSError                the endpoint's certificate is not valid
     ├── DestinationError            the local side ends the run                              exit 5
     │   ├── DiskFullError           no space, no inodes or no quota left
@@ -107,6 +108,12 @@ class NetworkError(SourceError):
 
 class RedirectError(SourceError):
     """The endpoint redirects. Signed requests are never sent to another host."""
+
+
+class StandstillError(SourceError):
+    """The endpoint can be reached, but for minutes all requests failed and nothing new came."""
+
+    hint = "try again later; the next run goes on from here"
 
 
 class TLSError(SourceError):

@@ -143,7 +143,7 @@ class Downloader:
             else:
                 content = await _fetch_between_heads(head, get)
             validate.check_length(remote, len(content))
-            self._pace.note_bytes(len(content))
+            self._pace.note_object(len(content))
             prove = partial(proof.prove, remote, self._checks, content)
             publish = partial(self._folder.publish, transfer, content, prove)
             return await tries.run_locally(publish)
@@ -170,11 +170,14 @@ class Downloader:
     ) -> tuple[int, Proof]:
         """Download the missing parts; return how many bytes were here already, and the proof."""
         remote = transfer.remote
-        arrived = 0
+        arrived = furthest = 0
 
         def count(size: int) -> None:
-            nonlocal arrived
+            nonlocal arrived, furthest
             arrived += size
+            if arrived > furthest:  # what is discarded, and comes again, is not new
+                furthest = arrived
+                self._pace.note_progress()
             self._observer.advanced(transfer, size)
 
         async def fetch_parts() -> None:
@@ -199,7 +202,8 @@ class Downloader:
             head = partial(validate.check_head, remote, self._store, tries)
             self._observer.started(transfer)
             try:
-                if kept := remote.size - sum(len(part.missing(span)) for span in parts):
+                furthest = kept = remote.size - sum(len(part.missing(span)) for span in parts)
+                if kept:
                     count(kept)
                 if not self._checks.head:
                     await run_all(*calls)

@@ -52,6 +52,7 @@ class Verifier:
         if self._checks.head:
             async with self._pace.slot:
                 await check_head(remote, self._store, tries)
+            self._pace.note_progress()
             if remote.is_pinned:
                 proven = Proof.SIZE_AND_VERSION
         if self._deep:

@@ -16,6 +16,8 @@ All requests of a run share one `Pace`, so what one of them learns about the ser
   answer, is a failed attempt of its object instead: a middlebox may reject only this request, which
   must not delay all others for minutes and end the run. (With TLS, a connection that is reset
   during the handshake was not opened.)
+- If requests fail and none brings anything new for minutes, the run stands still (`standstill.py`),
+  and it ends. If they are all about one object, only this one fails.
 """
 
 import logging
@@ -32,13 +34,15 @@ from asyncsync.concurrently import run_until_first
 from asyncsync.errors import (
     NetworkError,
     RetriesExhaustedError,
+    StandstillError,
     ThrottledError,
     TransferError,
     TransientError,
     UnreachableError,
 )
-from asyncsync.interfaces import CONNECT_TIMEOUT
+from asyncsync.interfaces import CONNECT_TIMEOUT, Urgent
 from asyncsync.pace.rate import RequestRate
+from asyncsync.pace.standstill import GRACE, LONGEST, TOLD_AFTER, Standstill
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +123,7 @@ class Pace:
         self._paused_until = 0.0
         self._answered_at = float("-inf")
         self._outage: _Outage | None = None
+        self._standstill: Standstill | None = None
         self._throttled_at = float("-inf")
         self._refusals = 0
         self._rate = RequestRate()
@@ -141,6 +146,35 @@ class Pace:
             outage.over.set()
             if outage.is_reported:
                 self._notice(f"connected again after {self._answered_at - outage.since:.0f} s")
+
+    def note_object(self, size: int) -> None:
+        """Count the bytes of an object that has arrived as a whole."""
+        self._received += size
+        self.note_progress()
+
+    def note_progress(self) -> None:
+        """Record that something new has come: a page, bytes, or what becomes of an object."""
+        if standstill := self._standstill:
+            self._standstill = None
+            if standstill.is_reported:
+                self._notice(Urgent(f"requests succeed again after {standstill.lasted:.0f} s"))
+
+    def note_failure(self, key: str, error: TransientError) -> None:
+        """Record that a request about this key has failed.
+
+        Raises:
+            StandstillError: requests have failed for too long, and none brought anything new.
+            RetriesExhaustedError: so they have, but only those about this key.
+        """
+        now = self._clock()
+        standstill = self._standstill = self._standstill or Standstill(key, now)
+        standstill.add(key, now)
+        if standstill.left > 0 and _requested(error) <= standstill.left + GRACE:
+            return
+        said = standstill.describe(error)
+        if standstill.is_of_one:
+            raise RetriesExhaustedError(key, f"given up: {said}") from error
+        raise StandstillError(said) from error
 
     async def wait_for_endpoint(self, error: UnreachableError, sent: float) -> None:
         """Wait before the next attempt to connect: half as long as the outage has taken so far.
@@ -196,11 +230,29 @@ class Pace:
         """Wait before the next attempt; if the server is busy, let all requests wait."""
         wait = _pause(attempt)
         if isinstance(error, ThrottledError):
-            requested = min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
+            requested = _requested(error)
             wait = max(wait, requested)
             self._throttle(requested)
         logger.info("attempt %d failed: %s; the next attempt in %.1f s", attempt, error, wait)
+        standstill = self._standstill
+        if standstill and not standstill.is_reported:
+            before = max(TOLD_AFTER - standstill.lasted, 0.0)
+            if before <= wait:
+                wait -= before
+                await self._sleep(before)
+                self._report(standstill, error)
         await self._sleep(wait)
+
+    def _report(self, standstill: Standstill, error: TransientError) -> None:
+        """Tell the user that nothing has come for a while, if that is still so."""
+        if standstill is self._standstill and not standstill.is_reported:
+            standstill.is_reported = True
+            self._notice(
+                Urgent(
+                    f"nothing has come for {TOLD_AFTER:.0f} s: {error}; retrying for at most "
+                    f"{LONGEST - TOLD_AFTER:.0f} s"
+                )
+            )
 
     def _throttle(self, requested: float) -> None:
         """Let all requests pause: at least for the requested seconds, and longer each time."""
@@ -260,6 +312,12 @@ def _pause(attempt: int) -> float:
     return min(FIRST_PAUSE * 2.0 ** min(attempt - 1, 64), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
 
 
+def _requested(error: TransientError) -> float:
+    """Return for how many seconds the server asks to send nothing, at most a minute."""
+    asked = error.retry_after if isinstance(error, ThrottledError) else None
+    return min(asked or 0.0, LONGEST_RETRY_AFTER)
+
+
 class Tries:
     """The retry loop for the requests about one key."""
 
@@ -274,6 +332,7 @@ class Tries:
 
         Raises:
             NetworkError: no request can connect to the endpoint.
+            StandstillError: all requests have failed, for too long.
             RetriesExhaustedError: all attempts have failed; the last error is the cause.
         """
         attempt = failed = 0
@@ -287,10 +346,12 @@ class Tries:
                 await self._pace.wait_for_endpoint(error, sent)
             except TransientError as error:
                 self._pace.note_answer()
+                self._pace.note_failure(self._key, error)
                 failed += 1
                 await self._pause(error, failed)
             except TransferError:
                 self._pace.note_answer()
+                self._pace.note_progress()
                 raise
             else:
                 self._pace.note_success()

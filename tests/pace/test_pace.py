@@ -157,7 +157,7 @@ async def test_attempts_are_those_of_the_request_that_needed_most(clock: Clock) 
 async def test_pauses_grow_up_to_a_limit(clock: Clock) -> None:
     """Each is twice as long as the last, up to a limit, with jitter."""
     tries = clock.pace(attempts=40).tries("k")
-    await tries.run(failing(*[ServerError("down")] * 39))
+    await tries.run_locally(failing(*[ThrottledError("down")] * 39))
     planned = [min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE) for doublings in range(39)]
     assert all(
         plan * SHORTEST <= slept <= plan * LONGEST
