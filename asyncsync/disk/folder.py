@@ -190,6 +190,13 @@ class Folder:
         ):
             yield folder
 
+    def abandoned(self) -> list[tuple[Path, int | None]]:
+        """Return the state folders here of users who do not exist.
+
+        And how many bytes their unfinished files take, None where this user may not look.
+        """
+        return list(self._place.abandoned())
+
     def check_free(self) -> None:
         """Check that no other run works on the destination; changes nothing.
 

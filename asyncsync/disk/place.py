@@ -206,16 +206,45 @@ class Place:
 
         They may hold anything: read what is needed with a bound, and rely on nothing.
         """
+        for _, state in self._others():
+            yield state
+
+    def abandoned(self) -> Iterator[tuple[Path, int | None]]:
+        """Yield the state folders of users who do not exist, as after a container was made anew.
+
+        And how many bytes their unfinished files take, None where this user may not look.
+        """
+        for name, state in self._others():
+            if _exists(int(name)):
+                continue
+            used = None
+            with suppress(OSError), state.enter("parts") as parts:
+                used = parts.used_bytes()
+            yield self.path / STATE_DIR / name, used
+
+    def _others(self) -> Iterator[tuple[str, Directory]]:
         with suppress(OSError), Directory.walk(self.root, (STATE_DIR,)) as shared:
             names = sorted(name for name in shared.names() if name.isdigit() and name != self.user)
             for name in names[:MOST_USERS]:
                 with suppress(OSError), shared.enter_unread(name) as state:
-                    yield state
+                    yield name, state
 
 
 def user() -> str:
     """Return the name of this user's state folder."""
     return str(os.geteuid()) if hasattr(os, "geteuid") else "user"
+
+
+def _exists(user_id: int) -> bool:
+    try:
+        import pwd  # not on Windows
+    except ImportError:
+        return True
+    try:
+        pwd.getpwuid(user_id)
+    except (KeyError, OverflowError):
+        return False
+    return True
 
 
 def _checked(state: Directory) -> Directory:

@@ -34,6 +34,15 @@ def space(options: Options) -> Look:
     if free == 0 or destination.lacks_inodes():
         what = "space" if free == 0 else "inodes"
         raise DiskFullError(f"{escaped(str(destination.path))}: no {what} left")
+    if abandoned := destination.abandoned():
+        found = [
+            escaped(str(path)) + ("" if used is None else f" ({format_size(used)})")
+            for path, used in abandoned
+        ]
+        return warning(
+            f"{format_size(free)} free; unfinished files of users who do not exist here: "
+            f"{', '.join(found)}; remove these folders if nobody needs them"
+        )
     text = f"{format_size(free)} free; `asyncsync plan` shows whether everything fits"
     return warning(f"only {text}") if free < LOW_SPACE else ok(text)
 
