@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tests.soak.faults import G3
 from tests.soak.figure import Figure
+from tests.soak.hostile import G22
 from tests.soak.keys import G6, G15
 from tests.soak.kills import G1, G2, G10
 from tests.soak.links import G20
@@ -30,6 +31,7 @@ FIGURES: Mapping[str, Figure] = {
         G19,
         G18,
         G21,
+        G22,
         G5,
         G10,
         G4,
