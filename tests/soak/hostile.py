@@ -88,7 +88,9 @@ class _Foe:
         s3.on_object = self._object
         self._statuses = rng.sample(PASSING, rng.randrange(1, len(PASSING)))
         self._keys = [self._key(number) for number in range(rng.choice([2, 8, 100, 500]))]
-        self._definite = set(rng.sample(self._keys, rng.choice([0, 0, len(self._keys) // 4])))
+        self._definite = set(
+            rng.sample(self._keys, rng.choice([0, 0, min(len(self._keys) // 4, 10)]))
+        )
         self._retry_after = rng.choice(["", "", "0", "7", "60", "86400", "x" * 5000])
         self._bloated = rng.choice([_many, _nested, _attributes, _long_token, _long_keys, _blank])
         self.manner = f"{s3.on_list.__name__} {self._bloated.__name__} {self._statuses}"
@@ -138,8 +140,8 @@ class _Foe:
         status = self._rng.choice(self._statuses)
         body = b"" if status == 400 else self._junk()  # with a body, it would be definite
         cut = self._rng.choice([None, 0, 1])
-        if status == 200:  # a whole object is no failure, and a whole page is one
-            cut = 0 if request.verb != "LIST" else cut
+        if status == 200 and request.verb != "LIST":  # it would be a definite one as well
+            status = 500
         return Answer(body, status, self._headers(), cut=cut)
 
     def _headers(self) -> dict[str, str]:
