@@ -23,6 +23,7 @@ from asyncsync.http.tls import RECEIVE_SIZE, TlsLayer
 _CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "SSL_CERT_FILE")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _NAME_UNKNOWN: Final = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+_NO_URL: Final = "not a URL such as https://host:port"
 _HAPPY_EYEBALLS_DELAY: Final = 0.25
 """Seconds after which the next address is tried as well (RFC 8305)."""
 _ADDRESSES_VALID: Final = 10.0
@@ -122,7 +123,9 @@ class Dialer:
     def __init__(
         self, endpoint: str, *, ssl_context: ssl.SSLContext | None, timeout: float
     ) -> None:
-        parts = _parse_url(endpoint, "the endpoint")
+        parts = _split(endpoint)
+        if parts is None:
+            raise ConfigError(f"the endpoint is {_NO_URL}")
         self._hostname, self._port, self._peer = _host_and_port(parts)
         self._timeout = timeout
         self._buffers = BufferPool()
@@ -227,8 +230,8 @@ async def _connect(addresses: _Addresses, protocol: asyncio.BaseProtocol) -> asy
     return transport
 
 
-def _parse_url(url: str, name: str) -> SplitResult:
-    """Parse a URL. It may contain a password, so the error names its source, not its text."""
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of a URL, None if it is none. It may have a password: nothing is raised."""
     try:
         parts = urlsplit(url)
         if parts.scheme in _DEFAULT_PORTS and parts.hostname and parts.port != 0:
@@ -236,7 +239,7 @@ def _parse_url(url: str, name: str) -> SplitResult:
             return parts
     except ValueError:  # a bad port or bracket, or a name that IDNA cannot encode
         pass
-    raise ConfigError(f"{name} is not a URL such as https://host:port")
+    return None
 
 
 def _host_and_port(parts: SplitResult) -> tuple[str, int, str]:
@@ -250,7 +253,7 @@ def _find_proxy(host: str) -> _Proxy | None:
     """Return the proxy that HTTPS_PROXY and NO_PROXY set for the host."""
     try:
         return _read_proxy(host)
-    except ConfigError as error:
+    except ValueError as error:
         problem = str(error)
     raise ConfigError(problem)  # anew: the frames of the other hold the password
 
@@ -263,9 +266,11 @@ def _read_proxy(host: str) -> _Proxy | None:
     url = getproxies().get("https", "")
     if not url or proxy_bypass(host):
         return None
-    parts = _parse_url(url if "://" in url else f"http://{url}", "HTTPS_PROXY")
+    parts = _split(url if "://" in url else f"http://{url}")
+    if parts is None:
+        raise ValueError(f"HTTPS_PROXY is {_NO_URL}")
     if parts.scheme != "http":
-        raise ConfigError("HTTPS_PROXY: only http:// proxies are supported")
+        raise ValueError("HTTPS_PROXY: only http:// proxies are supported")
     authorization = ""
     if parts.username is not None:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -19,7 +19,7 @@ def endpoint(url: Secret, bucket: str) -> str:
     """
     try:
         return _checked(url.reveal(), bucket)
-    except ConfigError as error:
+    except ValueError as error:
         problem = str(error)
     raise ConfigError(problem)  # anew: the frames of the other hold the URL
 
@@ -28,27 +28,27 @@ def _checked(url: str, bucket: str) -> str:
     variable = "R2_ENDPOINT_URL"
     example = "https://<account>.r2.cloudflarestorage.com, with the account's ID for <account>"
     if "://" not in url:
-        raise ConfigError(f"{variable}: has no scheme; it should look like {example}")
+        raise ValueError(f"{variable}: has no scheme; it should look like {example}")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:  # not kept as the cause: its message can show a password as the port
-        raise ConfigError(f"{variable}: not a URL; it should look like {example}") from None
+        raise ValueError(f"{variable}: not a URL; it should look like {example}") from None
     if parts.username is not None or parts.password is not None:
-        raise ConfigError(
+        raise ValueError(
             f"{variable}: has a user name or password; the credentials belong in "
             "R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY"
         )
     if parts.scheme not in {"http", "https"} or not host or port == 0:
-        raise ConfigError(f"{variable}: not an HTTP address; it should look like {example}")
+        raise ValueError(f"{variable}: not an HTTP address; it should look like {example}")
     address = _address(host)
     if not address and not _NAME.fullmatch(host):
-        raise ConfigError(f"{variable}: not a valid host name; it should look like {example}")
+        raise ValueError(f"{variable}: not a valid host name; it should look like {example}")
     is_loopback = address.is_loopback if address else host == "localhost"
     if parts.scheme == "http" and not is_loopback:
-        raise ConfigError(f"{variable}: http:// would send data unencrypted; use https://")
+        raise ValueError(f"{variable}: http:// would send data unencrypted; use https://")
     if parts.path.strip("/") not in {"", bucket} or parts.query or parts.fragment:
-        raise ConfigError(
+        raise ValueError(
             f"{variable}: the path after the host is not the bucket in R2_BUCKET; "
             f"it should look like {example}"
         )
