@@ -22,9 +22,12 @@ needs_root = pytest.mark.skipif(
 
 _PROGRAM = """
 import os, sys
-import aiofiles, ctypes, encodings.ascii, encodings.idna, encodings.latin_1, resource, uvloop
-import asyncsync.progress, asyncsync.s3  # all of these the other user may not read
+# What the other user may not be able to read is imported before, also what is imported when needed.
+import aiofiles, anyio, ctypes, encodings.ascii, encodings.idna, encodings.latin_1, resource, uvloop
+import asyncsync.progress, asyncsync.s3
 from asyncsync.cli import main
+
+anyio.run(anyio.to_thread.run_sync, int, backend_options={"use_uvloop": True})
 
 user, group, mask = map(int, sys.argv[1:4])
 os.setgroups([])

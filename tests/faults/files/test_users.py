@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.faults.files.scene import OBJECTS, run
-from tests.rigs.child import started
+from tests.rigs.child import SECONDS, started
 from tests.rigs.scripted_s3 import ScriptedS3
 from tests.rigs.users import FIRST, GROUP, SECOND, as_user, needs_root
 from tests.rigs.watch import snapshot, tree
@@ -103,14 +104,16 @@ async def test_each_user_continues_their_own_unfinished_files(dest: Path) -> Non
         s3.allowance = len(PARTS) // 2
         arguments = ("--quiet", "--no-parquet-check", "--dest", str(dest))
         async with started(s3.environment, *arguments, wrapper=as_user(FIRST)) as child:
-            await s3.used_up.wait()
+            with anyio.fail_after(SECONDS):
+                await s3.used_up.wait()
             child.kill()
             await child.wait()
         before = snapshot(dest / ".asyncsync" / str(FIRST))
         s3.allowance = len(PARTS) // 4
         s3.used_up.clear()
         async with started(s3.environment, *arguments, wrapper=as_user(SECOND)) as child:
-            await s3.used_up.wait()
+            with anyio.fail_after(SECONDS):
+                await s3.used_up.wait()
             child.kill()
             await child.wait()
         assert snapshot(dest / ".asyncsync" / str(FIRST)) == before
@@ -130,7 +133,8 @@ async def test_run_of_another_user_is_named(dest: Path) -> None:
         s3.allowance = len(PARTS) // 2
         arguments = ("--quiet", "--no-parquet-check", "--dest", str(dest))
         async with started(s3.environment, *arguments, wrapper=as_user(FIRST)) as child:
-            await s3.used_up.wait()
+            with anyio.fail_after(SECONDS):
+                await s3.used_up.wait()
             done = await run(as_user(SECOND), s3, dest)
             child.kill()
             await child.wait()
@@ -223,7 +227,8 @@ async def test_state_that_is_renamed_away_in_the_middle_stays_in_use(
         s3.allowance = len(PARTS) // 2
         arguments = ("--quiet", "--no-parquet-check", "--dest", str(dest))
         async with started(s3.environment, *arguments, wrapper=as_user(FIRST)) as child:
-            await s3.used_up.wait()
+            with anyio.fail_after(SECONDS):
+                await s3.used_up.wait()
             (dest / ".asyncsync").rename(around / "away")
             planted(dest, around / "nowhere")
             s3.allowance = None
