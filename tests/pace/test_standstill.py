@@ -138,7 +138,7 @@ async def test_time_in_which_nothing_was_asked_does_not_count(clock: Clock, long
 async def test_standstill_is_told_in_time_and_once(clock: Clock, error: TransientError) -> None:
     """Also in the middle of a pause, and so is its end; both whatever the verbosity."""
     await clock.fail("a", error)
-    await clock.fail("b", *[error] * (3 if error is BUSY else 8))
+    await clock.fail("b", *[error] * (3 if error is BUSY else 9))
     clock.pace.note_object(1)
     told, ended = clock.notices
     assert told.startswith(f"nothing has come for 30 s: {error}; retrying for at most ")
