@@ -7,6 +7,7 @@
     │   │   └── ClockError          this machine's clock differs from the server's
     │   ├── BucketError             no such bucket at this endpoint
     │   ├── ListingError            the bucket could not be listed to its end
+    │   │   └── IncompleteListingError  it was, but the server's listings contradict each other
     │   ├── NetworkError            the endpoint cannot be reached
     │   ├── RedirectError           the endpoint redirects, which is never followed
     │   ├── StandstillError         every request fails, for minutes
@@ -98,6 +99,18 @@ class BucketError(SourceError):
 
 class ListingError(SourceError):
     """The bucket could not be listed to its end, so some missing objects may be unknown."""
+
+
+class IncompleteListingError(ListingError):
+    """The server's listings contradict each other, so none of them can be believed to be complete.
+
+    Whatever any of them has shown was handled.
+    """
+
+    hint = (
+        "run again, in case the bucket was being changed; if it stays so, give PREFIXes that are "
+        "smaller, and tell whoever runs the server"
+    )
 
 
 class NetworkError(SourceError):

@@ -20,7 +20,12 @@ from asyncsync.compare import Check, ComparedHandler, PlanCheck, Selection, Spac
 from asyncsync.concurrently import run_all, task_group
 from asyncsync.disk import Folder
 from asyncsync.download import Downloader, Verifier
-from asyncsync.errors import DestinationError, SourceError, TransferError
+from asyncsync.errors import (
+    DestinationError,
+    IncompleteListingError,
+    SourceError,
+    TransferError,
+)
 from asyncsync.interfaces import Observer, Store
 from asyncsync.listing import Landmarks, Since, has_key, list_in_order, list_objects
 from asyncsync.model import Checks, Compared, Failed, Outcome, RemoteObject, Transfer, UpToDate
@@ -170,7 +175,13 @@ async def _list_and_compare(job: Job, handle: ComparedHandler) -> None:
         if check.needs_order:
             await list_in_order(*listing, since)
         else:
-            await list_objects(*listing, check.add_rolled_up, since, landmarks)
+            try:
+                await list_objects(
+                    *listing, check.add_separated, since, landmarks, job.observer.noticed
+                )
+            except IncompleteListingError:
+                await check.decide()  # nothing that was shown is left out
+                raise
         await check.finish()
 
     await run_all(count_files, list_all)

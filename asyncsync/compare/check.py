@@ -58,8 +58,8 @@ class Check:
         self._is_folder_needed = is_folder_needed
         self._unmatched = set(expected)
         self._counted = Event()
-        self._rolled_up: set[str] = set()
-        self._collisions = Collisions(selection.needs_folder, is_folder_needed, self._rolled_up)
+        self._separated: set[str] = set()
+        self._collisions = Collisions(selection.needs_folder, is_folder_needed, self._separated)
         folding = folder.folding()
         self._names = Names(folding) if folding else None
 
@@ -77,12 +77,12 @@ class Check:
         self._observer.counted(await self._folder.count(matches))
         self._counted.set()
 
-    def add_rolled_up(self, prefixes: Iterable[str]) -> None:
-        """Remember prefixes whose keys come on other pages than their neighbours.
+    def add_separated(self, prefixes: Iterable[str]) -> None:
+        """Remember prefixes `x/` whose keys may come on other pages than those around `x`.
 
         Must be called before a page is handled that needs to know them.
         """
-        self._rolled_up.update(prefixes)
+        self._separated.update(prefixes)
 
     async def handle_page(self, objects: Sequence[RemoteObject], complete_to: str) -> None:
         """Compare a page with the disk, and pass on what is certain about it.
@@ -106,13 +106,18 @@ class Check:
         if doubtful:
             await self._pass_on(await self._collisions.resolve(doubtful))
 
+    async def decide(self) -> None:
+        """Pass on what had to wait for the end of the listing."""
+        decided = self._collisions.decide_all()
+        if decided.transfers or decided.refused:
+            await self._pass_on(decided)
+
     async def finish(self) -> None:
-        """Pass on what had to wait for the end of the listing, and report that it has ended.
+        """Decide what had to wait, and report that the listing has ended.
 
         Do not call it after a listing that failed: what waits is then left to the next run.
         """
-        if waiting := self._collisions.release_all():
-            await self._pass_on(Compared(waiting, [], []))
+        await self.decide()
         await self._counted.wait()
         for prefix in sorted(self._unmatched):
             self._observer.unmatched(prefix)

@@ -3,13 +3,14 @@
 The folder wins and `x` is refused, whatever the order in which they are listed or would arrive. So
 `x` must not start before it is certain that no key lies below `x/`. Keys come in order, so the page
 itself usually tells: those keys would be next. If the page ends too early to tell, `x` waits for
-the next pages. Only if keys are out of order, or `x/` is listed separately, the bucket is asked,
-while everything else starts.
+the next pages. Where `x/` is listed separately, the bucket is asked, while everything else starts.
+If keys are out of order, `x` waits for the end of the listing, which shows all folders.
 
 A file on the disk stays, though: if `x` is a file already, `x/y` is refused instead, in every run
 until somebody moves the file away.
 """
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
 from itertools import pairwise
@@ -20,6 +21,8 @@ from asyncsync.model import Compared, Failed, Reason, RemoteObject, Transfer
 
 REQUESTS_AT_ONCE = 16
 """Requests about one page that are in flight at the same time."""
+MOST_ASKED = 32
+"""Keys that the bucket is asked about. All others wait for the end of the listing."""
 
 IsFolderNeeded = Callable[[str], Awaitable[bool]]
 """Returns whether the bucket has a key below a prefix that needs a folder there."""
@@ -31,20 +34,28 @@ class Collisions:
     Args:
         needs_folder: whether a key gets a file, so that its folders must exist.
         is_folder_needed: asks the bucket.
-        rolled_up: prefixes whose keys come on pages of their own; grows with the listing.
+        separated: prefixes whose keys may come on other pages than those around the key of their
+            name; grows with the listing.
     """
 
     def __init__(
         self,
         needs_folder: Callable[[str], bool],
         is_folder_needed: IsFolderNeeded,
-        rolled_up: Container[str],
+        separated: Container[str],
     ) -> None:
         self._needs_folder = needs_folder
         self._is_folder_needed = is_folder_needed
-        self._rolled_up = rolled_up
+        self._separated = separated
         self._waiting: dict[str, Transfer] = {}
         """By the prefix of the keys that would win; usually at most one for each range."""
+        self._undecided: dict[str, Transfer] = {}
+        """The same for those that wait for the end of the listing."""
+        self._asked = 0
+        self._folders = array("q")
+        """Hashes of all folders that are needed: eight bytes for each folder of each page."""
+        self._folder = ""
+        """The last folder that was noted; usually that of the next key as well."""
 
     def split(
         self, objects: Sequence[RemoteObject], page: Compared, complete_to: str
@@ -58,16 +69,14 @@ class Collisions:
                 if the server does not list keys in order.
         """
         keys = [remote.key for remote in objects]
-        in_order = bool(complete_to) and all(one <= other for one, other in pairwise(keys))
+        self._note_folders(keys)
+        if not complete_to or any(one > other for one, other in pairwise(keys)):
+            return self._put_off(page), []
 
         def has_winner(below: str) -> bool:
-            return any(map(self._needs_folder, _starting_with(below, keys, in_order=in_order)))
+            return any(map(self._needs_folder, _starting_with(below, keys)))
 
-        near = [
-            below
-            for below in self._waiting
-            if not in_order or keys[0][: len(below)] <= below < keys[-1]
-        ]
+        near = [below for below in self._waiting if keys[0][: len(below)] <= below < keys[-1]]
         refused = [_refuse(self._waiting.pop(below)) for below in near if has_winner(below)]
         transfers: list[Transfer] = []
         doubtful: list[Transfer] = []
@@ -78,22 +87,57 @@ class Collisions:
                 transfers.append(transfer)  # a file is there, so no folder can be
             elif has_winner(below):
                 refused.append(_refuse(transfer))
-            elif not in_order or below in self._rolled_up:
-                doubtful.append(transfer)
+            elif below in self._separated:
+                if self._asked < MOST_ASKED:
+                    self._asked += 1
+                    doubtful.append(transfer)
+                else:
+                    self._undecided[below] = transfer
             elif complete_to > below and not complete_to.startswith(below):
                 transfers.append(transfer)
             else:
                 self._waiting[below] = transfer
         return Compared(transfers, page.up_to_date, [*page.refused, *refused]), doubtful
 
+    def _put_off(self, page: Compared) -> Compared:
+        """Let every transfer of a page wait for the end if a folder could be needed at its path."""
+        transfers: list[Transfer] = []
+        for transfer in page.transfers:
+            if transfer.reason is Reason.MISSING:
+                self._undecided[transfer.remote.key + "/"] = transfer
+            else:
+                transfers.append(transfer)
+        return Compared(transfers, page.up_to_date, page.refused)
+
+    def _note_folders(self, keys: Sequence[str]) -> None:
+        """Remember the folders that the keys need."""
+        for key in keys:
+            folder = key[: key.rfind("/") + 1]
+            if not folder or folder == self._folder or not self._needs_folder(key):
+                continue
+            end = folder.find("/") + 1
+            while end:
+                if not self._folder.startswith(folder[:end]):
+                    self._folders.append(hash(folder[:end]))
+                end = folder.find("/", end) + 1
+            self._folder = folder
+
     def release_up_to(self, complete_to: str) -> list[Transfer]:
         """Return the transfers that need not wait any more once all keys up to this one came."""
         passed = [b for b in self._waiting if complete_to > b and not complete_to.startswith(b)]
         return [self._waiting.pop(below) for below in passed]
 
-    def release_all(self) -> list[Transfer]:
-        """Return the transfers that still wait when the listing has ended."""
-        return [*self._waiting.values()]
+    def decide_all(self) -> Compared:
+        """Decide about the transfers that still wait when the listing has ended."""
+        waiting = {**self._waiting, **self._undecided}
+        self._waiting.clear()
+        self._undecided.clear()
+        needed = set(map(hash, waiting)).intersection(self._folders)
+        return Compared(
+            [transfer for below, transfer in waiting.items() if hash(below) not in needed],
+            [],
+            [_refuse(transfer) for below, transfer in waiting.items() if hash(below) in needed],
+        )
 
     async def resolve(self, doubtful: Sequence[Transfer]) -> Compared:
         """Ask the bucket about each transfer, several at the same time.
@@ -115,10 +159,7 @@ class Collisions:
         return resolved
 
 
-def _starting_with(prefix: str, keys: Sequence[str], *, in_order: bool) -> Iterator[str]:
-    if not in_order:
-        yield from (key for key in keys if key.startswith(prefix))
-        return
+def _starting_with(prefix: str, keys: Sequence[str]) -> Iterator[str]:
     for place in range(bisect_left(keys, prefix), len(keys)):
         if not keys[place].startswith(prefix):
             return

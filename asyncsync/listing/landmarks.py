@@ -9,6 +9,8 @@ longer or shorter, but never loses a key.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
+from asyncsync.listing.cuts import can_be_asked
+
 MOST_SAMPLES = 2048
 MIN_FILES = 2000
 """Files in a piece that is worth a cut: two pages of a listing."""
@@ -52,7 +54,7 @@ class Landmarks:
     def complete(self) -> None:
         """Start to return cuts: all files have been recorded."""
         # A count that was repeated has sampled some names twice.
-        self._keys = sorted(set(filter(_is_utf8, self._samples)))
+        self._keys = sorted(set(filter(can_be_asked, self._samples)))
         self._samples.clear()
 
     def cuts(self, last: str, until: str, most: int) -> list[str]:
@@ -65,12 +67,3 @@ class Landmarks:
         known = end - start
         pieces = 1 + min(most, known * self._stride // self._min_files, known)
         return [self._keys[start + known * piece // pieces] for piece in range(1, pieces)]
-
-
-def _is_utf8(key: str) -> bool:
-    """Return whether a request can hold the key."""
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -24,45 +24,44 @@ class Paging:
         self._store = store
         self._pace = pace
 
-    async def first_page(self, prefix: str) -> Page:
-        """Return the first page of a prefix.
+    async def first_page(self, prefix: str, *, after: str = "") -> Page:
+        """Return the first page of a prefix, or of the part of it after the key `after`.
 
         Raises:
             SourceError: it could not be listed.
         """
-        return await self._page(prefix, "", "", "")
+        return await self._page(prefix, "", after, "")
 
     async def pages(
-        self, prefix: str, *, delimiter: str = "", after: str = ""
+        self, prefix: str, *, delimiter: str = "", after: str = "", token: str = "", first: int = 1
     ) -> AsyncGenerator[Page, None]:
         """Yield the pages of a prefix, or of the part of it after the key `after`.
+
+        With a token, begin with the page that it leads to; `first` is its number.
 
         Raises:
             SourceError: a page could not be listed, or the pages would never end.
         """
-        token = ""
-        tokens: set[str] = set()
+        tokens = {token} if token else set()
         firsts: set[str] = set()  # separate, because some servers use keys as tokens
         repeated = empty = 0
-        for number in count(1):
+        for number in count(first):
             place = f", page {number}" * (number > 1) + f" after {shown(after)}" * bool(after)
             page = await self._page(prefix, delimiter, after, token, place)
             yield page
             token = page.next_token
             if not token:
                 return
-            first = page.objects[0].key if page.objects else "".join(page.prefixes[:1])
-            if not first:
+            begins = page.objects[0].key if page.objects else "".join(page.prefixes[:1])
+            if not begins:
                 empty += 1
             else:
                 empty = 0
-                repeated = repeated + 1 if first in firsts else 0
+                repeated = repeated + 1 if begins in firsts else 0
             if token in tokens or repeated >= MOST_REPEATED_PAGES or empty > MOST_EMPTY_PAGES:
-                raise ListingError(
-                    f"{_describe(prefix)}: the listing repeats itself and never ends"
-                )
+                raise ListingError(f"{describe(prefix)}: the listing repeats itself and never ends")
             tokens.add(token)
-            firsts.add(first)
+            firsts.add(begins)
 
     async def _page(
         self, prefix: str, delimiter: str, after: str, token: str, place: str = ""
@@ -73,16 +72,17 @@ class Paging:
         try:
             page = await self._pace.tries(prefix).run(fetch)
         except ListingError as error:
-            raise ListingError(f"{_describe(prefix)}{place}: {error}") from error
+            raise ListingError(f"{describe(prefix)}{place}: {error}") from error
         except RetriesExhaustedError as error:
             lost = isinstance(error.__cause__, ConnectionLostError)
             kind = NetworkError if lost else ListingError
-            raise kind(f"{_describe(prefix)} cannot be listed{place}: {error}") from error
+            raise kind(f"{describe(prefix)} cannot be listed{place}: {error}") from error
         self._pace.note_progress()
         return page
 
 
-def _describe(prefix: str) -> str:
+def describe(prefix: str) -> str:
+    """Return how a message names what is listed."""
     return f"prefix {shown(prefix)}" if prefix else "the bucket"
 
 

@@ -1,42 +1,55 @@
-"""One long prefix, cut into ranges of keys that are listed at the same time.
+"""One listing, cut into ranges of keys that are listed at the same time.
 
-A range ends at a key, and the next range starts after this key. So no key is lost and none is
-listed twice, as long as the server lists keys in the order of their bytes. S3 does, but not every
-server that speaks S3. So every page is checked, and if one is out of order, the prefix is not cut.
-If it was cut before, each of its ranges handles its current page and ends, and the prefix is listed
-again from the start.
+Everything that starts with a prefix, or all of a bucket, is listed without a delimiter. A range
+ends at a key, and the next range starts after this key. So no key is lost and none is listed twice,
+as long as the server lists keys in the order of their bytes. S3 does, but not every server that
+speaks S3. So every page is checked for its order, and what a page shows behind the end of its range
+must be what the next range begins with.
+
+If that is not so, the ranges end with the page that each is at, and the listing goes on alone,
+page after page, from where its first range has stopped (`chain.py`). What any page has shown is
+handled once, and what only the other ranges have shown is told of as an error. That takes twice as
+many requests as there are pages, at most.
+
+The existing files show best where to cut (`landmarks.py`), then the folders (`outline.py`), which
+are requested beside the second page; otherwise it is guessed (`cuts.py`). A piece smaller than a
+page costs an extra request. So it is guessed only after two pages that lie within one such piece,
+and into no more pieces than the range had pages. The first guess in a folder makes one cut for each
+character of the last key, to find out how far the keys go. And there are no more cuts than pages.
 
 A cut may lie between the key `x` and the keys below `x/`. Then neither range can know whether `x`
 collides with them (`compare/collisions.py`), so the prefix `x/` is reported.
-
-The existing files show best where to cut (`landmarks.py`). Without files, nothing is known of the
-keys to come, except that they are after the last one so far and probably look like it. So the cuts
-are put where a key can first differ from that one: after `1hz/0`, `1hz/1`, ... `1hz/9` at a digit,
-after each letter at a letter, and at growing distances at anything else. A bad guess costs an empty
-page, never a key. A piece smaller than a page costs an extra request, so a range is cut only after
-two pages that lie within one such piece, and into no more pieces than it had pages. The first such
-cut of a prefix makes one cut for each character of the last key, to find out how far the keys go.
 """
 
-from array import array
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, Event
 from anyio.abc import TaskGroup
 
 from asyncsync.concurrently import task_group
-from asyncsync.keys import is_too_long
+from asyncsync.errors import IncompleteListingError, SourceError
+from asyncsync.keys import is_too_long, shown
+from asyncsync.listing.chain import Chain
+from asyncsync.listing.cuts import (
+    HIGHEST,
+    can_be_asked,
+    find_cuts,
+    find_survey_cuts,
+    separated_prefixes,
+)
+from asyncsync.listing.keyrange import KeyRange
 from asyncsync.listing.landmarks import Landmarks
-from asyncsync.listing.paging import Paging
-from asyncsync.model import RemoteObject
+from asyncsync.listing.outline import Outline
+from asyncsync.listing.paging import Paging, describe
+from asyncsync.model import LAST, Page, RemoteObject
 
-HIGHEST = "\U0010fffd"
-"""Sorts after every character that is likely in a key."""
-
-_CLASSES = (("0", "9"), ("A", "Z"), ("a", "z"))
-_GALLOP = [2**power for power in range(20)]
+MOST_PIECES = 64
+"""Into which a range is cut at folders: more than are listed at once, to have all end together."""
+MOST_LOOKED_FOR = 64
+"""Folders and objects that only the outline has shown, and that are looked for."""
 
 Handler = Callable[[Sequence[RemoteObject], str], Coroutine[object, object, None]]
 """Takes the objects of a page, and `complete_to`. Called for several pages at the same time.
@@ -47,7 +60,7 @@ does not list keys in order.
 
 
 class Ranges:
-    """The ranges of one prefix.
+    """The ranges of one prefix, or of the whole bucket.
 
     Args:
         paging: lists pages.
@@ -55,8 +68,10 @@ class Ranges:
         slots: limits the listings at the same time, of all prefixes together.
         handle: gets the objects; the listing of a range goes on when it has returned.
         on_separated: gets the prefixes `x/` whose keys are in another range than the key `x`.
-        after: the key after which to start; not used if the prefix has to be listed again.
         landmarks: where keys probably are.
+        gaps: what to list, as the key after which to start and the one where to end; the keys
+            between the gaps are known, and are listed only if the order cannot be relied on.
+        notice: gets messages for the user.
     """
 
     def __init__(
@@ -66,199 +81,284 @@ class Ranges:
         slots: CapacityLimiter,
         handle: Handler,
         on_separated: Callable[[Iterable[str]], object],
-        after: str = "",
         landmarks: Landmarks | None = None,
+        gaps: Sequence[tuple[str, str | None]] = (("", None),),
+        notice: Callable[[str], object] = str,
     ) -> None:
         self._paging = paging
         self._prefix = prefix
         self._slots = slots
-        self._handle = handle
-        self._after = self._last = after
-        self._landmarks = landmarks or Landmarks()
+        self._handle_page = handle
         self._on_separated = on_separated
-        self.requests = 0
-        """Pages requested so far."""
-        self._is_cut = self._is_surveyed = False
-        self._may_be_cut = True
-        self._is_sorted = True
-        self._must_relist = False
-        """Whether the server turned out to keep no order after a cut, so that the ranges end."""
-        self._handled = array("q")
-        """Hashes of the handled keys: eight bytes for each key, where a set takes a hundred."""
-        self._first_after: dict[str, str] = {}
-        """The first key after each cut, as the first of its two ranges saw it; empty for none."""
-
-    async def run(self) -> None:
-        """List the whole prefix.
-
-        Raises:
-            SourceError: it could not be listed completely.
-        """
-        async with task_group() as group:
-            await self._list(group, self._after, None)
-        if self._must_relist:
-            await self._list_again()
+        self._landmarks = landmarks or Landmarks()
+        self._notice = notice
+        self._ranges = [KeyRange(after, until) for after, until in gaps]
+        for one, other in pairwise(self._ranges):
+            one.following = other
+            on_separated(separated_prefixes(one.until or ""))
+            on_separated(separated_prefixes(other.after))
+        self._first = self._ranges[0]
+        self._known = [(one.until or "", other.after) for one, other in pairwise(self._ranges)]
+        """The keys between the gaps: after the one, and up to the other."""
+        self._outline = None if self._first.after or self._known else Outline(prefix)
+        self._chain: Chain | None = None
+        """Set when the order turns out to be unreliable; then the ranges end."""
+        self._first_handled = Event()
+        self._pages = self._guessed = self._queued = 0
 
     @property
-    def last(self) -> str:
-        """The last key so far; empty if the server does not list keys in byte order.
+    def requests(self) -> int:
+        """Pages requested so far."""
+        return self._pages + (self._outline.requests if self._outline else 0)
 
-        Empty as well if no request can hold it.
+    @property
+    def is_in_order(self) -> bool:
+        """Whether the server lists keys in byte order, as far as the pages show."""
+        return self._chain is None
+
+    async def run(self) -> None:
+        """List everything. The first page is handled completely, even if the rest fails.
+
+        Raises:
+            IncompleteListingError: all that was shown was handled, but there may be more.
+            SourceError: it could not be listed to its end.
         """
-        return self._last if self._may_be_cut and not is_too_long(self._last) else ""
+        error: SourceError | None = None
+        async with task_group() as handling:
+            try:
+                async with task_group() as group:
+                    group.start_soon(self._list, self._first, group, handling)
+                    self._queued = len(self._ranges) - 1
+                    for keys in self._ranges[1:]:
+                        group.start_soon(self._list_in_slot, keys, group)
+                await self._check()
+            except SourceError as failed:
+                error = failed
+        if error:
+            raise error
 
-    async def _list(self, group: TaskGroup, after: str, until: str | None) -> None:
-        """List the keys after `after`, up to and including `until` if that is given."""
-        last = after
-        firsts: list[str] = []  # the first key of each page so far
-        async with aclosing(self._paging.pages(self._prefix, after=after)) as pages:
-            async for page in pages:
-                self.requests += 1
-                if not page.objects:
-                    continue
-                self._check_page(page.objects, last, "" if firsts else after)
-                if self._must_relist:
-                    return
-                firsts.append(page.objects[0].key)
-                last = page.objects[-1].key
-                inside = page.objects
-                if until is not None and last > until:
-                    inside = [remote for remote in inside if remote.key <= until]
-                if inside:
-                    self._last = max(self._last, inside[-1].key)
-                self._handled.extend([hash(remote.key) for remote in inside])
-                await self._handle(inside, page.complete_to if self._is_sorted else "")
-                if until is not None and last > until:
-                    self._check_cut(until, page.objects[len(inside)].key)
-                    return
-                if page.next_token and self._may_be_cut:
-                    until = self._cut(group, firsts, last, until)
-        if after and not firsts:
-            self._check_cut(after, "")
-        if until is not None:
-            self._check_cut(until, "")
+    # Side by side -------------------------------------------------------------------------------
 
-    def _cut(self, group: TaskGroup, firsts: list[str], last: str, until: str | None) -> str | None:
-        """Give the far part of a range to new listings if slots are free; return the new end."""
-        slots = self._slots
-        free = 0 if slots.statistics().tasks_waiting else int(slots.available_tokens)
-        end = until or self._prefix + HIGHEST
-        found = self._landmarks.cuts(last, end, free)
-        if not found and len(firsts) > 1:
-            if self._is_surveyed or until is not None:
-                found = find_cuts(firsts[-2], last, end, min(free, len(firsts)))
-            else:
-                found = find_survey_cuts(firsts[-2], last, end, free)
-                self._is_surveyed = True
-        found = [cut for cut in found if not is_too_long(cut)]
-        if not found:
-            return until
-        self._is_cut = True
-        for cut in found:
-            self._on_separated(separated_prefixes(cut))
-        # The slots are free: nothing has been awaited since they were counted.
-        for start, stop in zip(found, [*found[1:], until], strict=True):
-            owner = object()
-            slots.acquire_on_behalf_of_nowait(owner)
-            group.start_soon(self._list_in_slot, owner, group, start, stop)
-        return found[0]
-
-    async def _list_in_slot(
-        self, owner: object, group: TaskGroup, after: str, until: str | None
+    async def _list(
+        self, keys: KeyRange, group: TaskGroup, handling: TaskGroup | None = None
     ) -> None:
-        try:
-            await self._list(group, after, until)
-        finally:
-            self._slots.release_on_behalf_of(owner)
+        """List a range.
 
-    def _check_page(self, objects: Sequence[RemoteObject], last: str, cut: str) -> None:
-        """Check that a page is in order and after `last`; `cut` is set for a first page only."""
-        if cut:
-            self._check_cut(cut, objects[0].key)
-        keys = [last, *(remote.key for remote in objects)]
-        if all(one < other for one, other in pairwise(keys)) and _is_utf8(keys):
-            return
-        self._is_sorted &= all(one <= other for one, other in pairwise(keys))
-        self._must_relist |= self._is_cut
-        self._may_be_cut = False
+        Args:
+            keys: the range.
+            group: gets the listings of what is cut off.
+            handling: for the first range, whose first page is handled here, beside the next ones.
+        """
+        async with aclosing(self._paging.pages(self._prefix, after=keys.after)) as pages:
+            async for page in pages:
+                self._pages += 1
+                keys.pages += 1
+                if self._outline:
+                    self._outline.note(page.objects)
+                if self._chain or not keys.continues(page.objects):
+                    keys.token = page.next_token
+                    if handling:
+                        self._first_handled.set()
+                    await self._add(page.objects, is_link=keys is self._first)
+                    return
+                inside = keys.take(page)
+                complete_to = min(page.complete_to, keys.until or LAST)
+                if not keys.is_listed:
+                    if handling and self._outline:
+                        group.start_soon(self._ask_outline, self._outline, group)
+                    self._cut(keys, group)
+                if handling:
+                    handling.start_soon(self._handle_first, inside, complete_to)
+                    handling = None
+                else:
+                    await self._handle(inside, complete_to)
+                if keys.is_listed or self._chain:
+                    break
+        if keys.token and keys.agrees(self._expected(keys)):
+            keys.beyond = []
 
-    def _check_cut(self, cut: str, first_after: str) -> None:
-        """Check that the ranges on both sides of a cut see the same first key after it.
+    async def _handle_first(self, objects: Sequence[RemoteObject], complete_to: str) -> None:
+        await self._handle_page(objects, complete_to)
+        self._first_handled.set()
+
+    async def _handle(self, objects: Sequence[RemoteObject], complete_to: str) -> None:
+        """Handle what was not on the first page, and not before it: pages keep their order."""
+        await self._first_handled.wait()
+        await self._handle_page(objects, complete_to)
+
+    async def _ask_outline(self, outline: Outline, group: TaskGroup) -> None:
+        await outline.ask(self._paging)
+        if outline.left_out:
+            self._notice(
+                f"{describe(self._prefix)}: the server leaves out folders where it is asked for "
+                f"them, such as {shown(outline.left_out[0])}; so every key is listed"
+            )
+        if not (self._chain or self._first.is_listed):
+            self._cut(self._first, group)
+
+    def _cut(self, keys: KeyRange, group: TaskGroup) -> None:
+        """Give the far part of a range to new listings if slots are free."""
+        waiting = self._slots.statistics().tasks_waiting
+        free = 0 if waiting else max(int(self._slots.available_tokens) - self._queued, 0)
+        found = [cut for cut in self._find_cuts(keys, free) if not is_too_long(cut)] if free else []
+        cut_off: list[KeyRange] = []
+        for cut in reversed(found):
+            self._on_separated(separated_prefixes(cut))
+            keys.following = KeyRange(cut, keys.until, keys.following, is_surveyed=keys.is_surveyed)
+            keys.until = cut
+            cut_off.append(keys.following)
+        self._queued += len(cut_off)
+        for other in reversed(cut_off):
+            group.start_soon(self._list_in_slot, other, group)
+
+    def _find_cuts(self, keys: KeyRange, free: int) -> list[str]:
+        last, firsts = keys.last, keys.firsts
+        end = keys.until or self._prefix + HIGHEST
+        if found := self._landmarks.cuts(last, end, free):
+            keys.is_surveyed = True
+            return found
+        if self._outline and not self._outline.is_known:
+            return []  # it is on its way
+        if self._outline and firsts:
+            found = self._outline.cuts(keys, end, MOST_PIECES)
+        most = min(free, self._pages - self._guessed)
+        if found or len(firsts) < 2 or most <= 0:
+            return found
+        if keys.is_surveyed:
+            found = find_cuts(firsts[-2], last, end, min(most, len(firsts)))
+        else:
+            keys.is_surveyed = True
+            found = find_survey_cuts(firsts[-2], last, end, free)
+        self._guessed += len(found)
+        return found
+
+    async def _list_in_slot(self, keys: KeyRange, group: TaskGroup) -> None:
+        async with self._slots:
+            self._queued -= 1
+            if not self._chain:
+                await self._list(keys, group)
+
+    # Whether that was all -----------------------------------------------------------------------
+
+    def _all(self) -> Iterator[KeyRange]:
+        return chain([self._first], self._first.followers())
+
+    async def _check(self) -> None:
+        """Find out whether every key was shown; if the order is unreliable, list on."""
+        if not self._chain:
+            await self._check_borders()
+        if not self._chain:
+            await self._look_for_outlined()
+        if self._chain:
+            await self._list_alone(self._chain)
+            await self._look_for_outlined()
+            if hidden := self._chain.hidden:
+                raise IncompleteListingError(
+                    f"{describe(self._prefix)}: the server showed {hidden:,} "
+                    f"key{'' if hidden == 1 else 's'} in one listing and left "
+                    f"{'it' if hidden == 1 else 'them'} out in another, so it may have left out "
+                    "others in both; all that it showed was handled"
+                )
+
+    def _expected(self, keys: KeyRange) -> list[RemoteObject]:
+        """Return what a range has shown behind its end, and the following ones are to show."""
+        return [remote for remote in keys.beyond if not self._is_known(remote.key)]
+
+    def _is_known(self, key: str) -> bool:
+        return any(after < key <= until for after, until in self._known)
+
+    async def _check_borders(self) -> None:
+        """Check that each range begins with what the one before it has shown behind its end.
 
         Otherwise the server does not start after the cut, and may have left out keys.
         """
-        if self._first_after.setdefault(cut, first_after) != first_after:
-            self._must_relist = True
-            self._may_be_cut = False
+        for keys in [*self._all()]:
+            if keys.until is None or (keys.token and not keys.beyond):
+                continue
+            expected = self._expected(keys)
+            if not keys.agrees(expected):
+                await self._check_border(keys, expected)
+            if self._chain:
+                return
 
-    async def _list_again(self) -> None:
-        """List the prefix page after page, and handle what has not been handled yet."""
-        handled = set(self._handled)
-        async for page in self._paging.pages(self._prefix):
-            self.requests += 1
-            await self._handle([r for r in page.objects if hash(r.key) not in handled], "")
+    async def _check_border(self, keys: KeyRange, expected: Sequence[RemoteObject]) -> None:
+        """Request again what follows a range: keys may have come or gone in the meantime."""
+        page = Page([], [], "")
+        if not is_too_long(keys.last):
+            page = await self._paging.first_page(self._prefix, after=keys.last)
+            self._pages += 1
+        border = keys.until or ""
+        is_in_order = KeyRange(max(keys.last, border)).continues(page.objects)
+        reach = page.objects[-1].key if page.next_token and page.objects else LAST
+        shown_again = {remote.key for remote in page.objects}
+        if not is_in_order or any(
+            remote.key <= reach and remote.key not in shown_again for remote in expected
+        ):
+            await self._add(page.objects, is_link=False)
+            return
+        late = {hash(r.key): r for r in [*expected, *page.objects] if not self._is_known(r.key)}
+        unhandled = set(late).difference(*[other.hashes for other in self._all()])
+        keys.hashes.extend(unhandled)
+        keys.beyond = []
+        if unhandled:
+            await self._handle([late[hashed] for hashed in late if hashed in unhandled], "")
 
+    async def _look_for_outlined(self) -> None:
+        """Look for what the outline has shown, and no other page."""
+        if not self._outline:
+            return
+        objects = {hash(remote.key): remote for remote in self._outline.objects}
+        if self._chain:
+            left = {hashed for hashed in objects if not self._chain.has(objects[hashed].key)}
+        else:
+            left = set(objects).difference(*[keys.hashes for keys in self._all()])
+        unseen = self._outline.unseen
+        missing = [objects[hashed].key for hashed in objects if hashed in left]
+        found: list[RemoteObject] = []
+        for name in [*filter(can_be_asked, [*missing, *sorted(unseen)])][:MOST_LOOKED_FOR]:
+            page = await self._paging.first_page(name)
+            self._pages += 1
+            starts = name if name in unseen else name + LAST
+            found += [r for r in page.objects if r.key == name or r.key.startswith(starts)]
+        if len(missing) > MOST_LOOKED_FOR:
+            found += [objects[hashed] for hashed in left]
+        self._outline.objects = []
+        self._outline.unseen = set()
+        if found:
+            await self._add(found, is_link=False)
 
-def _is_utf8(keys: Sequence[str]) -> bool:
-    """Return whether the keys are valid UTF-8: then they sort by bytes and fit into a request."""
-    try:
-        "".join(keys).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    # Alone --------------------------------------------------------------------------------------
 
+    @property
+    def _is_chained(self) -> bool:
+        """Whether the first range is the start of the chain, which holds every key."""
+        return not (self._first.after or self._known)
 
-def separated_prefixes(cut: str) -> Iterator[str]:
-    """Yield each prefix `x/` whose keys are after the cut, while the key `x` is not."""
-    for end in range(1, len(cut) + 1):
-        if cut[end : end + 1] < "/":
-            yield cut[:end] + "/"
+    async def _add(self, objects: Sequence[RemoteObject], *, is_link: bool) -> None:
+        """Handle objects that came out of order, unless they were handled before."""
+        if not self._chain:
+            ranges = [*self._all()]
+            links = ranges[:1] if self._is_chained else []
+            self._chain = Chain(
+                partial(self._handle, complete_to=""),
+                chain.from_iterable(keys.hashes for keys in links),
+                chain.from_iterable(keys.hashes for keys in ranges[len(links) :]),
+            )
+        await self._chain.add(objects, is_link=is_link and self._is_chained)
 
-
-def find_cuts(first: str, last: str, until: str, most: int) -> list[str]:
-    """Return at most `most` keys that cut the range after `last` into pieces of similar size.
-
-    They are in ascending order, at least `last` and less than `until`, and need not exist. Keys are
-    compared by code points, which gives the same order as their UTF-8 bytes.
-
-    Args:
-        first: a key one or more pages before `last`; a piece should hold as many keys as there are
-            between the two.
-        last: the last known key.
-        until: where the range ends.
-        most: how many; may be 0.
-    """
-    found = next(_levels(first, last, until), [])
-    if len(found) <= most:
-        return found
-    return [found[index * len(found) // most] for index in range(most)]
-
-
-def find_survey_cuts(first: str, last: str, until: str, most: int) -> list[str]:
-    """Return at most `most` cuts as `find_cuts` does, but one for each character of `last`."""
-    return [found[0] for found in _levels(first, last, until)][:most][::-1]
-
-
-def _levels(first: str, last: str, until: str) -> Iterator[list[str]]:
-    """Yield the cuts at each character of `last`, from its start to its end."""
-    for place, here in enumerate(last):
-        top = until[place : place + 1]
-        if here == top:
-            continue
-        chars = _chars_from(here, first[place : place + 1])
-        if first[:place] != last[:place] or not chars:
-            return  # a piece here would hold fewer keys than there are between `first` and `last`
-        candidates = [last[:place] + char + HIGHEST for char in chars]
-        if found := [cut for cut in candidates if last <= cut < until]:
-            yield found
-        until = last[:place] + here + HIGHEST
-
-
-def _chars_from(here: str, before: str) -> list[str]:
-    """Return characters from `here` on, about as far apart as `before` and `here` are."""
-    for start, end in _CLASSES:
-        if start <= here <= end:
-            return [chr(code) for code in range(ord(here), ord(end) + 1)] if before == here else []
-    stride = max(2 * (ord(here) - ord(before or here)), 1)
-    codes = (ord(here) + stride * step for step in (0, *_GALLOP))
-    return [chr(code) for code in codes if code < ord(HIGHEST) and not 0xD800 <= code < 0xE000]
+    async def _list_alone(self, links: Chain) -> None:
+        """List on where the first range has stopped, page after page."""
+        for keys in [*self._all()]:
+            await self._add(keys.beyond, is_link=keys is self._first)
+        token, number = "", 1
+        if self._is_chained:
+            number += self._first.pages
+            links.expect(self._first.hashes_beyond)
+            if not (token := self._first.token):
+                return
+        async with aclosing(self._paging.pages(self._prefix, token=token, first=number)) as pages:
+            async for page in pages:
+                self._pages += 1
+                if self._outline:
+                    self._outline.note(page.objects)
+                await links.add(page.objects, is_link=True)

@@ -1,31 +1,38 @@
 """List only keys after the last known ones, if new keys sort after the old ones (`--since`).
 
-A run saves the last key of each prefix: all keys up to it were listed, and each is in sync. The
-next run lists the prefix only after this key, which saves nearly all requests for a large bucket.
-Objects in the root, and the top-level prefixes, are listed completely every time.
+A run saves the last key of each large prefix: all keys up to it were listed, and each is in sync.
+The next run lists what these leave open: the keys before the first prefix, those between the last
+key of one and the next prefix, and those after the last one. That saves nearly all requests for a
+large bucket, and finds every new key in these gaps: in old prefixes, in new ones and in the root.
+A prefix of less than two pages has no mark, because to leave it out would save no request.
 
 What sorts before the last key is not seen: new objects, replaced objects, files that are gone. So
 everything is listed again after a day, after 20 runs, after a power cut that may have damaged
-files, if the bucket, the prefixes or the globs have changed, and if the saved state is not valid.
-If a key failed or was skipped, its prefix keeps its old last key, and is listed from there again.
+files, if the bucket, the prefixes or the globs have changed, if the saved state is not valid, and
+if the server turns out not to list keys in order. If a key failed or was skipped, its prefix keeps
+its old last key, and is listed from there again.
 """
 
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from asyncsync.disk import Folder
 from asyncsync.errors import DestinationError
 from asyncsync.interfaces import SilentObserver
-from asyncsync.model import Compared, Failed, Outcome
+from asyncsync.listing.cuts import can_be_asked
+from asyncsync.model import Compared, Failed, Outcome, RemoteObject
 
-FORMAT = 1
+FORMAT = 2
 MAX_AGE = 24 * 3600
 """Seconds after which everything is listed again."""
 MOST_RUNS = 20
 """Runs after which everything is listed again."""
+FEWEST_PAGES = 2
+"""Pages that a prefix must have to get a mark."""
 DOLLARS = 4.50 / 1_000_000
 """The price of a Class A operation of R2; listing one page is such an operation."""
 
@@ -39,16 +46,6 @@ class Scope:
     prefixes: Sequence[str]
     include: Sequence[str]
     exclude: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Up to where one prefix is in sync."""
-
-    last: str
-    """The last key."""
-    requests: int
-    """How many requests it takes to list the whole prefix."""
 
 
 class Since(SilentObserver):
@@ -77,34 +74,66 @@ class Since(SilentObserver):
         self._name = f"since-{name}.json"
         self._full_at = self._now = now()
         self._runs = 0
-        self._marks: dict[str, Mark] = {}
-        """Where this run starts to list each prefix."""
-        self._listed: dict[str, Mark | None] = {}
-        """The prefixes whose listing has started; those that are complete have a mark."""
+        self._marks: dict[str, str] = {}
+        """The last known key of each prefix that has a mark, from earlier runs."""
+        self._full_requests = 0
+        """How many requests it took to list everything."""
+        self._page_size = 1
+        """Keys on the largest page so far."""
+        self._roots: list[str] = []
+        """What this run lists: the prefixes that are given, or all."""
+        self._is_partial = False
+        self._unordered: list[str] = []
+        self._lasts: dict[str, str] = {}
+        self._counts = Counter[str]()
+        """Keys that this run has listed, by the prefix that may get a mark."""
         self._requests = 0
         self._failed: set[str] = set()
         self._load()
 
     # The listing --------------------------------------------------------------------------------
 
-    def start(self, prefix: str) -> str:
-        """Return the key after which to list a prefix; empty for all of it."""
-        self._listed[prefix] = None
-        return self._marks[prefix].last if prefix in self._marks else ""
-
-    def end(self, prefix: str, last: str, requests: int) -> None:
-        """Record that a prefix has been listed completely.
+    def gaps(self, root: str) -> list[tuple[str, str | None]]:
+        """Return what to list: the key after which to start, and the one where to end.
 
         Args:
-            prefix: the same as for `start`.
-            last: its last key; empty if the server does not list keys in order.
+            root: a prefix that is given; empty for the bucket.
+        """
+        self._roots.append(root)
+        marks = sorted(mark for mark in self._marks.items() if mark[0].startswith(root))
+        if not marks:
+            return [("", None)]
+        self._is_partial = True
+        starts = [last for _, last in marks]
+        if root:
+            return [(starts[-1], None)]
+        ends = [prefix for prefix, _ in marks]
+        return list(zip(["", *starts], [*ends, None], strict=True))
+
+    def note(self, root: str, objects: Sequence[RemoteObject]) -> None:
+        """Record objects that were listed.
+
+        A prefix that begins and ends within a page is too small for a mark, and there may be many.
+        """
+        self._page_size = max(self._page_size, len(objects))
+        at_edges = {root or remote.prefix for remote in (*objects[:1], *objects[-1:])}
+        for remote in objects:
+            prefix = root or remote.prefix
+            if prefix in at_edges or prefix in self._marks:
+                self._counts[prefix] += 1
+                self._lasts[prefix] = max(self._lasts.get(prefix, ""), remote.key)
+
+    def end(self, root: str, requests: int, *, is_in_order: bool) -> None:
+        """Record that something has been listed to its end.
+
+        Args:
+            root: the same as for `gaps`.
             requests: how many it took.
+            is_in_order: whether the keys came in order; no last key is saved otherwise.
         """
         self._requests += requests
-        if last:
-            known = self._marks.get(prefix)
-            requests = known.requests + requests - 1 if known else requests
-            self._listed[prefix] = Mark(last, requests)
+        if not is_in_order:
+            self._unordered.append(root)
 
     def lists_part_of(self, prefix: str) -> bool:
         """Return whether this run lists only a part of the keys that start with the prefix."""
@@ -112,7 +141,9 @@ class Since(SilentObserver):
 
     def skips(self, key: str) -> bool:
         """Return whether this run does not list a key, because an earlier one did."""
-        return any(key.startswith(part) and key <= mark.last for part, mark in self._marks.items())
+        return any(
+            key.startswith(part) and part < key <= last for part, last in self._marks.items()
+        )
 
     # The observer -------------------------------------------------------------------------------
 
@@ -128,38 +159,47 @@ class Since(SilentObserver):
 
     def listed(self) -> None:
         """Report what the listing has cost, and what it has saved."""
-        parts = self._listed.keys() & self._marks.keys()
         cost = f"{_quantity(self._requests, 'request')}, {_format_price(self._requests)} with R2"
-        if not parts:
+        if not self._is_partial or self._unordered:
             self._notice(f"everything was listed: {cost}")
             return
-        in_full = self._requests + sum(self._marks[prefix].requests - 1 for prefix in parts)
         hours = (self._full_at + MAX_AGE - self._now) / 3600
         self._notice(
-            f"only keys after the last known ones were listed: {cost}, instead of {in_full:,} for "
-            f"{_format_price(in_full)}; everything is listed again in {hours:.0f} h "
-            f"or {_quantity(MOST_RUNS - self._runs, 'run')}"
+            f"only keys after the last known ones were listed: {cost}, instead of "
+            f"{self._full_requests:,} for {_format_price(self._full_requests)}; everything is "
+            f"listed again in {hours:.0f} h or {_quantity(MOST_RUNS - self._runs, 'run')}"
         )
 
     def _fail(self, failed: Failed) -> None:
-        key = failed.remote.key
-        self._failed.update(prefix for prefix in self._listed if key.startswith(prefix))
+        for root in self._roots:
+            if failed.remote.key.startswith(root):
+                self._failed.add(root or failed.remote.prefix)
 
     # The saved state ----------------------------------------------------------------------------
 
+    def _new_marks(self) -> dict[str, str]:
+        """Return the last keys to begin the next run with."""
+        if not self._roots:
+            return {}
+        marks = dict(self._marks)
+        for prefix, last in self._lasts.items():
+            is_worth_it = prefix in marks or self._counts[prefix] >= FEWEST_PAGES * self._page_size
+            if prefix and is_worth_it and prefix not in self._failed and can_be_asked(last):
+                marks[prefix] = max(last, marks.get(prefix, ""))
+        unordered = tuple(self._unordered)
+        return {prefix: last for prefix, last in marks.items() if not prefix.startswith(unordered)}
+
     def save(self) -> None:
         """Save the last keys. Call it only after a complete listing."""
-        marks = {
-            prefix: self._marks.get(prefix) if prefix in self._failed else mark
-            for prefix, mark in self._listed.items()
-        }
         state = {
             "format": FORMAT,
             "scope": self._scope,
             "full_at": self._full_at,
             "runs": self._runs + 1,
             "unsure_until": self._folder.unsure_until(),
-            "marks": {prefix: [mark.last, mark.requests] for prefix, mark in marks.items() if mark},
+            "requests": self._full_requests if self._is_partial else self._requests,
+            "page_size": self._page_size,
+            "marks": self._new_marks(),
         }
         try:
             self._folder.keep_note(self._name, json.dumps(state).encode())
@@ -174,14 +214,18 @@ class Since(SilentObserver):
             content = self._folder.note(self._name)
             if content is None:
                 return
-            full_at, runs, unsure_until, marks = _parse_state(content, self._scope)
+            state = _parse_state(content, self._scope)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self._notice("the saved last keys are not valid, so everything is listed")
             return
-        if unsure_until != self._folder.unsure_until():
+        if state is None:
+            self._notice("the last keys were saved by another version, so everything is listed")
+            return
+        if state.unsure_until != self._folder.unsure_until():
             return  # a power cut since then may have damaged files that sort before the last keys
-        if 0 <= self._now - full_at < MAX_AGE and 0 < runs < MOST_RUNS:
-            self._full_at, self._runs, self._marks = full_at, runs, marks
+        if 0 <= self._now - state.full_at < MAX_AGE and 0 < state.runs < MOST_RUNS:
+            self._full_at, self._runs, self._marks = state.full_at, state.runs, state.marks
+            self._full_requests, self._page_size = state.requests, state.page_size
 
 
 def _quantity(number: int, what: str) -> str:
@@ -193,22 +237,41 @@ def _format_price(requests: int) -> str:
     return f"${dollars:.4f}" if dollars >= 0.0001 else "less than $0.0001"
 
 
-def _parse_state(content: bytes, scope: object) -> tuple[float, int, int, dict[str, Mark]]:
-    """Return time of the last full listing, runs since then, end of the unsure time, and marks.
+@dataclass(frozen=True, slots=True)
+class _State:
+    full_at: float
+    """The time of the last full listing."""
+    runs: int
+    """How many there were since then, with that one."""
+    unsure_until: int
+    requests: int
+    page_size: int
+    marks: dict[str, str]
+
+
+def _parse_state(content: bytes, scope: object) -> _State | None:
+    """Return the saved state; None if it is of another format.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError, RecursionError: the content is not valid.
     """
     state = json.loads(content)
-    if state["format"] != FORMAT or state["scope"] != scope:
-        raise ValueError("another format or another scope")
-    marks = {
-        prefix: _parse_mark(last, requests) for prefix, (last, requests) in state["marks"].items()
-    }
-    return float(state["full_at"]), int(state["runs"]), int(state["unsure_until"]), marks
+    if state["format"] != FORMAT:
+        return None
+    if state["scope"] != scope:
+        raise ValueError("another scope")
+    return _State(
+        float(state["full_at"]),
+        int(state["runs"]),
+        int(state["unsure_until"]),
+        int(state["requests"]),
+        max(int(state["page_size"]), 1),
+        dict(map(_parse_mark, state["marks"].items())),
+    )
 
 
-def _parse_mark(last: object, requests: object) -> Mark:
-    if not (isinstance(last, str) and isinstance(requests, int) and last and requests > 0):
+def _parse_mark(mark: tuple[str, object]) -> tuple[str, str]:
+    prefix, last = mark
+    if not (isinstance(last, str) and prefix and last.startswith(prefix) and can_be_asked(last)):
         raise ValueError("not a mark")
-    return Mark(last, requests)
+    return prefix, last

@@ -11,6 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from asyncsync.compare import Check, PlanCheck, Selection
+from asyncsync.compare.collisions import MOST_ASKED
 from asyncsync.disk import Folder
 from asyncsync.disk.folding import Folding
 from asyncsync.errors import KeyCollisionError, LocalFileError, UnsafeKeyError
@@ -230,16 +231,17 @@ async def test_listing_that_failed_leaves_waiting_keys_out(tmp_path: Path) -> No
     assert rig.observer.listings_ended == 0
 
 
-@pytest.mark.parametrize("complete_to", ["", LAST], ids=["out of order", "rolled up"])
-async def test_bucket_is_asked_where_no_page_can_tell(tmp_path: Path, complete_to: str) -> None:
+async def test_bucket_is_asked_about_a_key_whose_folder_is_listed_separately(
+    tmp_path: Path,
+) -> None:
     """Other keys of the page do not wait for the answer."""
     rig = Rig(tmp_path, ["a", "x", "x/y", "z", "z/left.no"])
     answered = anyio.Event()
-    for key in ("a", "x", "z"):
+    for key in ("x", "z"):
         rig.store.on("list", f"{key}/", Act(until=answered))
     fill(tmp_path, {"present": b"old"})
     rig.store.put("present", b"x")
-    rig.check.add_rolled_up(["x/", "z/"])
+    rig.check.add_separated(["x/", "z/"])
 
     async def answer_when_others_started(page: Compared) -> None:
         if any(transfer.remote.key == "present" for transfer in page.transfers):
@@ -248,11 +250,44 @@ async def test_bucket_is_asked_where_no_page_can_tell(tmp_path: Path, complete_t
     rig.on_page = answer_when_others_started
     await rig.count()
     with anyio.fail_after(5):
-        await rig.page("a", "present", "x", "z", complete_to=complete_to)
+        await rig.page("a", "present", "x", "z")
     assert sorted(rig.transfers) == ["a", "present", "z"]
     assert rig.observer.failures == {"x": KeyCollisionError}
-    asked = {"x/", "z/"} if complete_to else {"a/", "x/", "z/"}
-    assert {request.key for request in rig.store.requests} == asked
+    assert {request.key for request in rig.store.requests} == {"x/", "z/"}
+
+
+async def test_bucket_is_asked_about_a_few_keys_only(tmp_path: Path) -> None:
+    """All others wait for the end of the listing, which decides in the same way."""
+    keys = [f"{number:03}" for number in range(2 * MOST_ASKED)]
+    folders = [f"{key}/y" for key in keys[::2]]
+    rig = Rig(tmp_path, [*keys, *folders])
+    rig.check.add_separated([f"{key}/" for key in keys])
+    await rig.count()
+    await rig.page(*keys)
+    assert rig.transfers == keys[1:MOST_ASKED:2]
+    await rig.page(*folders)
+    await rig.check.finish()
+    assert sorted(rig.transfers) == sorted([*keys[1::2], *folders])
+    assert rig.observer.failures == dict.fromkeys(keys[::2], KeyCollisionError)
+    assert len(rig.store.requests) == MOST_ASKED
+
+
+@pytest.mark.row(159)
+@pytest.mark.parametrize("complete_to", ["", LAST], ids=["the listing", "the page"])
+async def test_keys_out_of_order_wait_for_the_end_and_cost_no_request(
+    tmp_path: Path, complete_to: str
+) -> None:
+    """A folder may be on any page; a file that is there already does not wait."""
+    rig = Rig(tmp_path, ["z", "x/y/z", "x", "x/y", "new", "present"])
+    fill(tmp_path, {"present": b"old"})
+    await rig.count()
+    await rig.page("z", "present", "x", complete_to=complete_to)
+    assert rig.transfers == ["present"]
+    await rig.page("x/y/z", "x/y", "new", complete_to=complete_to)
+    await rig.check.decide()
+    assert sorted(rig.transfers) == ["new", "present", "x/y/z", "z"]
+    assert rig.observer.failures == {"x": KeyCollisionError, "x/y": KeyCollisionError}
+    assert rig.store.requests == []
 
 
 async def test_folder_in_the_way_is_a_collision_only_if_keys_need_it(tmp_path: Path) -> None:

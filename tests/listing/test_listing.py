@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from asyncsync.errors import (
     AuthError,
     ConnectionLostError,
+    IncompleteListingError,
     ListingError,
     NetworkError,
     ProtocolError,
@@ -68,64 +69,82 @@ async def test_list_in_order_lists_keys_in_order(page_size: int, prefixes: list[
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 3])
-async def test_whole_bucket_is_listed_by_discovered_prefixes(page_size: int) -> None:
-    """Objects in the root, nested keys and folder markers are all listed."""
+async def test_whole_bucket_is_listed_without_a_delimiter(page_size: int) -> None:
+    """Objects in the root, nested keys and folder markers; the folders only say where to cut."""
     store = MemoryStore(NESTED, page_size=page_size)
     assert sorted(await listed(store)) == sorted(NESTED)
-    assert {(r.key, r.delimiter) for r in store.requests} == {
-        ("", ""),
-        ("", "/"),
-        ("1hz/", ""),
-        ("fft_hub1/", ""),
-        ("fft_hub2/", ""),
-    }
+    assert {(r.key, r.delimiter) for r in store.requests} == {("", ""), ("", "/")}
 
 
 @pytest.mark.parametrize("objects", [{}, NESTED], ids=["empty", "nested"])
 async def test_bucket_of_one_page_takes_one_request(objects: Mapping[str, bytes]) -> None:
-    """Its top-level prefixes are reported anyway, before its objects."""
+    """Nothing is asked that only a longer listing needs."""
     store = MemoryStore(objects)
-    events: list[str] = []
-
-    async def handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
-        events.extend(remote.key for remote in objects)
-
-    await list_objects(
-        store, [], quick_pace(), handle, on_prefixes=lambda found: events.extend(sorted(found))
-    )
-    assert events == [*(["1hz/", "fft_hub1/", "fft_hub2/"] if objects else []), *sorted(objects)]
+    assert await listed(store) == sorted(objects)
     assert store.count("list") == 1
 
 
-async def test_first_page_is_handled_before_others_are_listed() -> None:
-    """Here all other requests wait until the first page has been handled."""
+async def test_next_page_is_requested_before_the_first_one_is_handled() -> None:
+    """The first page may wait for a disk or a queue, while the rest is listed."""
     store = MemoryStore(NESTED, page_size=2)
-    handled = anyio.Event()
-    for prefix in ("", "1hz/"):
-        store.on("list", prefix, *[Act()] * (not prefix), Act(until=handled))
+    requested = anyio.Event()
+    store.on("list", "", Act(), Act(before=requested.set))
 
     async def handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
-        handled.set()
+        await requested.wait()
 
     with anyio.fail_after(5):
         await list_objects(store, [], quick_pace(), handle)
 
 
-async def test_first_page_that_is_not_in_order_is_not_used() -> None:
-    """Everything is listed by discovery instead."""
+@pytest.mark.row(130)
+async def test_keys_out_of_order_take_no_more_requests_than_pages() -> None:
+    """If the first page shows it, the listing is not cut, and no folders are asked for."""
     store = MemoryStore(NESTED, page_size=2, order=lambda key: [-byte for byte in key.encode()])
     assert sorted(await listed(store)) == sorted(NESTED)
+    assert store.count("list") == 3
 
 
-async def test_more_prefixes_than_a_page_holds_are_all_found() -> None:
-    """The discovery has pages as well."""
-    keys = [f"{number:04}/a.parquet" for number in range(50)]
-    store = MemoryStore(dict.fromkeys(keys, b"x"), page_size=7)
+@pytest.mark.row(159)
+async def test_page_of_ten_thousand_falling_keys_takes_one_request() -> None:
+    """They are listed as they come."""
+    keys = [f"{number:05}" for number in range(10_000)]
+    store = MemoryStore(
+        dict.fromkeys(keys, b"x"), page_size=10_000, order=lambda key: [-int(key or 0)]
+    )
+    assert await listed(store) == keys[::-1]
+    assert store.count("list") == 1
+
+
+@pytest.mark.row(136)
+@pytest.mark.parametrize("name", ["{:04}/x", "{0:04}-{0:04}/a/b"])
+async def test_folders_of_one_object_take_at_most_two_requests_a_page(name: str) -> None:
+    """A folder is no reason for a request."""
+    keys = [name.format(number) for number in range(2000)]
+    store = MemoryStore(dict.fromkeys(keys, b"x"), page_size=100)
     assert sorted(await listed(store)) == keys
+    assert store.count("list") <= 40
+
+
+async def test_folders_show_where_to_cut() -> None:
+    """All are listed at the same time from the third round trip on."""
+    keys = [f"p{prefix}/{number:03}" for prefix in range(8) for number in range(100)]
+    store = MemoryStore(dict.fromkeys(keys, b"x"), page_size=10)
+    assert sorted(await listed(store)) == keys
+    begun = {r.start_after[:2] for r in store.requests[:12]}
+    assert begun >= {f"p{number}" for number in range(7)}
+    assert store.count("list") <= 120
+
+
+async def test_server_that_lists_no_folders_is_listed_without() -> None:
+    """Only listings without a delimiter have to work."""
+    store = MemoryStore(dict.fromkeys("abcdef", b"x"), page_size=2)
+    store.on("list", "", Act(), Act(), Act(error=ListingError("no delimiters")), *[Act()] * 9)
+    assert sorted(await listed(store)) == list("abcdef")
 
 
 async def test_given_prefixes_are_listed_and_nothing_else() -> None:
-    """Nothing is discovered then; a prefix need not end in a slash."""
+    """A prefix need not end in a slash."""
     store = MemoryStore(NESTED)
     keys = await listed(store, "fft", "1hz/2026/", "none/")
     assert sorted(keys) == ["1hz/2026/01/a.parquet", "fft_hub1/c.parquet", "fft_hub2/"]
@@ -178,20 +197,6 @@ def test_every_key_is_listed_once(keys: set[str], page_size: int, by_folder: boo
 # at the same time -------------------------------------------------------------------------------
 
 
-async def test_prefix_is_listed_while_the_discovery_goes_on() -> None:
-    """Here the second page of the discovery waits for an object of the first prefix."""
-    store = MemoryStore(NESTED, page_size=1)
-    handled = anyio.Event()
-    store.on("list", "", Act(), Act(until=handled))
-
-    async def handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
-        if any(remote.key.startswith("1hz/") for remote in objects):
-            handled.set()
-
-    with anyio.fail_after(5):
-        await list_objects(store, [], quick_pace(), handle)
-
-
 async def test_number_of_concurrent_listings_is_limited() -> None:
     """As many as are allowed, and no more."""
     prefixes = [f"{number:02}/" for number in range(LISTS_AT_ONCE + 5)]
@@ -218,17 +223,16 @@ async def test_number_of_concurrent_listings_is_limited() -> None:
 
 
 async def test_page_waits_until_the_one_before_is_handled() -> None:
-    """A slow handler is not flooded with pages."""
-    store = MemoryStore(dict.fromkeys("abcd", b"x"), page_size=1)
+    """A slow handler is not flooded with pages: of the rest, one is requested ahead."""
+    store = MemoryStore(dict.fromkeys("dcba", b"x"), page_size=1, order=lambda key: [-ord(key)])
     asked: list[int] = []
 
     async def handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
         await anyio.wait_all_tasks_blocked()
-        if any(remote.key != "a" for remote in objects):
-            asked.append(store.count("list"))
+        asked.append(sum(not request.delimiter for request in store.requests))
 
-    await list_objects(store, [], quick_pace(), handle)
-    assert asked == [3, 4, 5]  # the discovery requests the first page again
+    await list_objects(store, ["d", "c", "b", "a"], quick_pace(), handle)
+    assert asked == [4, 4, 4, 4]
 
 
 # failures ---------------------------------------------------------------------------------------
@@ -247,9 +251,10 @@ async def test_page_waits_until_the_one_before_is_handled() -> None:
 async def test_page_is_retried_after_a_transient_error(error: TransientError) -> None:
     """The page is requested again, with its own token."""
     store = MemoryStore(dict.fromkeys("abc", b"x"), page_size=2)
-    store.on("list", "", Act(), Act(), Act(error=error), Act(error=error), Act())
+    store.on("list", "", Act(), Act(error=error), *[Act()] * 9)
     assert await listed(store) == ["a", "b", "c"]
-    assert [r.token for r in store.requests] == ["", "", "b", "b", "b"]
+    asked = [(r.delimiter, r.token) for r in store.requests]
+    assert sorted(asked) == [("", ""), ("", "b"), ("", "b"), ("/", ""), ("/", "b")]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +270,7 @@ async def test_permanent_error_ends_the_listing(
     store.always("list", prefix, Act(error=last))
     named = "prefix 1hz/" if prefix else "the bucket"
     with pytest.raises(kind, match=f"{named} cannot be listed: .*3 attempts: {last}") as caught:
-        await listed(store)
+        await listed(store, prefix)
     assert caught.value.__cause__ is not None
     assert caught.value.__cause__.__cause__ is last
     assert store.count("list", prefix) == 3
@@ -276,7 +281,7 @@ async def test_error_about_the_source_is_not_retried() -> None:
     store = MemoryStore(NESTED, page_size=2)
     store.always("list", "fft_hub1/", Act(error=AuthError("no")))
     with pytest.raises(AuthError, match=r"^no$"):
-        await listed(store)
+        await listed(store, "1hz/", "fft_hub1/")
     assert store.count("list", "fft_hub1/") == 1
 
 
@@ -286,7 +291,24 @@ async def test_failed_prefix_ends_the_others() -> None:
     store.always("list", "1hz/", Act(until=anyio.Event()))
     store.always("list", "fft_hub1/", Act(error=AuthError("no")))
     with pytest.raises(AuthError):
-        await listed(store)
+        await listed(store, "1hz/", "fft_hub1/")
+
+
+async def test_first_page_is_handled_even_if_the_rest_fails() -> None:
+    """What it showed is not lost."""
+    store = MemoryStore(NESTED, page_size=2)
+    failed = anyio.Event()
+    store.on("list", "", Act(), *[Act(before=failed.set, error=AuthError("no"))] * 3)
+    keys: list[str] = []
+
+    async def handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
+        await failed.wait()
+        await anyio.wait_all_tasks_blocked()
+        keys.extend(remote.key for remote in objects)
+
+    with pytest.raises(AuthError):
+        await list_objects(store, [], quick_pace(), handle)
+    assert keys == sorted(NESTED)[:2]
 
 
 async def test_error_of_the_handler_is_raised_unchanged() -> None:
@@ -339,31 +361,37 @@ async def test_repeated_token_is_an_error(prefix: str, following: Mapping[str, s
     assert store.count("list", prefix) < 100
 
 
-async def test_repeated_page_of_the_discovery_is_an_error() -> None:
-    """Its prefixes come a second time while they are still being listed."""
-    store = MemoryStore(NESTED)
-    store.always("list", "1hz/", Act(until=anyio.Event()))
-    store.always("list", "", page("A", prefixes=["1hz/"]))
-    with pytest.raises(ListingError, match="repeats itself"):
-        await listed(store)
+@pytest.mark.row(130)
+async def test_folder_that_only_the_list_of_folders_shows_is_looked_for() -> None:
+    """Its keys are handled, and the run fails, because the pages of all keys left them out."""
+    store = MemoryStore(NESTED, page_size=2)
+    store.on("list", "", page("A", "a"), page("", "b"), page("", prefixes=["1hz/", "none/"]))
+    store.on("list", "1hz/", page("", "1hz/x"))
+    keys: list[str] = []
+
+    async def handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
+        keys.extend(remote.key for remote in objects)
+
+    with pytest.raises(IncompleteListingError, match=r"the bucket: .*1 key in one listing"):
+        await list_objects(store, [], quick_pace(), handle)
+    assert sorted(keys) == ["1hz/x", "a", "b"]
 
 
-async def test_prefix_that_is_discovered_twice_is_listed_once() -> None:
-    """Some servers roll up the same prefix on two pages."""
-    store = MemoryStore(NESTED)
-    first_listed = anyio.Event()
-    store.on(
-        "list",
-        "",
-        page("A", "a.parquet", prefixes=["1hz/"]),
-        Act(before=first_listed.set, page=Page([], ["1hz/", "fft_hub1/"], "")),
-    )
-    store.on("list", "1hz/", Act(until=first_listed))
-    assert sorted(await listed(store)) == [
-        "1hz/2026/01/a.parquet",
-        "1hz/b.parquet",
-        "a.parquet",
-        "fft_hub1/c.parquet",
+@pytest.mark.row(130)
+async def test_folder_that_the_list_of_folders_leaves_out_is_told_of() -> None:
+    """Once, and it is listed like any other."""
+    store = MemoryStore(NESTED, page_size=2)
+    store.on("list", "", Act(), Act(), page("", prefixes=["fft_hub1/", "fft_hub2/"]), *[Act()] * 9)
+    notices: list[str] = []
+    keys: list[str] = []
+
+    async def handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
+        keys.extend(remote.key for remote in objects)
+
+    await list_objects(store, [], quick_pace(), handle, notice=notices.append)
+    assert sorted(keys) == sorted(NESTED)
+    assert [notice.partition(", such as ")[2] for notice in notices] == [
+        "1hz/; so every key is listed"
     ]
 
 
@@ -383,13 +411,3 @@ async def test_new_tokens_with_nothing_new_are_an_error(keys: tuple[str, ...]) -
     with pytest.raises(ListingError, match="repeats itself"):
         await listed(store, "1hz/")
     assert store.count("list") < 5000
-
-
-async def test_pages_may_contain_only_prefixes() -> None:
-    """A bucket may contain only folders."""
-    store = MemoryStore()
-    names = [f"{number:03}/" for number in range(MOST_REPEATED_PAGES + 5)]
-    pages = [page(name, prefixes=[name]) for name in names]
-    store.on("list", "", page("more"), *pages, page(""))
-    await listed(store)
-    assert {r.key for r in store.requests} == {"", *names}

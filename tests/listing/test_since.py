@@ -15,6 +15,8 @@ from asyncsync.disk import PART, Folder, unsynced
 from asyncsync.disk.folding import Folding
 from asyncsync.errors import AccessDeniedError, KeyCollisionError, ListingError, SourceError
 from asyncsync.interfaces import Observer, Observers
+from asyncsync.listing import since as since_module
+from asyncsync.listing.cuts import HIGHEST
 from asyncsync.listing.since import MAX_AGE, MOST_RUNS, Scope, Since, _format_price
 from asyncsync.model import Checks
 from tests.rigs.bucket import Bucket
@@ -57,12 +59,10 @@ class Rig:
             since=since,
         )
 
-    def listed_after(self) -> dict[str, str]:
-        """Return after which key each prefix was listed."""
-        lists = [r for r in self.store.requests if r.verb == "list" and not r.delimiter]
-        # The others check whether a key needs a folder at the path of a file.
-        begun = [r for r in lists if not r.token and r.key.count("/") < 2 and r.key != "root/"]
-        return {r.key: r.start_after for r in reversed(begun)}
+    def listed_after(self) -> set[str]:
+        """Return after which known keys the run has started to list."""
+        starts = {r.start_after for r in self.store.requests if r.verb == "list"}
+        return {start for start in starts if start and start[-1] not in f"/{HIGHEST}"}
 
     @property
     def state(self) -> Path:
@@ -77,8 +77,8 @@ def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path / "dest")
 
 
-FROM_THE_LAST = {"a/": "a/19", "b/": "b/19"}
-IN_FULL = {"a/": "", "b/": ""}
+FROM_THE_LAST = {"a/19", "b/19"}
+IN_FULL: set[str] = set()
 
 
 async def test_next_run_lists_from_the_last_keys_on(rig: Rig) -> None:
@@ -91,7 +91,7 @@ async def test_next_run_lists_from_the_last_keys_on(rig: Rig) -> None:
     assert rig.listed_after() == FROM_THE_LAST
     assert len([r for r in rig.store.requests if r.verb == "list"]) <= 5 < in_full
     assert (await rig.run()).downloaded == []
-    assert rig.listed_after() == FROM_THE_LAST | {"a/": "a/21"}
+    assert rig.listed_after() == {"a/21", "b/19"}
     assert tree(rig.dest).keys() == OLD.keys() | {"a/20", "a/21", "newer root"}
 
 
@@ -100,7 +100,7 @@ async def test_new_prefix_is_listed_completely(rig: Rig) -> None:
     await rig.run()
     rig.store.put("0/first", b"n")
     assert (await rig.run()).downloaded == ["0/first"]
-    assert rig.listed_after() == FROM_THE_LAST | {"0/": ""}
+    assert rig.listed_after() == FROM_THE_LAST
 
 
 async def test_prefix_with_a_failure_keeps_its_last_key(rig: Rig) -> None:
@@ -108,7 +108,7 @@ async def test_prefix_with_a_failure_keeps_its_last_key(rig: Rig) -> None:
     rig.store.on("get", "a/07", Act(error=AccessDeniedError("a/07", "denied")))
     assert (await rig.run()).failures == {"a/07": AccessDeniedError}
     assert (await rig.run()).downloaded == ["a/07"]
-    assert rig.listed_after() == {"a/": "", "b/": "b/19"}
+    assert rig.listed_after() == {"b/19"}
 
     rig.store.put("a/20", b"n")
     rig.store.put("a/21", b"n")
@@ -123,7 +123,7 @@ async def test_skipped_key_is_listed_again(rig: Rig) -> None:
     rig.store.put("b/../x", b"unsafe")
     for _ in range(2):
         assert (await rig.run()).failures.keys() == {"b/../x"}
-    assert rig.listed_after() == {"a/": "a/19", "b/": ""}
+    assert rig.listed_after() == {"a/19"}
 
 
 @pytest.mark.parametrize("later", [MAX_AGE, MAX_AGE + 1, -1])
@@ -177,7 +177,7 @@ async def test_failure_among_old_keys_lists_the_whole_prefix_again(rig: Rig) -> 
     rig.store.on("get", "a/03", Act(error=AccessDeniedError("a/03", "denied")))
     assert (await rig.run()).downloaded == []
     assert (await rig.run()).downloaded == ["a/03"]
-    assert rig.listed_after() == {"a/": "", "b/": "b/19"}
+    assert rig.listed_after() == {"b/19"}
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ async def test_given_prefixes_have_last_keys(rig: Rig, prefixes: tuple[str, ...]
     rig.store.put("b/20", b"n")
     seen = await rig.run()
     assert (seen.downloaded, seen.unmatched_prefixes) == (["b/20"], [])
-    assert rig.listed_after() == {prefixes[0]: "a/19", "b/": "b/19"}
+    assert rig.listed_after() == FROM_THE_LAST
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ async def test_given_prefixes_have_last_keys(rig: Rig, prefixes: tuple[str, ...]
         b"[]",
         b"null",
         b"[" * 100_000,
-        b'{"format": 1}',
+        b'{"format": 2}',
         b'{"format": 2, "full_at": 1000000, "runs": 1, "marks": {}}',
     ],
 )
@@ -259,7 +259,7 @@ async def test_incomplete_listing_keeps_the_state(rig: Rig) -> None:
     await rig.run()
     before = rig.state.read_bytes()
     rig.store.put("a/20", b"n")
-    rig.store.on("list", "b/", Act(error=ListingError("broken")))
+    rig.store.on("list", "", Act(), Act(error=ListingError("broken")))
     with pytest.raises(SourceError):
         await rig.run()
     assert rig.state.read_bytes() == before
@@ -302,12 +302,13 @@ async def test_single_request_is_reported_in_the_singular(tmp_path: Path) -> Non
 async def test_plan_reports_what_is_saved_and_saves_no_state(rig: Rig) -> None:
     """In requests and in money; a plan syncs nothing, so it saves no state."""
     (notice,) = (await rig.run()).notices
-    assert notice == "everything was listed: 11 requests, less than $0.0001 with R2"
+    requests = sum(request.verb == "list" for request in rig.store.requests)
+    assert notice == f"everything was listed: {requests} requests, less than $0.0001 with R2"
     before = rig.state.read_bytes()
     rig.store.put("a/20", b"n")
     for _ in range(2):
         (notice,) = (await rig.run(pipeline.plan)).notices
-        assert "listed: 3 requests, less than $0.0001 with R2, instead of " in notice
+        assert f"listed: 3 requests, less than $0.0001 with R2, instead of {requests}" in notice
         assert f"everything is listed again in 24 h or {MOST_RUNS - 1} runs" in notice
         assert rig.state.read_bytes() == before
 
@@ -356,6 +357,7 @@ async def test_real_bucket_is_listed_from_the_last_key_on(
     for name, value in bucket.server.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("ASYNCSYNC_INCLUDE", "*.txt")
+    monkeypatch.setattr(since_module, "FEWEST_PAGES", 1)
     dest = tmp_path / "dest"
     bucket.put("1hz/b.txt", b"1")
     assert (await api.sync(dest=dest, since="auto")).downloaded == 1
@@ -366,3 +368,22 @@ async def test_real_bucket_is_listed_from_the_last_key_on(
     report = await api.verify(dest=dest, since="auto")
     assert (report.verified, report.failed) == (2, 1)
     assert (await api.sync(dest=dest)).downloaded == 1
+
+
+async def test_prefix_of_less_than_two_pages_is_listed_completely(tmp_path: Path) -> None:
+    """To leave it out would save no request, and what is new before its last key is found."""
+    rig = Rig(tmp_path / "dest", {f"{prefix}/{n}": b"x" for prefix in "abcd" for n in range(6)})
+    await rig.run()
+    rig.store.put("b/0-new", b"n")
+    assert (await rig.run()).downloaded == ["b/0-new"]
+    assert rig.listed_after() == IN_FULL
+
+
+@pytest.mark.row(130)
+async def test_new_prefix_is_found_that_the_list_of_folders_leaves_out(rig: Rig) -> None:
+    """Nothing is asked for with a delimiter: the gaps between the last keys are listed."""
+    await rig.run()
+    for key in ("0/deep/x", "a/20/x", "ab/c/x", "z/y/x"):
+        rig.store.put(key, b"n")
+    assert (await rig.run()).downloaded == ["0/deep/x", "a/20/x", "ab/c/x", "z/y/x"]
+    assert not any(request.delimiter for request in rig.store.requests)
