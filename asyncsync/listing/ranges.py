@@ -44,7 +44,7 @@ from asyncsync.listing.keyrange import KeyRange
 from asyncsync.listing.landmarks import Landmarks
 from asyncsync.listing.outline import Outline
 from asyncsync.listing.paging import Paging, describe
-from asyncsync.model import LAST, Page, RemoteObject
+from asyncsync.model import LAST, RemoteObject
 
 MOST_PIECES = 64
 """Into which a range is cut at folders: more than are listed at once, to have all end together."""
@@ -282,21 +282,26 @@ class Ranges:
                 return
 
     async def _check_border(self, keys: KeyRange, expected: Sequence[RemoteObject]) -> None:
-        """Request again what follows a range: keys may have come or gone in the meantime."""
-        page = Page([], [], "")
-        if not is_too_long(keys.last):
-            page = await self._paging.first_page(self._prefix, after=keys.last)
-            self._pages += 1
+        """Request again what is around a border: keys may have come or gone in the meantime.
+
+        What follows the border has to hold what was expected there. And if the range ended without
+        another page, there must be nothing between its last key and its end.
+        """
         border = keys.until or ""
-        is_in_order = KeyRange(max(keys.last, border)).continues(page.objects)
-        reach = page.objects[-1].key if page.next_token and page.objects else LAST
-        shown_again = {remote.key for remote in page.objects}
-        if not is_in_order or any(
-            remote.key <= reach and remote.key not in shown_again for remote in expected
-        ):
-            await self._add(page.objects, is_link=False)
-            return
-        late = {hash(r.key): r for r in [*expected, *page.objects] if not self._is_known(r.key)}
+        late = {hash(remote.key): remote for remote in expected}
+        for start in [border] * bool(expected) + [keys.last] * (not keys.token):
+            if is_too_long(start):
+                await self._add([*late.values()], is_link=False)
+                return
+            page = await self._paging.first_page(self._prefix, after=start)
+            self._pages += 1
+            reach = page.objects[-1].key if page.next_token and page.objects else LAST
+            shown_again = {remote.key for remote in page.objects}
+            is_gone = any(r.key <= reach and r.key not in shown_again for r in expected)
+            if is_gone or not KeyRange(max(start, border)).continues(page.objects):
+                await self._add([*late.values(), *page.objects], is_link=False)
+                return
+            late |= {hash(r.key): r for r in page.objects if not self._is_known(r.key)}
         unhandled = set(late).difference(*[other.hashes for other in self._all()])
         keys.hashes.extend(unhandled)
         keys.beyond = []
