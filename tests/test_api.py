@@ -339,8 +339,8 @@ async def test_stream_raises_the_error_that_ended_the_run(
 ) -> None:
     """After all outcomes that there were before it."""
     arrived = anyio.Event()
-    store.page_size = 1
-    store.always("list", "1hz/", Act(until=arrived, error=AuthError("no")))
+    store.page_size = 2
+    store.on("list", "", Act(), *[Act(until=arrived, error=AuthError("no"))] * 2)
     keys = []
     with pytest.raises(AuthError, match="no"):  # noqa: PT012  # outcomes come before the error
         async for outcome in asyncsync.stream(dest=tmp_path):

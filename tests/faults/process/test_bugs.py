@@ -23,7 +23,7 @@ pytestmark = [
 
 
 BUGS = {
-    "listing": ("pipeline.list_objects", "s3.store.parse_page", "listing.paging.Paging.first_page"),
+    "listing": ("pipeline.list_objects", "s3.store.parse_page", "listing.paging.Paging._page"),
     "counting": ("disk.folder.Folder.count", "listing.landmarks.Landmarks.complete"),
     "comparing": (
         "compare.check.compare_page",
