@@ -12,6 +12,7 @@ from benchmarks import cases, chart, report, works
 from benchmarks.cases import Kind
 from benchmarks.contenders import contenders
 from benchmarks.gateway import PROFILES, Profile
+from benchmarks.layers import shares, slopes
 from benchmarks.results import summarize
 from benchmarks.runner import Bench, Result
 from benchmarks.targets import costs, judge
@@ -19,7 +20,6 @@ from benchmarks.tools import MissingToolError, find_nginx, install_peers
 
 _SAMPLE, _QUICK_SAMPLE = 100, 4
 _RESULTS = Path(__file__).parent / "results"
-_MEMORY = Path("/dev/shm")  # noqa: S108  Linux' folder in memory is what is wanted
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     chosen = cases.select(
-        cases.SWEEPS if options.sweep else cases.CASES,
+        cases.SWEEPS if options.sweep else cases.SLOPES if options.slope else cases.CASES,
         works=options.work,
         profiles=options.profile,
         kinds=options.kind,
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     facts = report.machine() | {"peers": peers.versions, "repeats": repeats}
     directory = options.data or Path(
-        tempfile.mkdtemp(prefix="asyncsync-bench-", dir=_MEMORY if _MEMORY.is_dir() else None)
+        tempfile.mkdtemp(prefix="asyncsync-bench-", dir=works.memory())
     )
     bench = Bench(directory, peers, field, repeats, keep=options.data is not None)
     results = bench.run(chosen, works.QUICK if options.quick else works.FULL)
@@ -57,16 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.data is None:
             shutil.rmtree(directory, ignore_errors=True)
     targets, extra = judge(summaries), costs(summaries)
+    beside, growth = shares(summaries), slopes(summaries)
     options.output.mkdir(parents=True, exist_ok=True)
     name = options.name or ("quick" if options.quick else "latest")
-    report.write(options.output / f"{name}.json", facts, summaries, targets, extra)
+    path = options.output / f"{name}.json"
+    report.write(path, facts, summaries, targets, extra, beside, growth)
     (options.output / f"{name}.svg").write_text(chart.draw(summaries, facts))
-    print(report.table(summaries))
-    print()
-    print(report.verdicts(targets))
-    if extra:
-        print()
-        print(report.expenses(extra))
+    tables = [report.table(summaries), report.verdicts(targets)]
+    tables += [report.expenses(extra)] if extra else []
+    tables += [report.beside_floor(beside)] if beside else []
+    tables += [report.growth(growth)] if growth else []
+    print("\n\n".join(tables))
     return 0
 
 
@@ -92,14 +93,28 @@ def _parser() -> argparse.ArgumentParser:
         type=_profile,
         metavar="NAME",
         help=f"the network: {', '.join(PROFILES)}, or one of your own as "
-        "LATENCY_MS:MB_PER_SECOND:REQUESTS_PER_SECOND with 0 for no limit",
+        "LATENCY_MS:MB_PER_SECOND:REQUESTS_PER_SECOND with 0 for no limit; with -r2 behind it, "
+        "the server tells checksums as R2 does",
     )
     add("--kind", action="append", default=[], choices=[str(kind) for kind in Kind])
     add("--contender", action="append", default=[], metavar="NAME", help="in place of a case's own")
-    add("--sweep", action="store_true", help="the automatic number of workers beside fixed ones")
+    others = parser.add_mutually_exclusive_group()
+    others.add_argument(
+        "--sweep", action="store_true", help="the automatic number of workers beside fixed ones"
+    )
+    others.add_argument(
+        "--slope",
+        action="store_true",
+        help="what each more object or GiB costs: works of two sizes, asyncsync and the floor",
+    )
     add("--repeats", type=int, metavar="N", help="default 3, with --quick 1")
     add("--quick", action="store_true", help="tiny works: do all parts run? The times mean nothing")
-    add("--data", type=Path, metavar="DIR", help="keep the works here for the next run (5 GB)")
+    add(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="keep the works here for the next run (5 GB, with --slope 14)",
+    )
     add("--output", type=Path, default=_RESULTS, metavar="DIR", help="default %(default)s")
     add("--name", help="of the files written: default latest, with --quick quick")
     return parser

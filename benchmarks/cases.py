@@ -36,35 +36,50 @@ class Case:
         return f"{self.profile} {self.work}{kind}"
 
 
-_PEERS = ("s5cmd", "s5cmd tuned", "rclone", "rclone tuned", "aws s3 sync")
+_IN_STEP_PEERS = ("s5cmd", "s5cmd tuned", "rclone", "rclone tuned", "aws s3 sync")
+_PEERS = (*_IN_STEP_PEERS, "s5cmd cp", "s5cmd cp tuned")
 _ALL = ("asyncsync", *_PEERS, "baseline")
+_WAYS = ("asyncsync head", "asyncsync response")
+_FLOOR = {
+    "small": ("floor get", "floor head", "floor md5"),
+    "large": ("floor ranges", "floor ranges-md5"),
+}
+_UNPROVEN = {"small": "floor head", "large": "floor ranges"}
+"""The floor where MD5 need not be computed."""
 
 CASES = (
-    Case(Kind.IN_STEP, "loop", "empty", _ALL),
+    Case(
+        Kind.IN_STEP,
+        "loop",
+        "empty",
+        ("asyncsync", *_IN_STEP_PEERS, "baseline", "asyncsync version"),
+    ),
     Case(
         Kind.FETCH,
         "loop",
         "small",
-        (
-            *_ALL,
-            "asyncsync head",
-            "asyncsync response",
-            "asyncsync no progress",
-            "asyncsync bars",
-        ),
+        (*_ALL, *_WAYS, *_FLOOR["small"], "asyncsync no progress", "asyncsync bars"),
     ),
     Case(
         Kind.FETCH,
         "wan",
         "small",
-        ("asyncsync", *_PEERS, "baseline sample", "asyncsync head", "asyncsync response"),
+        ("asyncsync", *_PEERS, "baseline sample", *_WAYS, *_FLOOR["small"]),
     ),
-    Case(Kind.FETCH, "loop", "large", (*_ALL, "asyncsync head")),
-    Case(Kind.FETCH, "wan", "large", (*_ALL, "asyncsync head")),
-    Case(Kind.FETCH, "wan", "mixed", (*_ALL, "asyncsync head"), limit=90),
-    Case(Kind.FETCH, "throttled", "mixed", (*_ALL, "asyncsync head"), limit=90),
-    Case(Kind.IN_STEP, "loop", "keys", ("asyncsync", *_PEERS)),
-    Case(Kind.IN_STEP, "wan", "keys", ("asyncsync", *_PEERS)),
+    Case(Kind.FETCH, "loop", "large", (*_ALL, *_WAYS, *_FLOOR["large"])),
+    Case(Kind.FETCH, "wan", "large", (*_ALL, *_WAYS, *_FLOOR["large"])),
+    Case(Kind.FETCH, "loop", "mixed", ("asyncsync", *_PEERS, *_WAYS), limit=90),
+    Case(Kind.FETCH, "wan", "mixed", (*_ALL, *_WAYS), limit=90),
+    Case(Kind.FETCH, "throttled", "mixed", (*_ALL, *_WAYS), limit=90),
+    Case(Kind.FETCH, "loop-r2", "small", ("asyncsync", *_PEERS, _UNPROVEN["small"])),
+    Case(Kind.FETCH, "wan-r2", "small", ("asyncsync", *_PEERS, _UNPROVEN["small"])),
+    Case(Kind.FETCH, "loop-r2", "large", ("asyncsync", *_PEERS, _UNPROVEN["large"])),
+    Case(Kind.FETCH, "wan-r2", "large", ("asyncsync", *_PEERS, _UNPROVEN["large"])),
+    Case(Kind.FETCH, "loop-r2", "mixed", ("asyncsync", *_PEERS), limit=90),
+    Case(Kind.FETCH, "wan-r2", "mixed", ("asyncsync", *_PEERS), limit=90),
+    Case(Kind.FETCH, "throttled-r2", "mixed", ("asyncsync", *_PEERS), limit=90),
+    Case(Kind.IN_STEP, "loop", "keys", ("asyncsync", *_IN_STEP_PEERS)),
+    Case(Kind.IN_STEP, "wan", "keys", ("asyncsync", *_IN_STEP_PEERS)),
     Case(Kind.FIRST_FILE, "wan", "keys", ("asyncsync", *_PEERS)),
     Case(Kind.IN_STEP, "loop", "keys-10k", ("asyncsync",)),
     Case(Kind.IN_STEP, "loop", "keys-100k", ("asyncsync",)),
@@ -83,6 +98,22 @@ SWEEPS = tuple(
     )
 )
 """The automatic number of workers beside fixed ones."""
+
+SLOPES = tuple(
+    Case(
+        Kind.FETCH,
+        profile,
+        f"{work}{more}",
+        ("asyncsync", _UNPROVEN[work])
+        if profile.endswith("-r2")
+        else ("asyncsync", *_WAYS, *_FLOOR[work]),
+        limit=300,
+    )
+    for profile in ("loop", "loop-r2", "wan")
+    for work, larger in (("small", "-20k"), ("large", "-6g"))
+    for more in ("", larger)
+)
+"""A work beside one that is several times as large: what each more object or byte costs."""
 
 
 def select(

@@ -17,6 +17,10 @@ class Source:
     access_key_id: str
     secret_access_key: str
     ca_file: Path
+    objects: Path
+    """Describes every object, as in `objects.py`: for who does not list."""
+    far: bool
+    """Whether answers take long to begin: for who does not find out how many requests pay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ def contenders(peers: Peers, sample: int) -> dict[str, Contender]:
         Contender("asyncsync", _asyncsync()),
         Contender("asyncsync head", _asyncsync("--validate", "head")),
         Contender("asyncsync response", _asyncsync("--validate", "response")),
+        Contender("asyncsync version", _asyncsync_version),
         Contender("asyncsync durable", _asyncsync("--durable")),
         Contender("asyncsync no progress", _asyncsync("--no-progress"), terminal=True),
         Contender("asyncsync bars", _asyncsync(), terminal=True),
@@ -59,10 +64,13 @@ def contenders(peers: Peers, sample: int) -> dict[str, Contender]:
             Contender(f"asyncsync {workers}", _asyncsync("--workers", str(workers)))
             for workers in SWEEP
         ),
+        *(Contender(f"floor {steps}", _floor(steps)) for steps in SLOTS),
         Contender("baseline", _baseline()),
         Contender("baseline sample", _baseline(str(sample)), sampled=True),
-        Contender("s5cmd", _s5cmd(peers), peer=True),
-        Contender("s5cmd tuned", _s5cmd(peers, *_S5CMD_TUNED), peer=True),
+        Contender("s5cmd", _s5cmd(peers, "sync"), peer=True),
+        Contender("s5cmd tuned", _s5cmd(peers, "sync", *_S5CMD_TUNED), peer=True),
+        Contender("s5cmd cp", _s5cmd(peers, "cp"), peer=True),
+        Contender("s5cmd cp tuned", _s5cmd(peers, "cp", *_S5CMD_TUNED), peer=True),
         Contender("rclone", _rclone(peers), peer=True),
         Contender("rclone tuned", _rclone(peers, *_RCLONE_TUNED), peer=True),
         Contender("aws s3 sync", _aws(peers), peer=True),
@@ -73,6 +81,15 @@ def contenders(peers: Peers, sample: int) -> dict[str, Contender]:
 SWEEP = (4, 8, 16, 32, 64, 128, 256)
 """The fixed numbers of workers that `--workers auto` is compared with."""
 
+SLOTS = {
+    "get": (24, 256),
+    "head": (24, 256),
+    "md5": (24, 256),
+    "ranges": (16, 64),
+    "ranges-md5": (16, 64),
+}
+"""What the floor can do, and its connections on a near and on a far network."""
+
 _S5CMD_TUNED = ("--concurrency", "16", "--part-size", "8")
 _RCLONE_TUNED = (
     *("--transfers", "64", "--checkers", "64"),
@@ -80,17 +97,43 @@ _RCLONE_TUNED = (
 )
 
 
+_ROOT = str(Path(__file__).parent.parent)
+"""The checkout: what is measured is the asyncsync in it, whichever one is installed."""
+
+
+def environment(source: Source) -> dict[str, str]:
+    """Return the variables with which asyncsync finds the bucket."""
+    return {
+        "R2_ACCESS_KEY_ID": source.access_key_id,
+        "R2_SECRET_ACCESS_KEY": source.secret_access_key,
+        "R2_ENDPOINT_URL": source.endpoint_url,
+        "R2_BUCKET": source.bucket,
+        "AWS_CA_BUNDLE": str(source.ca_file),
+    }
+
+
 def _asyncsync(*options: str) -> Callable[[Source, Path], Command]:
     def command(source: Source, destination: Path) -> Command:
         return Command(
             [sys.executable, "-m", "asyncsync", "sync", "--dest", str(destination), *options],
-            {
-                "R2_ACCESS_KEY_ID": source.access_key_id,
-                "R2_SECRET_ACCESS_KEY": source.secret_access_key,
-                "R2_ENDPOINT_URL": source.endpoint_url,
-                "R2_BUCKET": source.bucket,
-                "AWS_CA_BUNDLE": str(source.ca_file),
-            },
+            environment(source) | {"PYTHONPATH": _ROOT},
+        )
+
+    return command
+
+
+def _asyncsync_version(_source: Source, _destination: Path) -> Command:
+    return Command([sys.executable, "-m", "asyncsync", "--version"], {"PYTHONPATH": _ROOT})
+
+
+def _floor(steps: str) -> Callable[[Source, Path], Command]:
+    def command(source: Source, destination: Path) -> Command:
+        near, far = SLOTS[steps]
+        program = [sys.executable, "-m", "benchmarks.floor", steps]
+        paths = [str(source.objects), source.bucket, str(destination)]
+        return Command(
+            [*program, *paths, str(far if source.far else near)],
+            _aws_environment(source) | {"PYTHONPATH": _ROOT},
         )
 
     return command
@@ -99,17 +142,16 @@ def _asyncsync(*options: str) -> Callable[[Source, Path], Command]:
 def _baseline(*most: str) -> Callable[[Source, Path], Command]:
     def command(source: Source, destination: Path) -> Command:
         argv = [sys.executable, "-m", "benchmarks.baseline", source.bucket, str(destination), *most]
-        root = str(Path(__file__).parent.parent)
-        return Command(argv, _aws_environment(source) | {"PYTHONPATH": root})
+        return Command(argv, _aws_environment(source) | {"PYTHONPATH": _ROOT})
 
     return command
 
 
-def _s5cmd(peers: Peers, *options: str) -> Callable[[Source, Path], Command]:
+def _s5cmd(peers: Peers, verb: str, *options: str) -> Callable[[Source, Path], Command]:
     def command(source: Source, destination: Path) -> Command:
         every = f"s3://{source.bucket}/*"
         return Command(
-            [str(peers.s5cmd), "sync", *options, every, f"{destination}/"],
+            [str(peers.s5cmd), verb, *options, every, f"{destination}/"],
             _aws_environment(source) | {"S3_ENDPOINT_URL": source.endpoint_url},
         )
 
@@ -127,7 +169,7 @@ def _rclone(peers: Peers, *options: str) -> Callable[[Source, Path], Command]:
             "ACCESS_KEY_ID": source.access_key_id,
             "SECRET_ACCESS_KEY": source.secret_access_key,
         }
-        environment = {f"RCLONE_CONFIG_BENCH_{name}": value for name, value in remote.items()}
+        variables = {f"RCLONE_CONFIG_BENCH_{name}": value for name, value in remote.items()}
         # Without the last option it asks every object's HEAD for a time that others take from the
         # listing, and would be no measure for a run that has nothing to do.
         always = ["--ca-cert", str(source.ca_file), "--use-server-modtime"]
@@ -140,7 +182,7 @@ def _rclone(peers: Peers, *options: str) -> Callable[[Source, Path], Command]:
                 *always,
                 *options,
             ],
-            environment,
+            variables,
         )
 
     return command

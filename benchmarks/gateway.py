@@ -2,8 +2,9 @@
 
 Objects are plain files that nginx sends itself, so that the server costs little on a machine that
 it shares with the client; listings are passed on to the store. What nginx says of an object (size,
-ETag, Last-Modified) agrees with what the listing says. It checks no signature of an object's
-request: all contenders are spared alike.
+ETag, Last-Modified) agrees with what the listing says. As R2 and AWS do, it tells an object's
+CRC64NVME where the profile says so and the request asks for it. It checks no signature of an
+object's request: all contenders are spared alike.
 """
 
 import http.client
@@ -14,7 +15,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trustme
@@ -24,6 +25,7 @@ from benchmarks.tools import find_nginx
 
 _NEVER = 1_000_000
 """Requests a second that nobody reaches: how nginx is told that there is no limit."""
+_AS_R2 = "-r2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +39,25 @@ class Profile:
     """Rate of one answer's body; 0 for no limit."""
     requests_per_second: int = 0
     """Requests above this rate are answered with 503 SlowDown; 0 for no limit."""
+    checksums: bool = False
+    """Whether objects come with their CRC64NVME, as R2's do, for who asks for it."""
 
     @classmethod
     def parse(cls, text: str) -> "Profile":
         """Return a named profile, or the one that `LATENCY_MS:MB_PER_SECOND:REQUESTS` describes.
 
+        Behind either, `-r2` makes it one with checksums.
+
         Raises:
             ValueError: it is neither.
         """
-        if text in PROFILES:
-            return PROFILES[text]
-        latency, megabytes, requests = (int(part) for part in text.split(":"))
-        return cls(text, latency, megabytes * 1_000_000, requests)
+        plain = text.removesuffix(_AS_R2)
+        if plain in PROFILES:
+            found = PROFILES[plain]
+        else:
+            latency, megabytes, requests = (int(part) for part in plain.split(":"))
+            found = cls(plain, latency, megabytes * 1_000_000, requests)
+        return replace(found, name=text, checksums=plain != text)
 
 
 PROFILES = {
@@ -59,6 +68,7 @@ PROFILES = {
         Profile("throttled", latency_ms=20, requests_per_second=300),
     )
 }
+"""Each also exists with `-r2` behind its name: with checksums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +125,8 @@ def serve(site: Site, profile: Profile, directory: Path) -> Iterator[Gateway]:
         "MODULES": "\n".join(f"load_module {module};" for module in nginx.modules),
         "DIRECTORY": directory,
         "CERTIFICATE": certificate,
-        "ETAGS": site.etags,
+        "OBJECTS": site.objects,
+        "CHECKSUMS": "true" if profile.checksums else "false",
         "BUCKET": site.bucket,
         "LISTER": site.lister,
         "FILES": site.files.parent,

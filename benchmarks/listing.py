@@ -1,7 +1,8 @@
-"""A server that only lists: `python -m benchmarks.listing COUNT` prints its port and serves.
+"""A server that only lists: `python -m benchmarks.listing OBJECTS` prints its port and serves.
 
-A million objects need not be stored to measure what a listing of them costs. It knows prefix,
-delimiter, start-after, continuation-token and max-keys, and pages as S3 does.
+OBJECTS is a file as `objects.py` describes it. A million objects need not be stored to measure what
+a listing of them costs. It knows prefix, delimiter, start-after, continuation-token and max-keys,
+and pages as S3 does.
 """
 
 import sys
@@ -9,11 +10,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
-from benchmarks.works import listed
+from benchmarks import objects
+from benchmarks.objects import Entry
 
 EMPTY_ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 MODIFIED = 1_704_067_200
@@ -22,7 +25,7 @@ MODIFIED = 1_704_067_200
 _AFTER_ALL = "\U0010ffff"
 _OBJECT = (
     "<Contents><Key>{}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified>"
-    f"<ETag>&quot;{EMPTY_ETAG}&quot;</ETag><Size>0</Size>"
+    "<ETag>&quot;{}&quot;</ETag><Size>{}</Size>"
     "<StorageClass>STANDARD</StorageClass></Contents>"
 )
 
@@ -66,6 +69,7 @@ def _entries(keys: list[str], prefix: str, delimiter: str, after: str) -> Iterat
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     keys: ClassVar[list[str]]
+    entries: ClassVar[dict[str, Entry]]
 
     def do_GET(self) -> None:
         query = dict(parse_qsl(urlsplit(self.path).query))
@@ -73,7 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         most = int(query.get("max-keys", 1000))
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
         page = list_page(self.keys, prefix, delimiter, after, most)
-        body = _render(page, prefix, delimiter, most).encode()
+        entries = [self.entries[key] for key in page.keys]
+        body = _render(page, entries, prefix, delimiter, most).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/xml")
         self.send_header("Content-Length", str(len(body)))
@@ -84,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _render(page: ListPage, prefix: str, delimiter: str, most: int) -> str:
+def _render(page: ListPage, entries: list[Entry], prefix: str, delimiter: str, most: int) -> str:
     following = f"<NextContinuationToken>{escape(page.next_after)}</NextContinuationToken>"
     return "".join(
         [
@@ -94,7 +99,7 @@ def _render(page: ListPage, prefix: str, delimiter: str, most: int) -> str:
             f"<KeyCount>{len(page.keys) + len(page.prefixes)}</KeyCount><MaxKeys>{most}</MaxKeys>",
             f"<IsTruncated>{'true' if page.next_after else 'false'}</IsTruncated>",
             following if page.next_after else "",
-            *(_OBJECT.format(key) for key in page.keys),
+            *(_OBJECT.format(entry.key, entry.etag, entry.size) for entry in entries),
             *(
                 f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>"
                 for name in page.prefixes
@@ -106,7 +111,8 @@ def _render(page: ListPage, prefix: str, delimiter: str, most: int) -> str:
 
 def main() -> None:
     """Serve until ended."""
-    _Handler.keys = sorted(listed("", int(sys.argv[1])).objects)
+    _Handler.entries = {entry.key: entry for entry in objects.read(Path(sys.argv[1]))}
+    _Handler.keys = sorted(_Handler.entries)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     print(server.server_port, flush=True)
     server.serve_forever()

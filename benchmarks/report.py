@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.layers import Share, Slope
 from benchmarks.results import CaseSummary, Summary
 from benchmarks.targets import Cost, Target
 
@@ -55,7 +56,7 @@ def table(cases: Sequence[CaseSummary]) -> str:
     rows: list[tuple[str, ...]] = [_HEADINGS]
     for case in cases:
         rows += [_cells(case, row) for row in case.rows]
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def verdicts(targets: Sequence[Target]) -> str:
@@ -71,14 +72,44 @@ def verdicts(targets: Sequence[Target]) -> str:
         )
         for target in targets
     ]
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def expenses(costs: Sequence[Cost]) -> str:
     """Return what has a cost and no target as a Markdown table."""
     rows: list[tuple[str, ...]] = [("work", "what", "times the wall time without")]
     rows += [(cost.work, cost.what, f"{cost.ratio:.3g}") for cost in costs]
-    return _aligned(rows)
+    return aligned(rows)
+
+
+def beside_floor(shares: Sequence[Share]) -> str:
+    """Return ours beside the floor as a Markdown table."""
+    rows: list[tuple[str, ...]] = [("work", "contender", "beside", "wall", "CPU")]
+    rows += [
+        (share.work, share.contender, share.floor, f"{share.wall:.2f}", f"{share.cpu:.2f}")
+        for share in shares
+    ]
+    return aligned(rows)
+
+
+def growth(slopes: Sequence[Slope]) -> str:
+    """Return what each more object or GiB costs as a Markdown table."""
+    rows: list[tuple[str, ...]] = [
+        ("work", "contender", "", "wall", "CPU", "wall / floor", "CPU / floor")
+    ]
+    rows += [
+        (
+            *(slope.work, slope.contender, slope.unit),
+            *(f"{slope.wall:.3f}", f"{slope.cpu:.3f}"),
+            *("" if share is None else f"{share:.2f}" for share in _shares(slope)),
+        )
+        for slope in slopes
+    ]
+    return aligned(rows)
+
+
+def _shares(slope: Slope) -> tuple[float | None, float | None]:
+    return slope.wall_share, slope.cpu_share
 
 
 def write(
@@ -87,6 +118,8 @@ def write(
     cases: Sequence[CaseSummary],
     targets: Sequence[Target],
     costs: Sequence[Cost],
+    shares: Sequence[Share],
+    slopes: Sequence[Slope],
 ) -> None:
     """Write everything as JSON."""
     document = {
@@ -94,6 +127,8 @@ def write(
         "cases": [dataclasses.asdict(case) | {"name": case.case.name} for case in cases],
         "targets": [dataclasses.asdict(target) | {"met": target.met} for target in targets],
         "costs": [dataclasses.asdict(cost) for cost in costs],
+        "beside_floor": [dataclasses.asdict(share) for share in shares],
+        "slopes": [dataclasses.asdict(slope) for slope in slopes],
     }
     path.write_text(json.dumps(document, indent=1) + "\n")
 
@@ -121,7 +156,8 @@ def _cells(case: CaseSummary, row: Summary) -> tuple[str, ...]:
     )
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    """Return rows, the first of which are the headings, as a Markdown table."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"

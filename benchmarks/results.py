@@ -48,6 +48,10 @@ class CaseSummary:
     page_seconds: float | None
     """What one page of the listing takes when nothing else happens, where that was measured."""
     rows: list[Summary]
+    objects: int = 0
+    """How many the work has."""
+    size: int = 0
+    """Bytes of the work."""
 
     def row(self, contender: str) -> Summary | None:
         """Return the good figures of one contender."""
@@ -61,7 +65,7 @@ class CaseSummary:
 def summarize(result: Result, contenders: dict[str, Contender]) -> CaseSummary:
     """Return the medians of a case."""
     rows = [_summary(contenders[name], runs) for name, runs in result.runs.items()]
-    return CaseSummary(result.case, result.page_seconds, rows)
+    return CaseSummary(result.case, result.page_seconds, rows, result.objects, result.size)
 
 
 def _summary(contender: Contender, runs: Sequence[Run]) -> Summary:

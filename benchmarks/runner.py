@@ -32,6 +32,10 @@ class Result:
     runs: dict[str, list[Run]]
     page_seconds: float | None
     """What one page of the listing takes when nothing else happens, where that was measured."""
+    objects: int
+    """How many the work has."""
+    size: int
+    """Bytes of the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,16 @@ class Bench:
             served.access_key_id,
             served.secret_access_key,
             gate.ca_file,
+            served.objects,
+            far=Profile.parse(case.profile).latency_ms > 0,
         )
         if case.kind is Kind.IN_STEP:
             shutil.rmtree(destination, ignore_errors=True)
             shutil.copytree(served.files, destination, copy_function=os.link)
         page = _page_seconds(source, gate) if case.kind is Kind.FIRST_FILE else None
-        result = Result(case, {name: [] for name in case.contenders}, page)
+        work = served.work
+        runs_of = {name: list[Run]() for name in case.contenders}
+        result = Result(case, runs_of, page, len(work.objects), work.size)
         for repeat in range(self.repeats):
             for name, runs in result.runs.items():
                 if runs and (not runs[-1].good or runs[-1].wall > _SLOW_SECONDS):

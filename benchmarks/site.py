@@ -1,5 +1,6 @@
 """A work, laid out as files and in a store that lists it."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,11 +13,15 @@ from urllib.parse import urlsplit
 
 from asyncsync.demo import seaweed
 from asyncsync.demo.seaweed import SeaweedServer
-from benchmarks import listing, works
+from benchmarks import listing, objects, works
+from benchmarks.objects import Entry
 from benchmarks.tools import Peers
-from benchmarks.works import Work
+from benchmarks.works import MIB, Work
 
 _BUCKET = "bench"
+_PART_MIB = 16
+"""Of the uploads; the ETag of what is larger is no MD5."""
+_CHECKSUMS = Path(__file__).parent / "checksums.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,8 @@ class Site:
     bucket: str
     files: Path
     """The folder that holds every object as a file, with the object's LastModified as its mtime."""
-    etags: Path
-    """Lines of `ETAG KEY`."""
+    objects: Path
+    """Describes every object, as in `objects.py`."""
     lister: str
     """HOST:PORT of the server that answers the listing, over plain HTTP."""
     access_key_id: str
@@ -38,8 +43,8 @@ class Site:
 @contextmanager
 def serve(work: Work, directory: Path, peers: Peers) -> Iterator[Site]:
     """Lay `work` out below `directory`, unless an earlier run did, and serve its listing."""
-    files, etags, done = directory / _BUCKET, directory / "etags", directory / "done"
-    fresh = not done.exists()
+    files, described = directory / _BUCKET, directory / "objects"
+    fresh = not described.exists()
     if fresh:
         shutil.rmtree(directory, ignore_errors=True)
         files.mkdir(parents=True)
@@ -48,23 +53,25 @@ def serve(work: Work, directory: Path, peers: Peers) -> Iterator[Site]:
         with seaweed.serve(directory / "store", _BUCKET) as store:
             lister = urlsplit(store.endpoint_url).netloc
             if fresh:
-                _fill(store, work, files, etags, peers)
-                done.touch()
+                etags = _fill(store, work, files, peers)
+                objects.write(described, _described(work, files, etags, peers))
             yield Site(
-                work, _BUCKET, files, etags, lister, store.access_key_id, store.secret_access_key
+                *(work, _BUCKET, files, described, lister),
+                *(store.access_key_id, store.secret_access_key),
             )
     else:
-        with _listing_only(len(work.objects)) as lister:
-            if fresh:
-                _pretend(work, files, etags)
-                done.touch()
-            yield Site(work, _BUCKET, files, etags, lister, "benchmark", "benchmark")
+        if fresh:
+            etags = _pretend(work, files)
+            objects.write(described, _described(work, files, etags, peers))
+        with _listing_only(described) as lister:
+            yield Site(work, _BUCKET, files, described, lister, "benchmark", "benchmark")
 
 
 @contextmanager
-def _listing_only(count: int) -> Iterator[str]:
-    command = [sys.executable, "-m", "benchmarks.listing", str(count)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def _listing_only(described: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "benchmarks.listing", str(described)]
+    root = Path(__file__).parent.parent
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
     assert process.stdout is not None
     try:
         yield f"127.0.0.1:{int(process.stdout.readline())}"
@@ -73,32 +80,63 @@ def _listing_only(count: int) -> Iterator[str]:
         process.communicate()
 
 
-def _fill(store: SeaweedServer, work: Work, files: Path, etags: Path, peers: Peers) -> None:
-    """Upload every file, then take ETag and LastModified from the store's own listing."""
+def _fill(store: SeaweedServer, work: Work, files: Path, peers: Peers) -> dict[str, str]:
+    """Upload every file, then take LastModified and ETag from the store's own listing.
+
+    Returns:
+        The ETag of every key.
+    """
     environment = os.environ | {
         "AWS_ACCESS_KEY_ID": store.access_key_id,
         "AWS_SECRET_ACCESS_KEY": store.secret_access_key,
         "AWS_REGION": "us-east-1",
     }
     client = [str(peers.s5cmd), "--endpoint-url", store.endpoint_url, "--log", "error"]
-    upload = ["--numworkers", "32", "cp", "--part-size", "16", f"{files}/", f"s3://{store.bucket}/"]
+    upload = ["--numworkers", "32", "cp", "--part-size", str(_PART_MIB)]
     if work.objects:
-        subprocess.run([*client, *upload], env=environment, check=True)
+        command = [*client, *upload, f"{files}/", f"s3://{store.bucket}/"]
+        subprocess.run(command, env=environment, check=True)
     pages = store.client().get_paginator("list_objects_v2").paginate(Bucket=store.bucket)
     found: dict[str, int] = {}
-    with etags.open("w") as lines:
-        for item in (item for page in pages for item in page.get("Contents", [])):
-            key, etag = item["Key"], item["ETag"].strip('"')
-            lines.write(f"{etag} {key}\n")
-            modified = item["LastModified"].timestamp()
-            os.utime(files / key, (modified, modified))
-            found[key] = item["Size"]
+    etags: dict[str, str] = {}
+    for item in (item for page in pages for item in page.get("Contents", [])):
+        key = item["Key"]
+        modified = item["LastModified"].timestamp()
+        os.utime(files / key, (modified, modified))
+        found[key], etags[key] = item["Size"], item["ETag"].strip('"')
     assert found == work.objects, "the store does not list what was uploaded"
+    return etags
 
 
-def _pretend(work: Work, files: Path, etags: Path) -> None:
-    """Give the empty files of a work that is only listed the tag and the time that are listed."""
-    with etags.open("w") as lines:
-        for key in work.objects:
-            lines.write(f"{listing.EMPTY_ETAG} {key}\n")
-            os.utime(f"{files}/{key}", (listing.MODIFIED, listing.MODIFIED))
+def _pretend(work: Work, files: Path) -> dict[str, str]:
+    """Give the files of a work that no store holds the time that is listed for them.
+
+    Returns:
+        The ETag of every key, as if it had been uploaded.
+    """
+    for key in work.objects:
+        os.utime(f"{files}/{key}", (listing.MODIFIED, listing.MODIFIED))
+    return {
+        key: _etag(files / key) if size else listing.EMPTY_ETAG
+        for key, size in work.objects.items()
+    }
+
+
+def _etag(path: Path) -> str:
+    with path.open("rb") as file:
+        parts = [
+            hashlib.md5(part, usedforsecurity=False)
+            for part in iter(lambda: file.read(_PART_MIB * MIB), b"")
+        ]
+    if len(parts) == 1:
+        return parts[0].hexdigest()
+    whole = hashlib.md5(b"".join(part.digest() for part in parts), usedforsecurity=False)
+    return f"{whole.hexdigest()}-{len(parts)}"
+
+
+def _described(work: Work, files: Path, etags: dict[str, str], peers: Peers) -> Iterator[Entry]:
+    command = [str(peers.python), "-I", str(_CHECKSUMS), str(files)]
+    paths = "".join(f"{key}\n" for key in work.objects)
+    done = subprocess.run(command, input=paths, stdout=subprocess.PIPE, text=True, check=True)
+    for (key, size), checksum in zip(work.objects.items(), done.stdout.split(), strict=True):
+        yield Entry(size, etags[key], checksum, key)

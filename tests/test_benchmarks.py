@@ -4,16 +4,18 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import cases, chart, measure, report, targets, works
+from benchmarks import cases, chart, layers, measure, objects, report, targets, works
 from benchmarks.cases import Case, Kind
-from benchmarks.contenders import Command
+from benchmarks.contenders import SLOTS, Command
 from benchmarks.gateway import Profile
 from benchmarks.listing import list_page
+from benchmarks.objects import Entry
 from benchmarks.results import CaseSummary, Summary
 from benchmarks.tools import MissingToolError, find_nginx
 from tests import ROOT
@@ -35,9 +37,11 @@ def summary(contender: str, wall: float, *, peer: bool = False, verdict: str = "
     return Summary(contender, peer, verdict, 3, wall, wall, 5e7, False, requests, None, None)
 
 
-def case_summary(profile: str, work: str, *rows: Summary, kind: Kind = Kind.FETCH) -> CaseSummary:
+def case_summary(
+    profile: str, work: str, *rows: Summary, kind: Kind = Kind.FETCH, count: int = 0, size: int = 0
+) -> CaseSummary:
     case = Case(kind, profile, work, tuple(row.contender for row in rows))
-    return CaseSummary(case, 0.1, list(rows))
+    return CaseSummary(case, 0.1, list(rows), count, size)
 
 
 def texts(drawing: str) -> set[str | None]:
@@ -61,7 +65,10 @@ def test_the_quick_benchmark_measures_every_contender_of_every_case(tmp_path: Pa
         for row in case["rows"]
     }
     assert set(verdicts.values()) == {"ok"}, verdicts
-    assert len(measured["targets"]) == 18
+    assert len(measured["targets"]) == 26
+    assert {share["floor"] for share in measured["beside_floor"]} == {
+        f"floor {steps}" for steps in SLOTS
+    }
     assert "asyncsync" in texts((tmp_path / "quick.svg").read_text())
 
 
@@ -222,6 +229,14 @@ def test_a_profile_can_be_described() -> None:
         Profile.parse("nonsense")
 
 
+@pytest.mark.parametrize("name", ["wan", "20:5:300"])
+def test_every_profile_exists_with_checksums(name: str) -> None:
+    """With -r2 behind its name a profile is the same but for the checksums."""
+    plain, as_r2 = Profile.parse(name), Profile.parse(f"{name}-r2")
+    assert (plain.checksums, as_r2.checksums) == (False, True)
+    assert replace(as_r2, name=name, checksums=False) == plain
+
+
 def test_cases_are_chosen_by_all_that_is_named() -> None:
     """Work, profile, kind and contenders narrow the choice; an unknown pair is fetched."""
     chosen = cases.select(
@@ -240,14 +255,39 @@ def test_targets_compare_with_the_fastest_peer_that_ends_well() -> None:
         summary("asyncsync", 6.0),
         summary("rclone", 10.0, peer=True),
         summary("s5cmd", 1.0, peer=True, verdict="exit 1"),
-        summary("baseline sample", 600.0),
+        summary("asyncsync response", 8.0),
     )
-    of_peer, of_baseline, memory = targets.judge([fetched])
+    of_peer, with_response, bad, memory = targets.judge([fetched])
     assert of_peer.measured == pytest.approx(0.6)
     assert of_peer.met
-    assert of_baseline.measured == pytest.approx(100)
-    assert not of_baseline.met
+    assert with_response.measured == pytest.approx(0.8)
+    assert not with_response.met
+    assert bad.met
     assert memory.met
+
+
+def test_targets_are_of_cases_that_are_measured() -> None:
+    """Each work with a target is measured with the way of asyncsync that the target is for."""
+    measured = {case.name: case for case in cases.CASES}
+    for contender, bounds in targets.OF_BEST_PEER.items():
+        for name in bounds:
+            assert contender in measured[name].contenders
+            assert "rclone tuned" in measured[name].contenders
+
+
+def test_a_run_of_any_case_that_ends_badly_is_counted() -> None:
+    """Each way of asyncsync has to end well; how the peers end is up to them."""
+    rows = (
+        summary("asyncsync", 1.0),
+        summary("asyncsync head", 1.0, verdict="exit 1"),
+        summary("rclone", 1.0, peer=True, verdict="exit 1"),
+    )
+    (bad,) = (
+        target
+        for target in targets.judge([case_summary("9:9:0", "small", *rows)])
+        if target.figure == "runs that end badly"
+    )
+    assert (bad.measured, bad.met) == (1, False)
 
 
 def test_a_throttled_run_is_judged_by_its_end_and_its_requests() -> None:
@@ -267,6 +307,51 @@ def test_the_automatic_number_of_workers_is_compared_with_the_best_fixed_one() -
     rows = (summary("asyncsync", 1.2), summary("asyncsync 8", 3.0), summary("asyncsync 64", 1.0))
     judged = targets.judge([case_summary("wan", "small", *rows)])
     assert [target.measured for target in judged if "fixed" in target.figure] == [1.2]
+
+
+def test_each_way_is_compared_with_the_floor_that_does_the_same() -> None:
+    """Proof of content beside the floor with MD5, and without MD5 where a CRC takes its place."""
+    rows = (summary("asyncsync", 3.0), summary("floor head", 1.0), summary("floor md5", 2.0))
+    (plain,) = layers.shares([case_summary("loop", "small", *rows)])
+    assert (plain.floor, plain.wall, plain.cpu) == ("floor md5", 1.5, 1.5)
+    (as_r2,) = layers.shares([case_summary("loop-r2", "small", *rows)])
+    assert (as_r2.floor, as_r2.wall) == ("floor head", 3.0)
+    assert layers.shares([case_summary("loop", "mixed", *rows)]) == []
+
+
+def test_a_slope_leaves_out_what_every_run_takes() -> None:
+    """An object costs what more of them take more, in milliseconds; a target is for that."""
+    few = (summary("asyncsync", 3.0), summary("floor md5", 2.0))
+    many = (summary("asyncsync", 13.0), summary("floor md5", 10.0))
+    cases = [
+        case_summary("loop", "small", *few, count=1000),
+        case_summary("loop", "small-20k", *many, count=11_000),
+    ]
+    ours, floor = layers.slopes(cases)
+    assert (ours.unit, ours.wall, ours.cpu_share) == ("ms an object", 1.0, 1.25)
+    assert (floor.wall, floor.cpu_share) == (0.8, None)
+    (target,) = (target for target in targets.judge(cases) if "floor" in target.figure)
+    assert target.measured == pytest.approx(1.25)
+    assert target.met
+    assert "1.25" in report.growth([ours, floor])
+
+
+def test_the_slope_of_large_objects_is_told_for_a_gib() -> None:
+    """Bytes count there, and not objects."""
+    cases = [
+        case_summary("loop", "large", summary("asyncsync", 3.0), count=1, size=1 << 30),
+        case_summary("loop", "large-6g", summary("asyncsync", 9.0), count=2, size=3 << 30),
+    ]
+    (slope,) = layers.slopes(cases)
+    assert (slope.unit, slope.wall, slope.cpu_share) == ("s a GiB", 3.0, None)
+
+
+def test_objects_are_read_as_they_were_described(tmp_path: Path) -> None:
+    """Keys may have spaces; a file that is not complete does not have its name."""
+    entries = [Entry(1, "etag", "AAAAAAAAAAA=", "a b/c"), Entry(0, "etag-2", "x", "d")]
+    objects.write(tmp_path / "objects", entries)
+    assert list(objects.read(tmp_path / "objects")) == entries
+    assert [path.name for path in tmp_path.iterdir()] == ["objects"]
 
 
 def test_costs_are_told_where_both_ways_were_measured() -> None:
