@@ -1,0 +1,53 @@
+"""How many calls a sync takes. Unlike timings they are nearly the same on every machine."""
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.counting import ROOMS, Counts, count
+from tests.rigs.bucket import Bucket
+
+# What the server of the tests needs, without TLS, and a tenth for what the system hands over in
+# other pieces. A change that needs fewer calls lowers them; one that needs more has to say why.
+CALLS_OF_AN_OBJECT = 900
+CALLBACKS_OF_AN_OBJECT = 18
+CALLS_OF_A_MIB = 600
+CALLBACKS_OF_A_MIB = 22
+
+MIB = 1 << 20
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="versions of Python call differently"
+)
+
+
+def counts(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, units: float) -> Counts:
+    for name, value in bucket.server.environment().items():
+        monkeypatch.setenv(name, value)
+    found = count(Path("destination").absolute(), units, workers=16)
+    assert found.calls == pytest.approx(sum(found.rooms.values()))
+    assert found.in_threads < found.calls
+    assert {found.rooms[room] > 0 for room in set(ROOMS) - {"report"}} == {True}
+    return found
+
+
+def test_a_small_object_takes_few_calls(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The calls and the callbacks of the loop for each object of 20-200 KB stay below a bound."""
+    draw = random.Random("calls")
+    sizes = [draw.randint(20_000, 200_000) for _ in range(300)]
+    bucket.put_many({f"1hz/{n:03d}.parquet": draw.randbytes(size) for n, size in enumerate(sizes)})
+    found = counts(bucket, monkeypatch, len(sizes))
+    assert found.calls < CALLS_OF_AN_OBJECT, found
+    assert found.callbacks < CALLBACKS_OF_AN_OBJECT, found
+
+
+def test_a_mib_of_a_large_object_takes_few_calls(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The calls and the callbacks of the loop for each MiB of a large object stay below a bound."""
+    bucket.put_many({f"1hz/{n}.parquet": random.Random(n).randbytes(32 * MIB) for n in range(2)})
+    found = counts(bucket, monkeypatch, 64)
+    assert found.calls < CALLS_OF_A_MIB, found
+    assert found.callbacks < CALLBACKS_OF_A_MIB, found
