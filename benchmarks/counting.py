@@ -79,6 +79,17 @@ def count(destination: Path, units: float, **given: Unpack[api.GivenToSync]) -> 
     return Counts(rooms, rooms.pop(_THREADS), *(figure / units for figure in loop))
 
 
+def count_plain(move: Callable[[], Awaitable[None]], destination: Path, units: float) -> Counts:
+    """Fill `destination`, emptied before, with something else than asyncsync; count as above."""
+    clear(destination)
+    calls = _calls(move)
+    clear(destination)
+    loop = _of_loop(move)
+    in_threads = calls.pop(_THREADS, 0)
+    rooms = {"other": calls.total() / units}
+    return Counts(rooms, in_threads / units, *(figure / units for figure in loop))
+
+
 def _calls(sync: Callable[[], Awaitable[None]]) -> Counter[str]:
     """Return the calls of a sync by room, on the loop that the command line uses."""
     profiles = [cProfile.Profile()]

@@ -23,7 +23,7 @@ import os
 import ssl
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -283,10 +283,9 @@ def _ranges(task: Task) -> Iterator[Range]:
             yield Range(url, file, start, min(start + _RANGE, entry.size))
 
 
-def main() -> None:
-    """Do what the module says."""
-    steps, described, bucket, directory, connections = sys.argv[1:]
-    variables = os.environ
+async def move(arguments: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Do what the module says, with the arguments and the variables of a command line."""
+    steps, described, bucket, directory, connections = arguments
     endpoint = urlsplit(variables["AWS_ENDPOINT_URL"])
     address = Address(
         endpoint.hostname or "",
@@ -304,9 +303,16 @@ def main() -> None:
         head=steps in ("head", "md5"),
         md5=steps in ("md5", "ranges-md5"),
     )
-    move = move_ranges if steps.startswith("ranges") else move_objects
+    if steps.startswith("ranges"):
+        await move_ranges(task, signer, address)
+    else:
+        await move_objects(task, signer, address)
+
+
+def main() -> None:
+    """Run to the end."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(move(task, signer, address))
+        runner.run(move(sys.argv[1:], os.environ))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
