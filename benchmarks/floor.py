@@ -77,6 +77,7 @@ class Connection(asyncio.BufferedProtocol, ABC):
         self._signer = signer
         self._loop = asyncio.get_running_loop()
         self._done = self._loop.create_future()
+        self._done.set_result(None)  # no request is open
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
         self._filled = 0
