@@ -19,8 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
-from anyio.from_thread import start_blocking_portal
-
 from asyncsync import pipeline
 from asyncsync.compare import Selection
 from asyncsync.descriptors import affordable_requests
@@ -180,6 +178,8 @@ def run(**given: Unpack[GivenToSync]) -> Report:
     Raises:
         ConfigError, SourceError, DestinationError: as for `sync`.
     """
+    from anyio.from_thread import start_blocking_portal  # the command line does without it
+
     with start_blocking_portal(backend_options={"use_uvloop": HAS_UVLOOP}) as portal:
         future = portal.start_task_soon(partial(sync, **given))
         try:

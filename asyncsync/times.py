@@ -3,13 +3,21 @@
 S3 and JSON: `2026-01-31T23:59:59.123Z`. HTTP: `Sat, 31 Jan 2026 23:59:59 GMT`.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
-from email.utils import formatdate, mktime_tz, parsedate_tz
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST, _END = -62_135_596_800 * 10**9, 253_402_300_800 * 10**9
 """Nanoseconds since the epoch. `datetime` supports the years 1 to 9999 only."""
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_HTTP_DATE = re.compile(
+    rf"(?:{'|'.join(_DAYS)}), (\d\d) ({'|'.join(_MONTHS)}) (\d{{4}}) (\d\d):(\d\d):(\d\d) GMT",
+    re.ASCII,
+)
+"""A date as nearly all servers write it."""
 
 
 def parse_time(text: str) -> int:
@@ -31,11 +39,24 @@ def format_time(nanoseconds: int) -> str:
 
 def format_http_date(nanoseconds: int) -> str:
     """Return the time as an HTTP date, rounded up to a whole second."""
-    return formatdate(-(-min(nanoseconds, _END - 10**9) // 10**9), usegmt=True)
+    seconds = -(-min(nanoseconds, _END - 10**9) // 10**9)
+    time = _EPOCH + timedelta(seconds=seconds)
+    day, month = _DAYS[time.weekday()], _MONTHS[time.month - 1]
+    return f"{day}, {time.day:02} {month} {time.year:04} {time:%H:%M:%S} GMT"
 
 
 def parse_http_date(date: str) -> float | None:
     """Return an HTTP date in seconds since the epoch, None if it is invalid."""
+    try:
+        if usual := _HTTP_DATE.fullmatch(date):
+            day, month, *rest = usual.groups()
+            year, hour, minute, second = map(int, rest)
+            number = _MONTHS.index(month) + 1
+            return datetime(year, number, int(day), hour, minute, second, tzinfo=UTC).timestamp()
+    except ValueError:
+        pass  # such as a leap second
+    from email.utils import mktime_tz, parsedate_tz  # slow to import, and rarely needed
+
     parsed = parsedate_tz(date)
     try:
         return mktime_tz(parsed) if parsed else None

@@ -461,9 +461,14 @@ async def test_open_bars_may_be_given_to_several_runs(
     assert capsys.readouterr().err.count("still drawing") == 2
 
 
-def test_import_is_cheap() -> None:
-    """The S3 client and tqdm are imported when they are needed, not with the command line."""
-    code = "import asyncsync.cli, sys; print({'aioboto3', 'botocore', 'tqdm'} & {*sys.modules})"
+def test_run_imports_what_it_needs() -> None:
+    """Not the S3 client, nor what draws bars, reads env files and makes tables for notebooks."""
+    code = """
+import sys
+import asyncsync.cli.running, asyncsync.s3
+
+print({"aioboto3", "botocore", "tqdm", "dotenv", "email", "html", "difflib"} & {*sys.modules})
+"""
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )

@@ -1,6 +1,7 @@
 """Times: as nanoseconds, as S3 and JSON write them, and as HTTP headers do."""
 
 from datetime import UTC, datetime
+from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
@@ -55,3 +56,28 @@ def test_time_in_a_header_is_rounded_up_to_a_second() -> None:
 def test_any_time_has_a_header(time: datetime) -> None:
     """Even the last one of the year 9999."""
     assert format_http_date(parse_time(str(time))).endswith(" GMT")
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_time_in_a_header_is_that_of_a_mail(time: datetime) -> None:
+    """HTTP took the format from there."""
+    time = time.replace(microsecond=0)
+    header = format_datetime(time, usegmt=True)
+    assert format_http_date(parse_time(str(time))) == header
+    assert parse_http_date(header) == time.timestamp()
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("Saturday, 31-Jan-26 23:59:59 GMT", 1_769_903_999),
+        ("Sat Jan 31 23:59:59 2026", 1_769_903_999),
+        ("Sun, 01 Feb 2026 01:59:59 +0200", 1_769_903_999),
+        ("Sat, 31 Jan 2026 23:59:60 GMT", 1_769_904_000),
+        ("Thu, 01 Jan 0000 00:00:00 GMT", parse_http_date("Thu, 1 Jan 0000 00:00:00 GMT")),
+        ("Sat, 31 Jan 2026 23:59:59 GMT, Sat", 1_769_903_999),
+    ],
+)
+def test_time_in_a_header_may_look_otherwise(header: str, seconds: float | None) -> None:
+    """As older servers write it, and as mails do, or with a leap second."""
+    assert parse_http_date(header) == seconds

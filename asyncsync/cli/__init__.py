@@ -1,8 +1,9 @@
 """The command line: arguments in, text or JSON lines out, and an exit code.
 
-Read `command.py` first: it runs a command, from its arguments to its exit code. `arguments.py`
-parses them, by the tables of commands and options in `options.py`. `screen.py` reports a run to a
-person, a program and the log, `signals.py` stops one, and `completion.py` makes scripts for shells.
+Read `command.py` first: it leads from the arguments to an exit code. `arguments.py` parses them, by
+the tables of commands and options in `options.py`, and `running.py` runs what they ask for.
+`screen.py` reports a run to a person, a program and the log, `signals.py` stops one, and
+`completion.py` makes scripts for shells.
 
 Nothing here lists, downloads or touches a file of the destination: `api.py` does.
 """

@@ -9,7 +9,6 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,7 +16,6 @@ from asyncsync.cli.options import COMMANDS, OPTIONS, PREFIX, WITHOUT_PREFIXES
 from asyncsync.console import print_line
 from asyncsync.errors import ConfigError
 from asyncsync.keys import shown
-from asyncsync.settings import globs, parse_option
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -167,6 +165,13 @@ def _is_option(word: str) -> bool:
     return re.match(r"-[^\d.]", word) is not None and " " not in word
 
 
+def _similar(word: str, words: Iterable[str]) -> str:
+    """Return the one of the words that may have been meant; empty for none."""
+    from difflib import get_close_matches  # only mistakes wait for it
+
+    return next(iter(get_close_matches(word, list(words), n=1)), "")
+
+
 def _refuse(parser: argparse.ArgumentParser, command: str, name: str) -> NoReturn:
     """End because of an option that the command does not take.
 
@@ -181,8 +186,8 @@ def _refuse(parser: argparse.ArgumentParser, command: str, name: str) -> NoRetur
     accepted = [n for option in OPTIONS if option.is_accepted(command) for n in option.names]
     if name in {"--dry-run", "--dryrun", "-n"}:
         hint = "; `asyncsync plan` shows what a sync would do"
-    elif similar := get_close_matches(name, accepted, n=1):
-        hint = f"; did you mean {similar[0]}?"
+    elif similar := _similar(name, accepted):
+        hint = f"; did you mean {similar}?"
     else:
         hint = f"; `{parser.prog} --help` lists the options"
     parser.error(f"no such option: {shown(name)}{hint}")
@@ -190,8 +195,8 @@ def _refuse(parser: argparse.ArgumentParser, command: str, name: str) -> NoRetur
 
 def prefix_hint(prefix: str) -> str:
     """Return a guess at what was meant by a prefix that no key begins with; empty for none."""
-    if similar := get_close_matches(prefix, COMMANDS, n=1):
-        return f"; did you mean the command {similar[0]}?"
+    if similar := _similar(prefix, COMMANDS):
+        return f"; did you mean the command {similar}?"
     if prefix == "help":
         return "; did you mean --help?"
     if "://" in prefix or prefix.startswith(("/", "./")):
@@ -207,6 +212,8 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
     Raises:
         ConfigError: the text of an argument is not a valid value of its option.
     """
+    from asyncsync.settings import globs, parse_option  # slow to import: help does not need it
+
     given: dict[str, object] = {name: getattr(arguments, name, None) for name in _SWITCHES}
     for name in (*_GLOBS, *_TEXTS):
         value = getattr(arguments, name, None)

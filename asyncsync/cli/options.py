@@ -1,7 +1,6 @@
 """The commands and their options, as tables."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from asyncsync import __version__
@@ -85,7 +84,6 @@ OPTIONS = (
         "--env-file",
         commands=_ALL_BUT_DEMO,
         metavar="FILE",
-        type=Path,
         help="file with the settings (default: ./.env)",
     ),
     Option(

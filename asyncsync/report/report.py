@@ -8,7 +8,6 @@ from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import display_width, escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, UpToDate
-from asyncsync.report.html import MOST_SHOWN, format_html
 from asyncsync.units import format_size
 
 MOST_FAILURES = 1000
@@ -154,6 +153,8 @@ class Report(SilentObserver):
         return self._to_html(("failed or skipped", "why"), rows, self.failed + self.skipped)
 
     def _to_html(self, header: Sequence[str], rows: Iterable[Sequence[str]], count: int) -> str:
+        from asyncsync.report.html import MOST_SHOWN, format_html  # only notebooks wait for it
+
         check = list(_check_rows(self, MOST_SHOWN))
         return format_html(self.summary(), check, header, rows, count)
 

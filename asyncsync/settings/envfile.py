@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from asyncsync.errors import ConfigError
 from asyncsync.others import PlantedError, can_read, can_write, open_file
 from asyncsync.secret import Secret
@@ -89,5 +87,7 @@ def _parse(data: bytes) -> dict[str, Secret] | None:
         return None
     if text is None:
         return None
+    from dotenv import dotenv_values  # not needed where there is no file, as in many cron jobs
+
     values = dotenv_values(stream=StringIO(text, newline=None), interpolate=False)
     return {name: Secret(value) for name, value in values.items() if value is not None}

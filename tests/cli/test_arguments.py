@@ -2,6 +2,8 @@
 
 import argparse
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -304,6 +306,25 @@ def test_help_fits_the_terminal(
     assert max(map(len, lines.splitlines())) < width
     if not command:
         assert "  sync      list, compare, download," in ran.out
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_help_and_version_import_hardly_anything(option: str) -> None:
+    """Neither an event loop nor what a run is made of, which take longer than all the rest."""
+    code = f"""
+import sys
+from asyncsync.cli import main
+
+try:
+    main([{option!r}])
+finally:
+    found = {{name.removeprefix("asyncsync.") for name in sys.modules}}
+    print({{"api", "settings", "disk", "s3", "asyncio", "anyio", "ssl"}} & found, file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stderr == "set()\n"
 
 
 @pytest.mark.parametrize("line", ["--version", "plan --version", "--version demo"])

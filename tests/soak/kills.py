@@ -21,7 +21,7 @@ from tests.rigs.watch import noted, tree, unfinished
 from tests.soak.figure import Figure, Measured, Trial, most, total
 from tests.soak.scene import ShortLived, real_buckets, some_parquet
 
-PRELOADED = ["asyncsync.cli.command", "asyncsync.s3", "asyncsync.progress", "tests.soak.kills"]
+PRELOADED = ["asyncsync.cli.running", "asyncsync.s3", "asyncsync.progress", "tests.soak.kills"]
 
 
 def processes() -> ForkServerContext:

@@ -22,7 +22,7 @@ pytestmark = [
 
 LOADED = """
 import ctypes, resource  # which a run loads later
-import asyncsync.cli.command, asyncsync.progress, asyncsync.s3
+import asyncsync.cli.running, asyncsync.progress, asyncsync.s3
 from asyncsync.api import HAS_UVLOOP
 if HAS_UVLOOP:
     import uvloop

@@ -1,0 +1,242 @@
+"""Runs what the arguments ask for, once they are read; imports nearly all of the package."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import anyio
+
+from asyncsync import api, pipeline
+from asyncsync.cli.arguments import given_options
+from asyncsync.cli.screen import JsonLines, Log, Text
+from asyncsync.cli.signals import exit_without_memory, stop_on_signals
+from asyncsync.concurrently import task_group
+from asyncsync.console import RED, coloured, columns, print_line, takes_escapes
+from asyncsync.disk import Folder
+from asyncsync.errors import AsyncSyncError, ConfigError, MachineError
+from asyncsync.interfaces import Observers
+from asyncsync.model import Settings
+from asyncsync.others import PlantedError, open_file
+from asyncsync.progress import Lines
+from asyncsync.report import Finding, Report, Verdict, check_json
+from asyncsync.settings import Options, load, origins
+
+if TYPE_CHECKING:
+    from asyncsync.progress import Bars
+
+logger = logging.getLogger(__name__)
+
+NO_MEMORY = MachineError("out of memory").advice
+
+_RUNS: dict[str, api.Command] = {
+    "sync": pipeline.sync,
+    "plan": pipeline.plan,
+    "verify": pipeline.verify,
+}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command, and return its exit code.
+
+    Raises:
+        ConfigError: the arguments, or the settings, are missing or contradictory.
+    """
+    given = given_options(arguments)
+    if arguments.command == "demo":
+        from asyncsync.demo import run_demo  # needs the extra of that name
+
+        return run_demo(Path(arguments.dest), keep=arguments.keep)
+    if arguments.command == "doctor":
+        _open_log(arguments)
+        return _run_async(partial(_examine, given, arguments))
+    env_file = _env_file(arguments)
+    settings, options = load(env_file, given=given)
+    tells_all = arguments.verbose and not arguments.quiet
+    if tells_all and (mixture := origins(env_file, given=given).mixture):
+        print_line(f"asyncsync: {mixture}", sys.stderr)
+    planned = _planned_pages(settings, options, arguments)
+    _open_log(arguments)
+    return _run_async(partial(_run, settings, options, arguments, planned))
+
+
+def _env_file(arguments: argparse.Namespace) -> Path | None:
+    return None if arguments.env_file is None else Path(arguments.env_file)
+
+
+def _run_async(run: Callable[[], Coroutine[object, object, int]]) -> int:
+    return anyio.run(run, backend_options={"use_uvloop": api.HAS_UVLOOP})
+
+
+def _planned_pages(
+    settings: Settings, options: Options, arguments: argparse.Namespace
+) -> pipeline.Pages | None:
+    """Return the objects of the plan named by `--plan`; None without one."""
+    if getattr(arguments, "plan", None) is None:
+        return None
+    given = {**given_options(arguments), "prefixes": arguments.prefixes}
+    return api.planned_pages(arguments.plan, api.route(settings, options), given)
+
+
+async def _run(
+    settings: Settings,
+    options: Options,
+    arguments: argparse.Namespace,
+    planned: pipeline.Pages | None,
+) -> int:
+    """Run sync, plan or verify, report on it, and return the exit code."""
+    command: str = arguments.command
+    figures = Report()
+    error = ""
+    exit_code: int | None = None
+    started = time.monotonic()
+    with _open_progress(arguments) as progress:
+        say = progress.say if progress else print_line
+        screen = (
+            JsonLines(command, figures)
+            if arguments.json
+            else Text(
+                command,
+                figures,
+                Folder(options.dest),
+                say,
+                verbose=arguments.verbose,
+                quiet=arguments.quiet,
+            )
+        )
+        screen.begin(settings, options)
+        log = Log(command, figures, Folder(options.dest))
+        log.begin(settings, options)
+        observer = Observers(figures, *([progress] if progress else []), screen, log)
+
+        def finish(exit_code: int, error: str) -> int:
+            figures.seconds = time.monotonic() - started
+            log.finish(exit_code, error)
+            exit_code = screen.finish(exit_code, error)
+            if progress:
+                progress.flush()  # the caller may end the process next
+            return exit_code
+
+        def finish_stopped(number: signal.Signals) -> int:
+            hint = "; the next run goes on from here" if command == "sync" else ""
+            return finish(128 + number, f"stopped by {number.name}{hint}")
+
+        async with task_group() as group:
+            loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
+            with (
+                stop_on_signals(
+                    partial(loop.call_soon_threadsafe, cancel), finish_stopped
+                ) as caught,
+                exit_without_memory(partial(finish, MachineError.exit_code, NO_MEMORY)),
+            ):
+                try:
+                    await api.perform(
+                        _RUNS[command], settings, options, arguments.prefixes, observer, planned
+                    )
+                except AsyncSyncError as failure:
+                    error, exit_code = failure.advice, failure.exit_code
+                except MemoryError:
+                    error, exit_code = NO_MEMORY, MachineError.exit_code
+    if caught:
+        return finish_stopped(caught[0])
+    return finish(figures.exit_code if exit_code is None else exit_code, error)
+
+
+async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -> int:
+    """Run the doctor, print its findings, and return the exit code."""
+    from asyncsync.doctor import examine, format_finding
+
+    is_complete = True
+
+    def report(finding: Finding) -> None:
+        nonlocal is_complete
+        logger.info("%s", format_finding(finding))
+        if arguments.json:
+            is_complete &= print_line(json.dumps(check_json(finding)), sys.stdout)
+        elif not arguments.quiet or finding.verdict in {Verdict.WARNING, Verdict.WRONG}:
+            line = format_finding(finding, columns(sys.stdout))
+            is_wrong = finding.verdict is Verdict.WRONG
+            print_line(coloured(line, RED, sys.stdout) if is_wrong else line, sys.stdout)
+
+    exit_code = 0
+    async with task_group() as group:
+        loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
+        with stop_on_signals(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught:
+            exit_code = await examine(_env_file(arguments), given, arguments.prefixes, report)
+    return 128 + caught[0] if caught else exit_code or int(not is_complete)
+
+
+def _open_progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | Lines | None]":
+    """Return bars in a terminal, lines elsewhere, and nothing for `--quiet` or `--no-progress`."""
+    if arguments.quiet or arguments.no_progress:
+        return nullcontext()
+    if takes_escapes(sys.stderr):
+        from asyncsync.progress import Bars  # imports tqdm, which no other run waits for
+
+        return Bars(sys.stderr)
+    return Lines(sys.stderr)
+
+
+def _open_log(arguments: argparse.Namespace) -> None:
+    """Write the package's log, with retries and pauses, to the file named by `--log-file`."""
+    if arguments.log_file is None:
+        return
+    path: str = arguments.log_file
+    try:
+        handler = _LogFile(path, open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
+    except PlantedError as error:
+        raise ConfigError(f"--log-file: {path}: {error}; name another file") from None
+    except OSError as error:
+        raise ConfigError(f"--log-file: {path}: {error.strerror}") from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("asyncsync")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
+class _LogFile(logging.StreamHandler[TextIO]):
+    """A log that reports once that it cannot be written, as on a full disk; the run goes on.
+
+    Only this user can read it, also where others could read what was there before.
+
+    Args:
+        path: its name, for messages.
+        file: the descriptor, which is closed with the log.
+    """
+
+    def __init__(self, path: str, file: int) -> None:
+        stream = os.fdopen(file, "a", encoding="utf-8")
+        try:
+            if hasattr(os, "fchmod"):
+                os.fchmod(file, 0o600)
+        except OSError:
+            stream.close()
+            raise
+        super().__init__(stream)
+        self._path = path
+        self._has_failed = False
+
+    def close(self) -> None:
+        """Close the file, whose last lines may be lost."""
+        super().close()
+        with suppress(OSError):
+            self.stream.close()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Print that lines are lost; logging calls this while it handles the error."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._has_failed:
+            self._has_failed = True
+            line = f"asyncsync: --log-file: {self._path}: {error.strerror}; lines are lost"
+            print_line(line, sys.stderr)
