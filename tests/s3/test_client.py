@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES, DEFAULT_S3_CONFIG_VARS
-from botocore.loaders import Loader
+from botocore.loaders import JSONFileLoader, Loader
 
 from asyncsync.errors import (
     AsyncSyncError,
@@ -142,6 +142,33 @@ async def test_pages_are_parsed_once() -> None:
         page = await store.list_page("", token=first.next_token)
     assert [remote.key for remote in page.objects] == KEYS[2:4]
     assert found == [b""]
+
+
+@pytest.mark.parametrize("region", ["auto", "us-east-1", "eu-central-1", "cn-north-1", "x"])
+async def test_client_signs_for_the_given_region(region: str) -> None:
+    """As the first page is signed, whatever AWS has under that name, or whether it has any."""
+    async with ScriptedS3(dict.fromkeys(KEYS, b"data"), page_size=2) as s3:
+        async with open_store(replace(s3.settings, region=region)) as store:
+            first = await store.list_page("")
+            await store.list_page("", token=first.next_token)
+        scopes = [r.headers["authorization"].split("/", 2)[2] for r in s3.requests]
+    assert [scope.partition(",")[0] for scope in scopes] == [f"{region}/s3/aws4_request"] * 2
+
+
+async def test_client_reads_only_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the megabytes of botocore's files about AWS's services and endpoints, those on S3."""
+    read: list[str] = []
+    load = JSONFileLoader.load_file
+
+    def noting(self: JSONFileLoader, path: str) -> object:
+        read.append(path)
+        return load(self, path)
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", noting)
+    async with ScriptedS3({}) as s3, open_store(s3.settings) as store:
+        await store._open_lister()
+    assert read[0].endswith(os.path.join("s3", "2006-03-01", "service-2"))
+    assert not {"endpoints", "endpoint-rule-set-1"} & {Path(path).name for path in read}
 
 
 async def test_client_reads_no_aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
