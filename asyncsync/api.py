@@ -9,7 +9,6 @@ async for outcome in asyncsync.stream(dest="downloads"):
 """
 
 import asyncio
-import importlib.util
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import wait
@@ -34,8 +33,6 @@ from asyncsync.settings import Options, load
 
 Command = Callable[[pipeline.Job], Awaitable[None]]
 
-HAS_UVLOOP = importlib.util.find_spec("uvloop") is not None
-
 
 class Given(TypedDict, total=False):
     """The keyword arguments of all functions. Each is optional.
@@ -54,7 +51,8 @@ class Given(TypedDict, total=False):
         max_workers: The highest number that `"auto"` may choose; 256 by default.
         validate: What must agree before a file gets its final name. `"response"`: the headers of
             GET, with the listing. `"head"`: those of a HEAD request as well. `"content"`, the
-            default: also the MD5 of the bytes, if the ETag has one.
+            default: also the checksum of the bytes, if the answer to HEAD tells one, or their MD5,
+            if the ETag has one.
         parquet_check: Whether files named `*.parquet` must begin and end like Parquet files; True
             by default.
         deep: Whether `verify` also reads the files to check their content; False by default.
@@ -180,7 +178,7 @@ def run(**given: Unpack[GivenToSync]) -> Report:
     """
     from anyio.from_thread import start_blocking_portal  # the command line does without it
 
-    with start_blocking_portal(backend_options={"use_uvloop": HAS_UVLOOP}) as portal:
+    with start_blocking_portal() as portal:
         future = portal.start_task_soon(partial(sync, **given))
         try:
             # An interrupt that arrives just before the wait is not handled before the wait ends.

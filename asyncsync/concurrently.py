@@ -4,15 +4,11 @@ A task group raises its tasks' errors as an exception group. Callers want to kno
 not how the work was split into tasks. So these helpers raise the first error by itself.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
-
-T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -24,27 +20,6 @@ async def task_group() -> AsyncIterator[TaskGroup]:
     except BaseExceptionGroup as errors:
         first = errors.exceptions[0]
         raise first from first.__cause__
-
-
-async def run_beside(
-    other: Coroutine[object, object, object], one: Coroutine[object, object, T]
-) -> T:
-    """Run both coroutines concurrently and return the result of `one` when both have ended.
-
-    An error in either cancels the other one and is raised.
-
-    Only `other` gets a task of its own. A task group for two short coroutines costs as much time
-    as their work.
-    """
-    task = asyncio.create_task(other)
-    try:
-        result = await one
-        await task
-    except BaseException:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        raise
-    return result
 
 
 async def run_all(*calls: Callable[[], Coroutine[object, object, None]]) -> None:

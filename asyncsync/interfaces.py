@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, Exit
 from types import TracebackType
 from typing import Protocol, Self
 
-from asyncsync.model import Compared, Head, Outcome, Page, RemoteObject, Transfer
+from asyncsync.model import Compared, Fetched, Head, Outcome, Page, RemoteObject, Transfer
 
 CONNECT_TIMEOUT = 10.0
 """Seconds that a store may take to connect, including DNS, proxy and TLS."""
@@ -45,7 +45,7 @@ class Body(Protocol):
 
 
 class Store(Protocol):
-    """A bucket. Every method sends one request and does not retry it."""
+    """A bucket. Every method sends one request, `fetch` two at most, and does not retry it."""
 
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
@@ -73,6 +73,17 @@ class Store(Protocol):
             TransferError: about this object, such as VanishedError.
             SourceError: about the endpoint or the credentials.
             TransientError: worth another attempt.
+        """
+
+    async def fetch(self, remote: RemoteObject, *, asks: bool) -> Fetched:
+        """Get the listed version of the object as a whole, into memory: for small ones.
+
+        Args:
+            remote: the object.
+            asks: whether to send a HEAD beside the GET.
+
+        Raises:
+            RemoteChangedError, TransferError, SourceError, TransientError: as for `get` and `head`.
         """
 
     def get(

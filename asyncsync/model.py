@@ -4,6 +4,7 @@ An *object* is remote, a *file* is local, a *part* is a range of an object's byt
 one object on its way to a file.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Flag, StrEnum, auto
@@ -14,6 +15,9 @@ from asyncsync.secret import Secret
 UNKNOWN_SIZE = -1
 LARGEST_SIZE = 1 << 50
 """Bytes. No S3 server stores larger objects."""
+
+_STRONG = re.compile("(?!W/)[ !#-~]+")
+"""A strong ETag without its quotes: printable ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +38,7 @@ class RemoteObject:
 
         That is a strong ETag, and one that can be sent in a header.
         """
-        etag = self.etag
-        if not (etag.isascii() and etag.isprintable()):
-            return False
-        return etag != "" and '"' not in etag and not etag.startswith("W/")
+        return _STRONG.fullmatch(self.etag) is not None
 
     @property
     def prefix(self) -> str:
@@ -68,6 +69,16 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Checksum:
+    """A checksum of all bytes of an object."""
+
+    algorithm: str
+    """crc64nvme, crc32, crc32c or sha256."""
+    value: bytes
+    """Big-endian."""
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """What a response to HEAD or GET says about the object's current version."""
 
@@ -79,6 +90,21 @@ class Head:
     """The stored Content-Encoding; empty if the bytes are not encoded."""
     modified: str = ""
     """The header Last-Modified as it is; empty if the server sends none."""
+    checksum: Checksum | None = None
+    """Of its bytes, if the server tells one of the whole object; of several the cheapest."""
+    waited: float = field(default=0.0, compare=False)
+    """Seconds from the request to this answer's head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A whole object, and what the answers said of it."""
+
+    content: bytes
+    got: Head
+    """From the answer to GET."""
+    asked: Head | None
+    """From the answer to HEAD, if one was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +114,7 @@ class Checks:
     head: bool = True
     """HEAD agrees with the listing and with GET."""
     content: bool = True
-    """The bytes match the MD5 in the ETag, if there is one."""
+    """The bytes match the checksum that HEAD tells, or the MD5 in the ETag, if there is one."""
     parquet: bool = True
     """Files named `*.parquet` begin and end like Parquet files."""
 
@@ -103,13 +129,19 @@ class Proof(Flag):
     """The MD5 of the bytes is the ETag."""
     MD5_OF_PARTS = auto()
     """The ETag is that of a multipart upload, made from the MD5s of the uploaded parts."""
+    CRC64NVME = auto()
+    """The CRC64NVME of the bytes is that which the answer to HEAD says, and so for the next."""
+    CRC32 = auto()
+    CRC32C = auto()
+    SHA256 = auto()
     PARQUET = auto()
+    """It begins and ends like a Parquet file."""
     SIZE_AND_VERSION = SIZE | VERSION
-    CONTENT = MD5 | MD5_OF_PARTS
+    CONTENT = MD5 | MD5_OF_PARTS | CRC64NVME | CRC32 | CRC32C | SHA256
 
     @property
     def names(self) -> list[str]:
-        """One name for each: `size`, `version`, `md5`, `md5-of-parts`, `parquet`."""
+        """One name for each: `size`, `version`, `md5`, `md5-of-parts`, `crc64nvme` and so on."""
         return [(proof.name or "").lower().replace("_", "-") for proof in self]
 
 

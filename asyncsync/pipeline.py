@@ -9,12 +9,11 @@ bounded: a listing that is far ahead waits, so memory does not grow with the buc
 A plan that was made earlier can replace the listing: it is a sequence of pages as well.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
-
-from anyio import create_memory_object_stream
 
 from asyncsync.compare import Check, ComparedHandler, PlanCheck, Selection, Space, in_order
 from asyncsync.concurrently import run_all, task_group
@@ -213,35 +212,38 @@ async def _run(
         work: downloads and validates, or verifies, one object.
         claim: called with what was picked before any of it is queued; may raise to end the run.
     """
-    queue, items = create_memory_object_stream[Item](QUEUE_SIZE)
+    queue: asyncio.Queue[Item | None] = asyncio.Queue(QUEUE_SIZE)  # None: no more will come
     active: set[str] = set()  # keys that are queued or being worked on
+    hired = 0  # workers so far: a run that finds nothing to do needs none
 
     async def enqueue(page: Compared) -> None:
         # Some servers list a key twice, so leave out what is active already. Nothing is awaited
         # before `active` is updated, so a page that is handled beside this one cannot slip in.
+        nonlocal hired
         found = {item.remote.key: item for item in pick(page) if item.remote.key not in active}
         if claim:
             claim(found.values())
         active.update(found)
+        for _ in range(min(len(found), job.pace.most - hired)):
+            workers.start_soon(work_and_report)
+            hired += 1
         for item in found.values():
-            await queue.send(item)
+            await queue.put(item)
 
     async def work_and_report() -> None:
-        async for item in items:  # shared: each worker takes the next one
+        while item := await queue.get():
             job.observer.ended(await _outcome(work, item))
             active.discard(item.remote.key)
+        queue.put_nowait(None)  # for the next worker
 
     listing_error: SourceError | None = None
     try:
-        with items:
-            async with task_group() as run:
-                run.start_soon(job.pace.tune)
-                async with task_group() as workers:
-                    for _ in range(job.pace.most):
-                        workers.start_soon(work_and_report)
-                    with queue:
-                        listing_error = await _find_objects(job, enqueue)
-                run.cancel_scope.cancel()
+        async with task_group() as run:
+            run.start_soon(job.pace.tune)
+            async with task_group() as workers:
+                listing_error = await _find_objects(job, enqueue)
+                await queue.put(None)
+            run.cancel_scope.cancel()
     except DestinationError as error:
         if not listing_error:
             raise

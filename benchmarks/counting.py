@@ -2,9 +2,8 @@
 
 A call belongs to the room of the package that makes it: what http/ calls counts for http, whoever
 wrote what is called. What the loop calls, and what libraries call, is `other`. Calls in threads are
-counted for the rooms as well, and once more on their own. Calls are counted on the loop that the
-command line uses. uvloop does not tell its turns, nor what it calls in them, so those are counted
-on asyncio's own loop.
+counted for the rooms as well, and once more on their own. Turns, and what the loop calls in them,
+are counted in a run of their own.
 """
 
 import asyncio
@@ -91,7 +90,7 @@ def count_plain(move: Callable[[], Awaitable[None]], destination: Path, units: f
 
 
 def _calls(sync: Callable[[], Awaitable[None]]) -> Counter[str]:
-    """Return the calls of a sync by room, on the loop that the command line uses."""
+    """Return the calls of a sync by room."""
     profiles = [cProfile.Profile()]
 
     def begin(*_: object) -> None:
@@ -102,7 +101,7 @@ def _calls(sync: Callable[[], Awaitable[None]]) -> Counter[str]:
     threading.setprofile(begin)
     try:
         with profiles[0]:
-            anyio.run(sync, backend_options={"use_uvloop": api.HAS_UVLOOP})
+            anyio.run(sync)
     finally:
         threading.setprofile(None)
     own, *others = map(_by_room, profiles)
@@ -158,7 +157,7 @@ class _CountingLoop(asyncio.SelectorEventLoop):
 
 
 def _of_loop(sync: Callable[[], Awaitable[None]]) -> tuple[int, int]:
-    """Return the callbacks and the turns of a sync, on asyncio's loop."""
+    """Return the callbacks and the turns of a sync."""
     loops: list[_CountingLoop] = []
 
     def make() -> _CountingLoop:

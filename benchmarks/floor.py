@@ -13,7 +13,7 @@ beyond that is the price of its layers. It shares no code with asyncsync. STEPS 
     ranges-md5  the same, with the MD5 of each range
 
 OBJECTS is a file as `objects.py` describes it. Credentials and endpoint come from the AWS_
-variables, and every request is signed. The loop is uvloop's where that is installed.
+variables, and every request is signed. The loop is asyncio's own, the transport aiofastnet's.
 """
 
 import asyncio
@@ -29,6 +29,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, cast
 from urllib.parse import quote, urlsplit
+
+import aiofastnet
 
 from benchmarks import objects
 from benchmarks.objects import Entry
@@ -91,7 +93,7 @@ class Connection(asyncio.BufferedProtocol, ABC):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's is none by its class
+        self._transport = cast("asyncio.WriteTransport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the request that is open."""
@@ -221,7 +223,9 @@ class Address:
     async def connect(self, make: Callable[[], _Any]) -> _Any:
         """Return a new connection."""
         loop = asyncio.get_running_loop()
-        _, made = await loop.create_connection(make, self.host, self.port, ssl=self.context)
+        _, made = await aiofastnet.create_connection(
+            loop, make, self.host, self.port, ssl=self.context
+        )
         return made
 
 
@@ -312,16 +316,7 @@ async def move(arguments: Sequence[str], variables: Mapping[str, str]) -> None:
 
 def main() -> None:
     """Run to the end."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(move(sys.argv[1:], os.environ))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ModuleNotFoundError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
+    asyncio.run(move(sys.argv[1:], os.environ))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,16 @@ import asyncsync
 
 PACKAGE = Path(asyncsync.__file__).parent
 
-FLOOR = {"concurrently", "console", "descriptors", "errors", "interfaces", "keys", "model"} | {
+FLOOR = {
+    "concurrently",
+    "console",
+    "crc",
+    "descriptors",
+    "errors",
+    "interfaces",
+    "keys",
+    "model",
+} | {
     "others",
     "secret",
     "threads",

@@ -7,7 +7,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asyncsync.concurrently import run_all, run_beside, run_until_first, task_group
+from asyncsync.concurrently import run_all, run_until_first, task_group
 
 pytestmark = pytest.mark.anyio
 
@@ -40,17 +40,17 @@ class Calls:
         return call
 
 
-async def fails() -> None:
-    """Fail after one turn of the event loop, with a cause."""
-    await anyio.lowlevel.checkpoint()
-    raise ValueError("failed") from KeyError("cause")
-
-
 async def fails_as_well() -> None:
     """Fail two turns later."""
     for _ in range(3):
         await anyio.lowlevel.checkpoint()
     raise TypeError("later")
+
+
+async def fails() -> None:
+    """Fail after one turn of the event loop, with a cause."""
+    await anyio.lowlevel.checkpoint()
+    raise ValueError("failed") from KeyError("cause")
 
 
 async def test_run_all_waits_for_all() -> None:
@@ -99,43 +99,6 @@ async def test_cancellation_is_not_an_error() -> None:
         await anyio.lowlevel.checkpoint()
         group.cancel_scope.cancel()
     assert calls.ended[-1] == "b"
-
-
-async def one(turns: int) -> str:
-    """Return a result after some turns of the event loop."""
-    for _ in range(turns):
-        await anyio.lowlevel.checkpoint()
-    return "result"
-
-
-@pytest.mark.parametrize(("first", "second"), [(1, 5), (5, 1)])
-async def test_run_beside_returns_when_both_have_ended(first: int, second: int) -> None:
-    """It returns the result of `one`, and waits for `other` as well."""
-    calls = Calls()
-    assert await run_beside(calls.turns("other", first)(), one(second)) == "result"
-    assert calls.ended == ["other"]
-
-
-async def test_run_beside_raises_an_error_of_either() -> None:
-    """By itself, and after the other one has ended."""
-    calls = Calls()
-    with pytest.raises(ValueError, match="failed"):
-        await run_beside(fails(), one(5))
-    with pytest.raises(ValueError, match="failed"):
-        await run_beside(calls.waits("other")(), fails())
-    assert calls.ended == ["other"]
-    with pytest.raises(ValueError, match="failed"):
-        await run_beside(fails_as_well(), fails())
-
-
-async def test_cancelled_run_beside_leaves_nothing_running() -> None:
-    """Both coroutines end."""
-    calls = Calls()
-    async with anyio.create_task_group() as group:
-        group.start_soon(lambda: run_beside(calls.waits("other")(), calls.waits("one")()))
-        await anyio.wait_all_tasks_blocked()
-        group.cancel_scope.cancel()
-    assert sorted(calls.ended) == ["one", "other"]
 
 
 async def test_run_until_first_ends_with_the_first() -> None:

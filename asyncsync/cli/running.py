@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         return run_demo(Path(arguments.dest), keep=arguments.keep)
     if arguments.command == "doctor":
         _open_log(arguments)
-        return _run_async(partial(_examine, given, arguments))
+        return anyio.run(partial(_examine, given, arguments))
     env_file = _env_file(arguments)
     settings, options = load(env_file, given=given)
     tells_all = arguments.verbose and not arguments.quiet
@@ -66,15 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
         print_line(f"asyncsync: {mixture}", sys.stderr)
     planned = _planned_pages(settings, options, arguments)
     _open_log(arguments)
-    return _run_async(partial(_run, settings, options, arguments, planned))
+    return anyio.run(partial(_run, settings, options, arguments, planned))
 
 
 def _env_file(arguments: argparse.Namespace) -> Path | None:
     return None if arguments.env_file is None else Path(arguments.env_file)
-
-
-def _run_async(run: Callable[[], Coroutine[object, object, int]]) -> int:
-    return anyio.run(run, backend_options={"use_uvloop": api.HAS_UVLOOP})
 
 
 def _planned_pages(

@@ -8,8 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from asyncsync.disk.durable import SyncedFolders
-from asyncsync.disk.publish import Publisher
+from asyncsync.disk.publish import Failure, Publisher
 from asyncsync.errors import AsyncSyncError
 from asyncsync.model import Proof, Transfer
 from asyncsync.threads import in_thread
@@ -67,40 +66,25 @@ class Batches:
                     future.set_result(result)
 
     def _publish(self, batch: Sequence[PendingFile]) -> list[Proof | AsyncSyncError]:
-        if self._publisher.synced:
-            return self._publish_durably(batch, self._publisher.synced)
-        results: list[Proof | AsyncSyncError] = []
-        for transfer, content, prove, _ in batch:
-            try:
-                proven = prove()
-                with self._translate_errors(transfer):
-                    self._publisher.publish(transfer, content)
-                results.append(proven)
-            except AsyncSyncError as error:
-                results.append(error)
+        results = [_prove(prove) for _, _, prove, _ in batch]
+        sound = [n for n, result in enumerate(results) if isinstance(result, Proof)]
+        errors = self._publisher.publish([batch[number][:2] for number in sound])
+        for number, error in zip(sound, errors, strict=True):
+            if error:
+                results[number] = self._translate(batch[number][0], error)
         return results
 
-    def _publish_durably(
-        self, batch: Sequence[PendingFile], synced: SyncedFolders
-    ) -> list[Proof | AsyncSyncError]:
-        results: list[Proof | AsyncSyncError] = []
-        for _, _, prove, _ in batch:
-            try:
-                results.append(prove())
-            except AsyncSyncError as error:
-                results.append(error)
-        sound = [n for n, result in enumerate(results) if not isinstance(result, AsyncSyncError)]
-        errors = self._publisher.publish_durably([batch[number][:2] for number in sound], synced)
-        for number, failure in zip(sound, errors, strict=True):
-            results[number] = self._translate(batch[number][0], failure) or results[number]
-        return results
-
-    def _translate(self, transfer: Transfer, error: OSError | None) -> AsyncSyncError | None:
-        """Return our error for an OSError about a transfer."""
+    def _translate(self, transfer: Transfer, error: Failure) -> AsyncSyncError:
+        """Return our error for one about a transfer."""
         try:
             with self._translate_errors(transfer):
-                if error:
-                    raise error
+                raise error
         except AsyncSyncError as translated:
             return translated
-        return None
+
+
+def _prove(prove: Callable[[], Proof]) -> Proof | AsyncSyncError:
+    try:
+        return prove()
+    except AsyncSyncError as error:
+        return error

@@ -27,6 +27,10 @@ _OPEN_FILE = os.O_RDONLY | sum(
     getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 )
 
+_NEW_FILE = (os.O_WRONLY | os.O_CREAT | os.O_EXCL) | sum(
+    getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY")
+)
+
 FD_PATH = "/proc/self/fd/"
 """Followed by its descriptor, this is a path of an open folder (Linux)."""
 SAFE_OPEN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -165,9 +169,33 @@ class Directory:
         """
         return FileIO(os.open(os.path.join(self._base, name), _OPEN_FILE, dir_fd=self._fd))
 
-    def move_in(self, path: str, name: str) -> None:
-        """Rename the file at `path` to `name` in this folder, replacing a file of that name."""
-        os.replace(path, os.path.join(self._base, name), dst_dir_fd=self._fd)
+    def create(self, name: str) -> int:
+        """Make a file for writing, which must not exist, and return its descriptor."""
+        return os.open(os.path.join(self._base, name), _NEW_FILE, 0o666, dir_fd=self._fd)
+
+    def set_time(self, name: str, modified_ns: int) -> None:
+        """Set the modification time of a file, in ns since the epoch."""
+        path = os.path.join(self._base, name)
+        if self._fd is None:
+            os.utime(path, ns=(modified_ns, modified_ns))
+        else:
+            times = (modified_ns, modified_ns)
+            os.utime(path, ns=times, dir_fd=self._fd, follow_symlinks=False)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if there is one of this name."""
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self._base, name), dir_fd=self._fd)
+
+    def sync_file(self, name: str) -> None:
+        """Wait until a file's data is on the disk.
+
+        Raises:
+            OSError: it is not, and never will be.
+        """
+        mode = _OPEN_FILE if os.name == "posix" else _OPEN_FILE | os.O_RDWR  # Windows wants that
+        with FileIO(os.open(os.path.join(self._base, name), mode, dir_fd=self._fd)) as file:
+            os.fsync(file.fileno())
 
     def read(self, name: str, limit: int) -> bytes | None:
         """Return what a regular file here holds; None if it is none, or longer than `limit`."""
@@ -195,9 +223,9 @@ class Directory:
         return True
 
     def move(self, name: str, folder: Self, new: str) -> None:
-        """Rename what has this name to `new` in another folder."""
+        """Rename what has this name to `new` in another folder, replacing a file of that name."""
         source, target = os.path.join(self._base, name), os.path.join(folder._base, new)
-        os.rename(source, target, src_dir_fd=self._fd, dst_dir_fd=folder._fd)
+        os.replace(source, target, src_dir_fd=self._fd, dst_dir_fd=folder._fd)
 
     def status(self) -> os.stat_result:
         """Return what the system says of this folder."""

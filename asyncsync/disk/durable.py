@@ -14,25 +14,11 @@ from pathlib import Path
 from asyncsync.disk.directory import Directory
 from asyncsync.disk.place import Place
 
-_SYNC_MODE = "rb" if os.name == "posix" else "r+b"
-"""How to open a file in order to sync it: its mode may forbid writing, which Windows requires."""
 
-
-def start_writeback(path: Path) -> None:
-    """Tell the system to start writing a file to the disk, where it offers that."""
+def start_writeback(file: int) -> None:
+    """Tell the system to start writing an open file to the disk, where it offers that."""
     if hasattr(os, "posix_fadvise"):
-        with open(path, "rb", buffering=0) as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def sync_file(path: Path) -> None:
-    """Wait until the file's data is on the disk.
-
-    Raises:
-        OSError: it is not, and never will be.
-    """
-    with open(path, _SYNC_MODE, buffering=0) as file:
-        os.fsync(file.fileno())
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 class SyncedFolders:

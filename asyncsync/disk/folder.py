@@ -312,7 +312,7 @@ class Folder:
             with CancelScope(shield=True):
                 parts = await in_thread(self._part_folders.find_on_disk, transfer.path)
                 part = await open_part_file(
-                    parts, self._run, transfer.remote, self._run_began_ns, self._notice
+                    parts.path, self._run, transfer.remote, self._run_began_ns, self._notice
                 )
             try:
                 try:
@@ -348,7 +348,7 @@ class Folder:
         Raises:
             DestinationError: it cannot be written.
         """
-        new = self._part_folders.find(()) / f"{name}.{self._run}"
+        new = self._part_folders.find(()).path / f"{name}.{self._run}"
         with self._destination_errors():
             with open(new, "xb", opener=open_private) as file:
                 file.write(content)

@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from asyncsync.disk.directory import Directory, Root, open_private
@@ -22,6 +23,15 @@ MOST_MOUNTS = 64
 """Parts folders on other disks, each of which stays open during a run."""
 
 
+@dataclass(frozen=True, slots=True)
+class PartFolder:
+    """An open parts folder."""
+
+    directory: Directory
+    path: Path
+    """Leads to it while it is open."""
+
+
 class PartFolders:
     """The parts folders of one run; inside `opened` all of them are open.
 
@@ -31,8 +41,8 @@ class PartFolders:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._usual = place.state / "parts"
-        self._others: dict[Components, Path] = {}
+        self._usual: PartFolder
+        self._others: dict[Components, PartFolder] = {}
         """The parts folders on other disks, by the folder that each lies in."""
         self._checked: set[Components] = set()
         self._open_folders = ExitStack()
@@ -50,7 +60,7 @@ class PartFolders:
         with self._open_folders:
             usual = Directory.walk(str(self._place.state), ["parts"], create=True, mode=0o700)
             usual.set_mode(0o700)
-            self._usual = self._open_folders.enter_context(usual).path(self._place.state / "parts")
+            self._usual = self._keep_open(usual, self._place.state / "parts")
             for folder in self._read_list():
                 with suppress(OSError, LockHeldError):
                     self._others[folder] = self._open_parts(folder)
@@ -60,17 +70,17 @@ class PartFolders:
                 self._others.clear()
 
     def all(self) -> list[Path]:
-        """Return all parts folders."""
-        return [self._usual, *self._others.values()]
+        """Return the paths of all parts folders."""
+        return [folder.path for folder in (self._usual, *self._others.values())]
 
-    def find(self, path: Sequence[str]) -> Path:
+    def find(self, path: Sequence[str]) -> PartFolder:
         """Return the parts folder for the file at this path."""
         for depth in range(len(path) - 1, 0, -1) if self._others else ():
             if found := self._others.get(tuple(path[:depth])):
                 return found
         return self._usual
 
-    def find_on_disk(self, path: Sequence[str]) -> Path:
+    def find_on_disk(self, path: Sequence[str]) -> PartFolder:
         """Return the parts folder for the file at this path, on the same disk. Blocks.
 
         The first call for each folder checks whether it is on another disk.
@@ -101,10 +111,14 @@ class PartFolders:
                 self._others[folder] = self._open_parts(folder)
         return True
 
-    def _open_parts(self, folder: Components) -> Path:
+    def _open_parts(self, folder: Components) -> PartFolder:
+        path = self._place.path.joinpath(*folder, STATE_DIR, self._place.user, "parts")
         with self._place.open_state(folder) as state:
-            parts = self._open_folders.enter_context(state.enter("parts", 0o700))
-        return parts.path(self._place.path.joinpath(*folder, STATE_DIR, self._place.user, "parts"))
+            return self._keep_open(state.enter("parts", 0o700), path)
+
+    def _keep_open(self, directory: Directory, path: Path) -> PartFolder:
+        self._open_folders.enter_context(directory)
+        return PartFolder(directory, directory.path(path))
 
     def _read_list(self) -> list[Components]:
         """Return the listed folders that exist; a list that is too long is not used."""

@@ -9,10 +9,11 @@ write under one name, even where the lock does not work. What was written after 
 to another run, and is left alone; where the lock does not work, so is what was written shortly
 before.
 
-The journal's first line describes the object. Each other line is one piece of a part, with its CRC:
-`<start> <stop> <crc>`. A part arrives in order, so a piece counts only if every byte of the part
-before it is there. The journal is written after the bytes but is not synced: it may be cut off, or
-list bytes that a power cut took. Therefore each piece is read back and checked before it counts.
+The journal's first line describes the object. Each other line is one piece of a part, with its
+CRC64NVME: `<start> <stop> <crc>`. A part arrives in order, so a piece counts only if every byte of
+the part before it is there. The journal is written after the bytes but is not synced: it may be cut
+off, or list bytes that a power cut took. Therefore each piece is read back and checked before it
+counts. The CRCs of all pieces give that of the object, which some servers tell.
 """
 
 import hashlib
@@ -20,16 +21,16 @@ import json
 import logging
 import os
 import stat
-import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
 import aiofiles
-from anyio import CancelScope
+from anyio import CancelScope, Lock
 
 from asyncsync import descriptors
+from asyncsync.crc import CRC64NVME
 from asyncsync.disk.directory import open_private
 from asyncsync.keys import shown
 from asyncsync.model import RemoteObject
@@ -67,8 +68,13 @@ class PartFile:
         self.path = path
         self._ends: dict[int, int] = {}
         """For each part, by its start, where its bytes of this run and earlier ones end."""
+        self._crcs: dict[int, int] = {}
+        """And the CRC of these bytes."""
         self._journal = path.with_name(path.name + JOURNAL)
         self._remote = remote
+        self._writers = 0
+        """How many parts are being written."""
+        self._opening = Lock()
 
     def __contains__(self, span: object) -> bool:
         """Whether the whole part is here."""
@@ -80,7 +86,20 @@ class PartFile:
 
     def forget(self, span: range) -> int:
         """Treat all of the part as missing; return how many bytes of it were here."""
+        self._crcs.pop(span.start, None)
         return self._ends.pop(span.start, span.start) - span.start
+
+    def crc(self, spans: Iterable[range]) -> int:
+        """Return the CRC64NVME of parts that are here, in the given order."""
+        whole = 0
+        for span in spans:
+            if span:
+                whole = CRC64NVME.combine(whole, self._crcs[span.start], len(span))
+        return whole
+
+    def _add_piece(self, part: int, piece: range, crc: int) -> None:
+        self._crcs[part] = CRC64NVME.combine(self._crcs.get(part, 0), crc, len(piece))
+        self._ends[part] = piece.stop
 
     @property
     def has_pieces(self) -> bool:
@@ -127,64 +146,80 @@ class PartFile:
         part = start - start % PART
         continues = start <= self._ends.get(part, part) < stop
         fits = start >= 0 and stop <= min(part + PART, self._remote.size)
+        piece = range(self._ends.get(part, part), stop)
         if line.endswith(b"\n") and continues and fits and crc == _crc(file, range(start, stop)):
-            self._ends[part] = stop
+            self._add_piece(part, piece, crc if start == piece.start else _crc(file, piece))
 
     @asynccontextmanager
     async def at(self, span: range) -> AsyncIterator[Callable[[bytes | memoryview], None]]:
-        """Open the file where the missing end of a part starts; yield what writes the next block.
+        """Begin where the missing end of a part starts; yield what writes the next block.
 
         Writing a block blocks, but only to copy it into the system's cache, which is faster than a
         hop to a thread; a disk that cannot keep up slows down reading from the network, as it
         should. Each piece is added to the journal once it is written, and the rest at the end,
         after an error too.
         """
-        with CancelScope(shield=True):  # otherwise a file might be opened that nobody closes
-            try:
-                file = await aiofiles.open(self.path, "r+b", buffering=0, executor=Threads())
-            except OSError as error:
-                raise descriptors.too_many_open_files(error) or error from error
-        try:
-            with self._journaled(span, file.fileno()) as write:
-                yield write
-        finally:
-            with CancelScope(shield=True):
-                await file.close()
-
-    @contextmanager
-    def _journaled(self, span: range, file: int) -> Iterator[Callable[[bytes | memoryview], None]]:
-        try:
-            journal = os.open(self._journal, os.O_WRONLY | os.O_APPEND)
-        except OSError as error:
-            raise descriptors.too_many_open_files(error) or error from error
-        piece_start = position = self.missing(span).start
-        crc = 0
-
-        def write(block: bytes | memoryview) -> None:
-            nonlocal position, crc
-            rest = memoryview(block)
-            while rest:
-                rest = rest[os.write(file, rest) :]
-            crc = zlib.crc32(block, crc)
-            position += len(block)
-            if position - piece_start >= PIECE:
-                add_line()
-
-        def add_line() -> None:
-            nonlocal piece_start, crc
-            os.write(journal, b"%d %d %d\n" % (piece_start, position, crc))
-            self._ends[span.start] = piece_start = position
+        async with self._open_for_writing():
+            file = self._file.fileno()
+            piece_start = position = self.missing(span).start
             crc = 0
 
-        try:
-            os.lseek(file, position, os.SEEK_SET)
-            yield write
-        finally:
+            def write(block: bytes | memoryview) -> None:
+                nonlocal position, crc
+                rest = memoryview(block)
+                while rest:
+                    written = _write_at(file, rest, position)
+                    crc = CRC64NVME.calc(rest[:written], crc)
+                    position += written
+                    rest = rest[written:]
+                if position - piece_start >= PIECE:
+                    add_line()
+
+            def add_line() -> None:
+                nonlocal piece_start, crc
+                os.write(self._log, b"%d %d %d\n" % (piece_start, position, crc))
+                self._add_piece(span.start, range(piece_start, position), crc)
+                piece_start, crc = position, 0
+
             try:
+                yield write
+            finally:
                 if position > piece_start:
                     add_line()
-            finally:
-                os.close(journal)
+
+    @asynccontextmanager
+    async def _open_for_writing(self) -> AsyncIterator[None]:
+        """Keep the file and the journal open; all parts that are being written share them."""
+        with CancelScope(shield=True):  # otherwise a file might be opened that nobody closes
+            async with self._opening:
+                if not self._writers:
+                    await self._open_both()
+                self._writers += 1
+        try:
+            yield
+        finally:
+            with CancelScope(shield=True):
+                async with self._opening:
+                    self._writers -= 1
+                    if not self._writers:
+                        await self._close_both()
+
+    async def _open_both(self) -> None:
+        try:
+            self._file = await aiofiles.open(self.path, "r+b", buffering=0, executor=Threads())
+            try:
+                self._log = os.open(self._journal, os.O_WRONLY | os.O_APPEND)
+            except BaseException:
+                await self._file.close()
+                raise
+        except OSError as error:
+            raise descriptors.too_many_open_files(error) or error from error
+
+    async def _close_both(self) -> None:
+        try:
+            os.close(self._log)
+        finally:
+            await self._file.close()
 
     def open(self) -> FileIO:
         """Open the file to read back what has arrived. Blocks.
@@ -334,11 +369,19 @@ def _scan(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
             yield entry.name, status
 
 
+def _write_at(file: int, block: memoryview, position: int) -> int:
+    """Write to a place of a file; return how many bytes were written."""
+    if hasattr(os, "pwrite"):
+        return os.pwrite(file, block, position)
+    os.lseek(file, position, os.SEEK_SET)  # Windows; nobody else writes between these two
+    return os.write(file, block)
+
+
 def _crc(file: FileIO, span: range) -> int:
     crc, left = 0, len(span)
     file.seek(span.start)
     while left and (block := file.read(min(READ_SIZE, left))):
-        crc = zlib.crc32(block, crc)
+        crc = CRC64NVME.calc(block, crc)
         left -= len(block)
     return crc
 
@@ -351,4 +394,4 @@ def _hash_version(remote: RemoteObject) -> str:
 def _header(remote: RemoteObject) -> bytes:
     """Return the journal's first line; JSON keeps every key in ASCII and on one line."""
     version = {"key": remote.key, "etag": remote.etag, "size": remote.size, "part": PART}
-    return json.dumps(version).encode() + b"\n"
+    return json.dumps(version | {"crc": "64nvme"}).encode() + b"\n"

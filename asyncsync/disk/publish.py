@@ -1,22 +1,30 @@
-"""How a complete file gets its name: written, synced if `--durable` asks for it, renamed.
+"""How complete files get their names: written, synced if `--durable` asks for it, renamed.
 
-All calls block, and raise OSError untranslated.
+All calls block, and raise or return OSError untranslated.
 """
 
 import errno
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 from asyncsync.disk import durable
 from asyncsync.disk.directory import Directory
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.mounts import PartFolders
-from asyncsync.disk.place import Place
+from asyncsync.disk.place import Components, Place
 from asyncsync.disk.published import Published
 from asyncsync.disk.unsynced import Unsynced
+from asyncsync.errors import AsyncSyncError
 from asyncsync.model import Transfer
+
+Unfinished = tuple[Directory, str]
+"""The parts folder of a file that has no name yet, and what it is called there."""
+Failure = OSError | AsyncSyncError
+"""What keeps one file of a batch from being published, and none of the others."""
 
 
 class Publisher:
@@ -48,51 +56,46 @@ class Publisher:
         self._run = run
         self._numbers = itertools.count()
 
-    def publish(self, transfer: Transfer, content: bytes) -> None:
-        """Write a file and rename it to its path, without waiting for the disk."""
-        self._unsynced.ensure_mark()
-        try:
-            self._rename_or_remove(transfer, self._write(transfer, content))
-        except OSError as error:
-            if not self.prepare_retry(transfer, error):
-                raise
-            self._rename_or_remove(transfer, self._write(transfer, content))
+    def publish(self, files: Sequence[tuple[Transfer, bytes]]) -> list[Failure | None]:
+        """Write files, and rename them to their paths.
 
-    def publish_durably(
-        self, files: Sequence[tuple[Transfer, bytes]], synced: SyncedFolders
-    ) -> list[OSError | None]:
-        """Write files, sync them and rename them to their paths.
-
-        The system starts writing all of them to the disk before the first is waited for, and each
-        folder is synced once for all its files.
+        All are written before the first is renamed, so that a disk that is asked to sync them has
+        begun with all of them before the first is waited for. Each folder is synced once.
 
         Returns:
-            For each file the error that kept it from being on the disk, or None.
+            For each file the error that kept it from being published, or None.
         """
-        parts = [self._start_writing(transfer, content) for transfer, content in files]
-        errors = [
-            self._finish_writing(transfer, content, part)
-            for (transfer, content), part in zip(files, parts, strict=True)
+        try:
+            if files and not self.synced:
+                self._unsynced.ensure_mark()
+        except OSError as error:
+            return [error] * len(files)
+        self._published.add([each.remote.key for each, _ in files if each.remote.modified_ns])
+        unfinished = [self._try_to_write(transfer, content) for transfer, content in files]
+        with _Parents(self._place) as parents:
+            errors = [
+                self._finish(transfer, content, part, parents)
+                for (transfer, content), part in zip(files, unfinished, strict=True)
+            ]
+        failed = self._sync_folders({transfer.path[:-1] for transfer, _ in files})
+        return [
+            error or failed.get(transfer.path[:-1])
+            for error, (transfer, _) in zip(errors, files, strict=True)
         ]
-        folders = [transfer.path[:-1] for transfer, _ in files]
-        failed: dict[tuple[str, ...], OSError | None] = {}
-        for folder in dict.fromkeys(folders):
-            try:
-                synced.sync(folder)
-            except OSError as error:
-                failed[folder] = error
-        return [error or failed.get(folder) for error, folder in zip(errors, folders, strict=True)]
 
     def publish_parts(self, transfer: Transfer, part: Path) -> None:
         """Rename an unfinished file whose parts have all arrived to its path."""
-        _set_time(transfer, part)
-        if self.synced:
-            durable.sync_file(part)
-            self._rename(transfer, part)
-            self.synced.sync(transfer.path[:-1])
-        else:
+        if modified_ns := transfer.remote.modified_ns:
+            os.utime(part, ns=(modified_ns, modified_ns))
+            self._published.add([transfer.remote.key])
+        if not self.synced:
             self._unsynced.ensure_mark()
-            self._rename(transfer, part)
+        with Directory(str(part.parent)) as folder, _Parents(self._place) as parents:
+            if self.synced:
+                folder.sync_file(part.name)
+            folder.move(part.name, parents.open(transfer.path[:-1]), transfer.path[-1])
+        if self.synced:
+            self.synced.sync(transfer.path[:-1])
 
     def prepare_retry(self, transfer: Transfer, error: OSError) -> bool:
         """Return whether a file that could not be published may be, if it is written once more.
@@ -105,80 +108,108 @@ class Publisher:
             return self._folders.add_for(transfer.path)
         return error.errno == errno.ENOENT and self._place.is_in_place()
 
-    def _start_writing(self, transfer: Transfer, content: bytes) -> Path | OSError:
+    def _try_to_write(self, transfer: Transfer, content: bytes) -> Unfinished | OSError:
         try:
-            part = self._write(transfer, content)
-            try:
-                durable.start_writeback(part)
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
+            return self._write(transfer, content)
         except OSError as error:
             return error
-        return part
 
-    def _finish_writing(
-        self, transfer: Transfer, content: bytes, part: Path | OSError
-    ) -> OSError | None:
+    def _finish(
+        self, transfer: Transfer, content: bytes, part: Unfinished | OSError, parents: "_Parents"
+    ) -> Failure | None:
         if isinstance(part, OSError):
             return part
         try:
-            self._sync_and_rename(transfer, part)
+            self._sync_and_rename(transfer, part, parents)
         except OSError as error:
             try:
                 if not self.prepare_retry(transfer, error):
                     return error
-                self._sync_and_rename(transfer, self._write(transfer, content))
-            except OSError as second_error:
+                parents.forget(transfer.path[:-1])  # it may have been removed since it was opened
+                self._sync_and_rename(transfer, self._write(transfer, content), parents)
+            except (OSError, AsyncSyncError) as second_error:
                 return second_error
         return None
 
-    def _write(self, transfer: Transfer, content: bytes) -> Path:
-        part = self._folders.find(transfer.path) / f"{next(self._numbers)}.{self._run}"
-        try:
-            with open(part, "xb", buffering=0) as file:
+    def _write(self, transfer: Transfer, content: bytes) -> Unfinished:
+        folder = self._folders.find(transfer.path).directory
+        name = f"{next(self._numbers)}.{self._run}"
+        with _removed_after_errors(folder, name):
+            file = folder.create(name)
+            try:
                 rest = memoryview(content)
                 while rest:
-                    rest = rest[file.write(rest) :]
-            _set_time(transfer, part)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        return part
+                    rest = rest[os.write(file, rest) :]
+                if self.synced:
+                    durable.start_writeback(file)
+            finally:
+                os.close(file)
+            if modified_ns := transfer.remote.modified_ns:
+                folder.set_time(name, modified_ns)
+        return folder, name
 
-    def _sync_and_rename(self, transfer: Transfer, part: Path) -> None:
+    def _sync_and_rename(self, transfer: Transfer, part: Unfinished, parents: "_Parents") -> None:
+        folder, name = part
+        with _removed_after_errors(folder, name):
+            if self.synced:
+                folder.sync_file(name)
+            folder.move(name, parents.open(transfer.path[:-1]), transfer.path[-1])
+
+    def _sync_folders(self, folders: set[Components]) -> dict[Components, OSError]:
+        """Wait until the names in the folders are on the disk; return what kept them from that."""
+        failed: dict[Components, OSError] = {}
+        if synced := self.synced:
+            for folder in folders:
+                try:
+                    synced.sync(folder)
+                except OSError as error:
+                    failed[folder] = error
+        return failed
+
+
+class _Parents:
+    """The folders that some files get their names in, each opened once; a context manager."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._open: dict[Components, Directory] = {}
+
+    def open(self, names: Components) -> Directory:
+        """Return a folder; make it if it is missing, unless the destination itself is gone."""
+        if names not in self._open:
+            self._open[names] = self._walk(names)
+        return self._open[names]
+
+    def forget(self, names: Components) -> None:
+        """Open a folder anew next time."""
+        if folder := self._open.pop(names, None):
+            _close(folder)
+
+    def _walk(self, names: Components) -> Directory:
         try:
-            durable.sync_file(part)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        self._rename_or_remove(transfer, part)
-
-    def _rename_or_remove(self, transfer: Transfer, part: Path) -> None:
-        try:
-            self._rename(transfer, part)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-
-    def _rename(self, transfer: Transfer, part: Path) -> None:
-        if transfer.remote.modified_ns:
-            self._published.add(transfer.remote.key)
-        *parents, name = transfer.path
-        with self._open_parents(parents) as directory:
-            directory.move_in(str(part), name)
-
-    def _open_parents(self, parents: Sequence[str]) -> Directory:
-        """Open a folder; make it if it is missing, unless the destination itself is gone."""
-        try:
-            return Directory.walk(self._place.root, parents)
+            return Directory.walk(self._place.root, names)
         except FileNotFoundError:
             if not self._place.is_in_place():
                 raise
-        return Directory.walk(self._place.root, parents, create=True)
+        return Directory.walk(self._place.root, names, create=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for folder in self._open.values():
+            _close(folder)
 
 
-def _set_time(transfer: Transfer, part: Path) -> None:
-    """Give a file its object's LastModified; before the sync, so that the time is synced too."""
-    if modified_ns := transfer.remote.modified_ns:
-        os.utime(part, ns=(modified_ns, modified_ns))
+def _close(folder: Directory) -> None:
+    with suppress(OSError):  # nothing was written through it, so no file fails
+        folder.close()
+
+
+@contextmanager
+def _removed_after_errors(folder: Directory, name: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        folder.remove(name)
+        raise

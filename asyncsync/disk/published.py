@@ -80,16 +80,17 @@ class Published:
             finally:
                 self._file = None
 
-    def add(self, key: str) -> None:
-        """Record that the key's file is about to be published. Takes some microseconds."""
-        if self._file is None:
+    def add(self, keys: Iterable[str]) -> None:
+        """Record that the keys' files are about to be published."""
+        records = array("Q", map(_hash, keys)).tobytes()
+        if self._file is None or not records:
             return
         try:
-            written = os.write(self._file, _hash(key).to_bytes(RECORD_BYTES, sys.byteorder))
+            written = os.write(self._file, records)
         except OSError as error:
             self._stop_recording(error)
         else:
-            if written < RECORD_BYTES:  # records after this one would be misaligned
+            if written < len(records):  # records after this one would be misaligned
                 self._stop_recording(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def known(self, keys: Iterable[str]) -> set[str]:

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, aclosing
 from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -173,10 +174,8 @@ async def connection(visit: Visit) -> Look:
     started = time.monotonic()
     connection = await visit.dialer.dial(lambda _: None)
     took = _ms(time.monotonic() - started)
-    tls = connection.transport.get_extra_info("ssl_object")
-    certificate, version = None, None
-    if isinstance(tls, ssl.SSLObject):
-        certificate, version = tls.getpeercert(), tls.version()
+    tls = cast("ssl.SSLObject | None", connection.transport.get_extra_info("ssl_object"))
+    certificate, version = (tls.getpeercert(), tls.version()) if tls else (None, None)
     connection.abort()
     await connection.lost
     if not certificate:

@@ -1,8 +1,9 @@
 """One transfer in, one validated and published file out.
 
-Read `download.py` first: how one object is downloaded. `validate.py` compares what the listing,
-HEAD and GET say about it, and `proof.py` checks its bytes, by the hash in the ETag and as Parquet.
-`verify.py` does both for a file that exists already.
+Read `download.py` first: how one object is downloaded, and `parts.py` for a large one.
+`validate.py` compares what the listing, HEAD and GET say about it, and `proof.py` checks its bytes,
+by a checksum or the hash in the ETag, and as Parquet. `verify.py` does both for a file that exists
+already.
 
 Nothing here knows of other transfers, and no file gets its final name before it is validated.
 """

@@ -13,28 +13,24 @@ change.
 """
 
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
-from asyncsync.concurrently import run_all, run_beside
-from asyncsync.disk import PART, Folder, PartFile, spans
+from asyncsync.disk import Folder, spans
 from asyncsync.download import proof, validate
+from asyncsync.download.parts import Parts
 from asyncsync.errors import (
     IntegrityError,
     NotParquetError,
-    ProtocolError,
     RangeIgnoredError,
     RemoteChangedError,
     VanishedError,
 )
 from asyncsync.interfaces import Observer, Store
-from asyncsync.model import Checks, Downloaded, Proof, RemoteObject, Transfer
+from asyncsync.model import Checks, Downloaded, Fetched, Proof, RemoteObject, Transfer
 from asyncsync.pace import Pace, Tries
-
-T = TypeVar("T")
 
 SMALL = 256 * 1024
 """Objects of at most so many bytes are held in memory and written at once."""
@@ -132,26 +128,31 @@ class Downloader:
     # Small objects ------------------------------------------------------------------------------
 
     async def _fetch_small(self, transfer: Transfer, tries: Tries) -> Proof:
-        remote = transfer.remote
+        remote, asks = transfer.remote, self._checks.head
         async with self._pace.slot:
-            get = partial(tries.run, partial(self._read, remote))
-            head = partial(validate.check_head, remote, self._store, tries)
-            if not self._checks.head:
-                content = await get()
-            elif remote.is_pinned:
-                content = await run_beside(head(), get())
+            if remote.is_pinned or not asks:
+                fetch = partial(self._fetch_whole, remote, asks=asks)
+                fetched = await tries.run(fetch, 1 + asks)
             else:
-                content = await _fetch_between_heads(head, get)
-            validate.check_length(remote, len(content))
-            self._pace.note_object(len(content))
-            prove = partial(proof.prove, remote, self._checks, content)
-            publish = partial(self._folder.publish, transfer, content, prove)
-            return await tries.run_locally(publish)
+                head = await validate.check_head(remote, self._store, tries)
+                fetched = await tries.run(partial(self._fetch_whole, remote, asks=False))
+                await validate.check_head(remote, self._store, tries)
+                fetched = replace(fetched, asked=head)
+        content, asked = fetched.content, fetched.asked
+        self._pace.note_object(len(content))
+        checksum = asked.checksum if asked else None
+        prove = partial(proof.prove, remote, self._checks, content, checksum)
+        publish = partial(self._folder.publish, transfer, content, prove)
+        return await tries.run_locally(publish)
 
-    async def _read(self, remote: RemoteObject) -> bytes:
-        async with self._store.get(remote) as body:
-            validate.check_answer(remote, body.head, "GET")
-            return await body.read()
+    async def _fetch_whole(self, remote: RemoteObject, *, asks: bool) -> Fetched:
+        fetched = await self._store.fetch(remote, asks=asks)
+        self._pace.note_wait(fetched.got.waited)
+        validate.check_answer(remote, fetched.got, "GET")
+        if fetched.asked:
+            validate.check_answer(remote, fetched.asked, "HEAD")
+        validate.check_length(remote, len(fetched.content))
+        return fetched
 
     # Large objects ------------------------------------------------------------------------------
 
@@ -166,108 +167,31 @@ class Downloader:
         return await self._fetch_parts(transfer, [range(remote.size)], tries)
 
     async def _fetch_parts(
-        self, transfer: Transfer, parts: Sequence[range], tries: Tries
+        self, transfer: Transfer, ranges: Sequence[range], tries: Tries
     ) -> tuple[int, Proof]:
         """Download the missing parts; return how many bytes were here already, and the proof."""
-        remote = transfer.remote
-        arrived = furthest = 0
-
-        def count(size: int) -> None:
-            nonlocal arrived, furthest
-            arrived += size
-            if arrived > furthest:  # what is discarded, and comes again, is not new
-                furthest = arrived
-                self._pace.note_progress()
-            self._observer.advanced(transfer, size)
-
-        async def fetch_parts() -> None:
-            for span in waiting:  # shared: each takes the next one
-                async with self._pace.streams, self._pace.slot:
-                    await self._fetch_part(remote, span, part, count, tries)
-                complete.add(span)
-                prover.notify()
-
-        several = self._pace.large if len(parts) > 1 else nullcontext()
+        several = self._pace.large if len(ranges) > 1 else nullcontext()
         async with several, AsyncExitStack() as stack:
-            part = await tries.run_locally(
+            file = await tries.run_locally(
                 lambda: stack.enter_async_context(self._folder.part_file(transfer))
             )
-            prover = proof.Prover(remote, self._checks, part.open, self._hash_limiter, tries)
-            complete = {span for span in parts if span in part}  # not written again
-            waiting = (span for span in parts if span not in complete)
-            workers = min(-(-remote.size // PART), self._pace.most)
-            calls: list[Callable[[], Coroutine[object, object, None]]] = [fetch_parts] * workers
-            if prover.hashes:
-                calls.append(partial(prover.follow, parts, complete))
-            head = partial(validate.check_head, remote, self._store, tries)
+            parts = Parts(
+                transfer,
+                ranges,
+                file,
+                self._store,
+                self._pace,
+                tries,
+                self._observer,
+                self._checks,
+                self._hash_limiter,
+            )
+            kept = parts.arrived
             self._observer.started(transfer)
             try:
-                furthest = kept = remote.size - sum(len(part.missing(span)) for span in parts)
-                if kept:
-                    count(kept)
-                if not self._checks.head:
-                    await run_all(*calls)
-                elif remote.is_pinned:
-                    await run_all(head, *calls)
-                else:
-                    await _fetch_between_heads(head, partial(run_all, *calls))
-                validate.check_length(remote, arrived)
-                proven = await prover.finish()
-                await tries.run_locally(partial(self._folder.publish_parts, transfer, part))
+                proven = await parts.fetch()
+                await tries.run_locally(partial(self._folder.publish_parts, transfer, file))
             except BaseException:
-                self._observer.advanced(transfer, -arrived)
+                self._observer.advanced(transfer, -parts.arrived)
                 raise
             return kept, proven
-
-    async def _fetch_part(
-        self,
-        remote: RemoteObject,
-        span: range,
-        part: PartFile,
-        count: Callable[[int], None],
-        tries: Tries,
-    ) -> None:
-        async def fetch() -> None:
-            try:
-                await self._fetch_rest(remote, span, part, count)
-            except RangeIgnoredError as error:
-                if len(span) < remote.size:
-                    raise
-                count(-part.forget(span))
-                raise ProtocolError("the server cannot send the rest without the start") from error
-
-        await tries.run(fetch)
-
-    async def _fetch_rest(
-        self, remote: RemoteObject, span: range, part: PartFile, count: Callable[[int], None]
-    ) -> None:
-        if not remote.is_pinned or span in part:
-            # The bytes may belong to another version, or the answer with the last byte was bad.
-            count(-part.forget(span))
-        rest = part.missing(span)
-        left = len(rest)
-        async with self._store.get(remote, rest) as body, part.at(span) as write:
-            validate.check_answer(remote, body.head, "GET")
-            async for block in body.blocks():
-                left -= len(block)
-                if left < 0:
-                    break
-                write(block)
-                self._pace.note_bytes(len(block))
-                count(len(block))
-        if left < 0:
-            count(-part.forget(span))
-            raise ProtocolError("the answer has more bytes than were requested")
-        if left:
-            raise ProtocolError("the answer has fewer bytes than were requested")
-
-
-async def _fetch_between_heads(
-    check_head: Callable[[], Coroutine[object, object, None]],
-    fetch: Callable[[], Coroutine[object, object, T]],
-) -> T:
-    """Return what was fetched, if the HEAD before and the HEAD after it agree with the listing."""
-    await check_head()
-    fetched = await fetch()
-    await check_head()
-    return fetched

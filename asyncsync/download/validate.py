@@ -19,14 +19,16 @@ _OUT_OF_STEP = {
 }
 
 
-async def check_head(remote: RemoteObject, store: Store, tries: Tries) -> None:
-    """Send a HEAD request for the object, and check the answer against the listing.
+async def check_head(remote: RemoteObject, store: Store, tries: Tries) -> Head:
+    """Send a HEAD request for the object, and return its answer, checked against the listing.
 
     Raises:
         TransferError: as for `check_answer`, or the request failed.
         SourceError: the endpoint or the credentials failed.
     """
-    check_answer(remote, await tries.run(partial(store.head, remote.key)), "HEAD")
+    head = await tries.run(partial(store.head, remote.key))
+    check_answer(remote, head, "HEAD")
+    return head
 
 
 def require_up_to_date(found: UpToDate | Transfer) -> RemoteObject:
@@ -54,11 +56,14 @@ def check_answer(remote: RemoteObject, head: Head, verb: str) -> None:
         IntegrityError: the same version has another size, or the answer has no ETag although the
             listing has one.
     """
+    is_pinned = remote.is_pinned
+    if is_pinned and (head.size, head.etag, head.encoding) == (remote.size, remote.etag, ""):
+        return
     if remote.etag and head.etag and head.etag != remote.etag:
         raise RemoteChangedError(
             remote.key, f"replaced since it was listed: {verb} shows version {head.etag}"
         )
-    if not remote.is_pinned and _was_modified(remote, head):
+    if not is_pinned and _was_modified(remote, head):
         raise RemoteChangedError(
             remote.key, f"replaced since it was listed: {verb} shows it modified {head.modified}"
         )
@@ -73,7 +78,7 @@ def check_answer(remote: RemoteObject, head: Head, verb: str) -> None:
             f"listed with {remote.size} bytes, but {verb} says {head.size}; if it is stored "
             f"compressed, {_NO_TRANSFORM}",
         )
-    if remote.is_pinned and not head.etag:
+    if is_pinned and not head.etag:
         raise IntegrityError(
             remote.key, f"listed with ETag {remote.etag}, but the answer to {verb} has none"
         )

@@ -8,7 +8,7 @@ from asyncsync.download.proof import Prover, hash_limiter
 from asyncsync.download.validate import check_head, require_up_to_date
 from asyncsync.errors import IntegrityError, LocalFileError
 from asyncsync.interfaces import Store
-from asyncsync.model import Checks, Proof, RemoteObject, Transfer, UpToDate
+from asyncsync.model import Checks, Checksum, Proof, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Pace, Tries
 
 
@@ -47,22 +47,25 @@ class Verifier:
             SourceError: the endpoint or the credentials failed, so no file can be verified.
         """
         remote = require_up_to_date(found)
-        proven = Proof.SIZE
+        proven, checksum = Proof.SIZE, None
         tries = self._pace.tries(remote.key)
         if self._checks.head:
             async with self._pace.slot:
-                await check_head(remote, self._store, tries)
+                checksum = (await check_head(remote, self._store, tries)).checksum
             self._pace.note_progress()
             if remote.is_pinned:
                 proven = Proof.SIZE_AND_VERSION
         if self._deep:
-            proven |= await self._prove_bytes(remote, tries)
+            proven |= await self._prove_bytes(remote, checksum, tries)
         return UpToDate(remote, proven)
 
-    async def _prove_bytes(self, remote: RemoteObject, tries: Tries) -> Proof:
+    async def _prove_bytes(
+        self, remote: RemoteObject, checksum: Checksum | None, tries: Tries
+    ) -> Proof:
         checks = replace(self._checks, content=True)
         open_file = partial(self._folder.open, remote)
         prover = Prover(remote, checks, open_file, self._hash_limiter, tries)
+        prover.expect(checksum)
         try:
             return await prover.prove_file()
         except IntegrityError as error:  # a sync reads no files, so it does not notice

@@ -1,8 +1,9 @@
 """What a connection is built on: a transport for its bytes, and memory for large responses."""
 
+from mmap import mmap
 from typing import Final, Protocol
 
-BUFFER_SIZE: Final = 192 * 1024
+BUFFER_SIZE: Final = 384 * 1024
 """Bytes that a connection buffers at most."""
 MAX_SPARE: Final = 64
 """Unused buffers that the pool keeps."""
@@ -19,8 +20,8 @@ class BufferPool:
         self._spare: list[memoryview] = []
 
     def acquire(self) -> memoryview:
-        """Return a buffer of `BUFFER_SIZE` bytes."""
-        return self._spare.pop() if self._spare else memoryview(bytearray(BUFFER_SIZE))
+        """Return a buffer of `BUFFER_SIZE` bytes, of which only what is used takes memory."""
+        return self._spare.pop() if self._spare else memoryview(mmap(-1, BUFFER_SIZE))
 
     def release(self, buffer: memoryview) -> None:
         """Take back a buffer that nobody reads any more."""

@@ -7,10 +7,10 @@ cookies are not stored, and bodies are not decompressed.
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Final, Self
 
+from asyncsync.concurrently import run_all
 from asyncsync.errors import ProtocolError
 from asyncsync.http.buffers import BUFFER_SIZE
 from asyncsync.http.connection import Connection, StaleConnectionError
@@ -21,7 +21,7 @@ from asyncsync.interfaces import CONNECT_TIMEOUT
 
 __all__ = ["HttpClient", "Response", "tls_context"]
 
-BLOCK: Final = 128 * 1024
+BLOCK: Final = 256 * 1024
 """Bytes of a body that are worth one write to the disk."""
 READ_LIMIT: Final = 16 * 1024 * 1024
 """Bytes that `Response.read` accepts by default."""
@@ -30,15 +30,18 @@ READ_LIMIT: Final = 16 * 1024 * 1024
 class Response:
     """The response to a request. It can be read only within the request's `async with` block."""
 
-    __slots__ = ("_connection", "headers", "status")
+    __slots__ = ("_connection", "headers", "status", "waited")
 
     status: int
     headers: Mapping[str, str]
     """By name in lower case; the values of a repeated header are joined with `, `."""
+    waited: float
+    """Seconds from the request to the end of this head; opening a connection does not count."""
 
     def __init__(self, connection: Connection) -> None:
         self.status = connection.status
         self.headers = connection.headers
+        self.waited = connection.waited
         self._connection: Connection | None = connection
 
     async def read(self, limit: int = READ_LIMIT) -> bytes:
@@ -60,7 +63,7 @@ class Response:
         raise ProtocolError(f"the body is longer than {limit} bytes")
 
     def blocks(self, size: int = BLOCK) -> AsyncIterator[memoryview]:
-        """Yield the body in blocks of `size` to 192 KiB; the last one may be shorter.
+        """Yield the body in blocks of `size` to 384 KiB; the last one may be shorter.
 
         A block is valid until the next one is requested. Bytes received before an error are yielded
         before it is raised.
@@ -131,27 +134,16 @@ class HttpClient:
         self.host = dialer.host
         self._pool = _Pool(dialer, Patience(read_timeout, slow_rate, slow_time), max_idle)
 
-    def request(
-        self, method: str, target: str, headers: Mapping[str, str]
-    ) -> AbstractAsyncContextManager[Response]:
-        """Send a request without a body: GET, HEAD or DELETE.
+    def request(self, method: str, target: str, headers: Mapping[str, str]) -> "Exchange":
+        """Return a request without a body, which is not sent yet: GET, HEAD or DELETE.
 
         Args:
             method: in upper case.
             target: `path?query`, percent-encoded, sent as it is.
             headers: sent as they are; Host and `Accept-Encoding: identity` are added if missing.
 
-        Returns:
-            What yields the response in an `async with`. Entering it sends the request.
-
         Raises:
             ValueError: the target or a header contains a line break or is not ASCII.
-            NetworkError: the host name does not exist, or the proxy refused.
-            TLSError: the certificate was rejected; nothing of the request was sent.
-            UnreachableError: no connection could be opened.
-            ThrottledError: this process cannot open more files.
-            ConnectionLostError: the connection was cut, or the response stalled.
-            ProtocolError: the response is not HTTP.
         """
         lines = [f"{method} {target} HTTP/1.1"]
         given = {name.lower() for name in headers}
@@ -160,7 +152,7 @@ class HttpClient:
         if "accept-encoding" not in given:
             lines.append("Accept-Encoding: identity")
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        return _Exchange(self._pool, encode_head(lines), method == "HEAD")
+        return Exchange(self._pool, encode_head(lines), method == "HEAD")
 
     async def aclose(self) -> None:
         """Close all connections; responses that are still being read fail."""
@@ -190,34 +182,22 @@ class _Pool:
         """By `no_body`: connections that served only such responses have used little memory."""
         self._ticker: asyncio.TimerHandle | None = None
 
-    async def exchange(self, request: memoryview, no_body: bool) -> Connection:
-        """Send a request and return the connection that has received the response's head.
-
-        The server may close an idle connection just as a request is sent on it. If no byte of a
-        response came, the request was not served, and is sent again on a new connection.
-        """
-        while idle := self._idle[no_body]:
+    def take_idle(self, no_body: bool) -> Connection | None:
+        """Return an open connection that nobody uses, None if there is none."""
+        idle = self._idle[no_body]
+        while idle:
             connection, _ = idle.popitem()
             if connection.reusable:
-                try:
-                    return await self._exchange(connection, request, no_body)
-                except StaleConnectionError:
-                    break
+                return connection
+        return None
+
+    async def dial(self) -> Connection:
+        """Open a connection; raises what `Dialer.dial` does."""
         connection = await self._dialer.dial(self._forget)
         if not connection.lost.done():
             self._open.add(connection)
         if self._ticker is None:
             self._tick()
-        return await self._exchange(connection, request, no_body)
-
-    async def _exchange(
-        self, connection: Connection, request: memoryview, no_body: bool
-    ) -> Connection:
-        try:
-            await connection.exchange(request, no_body=no_body)
-        except BaseException:
-            connection.abort()
-            raise
         return connection
 
     def release(self, connection: Connection, no_body: bool) -> None:
@@ -256,23 +236,84 @@ class _Pool:
             self._ticker = loop.call_later(self._patience.tick, self._tick)
 
 
-class _Exchange:
-    """The context of one request."""
+class Exchange:
+    """One request and its response; a context manager that sends the one and yields the other.
 
-    __slots__ = ("_connection", "_no_body", "_pool", "_request", "_response")
+    To have two requests on their way at the same time, `send` both, and enter each afterwards.
+    """
 
-    _connection: Connection
-    _response: Response
+    __slots__ = ("_connection", "_is_new", "_no_body", "_pool", "_request", "_response")
 
     def __init__(self, pool: _Pool, request: memoryview, no_body: bool) -> None:
         self._pool = pool
         self._request = request
         self._no_body = no_body
+        self._is_new = False
+        """Whether the connection was opened for this request."""
+        self._connection: Connection | None = None
+        self._response: Response | None = None
+
+    def send_at_once(self) -> bool:
+        """Send the request if a connection is open and free; return whether there was one."""
+        self._connection = self._pool.take_idle(self._no_body)
+        if self._connection:
+            self._connection.send(self._request, no_body=self._no_body)
+        return self._connection is not None
+
+    async def send(self) -> None:
+        """Send the request, over a new connection if need be. Raises what `receive` does."""
+        if self._connection is None and not self.send_at_once():
+            await self._send_anew()
+
+    async def receive(self, wanted: int = 0) -> Response:
+        """Wait for the head of the response, and for so many bytes of its body if it has them.
+
+        The server may close an idle connection just as a request is sent on it. If no byte of a
+        response came, the request was not served, and is sent again on a new connection.
+
+        Raises:
+            NetworkError: the host name does not exist, or the proxy refused.
+            TLSError: the certificate was rejected; nothing of the request was sent.
+            UnreachableError: no connection could be opened.
+            ThrottledError: this process cannot open more files.
+            ConnectionLostError: the connection was cut, or the response stalled.
+            ProtocolError: the response is not HTTP.
+        """
+        connection = self._connection
+        if connection is None:
+            await self.send()
+            return await self.receive(wanted)
+        try:
+            await connection.receive_head(wanted)
+        except StaleConnectionError:
+            if self._is_new:
+                raise
+            connection.abort()
+            self._connection = None
+            await self._send_anew()
+            return await self.receive(wanted)
+        self._response = Response(connection)
+        return self._response
+
+    async def _send_anew(self) -> None:
+        self._is_new = True
+        self._connection = await self._pool.dial()
+        self._connection.send(self._request, no_body=self._no_body)
+
+    def close(self) -> None:
+        """Give the connection back; one whose response has not come completely is closed."""
+        if self._response:
+            self._response.close()
+        if self._connection:
+            self._pool.release(self._connection, self._no_body)
+            self._connection = None
 
     async def __aenter__(self) -> Response:
-        self._connection = await self._pool.exchange(self._request, self._no_body)
-        self._response = Response(self._connection)
-        return self._response
+        try:
+            return await self.receive()
+        except BaseException:
+            self.close()
+            raise
 
     async def __aexit__(
         self,
@@ -280,5 +321,11 @@ class _Exchange:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._response.close()
-        self._pool.release(self._connection, self._no_body)
+        self.close()
+
+
+async def send_both(one: Exchange, other: Exchange) -> None:
+    """Send two requests; connections that have to be opened are opened at the same time."""
+    if one.send_at_once() & other.send_at_once():
+        return
+    await run_all(one.send, other.send)

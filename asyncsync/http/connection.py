@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection: sends a request, buffers its response, pauses when the buffer is full.
 
-Buffering: the transport receives straight into the connection's one buffer. The head and a chunked
-body go through the parser there; the bytes of a body of known length are only counted. A reader
-gets a view of the buffer, so nothing is copied on the way to the disk.
+Buffering: the transport receives straight into the connection's one buffer. A chunked body goes
+through the parser there; the bytes of a body of known length are only counted. A reader gets a view
+of the buffer, so nothing is copied on the way to the disk.
 
 Pausing: a full buffer pauses the socket until the reader has taken the bytes. A slow reader holds
 back its own connection and nothing else.
@@ -14,18 +14,23 @@ Phases: a response with a body moves like this; one without a body goes from HEA
 
 import asyncio
 from collections.abc import Callable
+from mmap import mmap
 from typing import Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from asyncsync.errors import AsyncSyncError, ConnectionLostError, ProtocolError
 from asyncsync.http.buffers import BufferPool, Transport
+from asyncsync.http.heads import parse_headers
 from asyncsync.http.patience import Patience, StallDetector
 
 SMALL_BUFFER_SIZE: Final = 4 * 1024
 """Bytes of a connection's own buffer; it borrows a large one when a response needs more."""
 MAX_HEAD: Final = 64 * 1024
 """Bytes of all heads of one response, interim (1xx) ones included."""
+
+_DISCARDED: Final = memoryview(bytearray(SMALL_BUFFER_SIZE))
+"""Where the rest goes that TLS still decrypts after an error."""
 
 # The phase of the response. IDLE: it is complete, but the reader may not have taken all of it yet.
 # A body's phase is named after what ends it: its Content-Length, its last chunk, or a close.
@@ -39,9 +44,9 @@ class StaleConnectionError(ConnectionLostError):
 class Connection(asyncio.BufferedProtocol):
     """One connection, and the one response that is arriving on it.
 
-    The client calls `exchange` to send a request and wait for the head, then `read_block` until
-    the body ends. Meanwhile the transport fills the buffer and calls `buffer_updated`, which moves
-    the response from phase to phase and wakes the client when there is enough to read.
+    The client calls `send`, then `receive_head`, then `read_block` until the body ends. Meanwhile
+    the transport fills the buffer and calls `buffer_updated`, which moves the response from phase
+    to phase and wakes the client when there is enough to read.
 
     Args:
         peer: host and port, for error messages.
@@ -75,32 +80,39 @@ class Connection(asyncio.BufferedProtocol):
 
     # Called by the client.
 
-    async def exchange(self, request: bytes | memoryview, *, no_body: bool) -> None:
-        """Send a request and wait until the head of its response is parsed.
+    def send(self, request: bytes | memoryview, *, no_body: bool) -> None:
+        """Send a request; the response before it must be complete.
 
         With `no_body` the response has no body, whatever its headers say, as for HEAD.
+        """
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.keep_alive = False
+        self.waited = 0.0  # seconds, until the end of the head
+        self.length = -1  # bytes of the body, if the response announces them
+        self._no_body = no_body
+        self._remaining = 0  # of `length`
+        self._start = self._end = 0
+        self._progress = 0  # bytes that count for the stall detector
+        self._stalls = StallDetector()
+        self._phase = _HEAD
+        self._sent_at = self._loop.time()
+        if self.closed:
+            self._fail(self._closed_error())
+        else:
+            self.transport.write(request)
+
+    async def receive_head(self, wanted: int = 0) -> None:
+        """Wait until the head of the response has come, and so many bytes of its body.
+
+        Fewer bytes are enough if the body ends before, or the buffer is full.
 
         Raises:
             StaleConnectionError: the server closed before the first byte of the response.
             ConnectionLostError: the server closed later, or the response stalled.
             ProtocolError: the response is not HTTP.
         """
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.keep_alive = False
-        self.length = -1
-        """Bytes of the body if the response announces them, otherwise -1."""
-        self._no_body = no_body
-        self._remaining = 0  # of `length`
-        self._start = self._end = 0
-        self._progress = 0  # bytes that count for the stall detector
-        self._stalls = StallDetector()
-        self._parser = HttpResponseParser(self)
-        self._phase = _HEAD
-        if self.closed:
-            raise self._closed_error()
-        self.transport.write(request)
-        await self._wait(0)
+        await self._wait(wanted)
         if self._phase == _HEAD:
             raise cast("AsyncSyncError", self.error)
 
@@ -117,7 +129,7 @@ class Connection(asyncio.BufferedProtocol):
             self._start = self._end = 0
             if self._paused:
                 self._resume()
-        await self._wait(min(size, len(self._buffer) - self._start))
+        await self._wait(size)
         start, end = self._start, self._end
         if start == end and self.error is not None:
             raise self.error
@@ -153,15 +165,17 @@ class Connection(asyncio.BufferedProtocol):
     # Called by the transport.
 
     def connection_made(self, transport: "asyncio.BaseTransport | Transport") -> None:
-        """Use this transport. Behind a proxy it is called again, with a TLS layer."""
+        """Use this transport. With TLS it is called again, with one that encrypts."""
         self.transport = cast("Transport", transport)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Return the free rest of the buffer."""
-        return self._buffer[self._end :]
+        return self._buffer[self._end :] if self.error is None else _DISCARDED
 
     def buffer_updated(self, nbytes: int) -> None:
         """Process bytes that were received into the buffer."""
+        if self.error is not None:
+            return
         end = self._end = self._end + nbytes
         phase = self._phase
         if phase == _LENGTH:
@@ -184,16 +198,12 @@ class Connection(asyncio.BufferedProtocol):
         waiter = self._waiter
         if waiter is not None and (
             self._phase == _IDLE
-            or (self._phase != _HEAD and self._end - self._start >= self._wanted)
+            or (self._phase != _HEAD and (self._paused or self._end - self._start >= self._wanted))
         ):
             self._wake(waiter)
 
     def _handle_full_buffer(self) -> None:
-        """Borrow a larger buffer for a long head; pause the socket for a body.
-
-        That includes a body whose last byte fills the buffer: the transport must never be offered
-        an empty buffer, which it treats as an error.
-        """
+        """Borrow a larger one for a long head; pause the socket: an empty buffer is an error."""
         if self._phase == _HEAD:
             self._borrow_buffer(0)
         elif not self._paused:
@@ -219,22 +229,10 @@ class Connection(asyncio.BufferedProtocol):
 
     # Called by the parser.
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Store one header; trailers of a chunked body are ignored."""
-        if self._phase != _HEAD:
-            return
-        key = name.decode("latin-1").lower()
-        text = value.decode("latin-1").strip()
-        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
-
     def on_message_begin(self) -> None:
         """Reject a second response after a chunked body."""
         if self._phase == _IDLE:
             self._fail(self._overrun_error())
-
-    def on_headers_complete(self) -> None:
-        """Store the status."""
-        self.status = self._parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
         """Write decoded bytes of a chunked body over the raw ones, which are never shorter."""
@@ -252,38 +250,40 @@ class Connection(asyncio.BufferedProtocol):
     # Parsing.
 
     def _parse_heads(self) -> None:
-        """Parse what was received of the head, and of interim heads before it."""
-        while self._phase == _HEAD and self._start < self._end:
-            buffer = cast("bytearray", self._buffer.obj)
-            found = buffer.find(b"\r\n\r\n", max(self._start - 3, 0), self._end)
+        """Parse the head as soon as it is complete, and skip interim heads before it."""
+        while self._phase == _HEAD:
+            buffer = cast("bytearray | mmap", self._buffer.obj)
+            found = buffer.find(b"\r\n\r\n", self._start, self._end)
             stop = self._end if found < 0 else found + 4
+            if stop > MAX_HEAD:
+                self._fail(self._protocol_error(f"the head is longer than {MAX_HEAD} bytes"))
+                return
+            head = self._buffer[self._start : stop]
+            self._parser = HttpResponseParser(self)  # from its first byte again, if it comes slowly
             try:
-                self._parser.feed_data(self._buffer[self._start : stop])
+                self._parser.feed_data(head)
             except (HttpParserError, HttpParserUpgrade) as error:
                 self._fail(self._protocol_error("the response is not HTTP"), error)
                 return
+            if found < 0:
+                return
             self._start = stop
-            if stop > MAX_HEAD:
-                self._fail(self._protocol_error(f"the head is longer than {MAX_HEAD} bytes"))
-            elif found >= 0:
-                self._finish_head()
+            self._finish_head(str(head, "latin-1"))
 
-    def _finish_head(self) -> None:
+    def _finish_head(self, head: str) -> None:
         """Skip an interim head; otherwise enter the phase of the body that the head announces."""
-        status, headers = self.status, self.headers
+        status = self.status = self._parser.get_status_code()
         if 100 <= status < 200:
-            self._parser = HttpResponseParser(self)
-            self.headers = {}
-            self.status = 0
             return
-        version = self._parser.get_http_version()
+        self.waited = self._loop.time() - self._sent_at
+        headers = self.headers = parse_headers(head)
+        version = head[5:8]
         self.keep_alive = version == "1.1" and "close" not in headers.get("connection", "").lower()
         received = self._end - self._start
         coding = headers.get("transfer-encoding", "")
         length = headers.get("content-length", "")
         if status < 100 or version not in ("1.1", "1.0"):
-            what = f"the response is not HTTP: status {status}, version {version}"
-            self._fail(self._protocol_error(what))
+            self._fail(self._protocol_error(f"not HTTP/1: status {status}, version {version}"))
         elif self._no_body or status in (204, 304):
             self.length = 0
             self._remaining = -received
@@ -308,9 +308,6 @@ class Connection(asyncio.BufferedProtocol):
             self._phase = _UNTIL_CLOSE
             self._borrow_buffer(self._start)
             self.keep_alive = False
-        waiter = self._waiter
-        if waiter is not None:
-            self._wake(waiter)
 
     def _borrow_buffer(self, start: int) -> None:
         """Move the bytes from `start` on to the beginning of a large buffer, if not done yet."""
@@ -346,11 +343,14 @@ class Connection(asyncio.BufferedProtocol):
     # Waiting and resuming.
 
     async def _wait(self, wanted: int) -> None:
-        """Wait for the head and for `wanted` buffered bytes of the body, or until no more come."""
+        """Wait for the head and for `wanted` buffered bytes of the body, or until no more come.
+
+        No more come when the body ends, when the buffer is full, and after an error.
+        """
         while (
             self._phase != _IDLE
             and self.error is None
-            and (self._phase == _HEAD or self._end - self._start < wanted)
+            and (self._phase == _HEAD or (not self._paused and self._end - self._start < wanted))
         ):
             self._wanted = wanted
             self._stalls.start_wait()

@@ -8,9 +8,11 @@ import ssl
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
+import aiofastnet
 from aiohappyeyeballs import AddrInfoType, start_connection
 
 from asyncsync import descriptors
@@ -18,14 +20,22 @@ from asyncsync.errors import AsyncSyncError, ConfigError, NetworkError, TLSError
 from asyncsync.http.buffers import BufferPool
 from asyncsync.http.connection import Connection
 from asyncsync.http.heads import encode_head
-from asyncsync.http.tls import RECEIVE_SIZE, TlsLayer
+from asyncsync.threads import in_thread
 
 _CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "SSL_CERT_FILE")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _NAME_UNKNOWN: Final = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+_OTHER_NAME: Final = {62, 64}
+"""OpenSSL's codes for a certificate of another host name or address (X509_V_ERR_..._MISMATCH)."""
 _NO_URL: Final = "not a URL such as https://host:port"
 _HAPPY_EYEBALLS_DELAY: Final = 0.25
 """Seconds after which the next address is tried as well (RFC 8305)."""
+_RECEIVE_SIZE: Final = 128 * 1024
+"""Bytes that are received and decrypted at once."""
+_SEND_SIZE: Final = 16 * 1024
+"""Bytes that are encrypted and sent at once: more than any request has."""
+_NO_FILES: Final = "_aiofastnet_force_fallback_ssl"
+"""With this attribute of a context, aiofastnet 1.2.0 is slower and needs no temporary files."""
 _ADDRESSES_VALID: Final = 10.0
 """Seconds before a host name is resolved again; at once if a connection failed."""
 
@@ -37,10 +47,8 @@ def tls_context() -> ssl.SSLContext:
     (a file, or a directory of files named by OpenSSL's hashes), otherwise the system's.
 
     Raises:
-        ConfigError: the file cannot be read or contains no certificate, or the file in
-            SSLKEYLOGFILE cannot be written.
+        ConfigError: the file cannot be read or contains no certificate.
     """
-    _check_key_log()
     for variable in _CA_VARIABLES:
         path = os.environ.get(variable)
         if path:
@@ -51,27 +59,34 @@ def tls_context() -> ssl.SSLContext:
                 raise ConfigError(f"cannot use {path!r}, set in {variable}: {reason}") from error
             break
     else:
-        context = ssl.create_default_context()
+        context = _new_context()
+        context.load_default_certs()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Some versions of Python set it, and then a connection that was cut looks complete.
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     return context
 
 
-def _check_key_log() -> None:
-    """Check that each context can write the keys to where SSLKEYLOGFILE says, as Python has it."""
-    path = os.environ.get("SSLKEYLOGFILE")
-    if path and not sys.flags.ignore_environment:
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).keylog_filename = path
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise ConfigError(f"cannot write {path!r}, set in SSLKEYLOGFILE: {reason}") from error
+def _new_context() -> ssl.SSLContext:
+    """Return what `ssl.create_default_context` does, before it loads certificates.
+
+    That would write the keys of all connections to the file in SSLKEYLOGFILE, for which Python
+    looks for an object of its own in each of them; aiofastnet's have none, so the process crashes.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if sys.version_info >= (3, 13):
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    return context
 
 
 def _context_trusting(path: str) -> ssl.SSLContext:
+    context = _new_context()
     if os.path.isdir(path):
         os.listdir(path)  # OpenSSL reads it later, and reports no error then
-        return ssl.create_default_context(capath=path)
-    return ssl.create_default_context(cafile=path)
+        context.load_verify_locations(capath=path)
+    else:
+        context.load_verify_locations(path)
+    return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +113,18 @@ class _Addresses:
         loop = asyncio.get_running_loop()
         async with self._lock:
             if loop.time() >= self._valid_until:
-                kind = socket.SOCK_STREAM
-                self._resolved = await loop.getaddrinfo(self._host, self._port, type=kind)
+                self._resolved = await _resolve(self._host, self._port)
                 self._valid_until = loop.time() + _ADDRESSES_VALID
         return self._resolved
 
     def forget(self) -> None:
         """Resolve the host again next time: it may have moved."""
         self._valid_until = float("-inf")
+
+
+async def _resolve(host: str, port: int | None) -> Sequence[AddrInfoType]:
+    """Return the addresses of a host; asyncio's own way fails if no thread can be started."""
+    return await in_thread(partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM))
 
 
 class Dialer:
@@ -129,7 +148,6 @@ class Dialer:
         self._hostname, self._port, self._peer = _host_and_port(parts)
         self._timeout = timeout
         self._buffers = BufferPool()
-        self._tls_buffer = memoryview(bytearray(RECEIVE_SIZE))
         self._context: ssl.SSLContext | None = None
         self._proxy: _Proxy | None = None
         if parts.scheme == "https":
@@ -150,9 +168,7 @@ class Dialer:
             UnreachableError: the name could not be resolved now.
         """
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                self.via, None, type=socket.SOCK_STREAM
-            )
+            found = await _resolve(self.via, None)
         except OSError as error:
             raise _translate(error, self._proxy.peer if self._proxy else self._peer) from error
         return [str(address[0]) for *_, address in found]
@@ -169,18 +185,16 @@ class Dialer:
         proxy, context = self._proxy, self._context
         peer = f"{self._peer} through the proxy {proxy.peer}" if proxy else self._peer
         connection = Connection(peer, self._buffers, on_lost)
-        tls = TlsLayer(connection, context, self._hostname, self._tls_buffer) if context else None
-        first: asyncio.BaseProtocol = tls if tls and not proxy else connection
         transport: asyncio.Transport | None = None
         try:
             async with asyncio.timeout(self._timeout):
-                transport = await _connect(self._addresses, first)
-                if proxy and tls:
+                transport = await _connect(self._addresses, connection)
+                if proxy and context:
                     await self._open_tunnel(connection, proxy)
-                    transport.set_protocol(tls)
-                    tls.connection_made(transport)
-                if tls:
-                    await tls.handshake()
+                if context:
+                    connection.connection_made(
+                        await self._start_tls(transport, connection, context)
+                    )
         except BaseException as error:
             if transport:
                 transport.abort()
@@ -190,13 +204,35 @@ class Dialer:
                 message = f"cannot connect to {peer} within {self._timeout:g} s"
                 raise UnreachableError(message) from error
             if isinstance(error, OSError):
-                raise _translate(error, peer) from error
+                if context and _is_about_a_file(error) and not hasattr(context, _NO_FILES):
+                    setattr(context, _NO_FILES, True)
+                    return await self.dial(on_lost)
+                raise _translate(error, peer, self._hostname) from error
             raise
         return connection
 
+    async def _start_tls(
+        self, transport: asyncio.Transport, connection: Connection, context: ssl.SSLContext
+    ) -> asyncio.Transport:
+        """Do the handshake; return the transport that encrypts what it is given.
+
+        `create_connection` would do this as well, but in aiofastnet 1.2.0 what a connection had
+        received before it was paused would stay unread until more came.
+        """
+        return await aiofastnet.start_tls(
+            asyncio.get_running_loop(),
+            transport,
+            connection,
+            context,
+            server_hostname=self._hostname,
+            ssl_incoming_bio_size=_RECEIVE_SIZE,
+            ssl_outgoing_bio_size=_SEND_SIZE,
+        )
+
     async def _open_tunnel(self, connection: Connection, proxy: _Proxy) -> None:
         """Have the proxy forward everything that is sent from now on to the origin."""
-        await connection.exchange(_tunnel_request(self._peer, proxy), no_body=True)
+        connection.send(_tunnel_request(self._peer, proxy), no_body=True)
+        await connection.receive_head()
         if not 200 <= connection.status < 300:
             hint = " (it requires a user name and a password)" if connection.status == 407 else ""
             raise NetworkError(
@@ -214,16 +250,12 @@ def _tunnel_request(peer: str, proxy: _Proxy) -> memoryview:
     return encode_head(lines)
 
 
-async def _connect(addresses: _Addresses, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
-    loop = asyncio.get_running_loop()
-    found = await addresses.get()
-    # uvloop's create_connection does not support happy eyeballs.
+async def _connect(addresses: _Addresses, connection: Connection) -> asyncio.Transport:
+    sock = await start_connection(await addresses.get(), happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY)
     try:
-        sock = await start_connection(found, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY)
-    except RuntimeError as error:  # as uvloop raises for some failures
-        raise ConnectionError(str(error)) from error
-    try:
-        transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
+        transport, _ = await aiofastnet.create_connection(
+            asyncio.get_running_loop(), lambda: connection, sock=sock
+        )
     except BaseException:
         sock.close()
         raise
@@ -278,11 +310,20 @@ def _read_proxy(host: str) -> _Proxy | None:
     return _Proxy(*_host_and_port(parts), authorization)
 
 
-def _translate(error: OSError, peer: str) -> AsyncSyncError:
-    """Return our error for one of the system or of OpenSSL."""
+def _translate(error: OSError, peer: str, hostname: str = "") -> AsyncSyncError:
+    """Return our error for one of the system or of OpenSSL.
+
+    Args:
+        error: what was raised.
+        peer: who was connected to, for the message.
+        hostname: the name that the certificate had to contain.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.verify_message
+        if error.verify_code in _OTHER_NAME:
+            reason = f"it is not valid for {hostname!r}"
         return TLSError(
-            f"the certificate of {peer} was rejected: {error.verify_message}. If your own authority"
+            f"the certificate of {peer} was rejected: {reason}. If your own authority"
             " issued it, set AWS_CA_BUNDLE or SSL_CERT_FILE to the authority's certificate file"
         )
     if isinstance(error, ssl.SSLError) and _is_permanent(error.reason or ""):
@@ -292,6 +333,16 @@ def _translate(error: OSError, peer: str) -> AsyncSyncError:
     if throttled := descriptors.too_many_open_files(error):
         return throttled
     return UnreachableError(f"cannot connect to {peer}: {_reason(error)}")
+
+
+def _is_about_a_file(error: OSError) -> bool:
+    """Return whether no temporary file could be written, as on a full or read-only disk.
+
+    aiofastnet 1.2.0 parses the server's certificate by way of one, for each connection.
+    """
+    if isinstance(error, ssl.SSLError) or descriptors.too_many_open_files(error):
+        return False
+    return error.filename is not None or isinstance(error, FileNotFoundError)
 
 
 def _reason(error: OSError) -> str:

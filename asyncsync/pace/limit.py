@@ -14,7 +14,7 @@ from typing import Self
 import anyio
 
 from asyncsync.interfaces import Body, Store
-from asyncsync.model import Head, Page, RemoteObject
+from asyncsync.model import Fetched, Head, Page, RemoteObject
 
 SMALL = 256 * 1024
 """The bytes of a body of at most this size are taken at once: one or two blocks."""
@@ -72,6 +72,11 @@ class LimitedStore:
     async def head(self, key: str) -> Head:
         """Return the headers of an object, as in `Store`."""
         return await self._store.head(key)
+
+    async def fetch(self, remote: RemoteObject, *, asks: bool) -> Fetched:
+        """Get an object as a whole, as in `Store`."""
+        await self._limit.take(remote.size)
+        return await self._store.fetch(remote, asks=asks)
 
     @asynccontextmanager
     async def get(self, remote: RemoteObject, span: range | None = None) -> AsyncIterator[Body]:

@@ -4,9 +4,10 @@ All requests of a run share one `Pace`, so what one of them learns about the ser
 
 - `slot` limits the objects and parts in flight. `large` also limits the objects in several parts,
   and `streams` the parts. Unless the number of workers is given, `tune` doubles the slots while
-  requests wait, the event loop is not busy and the last doubling brought more bytes per second; it
-  undoes a doubling that did not. A server that has asked for fewer requests is near its limit, and
-  asks again when the limit is reached: from then on `tune` adds a quarter at a time.
+  requests wait, the event loop is not busy, answers come not much later than the first ones did,
+  and the last doubling brought more bytes per second; it undoes a doubling that did not. A server
+  that has asked for fewer requests is near its limit, and asks again when the limit is reached:
+  from then on `tune` adds a quarter at a time.
 - `Tries` retries after a transient error, after a pause that grows and has jitter. When the server
   asks for fewer requests, the slots are halved, all requests pause, and then they are sent one by
   one, as many per second as the server answers (`rate.py`).
@@ -28,7 +29,6 @@ from functools import partial
 from typing import TypeVar
 
 import anyio
-from anyio import CapacityLimiter
 
 from asyncsync.concurrently import run_until_first
 from asyncsync.errors import (
@@ -42,14 +42,17 @@ from asyncsync.errors import (
 )
 from asyncsync.interfaces import CONNECT_TIMEOUT, Urgent
 from asyncsync.pace.rate import RequestRate
+from asyncsync.pace.slots import Slots
 from asyncsync.pace.standstill import GRACE, LONGEST, TOLD_AFTER, Standstill
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-START = 32
+START = 8
 FEWEST = 4
+FEW = 64
+"""Slots up to which a doubling is not judged: so many cost little, and it saves time."""
 LARGE_AT_ONCE = 16
 """Objects in several parts in flight: few enough that some are finished early."""
 STREAMS_AT_ONCE = 64
@@ -71,6 +74,8 @@ WORTH_IT = 1.1
 """The factor by which a doubling must raise the throughput to be kept."""
 BUSY = 0.9
 """The share of time for which the event loop is busy when more requests cannot help."""
+CROWDED = 3.0
+"""How many times the shortest wait for an answer the mean one may last: then answers queue."""
 HOLD = 10
 """Measurements before the next doubling after one that did not help."""
 RELIEF = 3
@@ -112,9 +117,9 @@ class Pace:
     ) -> None:
         self.most = workers or max_workers
         self.attempts = attempts
-        self.slot = CapacityLimiter(workers or min(START, max_workers))
-        self.large = CapacityLimiter(LARGE_AT_ONCE)
-        self.streams = CapacityLimiter(min(streams, STREAMS_AT_ONCE))
+        self.slot = Slots(workers or min(START, max_workers))
+        self.large = Slots(LARGE_AT_ONCE)
+        self.streams = Slots(min(streams, STREAMS_AT_ONCE))
         self._adapts = workers is None
         self._sleep = sleep
         self._clock = clock
@@ -128,15 +133,26 @@ class Pace:
         self._refusals = 0
         self._rate = RequestRate()
         self._received = 0
+        self._waits = 0.0
+        self._waited = 0
+        self._shortest_wait = float("inf")
 
     def tries(self, key: str) -> "Tries":
         """Return the retry loop for the requests about one object, or about one prefix."""
         return Tries(self, key)
 
-    def note_bytes(self, size: int) -> None:
-        """Count bytes of objects that have arrived."""
+    def note_bytes(self, size: int, *, is_new: bool = True) -> None:
+        """Count bytes of objects that have arrived; new ones are progress."""
         self._received += size
         self.note_answer()
+        if is_new:
+            self.note_progress()
+
+    def note_wait(self, seconds: float) -> None:
+        """Record how long the head of an answer took to come."""
+        self._waits += seconds
+        self._waited += 1
+        self._shortest_wait = min(self._shortest_wait, seconds)
 
     def note_answer(self) -> None:
         """Record that the endpoint has answered, even if with an error."""
@@ -208,19 +224,19 @@ class Pace:
         await self._sleep(at_least)
         await run_until_first(partial(self._sleep, min(wait, left) - at_least), outage.over.wait)
 
-    def note_success(self) -> None:
-        """Record that the server has done what was requested."""
+    def note_success(self, requests: int = 1) -> None:
+        """Record that the server has done what so many requests asked for."""
         self.note_answer()
         self._refusals = 0
-        self._rate.answered(self._clock())
+        self._rate.answered(self._answered_at, requests)
 
-    async def wait_for_turn(self) -> float:
-        """Wait until the next request may be sent; return the time then, in seconds."""
+    async def wait_for_turn(self, requests: int = 1) -> float:
+        """Wait until so many more requests may be sent; return the time then, in seconds."""
         while True:
             while (wait := self._paused_until - (now := self._clock())) > 0:
                 await self._sleep(wait)
             throttled_at = self._throttled_at
-            if (wait := self._rate.reserve(now)) <= 0:
+            if (wait := self._rate.reserve(now, requests)) <= 0:
                 return now
             await self._sleep(wait)
             if throttled_at == self._throttled_at:
@@ -259,19 +275,15 @@ class Pace:
         now = self._clock()
         if now >= self._paused_until:  # all refusals of one burst count once
             if self._adapts:
-                self._set_slots(self._slots // 2)
+                self._set_slots(self.slot.total // 2)
             self._throttled_at = now
             self._refusals += 1
             self._rate.refused(now)
             self._paused_until = now + _pause(self._refusals)
         self._paused_until = max(self._paused_until, now + requested)
 
-    @property
-    def _slots(self) -> int:
-        return int(self.slot.total_tokens)
-
     def _set_slots(self, number: int) -> None:
-        self.slot.total_tokens = max(min(number, self.most), min(FEWEST, self.most))
+        self.slot.total = max(min(number, self.most), min(FEWEST, self.most))
 
     async def tune(self) -> None:
         """Find the best number of slots; runs until it is cancelled."""
@@ -279,7 +291,7 @@ class Pace:
         hold = 0
         while self._adapts:
             throttled_at = self._throttled_at
-            rate, busy = await self._measure()
+            rate, busy, wait = await self._measure()
             if throttled_at != self._throttled_at:
                 trial, hold = None, RELIEF
             elif hold:
@@ -289,22 +301,30 @@ class Pace:
                 trial, hold = None, HOLD
             else:
                 trial = None
-                full = self.slot.statistics().tasks_waiting > 0
-                if not full or busy >= BUSY or self._slots == self.most:
+                is_full = busy >= BUSY or wait > CROWDED * self._shortest_wait
+                if not rate or not self.slot.waiting or is_full or self.slot.total == self.most:
                     continue
                 if self._throttled_at > float("-inf"):
                     hold = RELIEF
-                    self._set_slots(self._slots + max(1, self._slots // 4))
+                    self._set_slots(self.slot.total + max(1, self.slot.total // 4))
                 else:
-                    trial, hold = (rate, self._slots), SETTLE
-                    self._set_slots(self._slots * 2)
+                    if self.slot.total >= FEW:
+                        trial, hold = (rate, self.slot.total), SETTLE
+                    self._set_slots(self.slot.total * 2)
 
-    async def _measure(self) -> tuple[float, float]:
-        """Return the bytes per second in one interval, and the share of it this thread was busy."""
+    async def _measure(self) -> tuple[float, float, float]:
+        """Measure one interval.
+
+        Returns:
+            The bytes per second, the share of the time this thread was busy, and the mean wait for
+            an answer in seconds, 0 without one.
+        """
         received, start, worked = self._received, self._clock(), self._worked()
+        self._waits, self._waited = 0.0, 0
         await self._sleep(INTERVAL)
         seconds = self._clock() - start
-        return (self._received - received) / seconds, (self._worked() - worked) / seconds
+        wait = self._waits / max(self._waited, 1)
+        return (self._received - received) / seconds, (self._worked() - worked) / seconds, wait
 
 
 def _pause(attempt: int) -> float:
@@ -327,8 +347,8 @@ class Tries:
         self.most = 1
         """The attempts of the request that needed most of them."""
 
-    async def run(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Return what the call returns; retry after each transient error.
+    async def run(self, call: Callable[[], Awaitable[T]], requests: int = 1) -> T:
+        """Return what the call returns, which sends so many requests; retry after transient errors.
 
         Raises:
             NetworkError: no request can connect to the endpoint.
@@ -337,7 +357,7 @@ class Tries:
         """
         attempt = failed = 0
         while True:
-            sent = await self._pace.wait_for_turn()
+            sent = await self._pace.wait_for_turn(requests)
             attempt += 1
             self.most = max(self.most, attempt)
             try:
@@ -354,7 +374,7 @@ class Tries:
                 self._pace.note_progress()
                 raise
             else:
-                self._pace.note_success()
+                self._pace.note_success(requests)
                 return answer
 
     async def run_locally(self, call: Callable[[], Awaitable[T]]) -> T:

@@ -31,9 +31,10 @@ class RequestRate:
         self._used = 0.0
         """Time slots since then that have been reserved, or have passed."""
 
-    def answered(self, now: float) -> None:
-        """Count a request that the server has answered successfully, at this time in seconds."""
-        self._answers.append(now)
+    def answered(self, now: float, requests: int = 1) -> None:
+        """Count requests that the server has answered successfully, at this time in seconds."""
+        for _ in range(requests):
+            self._answers.append(now)
 
     def refused(self, now: float) -> None:
         """Set the rate below that of the recent answers; reserved time slots become invalid."""
@@ -45,13 +46,13 @@ class RequestRate:
         self._refused_at = now
         self._used = 0.0
 
-    def reserve(self, now: float) -> float:
-        """Reserve the next free time slot; return the seconds until then."""
+    def reserve(self, now: float, requests: int = 1) -> float:
+        """Reserve the next free time slots; return the seconds until the last of them."""
         quiet = now - self._refused_at
         if not self._base or quiet > FORGOTTEN:
             return 0.0
         passed = self._slots(quiet)
-        self._used = max(self._used + 1, passed)
+        self._used = max(self._used + requests, passed)
         # Newton's method; it starts too late, as if the rate did not grow any more.
         at = quiet + (self._used - passed) / self._rate(quiet)
         while (over := self._slots(at) - self._used) > NEAR:

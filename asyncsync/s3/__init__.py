@@ -3,7 +3,8 @@
 Read `store.py` first: the requests and what their answers hold. `sigv4.py` signs them, with the
 time from `clock.py`; `client.py` is aioboto3, which lists what lies behind a listing's first page;
 `reading.py` reads pages and `pages.py` parses them, `refusals.py` turns an unexpected answer into
-an error, and `redaction.py` keeps secrets out of what libraries log.
+an error, `bodies.py` and `checksums.py` find in an answer what it says of an object, and
+`redaction.py` keeps secrets out of what libraries log.
 
 Nothing here retries, and no exception of aioboto3 leaves this folder.
 """

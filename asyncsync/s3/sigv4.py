@@ -13,6 +13,7 @@ from asyncsync.model import Credentials
 from asyncsync.s3.clock import STAMP
 from asyncsync.secret import SignedHeaders
 
+CHECKSUM_MODE = "x-amz-checksum-mode"
 _NO_BODY = hashlib.sha256(b"").hexdigest()
 
 
@@ -33,7 +34,13 @@ class Signer:
         self._derived_from: tuple[str, Credentials | None] = ("", None)
 
     def sign(
-        self, method: str, path: str, credentials: Credentials, query: str = ""
+        self,
+        method: str,
+        path: str,
+        credentials: Credentials,
+        query: str = "",
+        *,
+        wants_checksum: bool = False,
     ) -> SignedHeaders:
         """Return the headers that authenticate a request, by lower-cased name.
 
@@ -42,14 +49,20 @@ class Signer:
             path: percent-encoded, as it will be sent.
             credentials: the current ones; they may have been renewed since the last request.
             query: percent-encoded, as it will be sent; its names in any order.
+            wants_checksum: whether to ask for the object's checksum, if there is one.
         """
         time = self._now().strftime(STAMP)
         day = time[:8]
         if self._derived_from != (day, credentials):
             self._derive(day, credentials)
-        signed = f"host:{self._host}\nx-amz-content-sha256:{_NO_BODY}\nx-amz-date:{time}\n"
-        names = "host;x-amz-content-sha256;x-amz-date"
+        signed = f"x-amz-content-sha256:{_NO_BODY}\nx-amz-date:{time}\n"
+        names = "x-amz-content-sha256;x-amz-date"
         headers = SignedHeaders()
+        if wants_checksum:
+            signed = f"{CHECKSUM_MODE}:ENABLED\n{signed}"
+            names = f"{CHECKSUM_MODE};{names}"
+            headers[CHECKSUM_MODE] = "ENABLED"
+        signed, names = f"host:{self._host}\n{signed}", f"host;{names}"
         headers["x-amz-content-sha256"] = _NO_BODY
         headers["x-amz-date"] = time
         if self._token:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from anyio import Lock
@@ -23,23 +23,21 @@ from asyncsync.errors import (
     ClockCorrectedError,
     ClockError,
     ConfigError,
-    ConnectionLostError,
     CredentialsRenewedError,
-    EncodedObjectError,
     IntegrityError,
-    ProtocolError,
     RangeIgnoredError,
     TransientError,
 )
-from asyncsync.http import HttpClient, Response
+from asyncsync.http import HttpClient, Response, send_both
 from asyncsync.interfaces import Body
-from asyncsync.keys import shown
-from asyncsync.model import UNKNOWN_SIZE, Head, Page, RemoteObject, Settings
+from asyncsync.model import UNKNOWN_SIZE, Fetched, Head, Page, RemoteObject, Settings
+from asyncsync.s3.bodies import UnannouncedBody, open_body, parse_head
+from asyncsync.s3.checksums import parse_checksum
 from asyncsync.s3.clock import Clock
-from asyncsync.s3.pages import parse_etag, parse_page, parse_size
+from asyncsync.s3.pages import parse_page, parse_size
 from asyncsync.s3.reading import PageReader
 from asyncsync.s3.refusals import refusal
-from asyncsync.s3.sigv4 import Signer, path_of
+from asyncsync.s3.sigv4 import CHECKSUM_MODE, Signer, path_of
 from asyncsync.secret import SignedHeaders
 from asyncsync.threads import in_thread
 from asyncsync.times import format_http_date
@@ -50,13 +48,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ERROR_LIMIT = 64 * 1024
+_MODE_UNKNOWN = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED}
+"""How a server answers a HEAD that asks for a checksum, if it knows no such header; and others."""
 
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
 """Bytes of a key that are not valid UTF-8, as `surrogateescape` decodes them."""
-_OTHER_LENGTH = (
-    "the server sends no length and not the listed number of bytes, probably because it "
-    "decompresses the object; upload it with `Cache-Control: no-transform` or without the encoding"
-)
 
 
 @asynccontextmanager
@@ -99,6 +95,10 @@ class S3Store:
         self._lister: Lister | None = None
         self._opening = Lock()
         self._reader = PageReader()
+        self._wants_checksums = True
+        """Whether HEAD asks for checksums: until an answer shows that this server knows none."""
+        self._tells_checksums = False
+        """Whether a HEAD that asked was answered: what is refused later has other reasons."""
 
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
@@ -152,14 +152,29 @@ class S3Store:
     async def head(self, key: str) -> Head:
         """Return what the bucket says of an object, as `Store` says."""
         path = path_of(self._settings.bucket, key)
-        headers = self._signed("HEAD", path)
+        headers = self._signed_head(path)
         async with self._http.request("HEAD", path, headers) as response:
-            if response.status != HTTPStatus.OK:
-                raise await self._refused_head(response, path, key, headers)
+            return await self._head(response, path, key, headers)
+
+    def _signed_head(self, path: str) -> SignedHeaders:
+        wants = self._wants_checksums
+        return self._signer.sign("HEAD", path, self._credentials, wants_checksum=wants)
+
+    async def _head(self, response: Response, path: str, key: str, sent: Mapping[str, str]) -> Head:
+        """Return what the answer to a HEAD with these headers says."""
+        if response.status in _MODE_UNKNOWN and CHECKSUM_MODE in sent:
+            sent = self._signed("HEAD", path)
+            async with self._http.request("HEAD", path, sent) as again:
+                if again.status == HTTPStatus.OK and not self._tells_checksums:
+                    self._wants_checksums = False
+                return await self._head(again, path, key, sent)
+        if response.status != HTTPStatus.OK:
+            raise await self._refused_head(response, path, key, sent)
+        self._tells_checksums |= CHECKSUM_MODE in sent
         length = response.headers.get("content-length") or await self._length_by_range(path, key)
         if parse_size(length) == UNKNOWN_SIZE:
             raise IntegrityError(key, "neither HEAD nor a GET of its first byte tells its size")
-        return _head(response, length)
+        return parse_head(response, length, parse_checksum(response.headers))
 
     async def _refused_head(
         self, response: Response, path: str, key: str, sent: Mapping[str, str]
@@ -197,15 +212,55 @@ class S3Store:
                 return response.headers.get("content-length", "")
             raise await self._refused(response, key, headers)
 
-    @asynccontextmanager
-    async def get(self, remote: RemoteObject, span: range | None = None) -> AsyncIterator[Body]:
-        """Fetch the listed version of an object, as `Store` says."""
-        path = path_of(self._settings.bucket, remote.key)
+    async def fetch(self, remote: RemoteObject, *, asks: bool) -> Fetched:
+        """Fetch a whole object, as `Store` says; both requests go out before either is awaited."""
+        key = remote.key
+        path = path_of(self._settings.bucket, key)
+        get_headers = self._conditional(path, remote)
+        get = self._http.request("GET", path, get_headers)
+        if not asks:
+            async with get as response:
+                return await self._whole(response, remote, get_headers)
+        head_headers = self._signed_head(path)
+        head = self._http.request("HEAD", path, head_headers)
+        try:
+            await send_both(get, head)
+            fetched = await self._whole(await get.receive(remote.size), remote, get_headers)
+            get.close()
+            asked = await self._head(await head.receive(), path, key, head_headers)
+            return replace(fetched, asked=asked)
+        finally:
+            get.close()
+            head.close()
+
+    async def _whole(
+        self, response: Response, remote: RemoteObject, sent: Mapping[str, str]
+    ) -> Fetched:
+        """Read the answer to a GET of a whole object with these headers."""
+        if response.status != HTTPStatus.OK:
+            raise await self._refused(response, remote.key, sent)
+        if "content-length" not in response.headers:
+            body = UnannouncedBody(response, remote)
+            return Fetched(await body.read(), body.head, None)
+        head = parse_head(response, response.headers["content-length"])
+        # Bytes of another size are refused; there may be too many of them to hold.
+        content = await response.read() if head.size == remote.size else b""
+        return Fetched(content, head, None)
+
+    def _conditional(self, path: str, remote: RemoteObject) -> SignedHeaders:
+        """Return the headers of a GET of the listed version."""
         headers = self._signed("GET", path)
         if remote.is_pinned:
             headers["If-Match"] = f'"{remote.etag}"'
         elif remote.modified_ns:
             headers["If-Unmodified-Since"] = format_http_date(remote.modified_ns)
+        return headers
+
+    @asynccontextmanager
+    async def get(self, remote: RemoteObject, span: range | None = None) -> AsyncIterator[Body]:
+        """Fetch the listed version of an object, as `Store` says."""
+        path = path_of(self._settings.bucket, remote.key)
+        headers = self._conditional(path, remote)
         partial = span is not None and len(span) != remote.size
         if span is not None and partial:
             headers["Range"] = f"bytes={span.start}-{span.stop - 1}"
@@ -217,9 +272,9 @@ class S3Store:
             if response.status != (HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK):
                 raise await self._refused(response, remote.key, headers)
             if not partial and "content-length" not in response.headers:
-                yield _UnannouncedBody(response, remote)
+                yield UnannouncedBody(response, remote)
             else:
-                yield _body(response, span if partial else None)
+                yield open_body(response, span if partial else None)
 
     def _signed(self, method: str, path: str, query: str = "") -> SignedHeaders:
         return self._signer.sign(method, path, self._credentials, query)
@@ -265,92 +320,3 @@ def _load_client() -> "Callable[..., AbstractAsyncContextManager[Lister]]":
     from asyncsync.s3.client import open_lister
 
     return open_lister
-
-
-class _S3Body:
-    """The answer to a GET."""
-
-    __slots__ = ("_response", "head")
-
-    def __init__(self, response: Response, head: Head) -> None:
-        self.head = head
-        self._response = response
-
-    async def read(self) -> bytes:
-        """Return the whole body."""
-        return await self._response.read()
-
-    def blocks(self) -> AsyncIterator[memoryview]:
-        """Yield the body in blocks."""
-        return self._response.blocks()
-
-
-class _UnannouncedBody:
-    """A whole object that comes without Content-Length; its length must be the listed one."""
-
-    def __init__(self, response: Response, remote: RemoteObject) -> None:
-        self.head = _head(response, str(remote.size))
-        self._remote = remote
-        self._is_chunked = "transfer-encoding" in response.headers
-        self._blocks = response.blocks()
-        self._size = 0
-
-    async def read(self) -> bytes:
-        """Return the whole body."""
-        return b"".join([block.tobytes() async for block in self])
-
-    def blocks(self) -> AsyncIterator[memoryview]:
-        """Yield the body in blocks."""
-        return self
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> memoryview:
-        listed = self._remote.size
-        async for block in self._blocks:
-            self._size += len(block)
-            if self._size > listed:
-                break
-            return block
-        if self._size < listed and not self._is_chunked:  # the end may just as well be a cut
-            raise ConnectionLostError(
-                f"the connection was closed after {self._size} of {listed} listed bytes"
-            )
-        if self._size != listed:
-            raise EncodedObjectError(self._remote.key, _OTHER_LENGTH)
-        raise StopAsyncIteration
-
-
-def _body(response: Response, span: range | None) -> _S3Body:
-    """Return the body after checking that it is the requested span.
-
-    Raises:
-        ProtocolError: it is not, or the answer does not tell the object's size.
-    """
-    if span is None:
-        return _S3Body(response, _head(response, response.headers.get("content-length", "")))
-    shown_range, _, total = response.headers.get("content-range", "").partition("/")
-    if shown_range != f"bytes {span.start}-{span.stop - 1}":
-        raise ProtocolError(
-            f"requested bytes {span.start}-{span.stop - 1}, but got {shown(shown_range)!r}"
-        )
-    length = response.headers.get("content-length", str(len(span)))
-    if length != str(len(span)):
-        raise ProtocolError(
-            f"requested {len(span)} bytes, but the answer announces {shown(length)}"
-        )
-    return _S3Body(response, _head(response, total))
-
-
-def _head(response: Response, length: str) -> Head:
-    size = parse_size(length)
-    if size == UNKNOWN_SIZE:
-        raise ProtocolError("the answer does not tell the object's size")
-    headers = response.headers
-    return Head(
-        size,
-        parse_etag(headers.get("etag", "")),
-        shown(headers.get("content-encoding", "")),
-        shown(headers.get("last-modified", "")),
-    )

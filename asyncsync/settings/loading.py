@@ -165,13 +165,13 @@ def exposure(env_file: Path | None = None) -> str:
 
 
 def keys_logged(settings: Settings) -> str:
-    """Return where the keys of TLS connections are written to, and who set that; else nothing."""
+    """Return that keys of TLS connections are wanted, which are not written; else nothing."""
     path = os.environ.get("SSLKEYLOGFILE")
     if not path or sys.flags.ignore_environment or not settings.endpoint_url.startswith("https:"):
         return ""
     return (
-        f"SSLKEYLOGFILE is set: the keys of all TLS connections are written to {shown(path)}, and "
-        "with them everything that is sent can be read; unset it, unless you mean it"
+        f"SSLKEYLOGFILE is set, and has no effect: no keys are written to {shown(path)}, with "
+        "which everything could be read that is sent"
     )
 
 

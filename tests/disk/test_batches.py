@@ -1,5 +1,8 @@
 """Small files are published in batches, and each gets its own result."""
 
+import errno
+import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -8,10 +11,11 @@ import pytest
 
 from asyncsync.disk.batches import BATCH_SIZE, WRITERS
 from asyncsync.disk.folder import Folder
-from asyncsync.errors import AsyncSyncError, KeyCollisionError
+from asyncsync.disk.mounts import PartFolders
+from asyncsync.errors import AsyncSyncError, IntegrityError, KeyCollisionError, LockHeldError
 from asyncsync.model import Proof
 from tests.rigs.publishing import prove_nothing, transfer_of
-from tests.rigs.watch import tree
+from tests.rigs.watch import tree, unfinished
 
 
 @pytest.mark.anyio
@@ -58,3 +62,82 @@ async def test_many_at_once_each_have_their_own_result(folder: Folder, root: Pat
     }
     await publish("after")
     assert tree(root)["after"] == b"after"
+
+
+BATCH = [(transfer_of(key), b"data") for key in ("a/1", "a/2", "b/3")]
+
+
+def test_folder_that_is_removed_amid_a_batch_is_made_again(
+    folder: Folder, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that have no name yet get it there, though the batch had opened the folder before."""
+    original = os.replace
+
+    def replace(*names: str, src_dir_fd: int, dst_dir_fd: int) -> None:
+        original(*names, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+        if names[1] == "1":
+            shutil.rmtree(root / "a")
+
+    monkeypatch.setattr(os, "replace", replace)
+    assert folder._publisher.publish(BATCH) == [None, None, None]
+    assert tree(root) == {"a/2": b"data", "b/3": b"data"}
+
+
+def test_error_that_ends_the_run_leaves_nothing_of_its_batch_unfinished(
+    folder: Folder, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of an older version works on the disk that one file goes to: the others are there."""
+    original, error = os.replace, LockHeldError("another run")
+
+    def replace(*names: str, src_dir_fd: int, dst_dir_fd: int) -> None:
+        if names[1] == "1":
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        original(*names, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    def add_for(folders: PartFolders, path: tuple[str, ...]) -> bool:
+        raise error
+
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(PartFolders, "add_for", add_for)
+    assert folder._publisher.publish(BATCH) == [error, None, None]
+    assert tree(root) == {"a/2": b"data", "b/3": b"data"}
+    assert unfinished(root) == []
+
+
+def test_folder_that_cannot_be_closed_fails_no_file(
+    folder: Folder, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written through it; each folder is closed, and each caller has its result."""
+    original, failures = os.close, list[str]()
+
+    def close(file: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{file}")
+        original(file)
+        if path in {str(root / "a"), str(root / "b")}:
+            failures.append(path)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    before = len(os.listdir("/proc/self/fd"))
+    (root / "a").mkdir()
+    (root / "b").mkdir()
+    monkeypatch.setattr(os, "close", close)
+    assert folder._publisher.publish(BATCH) == [None, None, None]
+    assert sorted(failures) == [str(root / "a"), str(root / "b")]
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(tree(root)) == len(BATCH)
+
+
+@pytest.mark.anyio
+async def test_batch_without_a_sound_file_leaves_no_mark(
+    folder: Folder, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that publishes nothing need not wait for the disk."""
+
+    def refuse() -> Proof:
+        raise IntegrityError("a", "unsound")
+
+    marked: list[bool] = []
+    monkeypatch.setattr(folder._unsynced, "ensure_mark", lambda: marked.append(True))
+    with pytest.raises(IntegrityError):
+        await folder.publish(transfer_of("a"), b"data", refuse)
+    assert (marked, tree(root)) == ([], {})

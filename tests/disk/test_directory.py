@@ -135,11 +135,13 @@ def test_link_swapped_in_during_the_walk_is_refused(
 def test_link_swapped_in_after_the_walk_redirects_nothing(root: Path) -> None:
     """An open folder stays the same, whatever its path leads to later."""
     (root / "part").write_bytes(b"new")
-    with Directory.walk(str(root), ["a"], create=True) as found:
+    with Directory(str(root)) as parts, Directory.walk(str(root), ["a"], create=True) as found:
         (root / "a").rename(root / "moved")
         (root / "a").symlink_to("../outside")
-        found.move_in(str(root / "part"), "x")
+        parts.move("part", found, "x")
+        os.close(found.create("y"))
     assert (root / "moved" / "x").read_bytes() == b"new"
+    assert (root / "moved" / "y").read_bytes() == b""
     assert [path.name for path in (root.parent / "outside").iterdir()] == ["deep"]
 
 
@@ -162,14 +164,33 @@ def test_look_up_tells_files_from_all_else(root: Path) -> None:
                 assert found.look_up(name) is None
 
 
-def test_move_in_replaces_a_link_and_not_its_target(root: Path) -> None:
+def test_move_replaces_a_link_and_not_its_target(root: Path) -> None:
     """The name gets the new file, and the link's target stays."""
     (root / "target").write_bytes(b"old")
     (root / "link").symlink_to("target")
     (root / "part").write_bytes(b"new")
-    with Directory.walk(str(root), []) as found:
-        found.move_in(str(root / "part"), "link")
+    (root / "parts").mkdir()
+    (root / "part").rename(root / "parts" / "part")
+    with Directory(str(root / "parts")) as parts, Directory.walk(str(root), []) as found:
+        parts.move("part", found, "link")
     assert (root / "link").read_bytes() == b"new"
     assert not (root / "link").is_symlink()
     assert (root / "target").read_bytes() == b"old"
-    assert not (root / "part").exists()
+    assert list((root / "parts").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link"])
+def test_create_makes_a_new_file_or_none(root: Path, kind: str) -> None:
+    """What has the name already stays as it is, and so does what a link leads to."""
+    target = root.parent / "outside" / "target"
+    if kind == "file":
+        (root / "x").write_bytes(b"old")
+    else:
+        (root / "x").symlink_to(target)
+    if kind == "link":
+        target.write_bytes(b"old")
+    with Directory.walk(str(root), []) as found, pytest.raises(FileExistsError):
+        found.create("x")
+    assert target.exists() == (kind == "link")
+    if kind != "dangling link":
+        assert (root / "x").read_bytes() == b"old"

@@ -33,6 +33,9 @@ CALLS = (
     "openat,write,pwrite64,ftruncate,utimensat,mkdir,mkdirat,rename,renameat,renameat2,fsync,syncfs"
 )
 
+NAMED = re.compile(r'(?:<(/[^>]*)>, )?"((?:[^"\\]|\\.)*)"')
+"""A path in a line of strace, with the open folder that it starts in if the call names one."""
+
 
 def ended_calls(trace: Iterable[str]) -> Iterator[str]:
     """Yield the calls as they end; strace splits a call if another thread's comes in between."""
@@ -56,27 +59,27 @@ def violations(trace: Iterable[str], dest: Path) -> Iterator[str]:
     unsynced: set[str] = set()
     unnamed: dict[str, str] = {}  # path whose name is not synced -> the call that made it
     for line in ended_calls(trace):
-        # Paths through an open folder lead to the parts folder.
+        # Paths through an open folder lead to the parts folder; other names are of an open folder.
         line = re.sub(r'"/proc/self/fd/\d+', f'"{dest}/{PARTS}', line)
         call, _, rest = line.partition("(")
         if not rest.rstrip().rpartition(" = ")[2][:1].isdigit():
             continue  # the call failed
         files = re.findall(r"<(/[^>]*)>", rest)
-        names = re.findall(r'"((?:[^"\\]|\\.)*)"', rest)
+        names = [os.path.join(*named) for named in NAMED.findall(rest)]
         match call:
             case "write" | "pwrite64" | "ftruncate":
                 unsynced.update(files[:1])
             case "utimensat":
-                unsynced.add(names[0])
+                unsynced.update(names or files[:1])  # of a path, or of an open file
             case "fsync":
                 unsynced.discard(files[0])
                 unnamed = {p: by for p, by in unnamed.items() if os.path.dirname(p) != files[0]}
             case "mkdir" | "mkdirat":
-                unnamed[os.path.join(files[0] if files else "", names[0])] = line
+                unnamed[names[0]] = line
             case "rename" | "renameat" | "renameat2":
                 if names[0] in unsynced:
                     yield f"renamed before it was synced: {line}"
-                unnamed[os.path.join(files[-1], names[1])] = line
+                unnamed[names[1]] = line
     below = str(dest / ".asyncsync")
     yield from (line for path, line in unnamed.items() if not path.startswith(below))
 

@@ -1,7 +1,6 @@
 """Publishing: what a file is when it gets its path, and what is left when it does not."""
 
 import errno
-import io
 import os
 import resource
 import shutil
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.disk import publish as publishing
 from asyncsync.disk.directory import LocalFile
 from asyncsync.disk.folder import Folder
 from asyncsync.errors import (
@@ -191,10 +189,10 @@ async def test_folder_that_may_not_be_written_fails_its_own_files_only(
     (root / "locked").mkdir()
     original = os.replace
 
-    def refusing(source: str, name: str, *, dst_dir_fd: int) -> None:
+    def refusing(source: str, name: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
         if os.path.samestat(os.fstat(dst_dir_fd), (root / "locked").stat()):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
-        original(source, name, dst_dir_fd=dst_dir_fd)
+        original(source, name, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
     monkeypatch.setattr(os, "replace", refusing)
     with pytest.raises(LocalFileError, match="locked/a: Permission denied"):
@@ -229,18 +227,17 @@ async def test_short_writes_are_completed(
     folder: Folder, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What one write leaves, the next one writes."""
+    original, written = os.write, list[int]()
 
-    class Reluctant(io.FileIO):
-        def write(self, block: bytes | memoryview, /) -> int:  # type: ignore[override]  # narrower
-            return super().write(memoryview(block)[:1000])
+    def reluctant(file: int, block: bytes | memoryview) -> int:
+        written.append(original(file, memoryview(block)[:1000]))
+        return written[-1]
 
-    def open_reluctant(path: str, mode: str, buffering: int) -> Reluctant:
-        return Reluctant(path, mode)
-
-    monkeypatch.setattr(publishing, "open", open_reluctant, raising=False)
+    monkeypatch.setattr(os, "write", reluctant)
     content = os.urandom(4001)
     await folder.publish(transfer_of("a", len(content)), content, prove_nothing)
     assert tree(root) == {"a": content}
+    assert written[-5:] == [1000, 1000, 1000, 1000, 1]
 
 
 @pytest.mark.anyio

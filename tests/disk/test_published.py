@@ -33,7 +33,7 @@ def record(path: Path, *keys: str) -> None:
     records = Published(place_of(path))
     with records.writing():
         for key in keys:
-            records.add(key)
+            records.add([key])
 
 
 def known(path: Path) -> set[str]:
@@ -157,9 +157,9 @@ def test_half_a_record_is_the_last(path: Path, monkeypatch: pytest.MonkeyPatch) 
     records = Published(place_of(path))
     original: Callable[[int, bytes], int] = os.write
     with records.writing():
-        records.add("a")
+        records.add(["a"])
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", lambda file, data: original(file, data[:4]))
-            records.add("é")
-        records.add("raw\udcff")
+            records.add(["é"])
+        records.add(["raw\udcff"])
     assert known(path) == {"a"}

@@ -279,7 +279,7 @@ def own_authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("server", "reason"),
     [
-        (AUTHORITY.server("other.example"), "IP address mismatch"),
+        (AUTHORITY.server("other.example"), "it is not valid for '127.0.0.1'"),
         (AUTHORITY.server(not_after=NOW - timedelta(days=1)), "certificate has expired"),
         (STRANGER.server(), "unable to get local issuer certificate"),
     ],

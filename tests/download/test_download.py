@@ -43,6 +43,8 @@ LARGE = os.urandom(2 * PART + 17)
 OTHER = bytes(reversed(LARGE))
 KINDS = pytest.mark.parametrize("data", [b"some data", LARGE], ids=["small", "large"])
 CUT = Act(cut=300_000)
+HELD: dict[Path, Folder] = {}
+"""The folder that holds the lock of a test's destination."""
 
 
 class Rig:
@@ -53,7 +55,7 @@ class Rig:
         self.store = MemoryStore({KEY: data})
         self.pace: Pace = quick_pace()
         self.watcher = Watcher()
-        self.folder = Folder(dest)
+        self.folder = HELD[dest]
         self.checks = Checks(head=head, parquet=False)
 
     async def download(self, key: str = KEY, *, etag: str | None = None) -> Downloaded:
@@ -79,15 +81,17 @@ class Rig:
     def check_tidy(self, *, may_keep: bool = False) -> None:
         """Check that no file is unfinished, and that all slots are free."""
         assert may_keep or unfinished(self.dest) == []
-        assert self.pace.slot.borrowed_tokens == self.pace.large.borrowed_tokens == 0
+        assert self.pace.slot.used == self.pace.large.used == 0
 
 
 @pytest.fixture
 def dest(tmp_path: Path) -> Iterator[Path]:
     """A destination whose lock is held."""
     path = tmp_path / "dest"
-    with Folder(path).writing():
+    HELD[path] = Folder(path)
+    with HELD[path].writing():
         yield path
+    del HELD[path]
 
 
 # no errors ---------------------------------------------------------------------------------------
@@ -124,14 +128,14 @@ async def test_objects_in_several_parts_delay_only_each_other(
 ) -> None:
     """However many of them are in flight, an object of one part does not wait."""
     rig = Rig(dest, LARGE[:size])
-    for other in range(LARGE_AT_ONCE):
-        await rig.pace.large.acquire_on_behalf_of(other)
+    for _ in range(LARGE_AT_ONCE):
+        await rig.pace.large.__aenter__()
     async with anyio.create_task_group() as group:
         group.start_soon(rig.download)
         await anyio.wait_all_tasks_blocked()
-        assert (rig.pace.large.statistics().tasks_waiting == 1) == waits
-        for other in range(LARGE_AT_ONCE):
-            rig.pace.large.release_on_behalf_of(other)
+        assert (rig.pace.large.waiting == 1) == waits
+        for _ in range(LARGE_AT_ONCE):
+            await rig.pace.large.__aexit__(None, None, None)
     assert tree(dest) == {KEY: LARGE[:size]}
     rig.check_tidy()
 
@@ -183,7 +187,7 @@ async def test_parts_keep_to_the_slots(dest: Path) -> None:
 
     def look() -> None:
         nonlocal busiest
-        busiest = max(busiest, rig.pace.slot.borrowed_tokens)
+        busiest = max(busiest, rig.pace.slot.used)
 
     rig.store.always("get", KEY, Act(before=look))
     await rig.download()

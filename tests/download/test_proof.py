@@ -147,8 +147,7 @@ async def proven(
     open_file = partial(FileIO, path)
     prover = Prover(remote(data, etag, "a.parquet"), checks, open_file, limiter, tries)
     async with anyio.create_task_group() as group:
-        if prover.hashes:
-            group.start_soon(prover.follow, spans, here)
+        group.start_soon(prover.follow, spans, here)
         await anyio.wait_all_tasks_blocked()
         prover.notify()  # without a new span
         await anyio.wait_all_tasks_blocked()

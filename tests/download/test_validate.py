@@ -17,7 +17,7 @@ from asyncsync.errors import (
     VanishedError,
 )
 from asyncsync.interfaces import Body
-from asyncsync.model import Head, Page, Reason, RemoteObject, Transfer, UpToDate
+from asyncsync.model import Fetched, Head, Page, Reason, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Pace, Tries
 from asyncsync.times import format_http_date, parse_time
 
@@ -41,6 +41,10 @@ class HeadOnly:
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
     ) -> Page:
+        """Fail: it must not be called."""
+        raise AssertionError
+
+    async def fetch(self, remote: RemoteObject, *, asks: bool) -> Fetched:
         """Fail: it must not be called."""
         raise AssertionError
 

@@ -67,7 +67,7 @@ class Rig:
                 return await verifier.verify(found or UpToDate(self.remote))
         finally:
             assert snapshot(self.dest) == before
-            assert self.pace.slot.borrowed_tokens == 0
+            assert self.pace.slot.used == 0
             assert self.store.count("get") == self.store.count("list") == 0
 
 
@@ -160,7 +160,7 @@ async def test_head_requests_keep_to_the_slots(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.pace = quick_pace(workers=2)
     in_flight: list[float] = []
-    look = Act(before=lambda: in_flight.append(rig.pace.slot.borrowed_tokens))
+    look = Act(before=lambda: in_flight.append(rig.pace.slot.used))
     rig.store.always("head", KEY, look)
     verifier = Verifier(rig.store, Folder(tmp_path), rig.pace, Checks(), deep=True)
     async with anyio.create_task_group() as group:

@@ -399,10 +399,10 @@ async def test_busy_resolver_is_asked_again(
     real = socket.getaddrinfo
     failures = [socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")] * 3
 
-    def busy(host: str, port: int, *more: int) -> object:
+    def busy(host: str, port: int, **options: int) -> object:
         if failures:
             raise failures.pop()
-        return real(host, port, *more)
+        return real(host, port, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", busy)
     run = await synced(bucket, dest)

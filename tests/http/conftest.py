@@ -7,14 +7,6 @@ import pytest
 from tests.rigs.http_client import AUTHORITY
 
 
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    """Both event loops: they differ in TLS, in closing and in cancelled connections."""
-    if request.param:
-        pytest.importorskip("uvloop")
-    return ("asyncio", {"use_uvloop": request.param})
-
-
 @pytest.fixture(params=["plain", "tls"])
 def tls(request: pytest.FixtureRequest) -> ssl.SSLContext | None:
     """The server's TLS context, or None for a server without TLS."""

@@ -15,6 +15,7 @@ from tests.rigs.http_client import (
     cancel_when,
     client_of,
     end,
+    exchange,
     fetch,
     only_connection,
     until,
@@ -169,7 +170,7 @@ async def test_connection_that_dies_before_its_first_request_is_lost() -> None:
     lost.connection_made(RecordingTransport())
     lost.connection_lost(None)
     with pytest.raises(ConnectionLostError, match="without a response"):
-        await lost.exchange(b"", no_body=False)
+        await exchange(lost, b"", no_body=False)
 
 
 # Buffers and pauses.
@@ -202,7 +203,7 @@ async def test_transport_always_finds_room_or_is_paused(size: int) -> None:
 
     async def read() -> None:
         nonlocal got
-        await connection.exchange(b"", no_body=False)
+        await exchange(connection, b"", no_body=False)
         while block := await connection.read_block(1):
             got += block
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,19 @@ async def test_bad_certificate_is_a_tls_error(
             with pytest.raises(TLSError, match=f"({reason}).*AWS_CA_BUNDLE or SSL_CERT_FILE"):
                 await fetch(client)
         assert server.peers == []
+
+
+async def test_connection_needs_no_temporary_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also where none can be written: the library that does the handshake prefers to have one."""
+    async with (
+        ScriptedServer(answers(response(b"x")), tls=AUTHORITY.server()) as server,
+        client_of(server) as client,
+    ):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+        assert [await fetch(client), await fetch(client)] == [b"x", b"x"]
+        assert len(server.peers) == 1
 
 
 @pytest.mark.row(14)

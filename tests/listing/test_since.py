@@ -43,15 +43,18 @@ class Rig:
         """Run the command and return its observer; the requests of earlier runs are forgotten."""
         self.store.requests.clear()
         seen = Watcher()
-        since = Since(Folder(self.dest), self.scope, seen.noticed, lambda: self.now)
-        await command(self.job(Observers(seen, since), since))
+        folder = Folder(self.dest)
+        since = Since(folder, self.scope, seen.noticed, lambda: self.now)
+        await command(self.job(Observers(seen, since), since, folder))
         return seen
 
-    def job(self, observer: Observer, since: Since | None) -> pipeline.Job:
+    def job(
+        self, observer: Observer, since: Since | None, folder: Folder | None = None
+    ) -> pipeline.Job:
         """Return what to work on."""
         return pipeline.Job(
             store=self.store,
-            folder=Folder(self.dest),
+            folder=folder or Folder(self.dest),
             selection=Selection(self.scope.include, self.scope.exclude, self.scope.prefixes),
             pace=quick_pace(),
             observer=observer,

@@ -171,7 +171,7 @@ async def test_error_of_one_request_delays_no_other(clock: Clock) -> None:
     """A cut connection says nothing about the server."""
     pace = clock.pace()
     await pace.pause(ConnectionLostError("cut"), 1)
-    assert pace.slot.total_tokens == START
+    assert pace.slot.total == START
     clock.slept.clear()
     await pace.wait_for_turn()
     assert clock.slept == []
@@ -370,15 +370,16 @@ async def test_slots_are_halved_once_for_a_burst() -> None:
     """Refusals of the same moment count once; those of the next burst count again."""
     clock = StandingClock()
     pace = clock.pace()
+    pace.slot.total = 32
     async with create_task_group() as group:
-        for _ in range(START):
+        for _ in range(32):
             group.start_soon(pace.pause, ThrottledError("busy", 5.0), 1)
         await wait_all_tasks_blocked()
-        assert pace.slot.total_tokens == START // 2
+        assert pace.slot.total == 16
         await clock.move(5)
         group.start_soon(pace.pause, ThrottledError("busy", 5.0), 1)
         await wait_all_tasks_blocked()
-        assert pace.slot.total_tokens == START // 4
+        assert pace.slot.total == 8
         await clock.move(5)
 
 
@@ -387,7 +388,7 @@ async def test_some_slots_are_always_left(clock: Clock) -> None:
     pace = clock.pace()
     for _ in range(10):
         await pace.pause(ThrottledError("busy"), 1)
-    assert pace.slot.total_tokens == FEWEST
+    assert pace.slot.total == FEWEST
 
 
 async def test_given_number_of_workers_is_kept(clock: Clock) -> None:
@@ -395,22 +396,22 @@ async def test_given_number_of_workers_is_kept(clock: Clock) -> None:
     pace = clock.pace(workers=100)
     await pace.pause(ThrottledError("busy"), 1)
     await pace.tune()
-    assert (pace.slot.total_tokens, pace.most) == (100, 100)
+    assert (pace.slot.total, pace.most) == (100, 100)
 
 
-@pytest.mark.parametrize(("most", "start"), [(256, START), (32, 32), (5, 5), (1, 1)])
+@pytest.mark.parametrize(("most", "start"), [(256, START), (START, START), (5, 5), (1, 1)])
 async def test_first_number_of_slots_is_limited(clock: Clock, most: int, start: int) -> None:
     """No more slots than allowed; objects in parts have their own limit."""
     pace = clock.pace(most=most)
-    assert (pace.slot.total_tokens, pace.most) == (start, most)
-    assert pace.large.total_tokens == LARGE_AT_ONCE
+    assert (pace.slot.total, pace.most) == (start, most)
+    assert pace.large.total == LARGE_AT_ONCE
 
 
 async def test_busy_server_never_raises_the_number_of_slots(clock: Clock) -> None:
     """Not even if fewer are allowed than the usual minimum."""
     pace = clock.pace(most=2)
     await pace.pause(ThrottledError("busy"), 1)
-    assert pace.slot.total_tokens <= 2
+    assert pace.slot.total <= 2
 
 
 # tuning
@@ -437,6 +438,8 @@ class Looks(Clock):
         self.tokens: list[int] = []
         """The slots during each look."""
         self._rates = list(rates)
+        self.waits: list[float] = []
+        """How long the answers of each look took to come, in seconds."""
         self._throttled = throttled
 
     async def sleep(self, seconds: float) -> None:
@@ -446,10 +449,12 @@ class Looks(Clock):
             self.under._throttle(seconds)
             self._throttled = False
         await wait_all_tasks_blocked()
-        self.tokens.append(int(self.under.slot.total_tokens))
+        self.tokens.append(self.under.slot.total)
         if not self._rates:
             raise Over
         self.under.note_bytes(round(self._rates.pop(0) * seconds))
+        if self.waits:
+            self.under.note_wait(self.waits.pop(0))
 
     async def run(self, waiting: int = 2 * MOST) -> list[int]:
         """Tune while so many requests want a slot for ever; return the slots at each look."""
@@ -473,25 +478,46 @@ def looks(*rates: int) -> list[int]:
     return [rate for rate in rates for _ in range(SETTLE + 1)][SETTLE:]
 
 
+SURE = [1000] * 3
+"""The rates of the looks in which nothing judges a doubling yet."""
+
+
 async def test_slots_double_while_the_throughput_grows() -> None:
     """After each doubling that raised the throughput follows another, up to the limit."""
-    expected = looks(32, 64, 128, 256)
-    assert await Looks(*looks(1000, 2000, 4000, 8000)).run() == [*expected, 256]
+    rates = [*SURE, *looks(1000, 2000, 4000)]
+    assert await Looks(*rates).run() == [8, 16, 32, *looks(64, 128, 256), 256]
+
+
+async def test_first_doublings_are_not_judged() -> None:
+    """So few slots cost little, and opening their connections takes as long as a look."""
+    assert await Looks(1000, 10, 10).run() == [8, 16, 32, 64]
 
 
 async def test_doubling_without_effect_is_undone() -> None:
     """After a while it is tried again, because the network may have changed."""
-    rates = [*looks(1000, 2000, 2000), *[2000] * HOLD, *looks(2000, 2000)]
+    rates = [*SURE, *looks(1000, 2000, 2000), *[2000] * HOLD, *looks(2000, 2000)]
     tokens = await Looks(*rates).run()
-    settled = 1 + 2 * (SETTLE + 1)
-    assert tokens[:settled] == looks(32, 64, 128)
-    assert tokens[settled:] == [64] * (HOLD + 1) + [128] * (SETTLE + 1) + [64]
+    settled = len(SURE) + 1 + 2 * (SETTLE + 1)
+    assert tokens[:settled] == [8, 16, 32, *looks(64, 128, 256)]
+    assert tokens[settled:] == [128] * (HOLD + 1) + [256] * (SETTLE + 1) + [128]
 
 
 async def test_doubling_is_judged_when_its_connections_are_open() -> None:
     """The throughput while they are being opened does not count."""
-    rates = [1000, *[0] * SETTLE, 2000, *[0] * SETTLE, 4000]
-    assert await Looks(*rates).run() == [*looks(32, 64, 128), 256]
+    rates = [*SURE, 1000, *[0] * SETTLE, 2000, *[0] * SETTLE, 4000]
+    assert await Looks(*rates).run() == [8, 16, 32, *looks(64, 128, 256), 256]
+
+
+async def test_slots_stay_the_same_before_the_first_bytes() -> None:
+    """Nothing is known of the server yet."""
+    assert await Looks(0, 0, 1000).run() == [START] * 3 + [2 * START]
+
+
+async def test_slots_stay_the_same_while_answers_queue() -> None:
+    """Where answers come much later than the first did, more requests would only wait as well."""
+    crowd = Looks(1000, 2000, 4000, 8000)
+    crowd.waits = [0.01, 0.03, 0.031, 0.02]
+    assert await crowd.run() == [8, 16, 32, 32, 64]
 
 
 async def test_slots_stay_the_same_while_no_request_waits() -> None:
@@ -532,4 +558,5 @@ async def test_most_slots_are_kept_once_they_are_reached() -> None:
 
 async def test_undone_step_restores_the_slots_before_it() -> None:
     """Even if the limit made the last step smaller than a doubling."""
-    assert await Looks(*looks(1000, 2000, 2000), most=100).run() == [*looks(32, 64, 100), 64]
+    rates = [*SURE, *looks(1000, 1000)]
+    assert await Looks(*rates, most=100).run() == [8, 16, 32, *looks(64, 100), 64]

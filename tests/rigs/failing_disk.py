@@ -35,6 +35,7 @@ class FailingDisk:
         self._times = times
         for function, call in _FUNCTIONS.items():
             monkeypatch.setattr(os, function, self._wrap(call, getattr(os, function)))
+        monkeypatch.setattr(os, "close", self._wrap_close(os.close))
         real_open: Callable[..., object] = open
 
         def wrapped_open(
@@ -54,17 +55,41 @@ class FailingDisk:
             raise OSError(self._number, os.strerror(self._number))
 
     def _wrap(self, call: str, function: Callable[..., object]) -> Callable[..., object]:
-        def wrapped(file: object, *arguments: object, **options: object) -> object:
-            if self._is_part(file):
+        def wrapped(
+            file: object,
+            *arguments: object,
+            src_dir_fd: int | None = None,
+            **options: object,
+        ) -> object:
+            if self._is_part(file, src_dir_fd):
                 self.before(call)
+            if src_dir_fd is not None:
+                options["src_dir_fd"] = src_dir_fd
             return function(file, *arguments, **options)
 
         return wrapped
 
+    def _wrap_close(self, close: Callable[[int], None]) -> Callable[[int], None]:
+        """Close a descriptor, and then perhaps fail."""
+
+        def wrapped(file: int) -> None:
+            fails = self._is_part(file) and not _path_of(file).endswith(".journal")
+            close(file)
+            if fails:
+                self.before("close")
+
+        return wrapped
+
     @staticmethod
-    def _is_part(file: object) -> bool:
-        path = os.readlink(f"/proc/self/fd/{file}") if isinstance(file, int) else str(file)
+    def _is_part(file: object, folder: int | None = None) -> bool:
+        path = _path_of(file) if isinstance(file, int) else str(file)
+        if folder is not None:
+            path = os.path.join(_path_of(folder), path)
         return f"/{PARTS}/" in os.path.realpath(path)
+
+
+def _path_of(descriptor: int) -> str:
+    return os.readlink(f"/proc/self/fd/{descriptor}")
 
 
 _FUNCTIONS = {

@@ -14,6 +14,7 @@ the time.
 """
 
 import asyncio
+import errno
 import fcntl
 import os
 import random
@@ -157,9 +158,15 @@ class FaultProxy:
         """Accept connections, on the same port as before."""
         if self._server is not None:
             return
-        self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", self._port, ssl=self._tls
-        )
+        while self._server is None:
+            try:
+                self._server = await asyncio.start_server(
+                    self._accept, "127.0.0.1", self._port, ssl=self._tls
+                )
+            except OSError as error:  # meanwhile the system may lend the port to a client
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                await asyncio.sleep(0.05)
         self._port = self._server.sockets[0].getsockname()[1]
 
     def down(self) -> None:

@@ -95,3 +95,9 @@ async def end(peer: Peer, how: str) -> None:
         peer.cut()
     else:
         peer.reset()
+
+
+async def exchange(connection: Connection, request: bytes, *, no_body: bool) -> None:
+    """Send a request and wait for the head of its response."""
+    connection.send(request, no_body=no_body)
+    await connection.receive_head()

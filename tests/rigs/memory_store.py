@@ -6,6 +6,7 @@ store.on("list", "", Act(), Act(error=ServerError("failed")))  # the second page
 store.always("head", "a.parquet", Act(head=Head(size=5, etag="")))
 """
 
+import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ from asyncsync.errors import (
     TransientError,
     VanishedError,
 )
-from asyncsync.model import Head, Page, RemoteObject, Settings
+from asyncsync.model import Fetched, Head, Page, RemoteObject, Settings
 
 Verb = Literal["list", "head", "get"]
 
@@ -188,6 +189,18 @@ class MemoryStore:
         """Return what the bucket says of the object now."""
         act = await self._next(Request("head", key))
         return act.head or _head(self._find(key))
+
+    async def fetch(self, remote: RemoteObject, *, asks: bool) -> Fetched:
+        """Fetch the listed version of the object as a whole, with a HEAD beside the GET."""
+        asking = asyncio.ensure_future(self.head(remote.key)) if asks else None
+        try:
+            async with self.get(remote) as body:
+                content = await body.read()
+            return Fetched(content, body.head, await asking if asking else None)
+        finally:
+            if asking:
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
 
     @asynccontextmanager
     async def get(

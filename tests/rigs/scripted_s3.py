@@ -9,6 +9,7 @@ A key is a str; a byte of it that is no UTF-8 is a surrogate, as in names of fil
 """
 
 import asyncio
+import base64
 import hashlib
 import socket
 import ssl
@@ -27,6 +28,7 @@ import anyio
 
 from asyncsync import pipeline
 from asyncsync.compare import Selection
+from asyncsync.crc import Crc
 from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError
 from asyncsync.interfaces import Observers
@@ -77,6 +79,8 @@ class Answer:
     """
 
 
+Tells = Callable[[bytes], Mapping[str, str]]
+"""Returns headers that tell a checksum of an object's bytes."""
 Hook = Callable[[Request], Answer | None]
 """Says what a request meets; None for nothing unusual."""
 
@@ -109,6 +113,10 @@ class ScriptedS3:
         self.on_list: Hook = _nothing
         self.on_object: Hook = _nothing
         """For GET and HEAD."""
+        self.tag: Callable[[bytes], str] = etag_of
+        """Returns the ETag of an object's bytes, without its quotes."""
+        self.tells: Tells = _nothing_told
+        """What it adds to an answer to a HEAD that asks for checksums."""
         self.requests: list[Request] = []
         """All requests in the order of arrival."""
         self.allowance: int | None = None
@@ -167,7 +175,7 @@ class ScriptedS3:
             data = self.objects.get(key, b"x")
             lines.append(
                 f"<Contents><Key>{written(key)}</Key><LastModified>{MODIFIED}</LastModified>"
-                f"<ETag>&quot;{etag_of(data)}&quot;</ETag><Size>{len(data)}</Size></Contents>"
+                f"<ETag>&quot;{self.tag(data)}&quot;</ETag><Size>{len(data)}</Size></Contents>"
             )
         for prefix in prefixes:
             lines.append(f"<CommonPrefixes><Prefix>{written(prefix)}</Prefix></CommonPrefixes>")
@@ -253,18 +261,20 @@ class ScriptedS3:
         if request.key not in self.objects:
             return Answer(b"<Error><Code>NoSuchKey</Code></Error>", 404)
         data = self.objects[request.key]
-        headers = {"ETag": f'"{etag_of(data)}"'}
+        headers = {"ETag": f'"{self.tag(data)}"'}
         if request.headers.get("if-match", headers["ETag"]) != headers["ETag"]:
             return Answer(b"<Error><Code>PreconditionFailed</Code></Error>", 412)
         if asked := request.headers.get("range"):
             first, last = map(int, asked.removeprefix("bytes=").split("-"))
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             return Answer(data[first : last + 1], 206, headers)
+        if request.verb == "HEAD" and "x-amz-checksum-mode" in request.headers:
+            headers |= self.tells(data)
         return Answer(data, 200, headers)
 
     def _tag(self, request: Request) -> Mapping[str, str]:
         data = None if request.verb == "LIST" else self.objects.get(request.key)
-        return {} if data is None else {"ETag": f'"{etag_of(data)}"'}
+        return {} if data is None else {"ETag": f'"{self.tag(data)}"'}
 
     def _listed(self, request: Request) -> bytes:
         behind = bytes.fromhex(request.token) or _raw(request.start_after)
@@ -330,6 +340,10 @@ def _nothing(request: Request) -> Answer | None:
     return None
 
 
+def _nothing_told(data: bytes) -> Mapping[str, str]:
+    return {}
+
+
 def _raw(key: str) -> bytes:
     return key.encode("utf-8", _ESCAPE)
 
@@ -338,6 +352,14 @@ def _raw(key: str) -> bytes:
 def etag_of(data: bytes) -> str:
     """Return the version's tag without its quotes."""
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def checksum_of(data: bytes, type_: str = "FULL_OBJECT") -> Mapping[str, str]:
+    """Return headers that tell the CRC64NVME of these bytes."""
+    crc = Crc("crc64nvme")
+    crc.update(data)
+    value = base64.b64encode(bytes.fromhex(crc.hexdigest())).decode()
+    return {"x-amz-checksum-crc64nvme": value, "x-amz-checksum-type": type_}
 
 
 async def _sent(writer: asyncio.StreamWriter) -> None:

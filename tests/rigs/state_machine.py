@@ -103,7 +103,6 @@ class Sync(RuleBasedStateMachine):
         clock = Clock()
         self.patch.setattr(api, "Pace", partial(Pace, sleep=clock.sleep, clock=clock))
         self.patch.setattr(download, "SMALL", SMALL)
-        self.patch.setattr(download, "PART", PART)
         self.patch.setattr(parts, "PART", PART)
         self.puts = 0
 

@@ -23,11 +23,11 @@ needs_root = pytest.mark.skipif(
 _PROGRAM = """
 import os, sys
 # What the other user may not be able to read is imported before, also what is imported when needed.
-import aiofiles, anyio, ctypes, encodings.ascii, encodings.idna, encodings.latin_1, resource, uvloop
-import asyncsync.progress, asyncsync.s3
+import aiofiles, anyio, ctypes, encodings.ascii, encodings.idna, encodings.latin_1, resource
+import asyncsync.cli.running, asyncsync.progress.bars, asyncsync.s3, html, json
 from asyncsync.cli import main
 
-anyio.run(anyio.to_thread.run_sync, int, backend_options={"use_uvloop": True})
+anyio.run(anyio.to_thread.run_sync, int)
 
 user, group, mask = map(int, sys.argv[1:4])
 os.setgroups([])

@@ -76,16 +76,18 @@ def on_a_disk(dest: Path, options: str, prepare: str = ":") -> list[str]:
     return ["unshare", "-Urm", "sh", "-ec", script, str(dest)]
 
 
-def injected(*faults: str, paths: Sequence[Path] = ()) -> list[str]:
+def injected(*faults: str, paths: Sequence[Path] = (), in_threads: bool = True) -> list[str]:
     """Return the wrapper under which system calls meet faults, as in `write:error=EIO:when=1`.
 
-    With paths, only the calls that have to do with them do.
+    With paths, only the calls that have to do with them do; and without `in_threads`, only those
+    of the thread that the process starts with, in which the event loop runs.
     """
     if not _traces():
         pytest.skip("this machine lets no system call fail for tests")
     wanted = (option for path in paths for option in ("-P", str(path)))
     failing = (option for fault in faults for option in ("-e", f"inject={fault}"))
-    return ["strace", "-f", "-qq", "-o", "/dev/null", *wanted, *failing]
+    threads = ["-f"] if in_threads else []
+    return ["strace", *threads, "-qq", "-o", "/dev/null", *wanted, *failing]
 
 
 @functools.cache

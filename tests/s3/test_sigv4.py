@@ -1,6 +1,7 @@
 """Signatures: the same as botocore's, for any key, token and day."""
 
 import hmac
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,10 +29,15 @@ QUERY_TEXT = st.text("/.%+?#&=;:@ ~*-_'()\\é\x00\x1baB2")
 
 
 def botocore_headers(
-    method: str, url: str, credentials: Credentials, region: str, now: datetime
+    method: str,
+    url: str,
+    credentials: Credentials,
+    region: str,
+    now: datetime,
+    headers: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Return what botocore adds to the request at that moment."""
-    request = AWSRequest(method, url)
+    """Return the headers of the request with what botocore adds at that moment."""
+    request = AWSRequest(method, url, headers)
     request.context["timestamp"] = now.strftime(auth.SIGV4_TIMESTAMP)
     signer = auth.S3SigV4Auth(
         BotoCredentials(
@@ -73,6 +79,24 @@ def test_headers_are_those_of_botocore(
     ours = Signer(host, region, lambda: now).sign(method, path, credentials)
     theirs = botocore_headers(method, f"http://{host}{path}", credentials, region, now)
     assert lowered(ours) == theirs
+
+
+@given(
+    key=KEYS,
+    credentials=st.builds(
+        Credentials, VISIBLE, VISIBLE.map(Secret), (st.just("") | VISIBLE).map(Secret)
+    ),
+)
+def test_wish_for_a_checksum_is_signed_as_by_botocore(key: str, credentials: Credentials) -> None:
+    """With and without a session token; it is one more header of HEAD."""
+    path = path_of("bucket", key)
+    signer = Signer("h", "auto", lambda: NOW)
+    ours = signer.sign("HEAD", path, credentials, wants_checksum=True)
+    wish = {"x-amz-checksum-mode": "ENABLED"}
+    theirs = botocore_headers("HEAD", f"http://h{path}", credentials, "auto", NOW, wish)
+    assert lowered(ours) == theirs
+    assert "x-amz-checksum-mode" in ours["authorization"]
+    assert "x-amz-checksum-mode" not in signer.sign("HEAD", path, credentials)
 
 
 @given(st.lists(st.tuples(QUERY_TEXT, QUERY_TEXT), min_size=1))

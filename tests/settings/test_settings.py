@@ -219,7 +219,7 @@ def test_settings_can_be_reloaded() -> None:
 def test_log_of_tls_keys_is_warned_of(
     endpoint: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever has them can read the traffic; without TLS there are none."""
+    """They are not written, and whoever expects them should know; without TLS there are none."""
     monkeypatch.setenv("SSLKEYLOGFILE", "/somewhere/keys")
     settings(R2_ENDPOINT_URL=endpoint)
     told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]

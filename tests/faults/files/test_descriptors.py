@@ -12,6 +12,7 @@ import aiofiles
 import pytest
 
 from asyncsync.disk import Folder, PartFile, unsynced
+from asyncsync.disk.directory import Directory
 from asyncsync.download.download import SMALL
 from asyncsync.errors import RetriesExhaustedError
 from tests.faults.files.scene import LARGE, run
@@ -41,7 +42,7 @@ async def test_few_descriptors_slow_the_run_down_and_no_more(
 async def test_limit_of_descriptors_that_nothing_can_do_with_is_named(tmp_path: Path) -> None:
     """The error does not blame the destination."""
     async with ScriptedS3({"1.parquet": b"1"}) as s3:
-        done = await run(limited("-n", 15), s3, tmp_path / "dest")
+        done = await run(limited("-n", 12), s3, tmp_path / "dest")
     assert done.code == 5
     assert "Too many open files; stop other programs, raise the limit (ulimit" in done.err
 
@@ -68,13 +69,13 @@ async def test_descriptors_that_others_have_used_up_are_waited_for(
 @pytest.mark.parametrize(
     ("place", "size"),
     [
-        ("publish.open", 3),
+        ("directory.Directory.create", 3),
         ("directory.Directory._open", 3),
         ("directory.Directory._open", SMALL + 1),
         ("unsynced.Unsynced._write", 3),
         ("unsynced.Unsynced._write", SMALL + 1),
-        ("durable.open", 3),
-        ("durable.open", SMALL + 1),
+        ("directory.Directory.sync_file", 3),
+        ("directory.Directory.sync_file", SMALL + 1),
         ("durable.SyncedFolders._sync", 3),
         ("parts.open", SMALL + 1),
         ("parts._find_leftovers", SMALL + 1),
@@ -85,7 +86,7 @@ async def test_file_is_published_when_there_are_descriptors_again(
     dest: Path, monkeypatch: pytest.MonkeyPatch, place: str, size: int
 ) -> None:
     """Wherever they run out, publishing is retried without another GET."""
-    if place.startswith("durable."):
+    if place.endswith(("sync_file", "SyncedFolders._sync")):
         monkeypatch.setattr(scripted_s3, "Folder", partial(Folder, durable=True))
     if place.startswith("unsynced."):
         monkeypatch.setattr(unsynced, "BOOT", dest / "boot")
@@ -149,7 +150,7 @@ async def test_file_that_finds_no_descriptors_fails_alone(
     dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After as many attempts as any request has."""
-    monkeypatch.setattr("asyncsync.disk.publish.open", failing_call(errno.EMFILE), raising=False)
+    monkeypatch.setattr(Directory, "create", failing_call(errno.EMFILE))
     async with ScriptedS3({"a/1.parquet": b"new", "a/2.parquet": LARGE}) as s3:
         ran = await sync(s3, dest)
     assert (ran.code, ran.seen.failures) == (1, {"a/1.parquet": RetriesExhaustedError})

@@ -115,7 +115,9 @@ def unfinished_names(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.row(93)
 @pytest.mark.parametrize("size", [3, SMALL + 1], ids=["small", "in parts"])
-@pytest.mark.parametrize("calls", ["write", "ftruncate", "openat", "rename,renameat,renameat2"])
+@pytest.mark.parametrize(
+    "calls", ["write,pwrite64", "ftruncate", "openat", "rename,renameat,renameat2"]
+)
 async def test_system_call_that_exceeds_the_quota_ends_the_run(
     dest: Path, unfinished_names: dict[str, str], calls: str, size: int
 ) -> None:
@@ -123,7 +125,7 @@ async def test_system_call_that_exceeds_the_quota_ends_the_run(
     run_name = "0" * 16
     remote = RemoteObject("a/1.parquet", size, etag_of(bytes(size)), 0)
     name = f"{_hash_version(remote) if size > SMALL else 0}.{run_name}"
-    parts = [dest / PARTS, *(Path(f"{FD_PATH}{fd}") for fd in range(3, 40))]
+    parts = [Path(), dest / PARTS, *(Path(f"{FD_PATH}{fd}") for fd in range(3, 40))]
     wrapper = injected(f"{calls}:error=EDQUOT", paths=[folder / name for folder in parts])
     async with ScriptedS3({"a/1.parquet": bytes(size)}) as s3:
         arguments = ("--quiet", "--workers", "1", "--dest", str(dest))
