@@ -80,7 +80,8 @@ class Store(Protocol):
 
         Args:
             remote: the object.
-            asks: whether to send a HEAD beside the GET.
+            asks: whether to send a HEAD beside the GET. Then a transient error of one of them is
+                returned in the place of its answer, so that only this one need be sent again.
 
         Raises:
             RemoteChangedError, TransferError, SourceError, TransientError: as for `get` and `head`.

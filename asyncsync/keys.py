@@ -99,6 +99,15 @@ def has_path(key: str) -> bool:
     return True
 
 
+def key_hash(key: str) -> int:
+    """Return a number of 64 bits that stands for a key where many are to be remembered.
+
+    Two keys share it by chance only, once in 2^64. That is not so with `hash(key)`, which is made
+    of the characters as they are in memory, where '. ' and U+202E, for instance, are the same.
+    """
+    return hash(key.encode("utf-8", "surrogatepass"))
+
+
 def display_width(text: str) -> int:
     """Return how many terminal cells a text takes that went through `shown`."""
     if text.isascii():

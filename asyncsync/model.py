@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Flag, StrEnum, auto
 
-from asyncsync.errors import TransferError
+from asyncsync.errors import TransferError, TransientError
 from asyncsync.secret import Secret
 
 UNKNOWN_SIZE = -1
@@ -98,12 +98,15 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A whole object, and what the answers said of it."""
+    """A whole object, and what the answers to GET and HEAD said of it.
+
+    Where both were sent, one may have failed for a reason that may pass: then the error is here.
+    """
 
     content: bytes
-    got: Head
+    got: Head | TransientError
     """From the answer to GET."""
-    asked: Head | None
+    asked: Head | TransientError | None = None
     """From the answer to HEAD, if one was sent."""
 
 

@@ -26,6 +26,7 @@ from asyncsync.errors import (
     TransferError,
 )
 from asyncsync.interfaces import Observer, Store
+from asyncsync.keys import key_hash
 from asyncsync.listing import Landmarks, Since, has_key, list_in_order, list_objects
 from asyncsync.model import Checks, Compared, Failed, Outcome, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Pace
@@ -125,7 +126,7 @@ async def verify(job: Job) -> None:
 
     def pick(page: Compared) -> Sequence[UpToDate | Transfer]:
         found: list[UpToDate | Transfer] = [*page.up_to_date, *page.transfers]
-        listed.update(hash(entry.remote.key) for entry in [*found, *page.refused])
+        listed.update(key_hash(entry.remote.key) for entry in [*found, *page.refused])
         return found
 
     with job.folder.reading():

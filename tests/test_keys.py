@@ -14,6 +14,7 @@ from asyncsync.keys import (
     display_width,
     escaped,
     is_too_long,
+    key_hash,
     local_path,
     shown,
 )
@@ -245,3 +246,18 @@ def test_shown_key_is_a_key_that_is_escaped_or_cut(key: str) -> None:
     text = shown(key)
     assert text == escaped(key) or escaped(key).startswith(text.removesuffix("… (cut)"))
     assert len(text) <= 207
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(". ", "\u202e"), ("\x01\xf6", "\uf601"), ("a\0", "a"), ("é", "e\u0301")]
+)
+def test_hash_tells_keys_apart_that_are_the_same_in_memory(one: str, other: str) -> None:
+    """As Python stores some strings, the bytes of their characters are the same."""
+    assert key_hash(one) != key_hash(other)
+
+
+@given(ANYTHING)
+def test_every_key_has_a_hash_of_eight_bytes(key: str) -> None:
+    """Also one that is not valid UTF-8; it stays the same."""
+    assert key_hash(key) == key_hash("".join(key))
+    assert -(2**63) <= key_hash(key) < 2**63

@@ -17,6 +17,7 @@ from itertools import pairwise
 
 from asyncsync.concurrently import run_all
 from asyncsync.errors import KeyCollisionError
+from asyncsync.keys import key_hash
 from asyncsync.model import Compared, Failed, Reason, RemoteObject, Transfer
 
 REQUESTS_AT_ONCE = 16
@@ -118,7 +119,7 @@ class Collisions:
             end = folder.find("/") + 1
             while end:
                 if not self._folder.startswith(folder[:end]):
-                    self._folders.append(hash(folder[:end]))
+                    self._folders.append(key_hash(folder[:end]))
                 end = folder.find("/", end) + 1
             self._folder = folder
 
@@ -132,11 +133,11 @@ class Collisions:
         waiting = {**self._waiting, **self._undecided}
         self._waiting.clear()
         self._undecided.clear()
-        needed = set(map(hash, waiting)).intersection(self._folders)
+        needed = set(map(key_hash, waiting)).intersection(self._folders)
         return Compared(
-            [transfer for below, transfer in waiting.items() if hash(below) not in needed],
+            [transfer for below, transfer in waiting.items() if key_hash(below) not in needed],
             [],
-            [_refuse(transfer) for below, transfer in waiting.items() if hash(below) in needed],
+            [_refuse(transfer) for below, transfer in waiting.items() if key_hash(below) in needed],
         )
 
     async def resolve(self, doubtful: Sequence[Transfer]) -> Compared:

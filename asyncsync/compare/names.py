@@ -10,6 +10,7 @@ from itertools import chain
 
 from asyncsync.disk import Folding
 from asyncsync.errors import KeyCollisionError
+from asyncsync.keys import key_hash
 from asyncsync.model import Compared, Failed, RemoteObject
 
 
@@ -42,7 +43,7 @@ class Names:
 
     def _explain(self, failed: Failed) -> Failed:
         """Return the failure, as a collision if the folder in its way belongs to another key."""
-        is_taken = hash(self._fold(failed.remote.key)) in self._folders
+        is_taken = key_hash(self._fold(failed.remote.key)) in self._folders
         return _refuse(failed.remote) if is_taken else failed
 
     def _take(self, key: str) -> bool:
@@ -50,7 +51,7 @@ class Names:
         *folders, path = self._hashes(self._fold(key))
         if path in self._folders or not self._files.keys().isdisjoint(folders):
             return False
-        if self._files.setdefault(path, hash(key)) != hash(key):
+        if self._files.setdefault(path, key_hash(key)) != key_hash(key):
             return False
         self._folders.update(folders)
         return True
@@ -58,7 +59,7 @@ class Names:
     def _hashes(self, path: str) -> list[int]:
         """Return the hashes of the folders in the path, and of the path itself."""
         ends = [place for place, char in enumerate(path) if char == "/"]
-        return [hash(path[:end]) for end in [*ends, len(path)]]
+        return [key_hash(path[:end]) for end in [*ends, len(path)]]
 
 
 def _key(remote: RemoteObject) -> str:

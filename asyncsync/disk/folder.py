@@ -48,7 +48,7 @@ from asyncsync.errors import (
     RetriesExhaustedError,
     SourceError,
 )
-from asyncsync.keys import STATE_DIR, escaped, local_path
+from asyncsync.keys import STATE_DIR, escaped, key_hash, local_path
 from asyncsync.model import Proof, RemoteObject, Transfer
 from asyncsync.threads import in_thread
 
@@ -126,7 +126,7 @@ class Folder:
             DestinationError: as for `look_up`.
         """
         return await self._look(
-            lambda: sorted(key for key in self._find_keys(matches) if hash(key) not in known)
+            lambda: sorted(key for key in self._find_keys(matches) if key_hash(key) not in known)
         )
 
     async def count(self, matches: Callable[[str], bool]) -> dict[str, int]:

@@ -26,10 +26,12 @@ from asyncsync.errors import (
     NotParquetError,
     RangeIgnoredError,
     RemoteChangedError,
+    ThrottledError,
+    TransientError,
     VanishedError,
 )
 from asyncsync.interfaces import Observer, Store
-from asyncsync.model import Checks, Downloaded, Fetched, Proof, RemoteObject, Transfer
+from asyncsync.model import Checks, Downloaded, Head, Proof, RemoteObject, Transfer
 from asyncsync.pace import Pace, Tries
 
 SMALL = 256 * 1024
@@ -131,28 +133,52 @@ class Downloader:
         remote, asks = transfer.remote, self._checks.head
         async with self._pace.slot:
             if remote.is_pinned or not asks:
-                fetch = partial(self._fetch_whole, remote, asks=asks)
-                fetched = await tries.run(fetch, 1 + asks)
+                content, head = await self._fetch_whole(remote, tries, asks=asks)
             else:
                 head = await validate.check_head(remote, self._store, tries)
-                fetched = await tries.run(partial(self._fetch_whole, remote, asks=False))
+                content, _ = await self._fetch_whole(remote, tries, asks=False)
                 await validate.check_head(remote, self._store, tries)
-                fetched = replace(fetched, asked=head)
-        content, asked = fetched.content, fetched.asked
         self._pace.note_object(len(content))
-        checksum = asked.checksum if asked else None
+        checksum = head.checksum if head else None
         prove = partial(proof.prove, remote, self._checks, content, checksum)
         publish = partial(self._folder.publish, transfer, content, prove)
         return await tries.run_locally(publish)
 
-    async def _fetch_whole(self, remote: RemoteObject, *, asks: bool) -> Fetched:
-        fetched = await self._store.fetch(remote, asks=asks)
-        self._pace.note_wait(fetched.got.waited)
-        validate.check_answer(remote, fetched.got, "GET")
-        if fetched.asked:
-            validate.check_answer(remote, fetched.asked, "HEAD")
-        validate.check_length(remote, len(fetched.content))
-        return fetched
+    async def _fetch_whole(
+        self, remote: RemoteObject, tries: Tries, *, asks: bool
+    ) -> tuple[bytes, Head | None]:
+        """Return the content, and the answer to a HEAD that is sent beside the GET if it `asks`.
+
+        What has been answered is not requested again when the other request has to be.
+        """
+        content: bytes | None = None
+        head: Head | None = None
+
+        async def attempt() -> None:
+            nonlocal content, head
+            if content is not None:
+                head = await self._store.head(remote.key)
+                validate.check_answer(remote, head, "HEAD")
+                return
+            fetched = await self._store.fetch(remote, asks=asks and head is None)
+            errors: list[TransientError] = []
+            if isinstance(fetched.got, TransientError):
+                errors.append(fetched.got)
+            else:
+                self._pace.note_wait(fetched.got.waited)
+                validate.check_answer(remote, fetched.got, "GET")
+                validate.check_length(remote, len(fetched.content))
+                content = fetched.content
+            if isinstance(fetched.asked, TransientError):
+                errors.append(fetched.asked)
+            elif fetched.asked:
+                validate.check_answer(remote, fetched.asked, "HEAD")
+                head = fetched.asked
+            if errors:
+                raise max(errors, key=_requested_pause)
+
+        await tries.run(attempt, 1 + asks)
+        return content or b"", head
 
     # Large objects ------------------------------------------------------------------------------
 
@@ -195,3 +221,8 @@ class Downloader:
                 self._observer.advanced(transfer, -parts.arrived)
                 raise
             return kept, proven
+
+
+def _requested_pause(error: TransientError) -> float:
+    """Return for how many seconds a server wants to be left alone."""
+    return (error.retry_after or 0.0) if isinstance(error, ThrottledError) else -1.0

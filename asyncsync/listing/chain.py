@@ -8,6 +8,7 @@ as if it had seen everything.
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from asyncsync.keys import key_hash
 from asyncsync.model import RemoteObject
 
 
@@ -43,7 +44,7 @@ class Chain:
 
     def has(self, key: str) -> bool:
         """Return whether it has shown the key."""
-        return hash(key) in self._shown
+        return key_hash(key) in self._shown
 
     async def add(self, objects: Sequence[RemoteObject], *, is_link: bool) -> None:
         """Handle what has not been handled before.
@@ -52,10 +53,10 @@ class Chain:
             objects: a page, or a part of one.
             is_link: whether it is a page of the chain.
         """
-        (self._shown if is_link else self._elsewhere).update([hash(r.key) for r in objects])
+        (self._shown if is_link else self._elsewhere).update([key_hash(r.key) for r in objects])
         fresh: list[RemoteObject] = []
         for remote in objects:  # a page may show a key twice
-            if (hashed := hash(remote.key)) not in self._handled:
+            if (hashed := key_hash(remote.key)) not in self._handled:
                 self._handled.add(hashed)
                 fresh.append(remote)
         if fresh:

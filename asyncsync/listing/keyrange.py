@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice, pairwise
 
+from asyncsync.keys import key_hash
 from asyncsync.listing.cuts import are_utf8
 from asyncsync.model import Page, RemoteObject
 
@@ -61,10 +62,10 @@ class KeyRange:
         if (until := self.until) is not None and objects[-1].key > until:
             inside = [remote for remote in objects if remote.key <= until]
             self.beyond = objects[len(inside) :]
-            self.hashes_beyond.extend([hash(remote.key) for remote in self.beyond])
+            self.hashes_beyond.extend([key_hash(remote.key) for remote in self.beyond])
         if inside:
             self.last = inside[-1].key
-            self.hashes.extend([hash(remote.key) for remote in inside])
+            self.hashes.extend([key_hash(remote.key) for remote in inside])
         self.is_listed = bool(self.beyond) or not self.token
         return inside
 
@@ -80,6 +81,6 @@ class KeyRange:
 
         If the listing of this range has ended, nothing else may follow.
         """
-        hashes = [hash(remote.key) for remote in expected]
+        hashes = [key_hash(remote.key) for remote in expected]
         shown = chain.from_iterable(follower.hashes for follower in self.followers())
         return list(islice(shown, len(hashes) + (not self.token))) == hashes

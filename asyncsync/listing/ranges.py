@@ -31,7 +31,7 @@ from anyio.abc import TaskGroup
 
 from asyncsync.concurrently import task_group
 from asyncsync.errors import IncompleteListingError, SourceError
-from asyncsync.keys import is_too_long, shown
+from asyncsync.keys import is_too_long, key_hash, shown
 from asyncsync.listing.chain import Chain
 from asyncsync.listing.cuts import (
     HIGHEST,
@@ -288,7 +288,7 @@ class Ranges:
         another page, there must be nothing between its last key and its end.
         """
         border = keys.until or ""
-        late = {hash(remote.key): remote for remote in expected}
+        late = {key_hash(remote.key): remote for remote in expected}
         for start in [border] * bool(expected) + [keys.last] * (not keys.token):
             if is_too_long(start):
                 await self._add([*late.values()], is_link=False)
@@ -301,7 +301,7 @@ class Ranges:
             if is_gone or not KeyRange(max(start, border)).continues(page.objects):
                 await self._add([*late.values(), *page.objects], is_link=False)
                 return
-            late |= {hash(r.key): r for r in page.objects if not self._is_known(r.key)}
+            late |= {key_hash(r.key): r for r in page.objects if not self._is_known(r.key)}
         unhandled = set(late).difference(*[other.hashes for other in self._all()])
         keys.hashes.extend(unhandled)
         keys.beyond = []
@@ -312,7 +312,7 @@ class Ranges:
         """Look for what the outline has shown, and no other page."""
         if not self._outline:
             return
-        objects = {hash(remote.key): remote for remote in self._outline.objects}
+        objects = {key_hash(remote.key): remote for remote in self._outline.objects}
         if self._chain:
             left = {hashed for hashed in objects if not self._chain.has(objects[hashed].key)}
         else:

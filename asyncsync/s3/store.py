@@ -23,6 +23,7 @@ from asyncsync.errors import (
     ClockCorrectedError,
     ClockError,
     ConfigError,
+    ConnectionLostError,
     CredentialsRenewedError,
     IntegrityError,
     RangeIgnoredError,
@@ -225,9 +226,18 @@ class S3Store:
         head = self._http.request("HEAD", path, head_headers)
         try:
             await send_both(get, head)
-            fetched = await self._whole(await get.receive(remote.size), remote, get_headers)
+            try:
+                response = await get.receive(remote.size)
+                fetched = await self._whole(response, remote, get_headers)
+            except ConnectionLostError:
+                raise  # the answer to HEAD may not come either
+            except TransientError as error:
+                fetched = Fetched(b"", error)
             get.close()
-            asked = await self._head(await head.receive(), path, key, head_headers)
+            try:
+                asked = await self._head(await head.receive(), path, key, head_headers)
+            except TransientError as error:
+                return replace(fetched, asked=error)
             return replace(fetched, asked=asked)
         finally:
             get.close()
@@ -241,11 +251,11 @@ class S3Store:
             raise await self._refused(response, remote.key, sent)
         if "content-length" not in response.headers:
             body = UnannouncedBody(response, remote)
-            return Fetched(await body.read(), body.head, None)
+            return Fetched(await body.read(), body.head)
         head = parse_head(response, response.headers["content-length"])
         # Bytes of another size are refused; there may be too many of them to hold.
         content = await response.read() if head.size == remote.size else b""
-        return Fetched(content, head, None)
+        return Fetched(content, head)
 
     def _conditional(self, path: str, remote: RemoteObject) -> SignedHeaders:
         """Return the headers of a GET of the listed version."""

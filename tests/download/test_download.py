@@ -33,7 +33,7 @@ from asyncsync.keys import local_path
 from asyncsync.model import Checks, Downloaded, Head, Reason, Transfer
 from asyncsync.pace import Pace
 from asyncsync.pace.pace import LARGE_AT_ONCE
-from tests.rigs.memory_store import Act, MemoryStore
+from tests.rigs.memory_store import Act, MemoryStore, Verb
 from tests.rigs.watch import Watcher, quick_pace, tree, unfinished
 
 pytestmark = pytest.mark.anyio
@@ -236,6 +236,36 @@ async def test_transient_error_costs_an_attempt(
     assert tree(dest) == {KEY: data}
     assert done.attempts in {2, 3}  # the two errors may meet two parts
     rig.check_tidy()
+
+
+@pytest.mark.parametrize(("verb", "gets", "heads"), [("get", 2, 1), ("head", 1, 2)])
+async def test_only_what_failed_of_get_and_head_is_sent_again(
+    dest: Path, verb: Verb, gets: int, heads: int
+) -> None:
+    """What has been answered is not requested a second time."""
+    rig = Rig(dest, b"some data")
+    rig.store.on(verb, KEY, Act(error=ThrottledError("busy", 2.0)))
+    assert (await rig.download()).attempts == 2
+    assert (rig.store.count("get"), rig.store.count("head")) == (gets, heads)
+    assert tree(dest) == {KEY: b"some data"}
+    rig.check_tidy()
+
+
+async def test_longer_wish_of_get_and_head_is_kept(dest: Path) -> None:
+    """Both were refused: neither is sent again before its server's time has come."""
+    rig = Rig(dest, b"some data")
+    rig.store.on("get", KEY, Act(error=ThrottledError("busy", 1.0)))
+    rig.store.on("head", KEY, Act(error=ThrottledError("busy", 30.0)))
+    pauses: list[float | None] = []
+    really = rig.pace.pause
+
+    async def pause(error: TransientError, attempt: int) -> None:
+        pauses.append(error.retry_after if isinstance(error, ThrottledError) else None)
+        await really(error, attempt)
+
+    rig.pace.pause = pause  # type: ignore[method-assign]  # to see what it is asked for
+    await rig.download()
+    assert pauses == [30.0]
 
 
 async def test_cut_body_of_a_small_object_is_fetched_again(dest: Path) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import Any, Literal
 
@@ -192,15 +192,25 @@ class MemoryStore:
 
     async def fetch(self, remote: RemoteObject, *, asks: bool) -> Fetched:
         """Fetch the listed version of the object as a whole, with a HEAD beside the GET."""
-        asking = asyncio.ensure_future(self.head(remote.key)) if asks else None
+        if not asks:
+            return await self._whole(remote)
+        asking = asyncio.ensure_future(self.head(remote.key))
         try:
-            async with self.get(remote) as body:
-                content = await body.read()
-            return Fetched(content, body.head, await asking if asking else None)
+            try:
+                fetched = await self._whole(remote)
+            except TransientError as error:
+                fetched = Fetched(b"", error)
+            try:
+                return replace(fetched, asked=await asking)
+            except TransientError as error:
+                return replace(fetched, asked=error)
         finally:
-            if asking:
-                asking.cancel()
-                await asyncio.gather(asking, return_exceptions=True)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+
+    async def _whole(self, remote: RemoteObject) -> Fetched:
+        async with self.get(remote) as body:
+            return Fetched(await body.read(), body.head)
 
     @asynccontextmanager
     async def get(

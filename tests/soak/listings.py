@@ -7,6 +7,7 @@ import random
 import shutil
 import sys
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -144,12 +145,15 @@ def _small_objects(s3: ScriptedS3, total: int) -> Hook:
         if request.delimiter:
             names = [f"{number:04}/" for number in range(-(-total // IN_A_FOLDER))]
             return Answer(s3.page(prefixes=names))
-        behind = (request.token or request.start_after).rpartition("/")[2][:8]
-        first = int(request.key.partition("/")[0] or 0) * IN_A_FOLDER
-        start = max(first, int(behind) + 1 if behind.isdigit() else first)
-        stop = min(first + IN_A_FOLDER, total)
-        names = [_name(number) for number in range(start, min(start + PAGE, stop))]
-        return Answer(s3.page(*names, token=names[-1] if start + PAGE < stop else ""))
+        after = request.token or request.start_after
+        start = max(
+            bisect_right(range(total), after, key=_name),
+            bisect_left(range(total), request.key, key=_name),
+        )
+        names = [_name(number) for number in range(start, min(start + PAGE, total))]
+        below = [name for name in names if name.startswith(request.key)]
+        goes_on = len(below) == len(names) and start + PAGE < total
+        return Answer(s3.page(*below, token=below[-1] if goes_on else ""))
 
     return listed
 
