@@ -51,7 +51,9 @@ class Verifier:
         tries = self._pace.tries(remote.key)
         if self._checks.head:
             async with self._pace.slot:
-                checksum = (await check_head(remote, self._store, tries)).checksum
+                head = await check_head(remote, self._store, tries)
+            checksum = head.checksum
+            self._pace.note_wait(head.waited)
             self._pace.note_progress()
             if remote.is_pinned:
                 proven = Proof.SIZE_AND_VERSION

@@ -302,7 +302,8 @@ class Pace:
             else:
                 trial = None
                 is_full = busy >= BUSY or wait > CROWDED * self._shortest_wait
-                if not rate or not self.slot.waiting or is_full or self.slot.total == self.most:
+                is_idle = not (rate or wait) or not self.slot.waiting
+                if is_idle or is_full or self.slot.total == self.most:
                     continue
                 if self._throttled_at > float("-inf"):
                     hold = RELIEF

@@ -513,6 +513,13 @@ async def test_slots_stay_the_same_before_the_first_bytes() -> None:
     assert await Looks(0, 0, 1000).run() == [START] * 3 + [2 * START]
 
 
+async def test_slots_double_without_bytes_while_answers_come() -> None:
+    """As in a verification, which asks for no content."""
+    asking = Looks(0, 0, 0)
+    asking.waits = [0.06, 0.06, 0.06]
+    assert await asking.run() == [8, 16, 32, 64]
+
+
 async def test_slots_stay_the_same_while_answers_queue() -> None:
     """Where answers come much later than the first did, more requests would only wait as well."""
     crowd = Looks(1000, 2000, 4000, 8000)
