@@ -3,7 +3,7 @@
     small     one GET, and the file is written as a whole
     large     parts, downloaded at the same time into an unfinished file
     both      HEAD beside the GET; the file gets its name only if all answers agree with the
-              listing, and the bytes have the hash that the ETag holds
+              listing, and the bytes have the checksum that HEAD tells or the ETag holds
 
 After a transient error the request is retried; a part goes on where it broke off. Every request is
 conditional on the listed ETag (If-Match). If the object was replaced, the transfer starts again

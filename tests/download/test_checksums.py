@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -14,7 +14,7 @@ from asyncsync.crc import Crc
 from asyncsync.disk import PART, Folder
 from asyncsync.download import Downloader, Verifier, proof
 from asyncsync.download.download import SMALL, STARTS
-from asyncsync.download.proof import Prover, _Hash, hash_limiter, prove
+from asyncsync.download.proof import Prover, hash_limiter, prove
 from asyncsync.errors import IntegrityError, NotParquetError, RangeIgnoredError
 from asyncsync.keys import local_path
 from asyncsync.model import (
@@ -29,6 +29,7 @@ from asyncsync.model import (
     Transfer,
     UpToDate,
 )
+from tests.rigs.hashing import record_hashing
 from tests.rigs.memory_store import Act, MemoryStore
 from tests.rigs.objects import parquet
 from tests.rigs.watch import Watcher, quick_pace, tree, unfinished
@@ -86,15 +87,7 @@ def no_md5(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows by the bytes of each step that is read from a file and hashed."""
-    steps: list[int] = []
-    really = Prover._hash
-
-    def hash_(prover: Prover, hashes: Sequence[_Hash], span: range) -> None:
-        steps.append(len(span))
-        really(prover, hashes, span)
-
-    monkeypatch.setattr(Prover, "_hash", hash_)
-    return steps
+    return record_hashing(monkeypatch)
 
 
 # small ------------------------------------------------------------------------------------------

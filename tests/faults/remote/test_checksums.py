@@ -3,7 +3,7 @@
 import hashlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,11 +13,11 @@ import pytest
 from asyncsync.disk import PART
 from asyncsync.disk.parts import PIECE
 from asyncsync.download.download import STARTS
-from asyncsync.download.proof import Prover, _Hash
 from asyncsync.errors import IntegrityError
 from asyncsync.model import Downloaded, Proof
 from tests.faults.remote.scene import KEY, OTHER, PARTS, SMALL, WHOLE
 from tests.rigs.child import asyncsync, until
+from tests.rigs.hashing import record_hashing
 from tests.rigs.process import stopped_half_way
 from tests.rigs.scripted_s3 import Answer, Ran, Request, ScriptedS3, checksum_of, sync
 from tests.rigs.watch import noted, tree
@@ -53,15 +53,7 @@ def proven(ran: Ran) -> dict[str, Proof]:
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows by the bytes of each step that is read back and hashed."""
-    steps: list[int] = []
-    really = Prover._hash
-
-    def hash_(prover: Prover, hashes: Sequence[_Hash], span: range) -> None:
-        steps.append(len(span))
-        really(prover, hashes, span)
-
-    monkeypatch.setattr(Prover, "_hash", hash_)
-    return steps
+    return record_hashing(monkeypatch)
 
 
 # told -------------------------------------------------------------------------------------------
