@@ -226,16 +226,10 @@ async def _run(
             claim(found.values())
         active.update(found)
         for _ in range(min(len(found), job.pace.most - hired)):
-            workers.start_soon(work_and_report)
+            workers.start_soon(_work_and_report, work, queue, active, job.observer)
             hired += 1
         for item in found.values():
             await queue.put(item)
-
-    async def work_and_report() -> None:
-        while item := await queue.get():
-            job.observer.ended(await _outcome(work, item))
-            active.discard(item.remote.key)
-        queue.put_nowait(None)  # for the next worker
 
     listing_error: SourceError | None = None
     try:
@@ -253,8 +247,18 @@ async def _run(
         raise listing_error
 
 
-async def _outcome(work: Callable[[Item], Awaitable[Outcome]], item: Item) -> Outcome:
-    try:
-        return await work(item)
-    except TransferError as error:
-        return Failed(item.remote, error)
+async def _work_and_report(
+    work: Callable[[Item], Awaitable[Outcome]],
+    queue: asyncio.Queue[Item | None],
+    active: set[str],
+    observer: Observer,
+) -> None:
+    """Be a worker: work on one item of the queue after another, until no more will come."""
+    while item := await queue.get():
+        try:
+            outcome = await work(item)
+        except TransferError as error:
+            outcome = Failed(item.remote, error)
+        observer.ended(outcome)
+        active.discard(item.remote.key)
+    queue.put_nowait(None)  # for the next worker

@@ -20,7 +20,7 @@ import secrets
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -281,9 +281,9 @@ class Folder:
                 "was downloaded is in the folder that had this name"
             )
 
-    async def publish(
+    def publish(
         self, transfer: Transfer, content: bytes, prove: Callable[[], Proof]
-    ) -> Proof:
+    ) -> Coroutine[None, None, Proof]:
         """Prove the content of a small file, write it, and rename it to its path.
 
         Args:
@@ -296,7 +296,7 @@ class Folder:
             DestinationError: no path can be written.
             ThrottledError: the limit of open files is reached.
         """
-        return await self._batches.publish(transfer, content, prove)
+        return self._batches.publish(transfer, content, prove)
 
     @asynccontextmanager
     async def part_file(self, transfer: Transfer) -> AsyncIterator[PartFile]:

@@ -87,10 +87,18 @@ class Downloader:
         if not transfer.remote.is_pinned:
             self._first_unpinned = self._first_unpinned or transfer.remote.key
             self._unpinned += 1
-        for _ in range(STARTS - 1):
+        starts = kept = 0
+        while True:
+            starts += 1
             try:
-                return await self._try_once(transfer, tries, started)
+                if transfer.remote.size <= SMALL:
+                    proven = await self._fetch_small(transfer, tries)
+                else:
+                    kept, proven = await self._fetch_large(transfer, tries)
+                return Downloaded(transfer, tries.most, time.monotonic() - started, kept, proven)
             except (IntegrityError, NotParquetError, RemoteChangedError) as error:
+                if starts == STARTS:
+                    raise
                 if isinstance(error, NotParquetError) and error.is_original:
                     raise
                 if isinstance(error, RemoteChangedError) and self._exact:
@@ -98,15 +106,6 @@ class Downloader:
                 if not self._exact:
                     remote = await self._list_again(transfer.remote, tries)
                     transfer = replace(transfer, remote=remote)
-        return await self._try_once(transfer, tries, started)
-
-    async def _try_once(self, transfer: Transfer, tries: Tries, started: float) -> Downloaded:
-        kept = 0
-        if transfer.remote.size <= SMALL:
-            proven = await self._fetch_small(transfer, tries)
-        else:
-            kept, proven = await self._fetch_large(transfer, tries)
-        return Downloaded(transfer, tries.most, time.monotonic() - started, kept, proven)
 
     def report_unpinned(self) -> None:
         """Report the objects without a strong ETag, all of them in one message."""

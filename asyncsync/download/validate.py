@@ -4,6 +4,7 @@ from functools import partial
 
 from asyncsync.errors import EncodedObjectError, IntegrityError, OutOfStepError, RemoteChangedError
 from asyncsync.interfaces import Store
+from asyncsync.keys import shown
 from asyncsync.model import Head, Reason, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Tries
 from asyncsync.times import parse_http_date
@@ -65,12 +66,13 @@ def check_answer(remote: RemoteObject, head: Head, verb: str) -> None:
         )
     if not is_pinned and _was_modified(remote, head):
         raise RemoteChangedError(
-            remote.key, f"replaced since it was listed: {verb} shows it modified {head.modified}"
+            remote.key,
+            f"replaced since it was listed: {verb} shows it modified {shown(head.modified)}",
         )
     if head.encoding not in {"", "identity"}:
         raise EncodedObjectError(
             remote.key,
-            f"stored with Content-Encoding {head.encoding}; {_NO_TRANSFORM}",
+            f"stored with Content-Encoding {shown(head.encoding)}; {_NO_TRANSFORM}",
         )
     if head.size != remote.size:
         raise IntegrityError(

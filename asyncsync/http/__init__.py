@@ -10,5 +10,6 @@ Nothing here knows of S3, and no redirect is followed.
 
 from asyncsync.http.client import Exchange, HttpClient, Response, send_both
 from asyncsync.http.dial import Dialer
+from asyncsync.http.heads import Headers
 
-__all__ = ["Dialer", "Exchange", "HttpClient", "Response", "send_both"]
+__all__ = ["Dialer", "Exchange", "Headers", "HttpClient", "Response", "send_both"]

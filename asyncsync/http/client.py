@@ -15,9 +15,10 @@ from asyncsync.errors import ProtocolError
 from asyncsync.http.buffers import BUFFER_SIZE
 from asyncsync.http.connection import Connection, StaleConnectionError
 from asyncsync.http.dial import Dialer, tls_context
-from asyncsync.http.heads import encode_head
+from asyncsync.http.heads import Headers, encode_head
 from asyncsync.http.patience import Patience
 from asyncsync.interfaces import CONNECT_TIMEOUT
+from asyncsync.secret import SignedHeaders
 
 __all__ = ["HttpClient", "Response", "tls_context"]
 
@@ -30,19 +31,19 @@ READ_LIMIT: Final = 16 * 1024 * 1024
 class Response:
     """The response to a request. It can be read only within the request's `async with` block."""
 
-    __slots__ = ("_connection", "headers", "status", "waited")
+    __slots__ = ("_exchange", "headers", "status", "waited")
 
     status: int
-    headers: Mapping[str, str]
-    """By name in lower case; the values of a repeated header are joined with `, `."""
+    headers: Headers
+    """The values of a repeated header are joined with `, `."""
     waited: float
     """Seconds from the request to the end of this head; opening a connection does not count."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, exchange: "Exchange", connection: Connection) -> None:
+        self._exchange = exchange
         self.status = connection.status
         self.headers = connection.headers
         self.waited = connection.waited
-        self._connection: Connection | None = connection
 
     async def read(self, limit: int = READ_LIMIT) -> bytes:
         """Return the whole body, at most `limit` bytes.
@@ -51,15 +52,13 @@ class Response:
             ConnectionLostError: the body was cut off or stalled.
             ProtocolError: the body is malformed, longer than announced or longer than `limit`.
         """
-        connection = self._require_open()
-        blocks: list[bytes] = []
-        size = 0
-        while max(size, connection.length) <= limit:
+        connection = self._exchange.connection
+        content = b""
+        while connection.length <= limit and len(content) <= limit:
             block = await connection.read_block(BUFFER_SIZE)
             if not block:
-                return blocks[0] if len(blocks) == 1 else b"".join(blocks)
-            blocks.append(block.tobytes())
-            size += len(block)
+                return content
+            content += block
         raise ProtocolError(f"the body is longer than {limit} bytes")
 
     def blocks(self, size: int = BLOCK) -> AsyncIterator[memoryview]:
@@ -72,16 +71,7 @@ class Response:
             ConnectionLostError: the body was cut off or stalled.
             ProtocolError: the body is malformed or longer than announced.
         """
-        return _Blocks(self._require_open(), size)
-
-    def close(self) -> None:
-        """Stop using the connection; called at the end of the `async with` block."""
-        self._connection = None
-
-    def _require_open(self) -> Connection:
-        if self._connection is None:
-            raise RuntimeError("the response is used outside its `async with` block")
-        return self._connection
+        return _Blocks(self._exchange.connection, size)
 
 
 class _Blocks:
@@ -140,19 +130,14 @@ class HttpClient:
         Args:
             method: in upper case.
             target: `path?query`, percent-encoded, sent as it is.
-            headers: sent as they are; Host and `Accept-Encoding: identity` are added if missing.
+            headers: by name in lower case; `host` and `accept-encoding: identity` are added if
+                missing.
 
         Raises:
             ValueError: the target or a header contains a line break or is not ASCII.
         """
-        lines = [f"{method} {target} HTTP/1.1"]
-        given = {name.lower() for name in headers}
-        if "host" not in given:
-            lines.append(f"Host: {self.host}")
-        if "accept-encoding" not in given:
-            lines.append("Accept-Encoding: identity")
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        return Exchange(self._pool, encode_head(lines), method == "HEAD")
+        sent = SignedHeaders({"host": self.host, "accept-encoding": "identity", **headers})
+        return Exchange(self._pool, encode_head(method, target, sent), method == "HEAD")
 
     async def aclose(self) -> None:
         """Close all connections; responses that are still being read fail."""
@@ -187,7 +172,7 @@ class _Pool:
         idle = self._idle[no_body]
         while idle:
             connection, _ = idle.popitem()
-            if connection.reusable:
+            if connection.error is None and not connection.closed:
                 return connection
         return None
 
@@ -242,7 +227,7 @@ class Exchange:
     To have two requests on their way at the same time, `send` both, and enter each afterwards.
     """
 
-    __slots__ = ("_connection", "_is_new", "_no_body", "_pool", "_request", "_response")
+    __slots__ = ("_connection", "_is_new", "_no_body", "_pool", "_request")
 
     def __init__(self, pool: _Pool, request: memoryview, no_body: bool) -> None:
         self._pool = pool
@@ -251,7 +236,13 @@ class Exchange:
         self._is_new = False
         """Whether the connection was opened for this request."""
         self._connection: Connection | None = None
-        self._response: Response | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that the request went out on."""
+        if self._connection is None:
+            raise RuntimeError("a response can be read only within its request's block")
+        return self._connection
 
     def send_at_once(self) -> bool:
         """Send the request if a connection is open and free; return whether there was one."""
@@ -284,7 +275,7 @@ class Exchange:
             await self.send()
             return await self.receive(wanted)
         try:
-            await connection.receive_head(wanted)
+            await connection.receive(wanted)
         except StaleConnectionError:
             if self._is_new:
                 raise
@@ -292,8 +283,7 @@ class Exchange:
             self._connection = None
             await self._send_anew()
             return await self.receive(wanted)
-        self._response = Response(connection)
-        return self._response
+        return Response(self, connection)
 
     async def _send_anew(self) -> None:
         self._is_new = True
@@ -302,8 +292,6 @@ class Exchange:
 
     def close(self) -> None:
         """Give the connection back; one whose response has not come completely is closed."""
-        if self._response:
-            self._response.close()
         if self._connection:
             self._pool.release(self._connection, self._no_body)
             self._connection = None

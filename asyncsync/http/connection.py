@@ -14,14 +14,14 @@ Phases: a response with a body moves like this; one without a body goes from HEA
 
 import asyncio
 from collections.abc import Callable
-from mmap import mmap
+from time import monotonic
 from typing import Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from asyncsync.errors import AsyncSyncError, ConnectionLostError, ProtocolError
-from asyncsync.http.buffers import BufferPool, Transport
-from asyncsync.http.heads import parse_headers
+from asyncsync.http.buffers import BUFFER_SIZE, BufferPool, Transport
+from asyncsync.http.heads import Headers, parse_headers
 from asyncsync.http.patience import Patience, StallDetector
 
 SMALL_BUFFER_SIZE: Final = 4 * 1024
@@ -29,6 +29,8 @@ SMALL_BUFFER_SIZE: Final = 4 * 1024
 MAX_HEAD: Final = 64 * 1024
 """Bytes of all heads of one response, interim (1xx) ones included."""
 
+_NOBODY: Final = object()
+"""Told of a head while it is parsed, and does nothing."""
 _DISCARDED: Final = memoryview(bytearray(SMALL_BUFFER_SIZE))
 """Where the rest goes that TLS still decrypts after an error."""
 
@@ -44,9 +46,8 @@ class StaleConnectionError(ConnectionLostError):
 class Connection(asyncio.BufferedProtocol):
     """One connection, and the one response that is arriving on it.
 
-    The client calls `send`, then `receive_head`, then `read_block` until the body ends. Meanwhile
-    the transport fills the buffer and calls `buffer_updated`, which moves the response from phase
-    to phase and wakes the client when there is enough to read.
+    The client calls `send`, `receive`, and `read_block` until the body ends. Meanwhile the
+    transport fills the buffer, and `buffer_updated` wakes the client when it holds enough.
 
     Args:
         peer: host and port, for error messages.
@@ -55,7 +56,7 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     transport: Transport
-    _parser: HttpResponseParser
+    _parser: HttpResponseParser  # of a chunked body
 
     def __init__(
         self, peer: str, pool: BufferPool, on_lost: Callable[["Connection"], None]
@@ -66,6 +67,7 @@ class Connection(asyncio.BufferedProtocol):
         self._pool = pool
         self._small_buffer = memoryview(bytearray(SMALL_BUFFER_SIZE))
         self._buffer = self._small_buffer  # or a borrowed one, while a response needs more
+        self._room = SMALL_BUFFER_SIZE  # bytes of the buffer
         self._start = 0  # the first byte not yet parsed (head) or not yet read (body)
         self._end = 0  # one after the last byte received
         self._phase = _IDLE
@@ -86,7 +88,7 @@ class Connection(asyncio.BufferedProtocol):
         With `no_body` the response has no body, whatever its headers say, as for HEAD.
         """
         self.status = 0
-        self.headers: dict[str, str] = {}
+        self.headers = Headers()
         self.keep_alive = False
         self.waited = 0.0  # seconds, until the end of the head
         self.length = -1  # bytes of the body, if the response announces them
@@ -94,25 +96,35 @@ class Connection(asyncio.BufferedProtocol):
         self._remaining = 0  # of `length`
         self._start = self._end = 0
         self._progress = 0  # bytes that count for the stall detector
-        self._stalls = StallDetector()
+        self._stalls: StallDetector | None = None
         self._phase = _HEAD
-        self._sent_at = self._loop.time()
+        self._sent_at = monotonic()
         if self.closed:
             self._fail(self._closed_error())
         else:
             self.transport.write(request)
 
-    async def receive_head(self, wanted: int = 0) -> None:
+    async def receive(self, wanted: int = 0) -> None:
         """Wait until the head of the response has come, and so many bytes of its body.
 
-        Fewer bytes are enough if the body ends before, or the buffer is full.
+        Fewer bytes are enough if the body ends before, the buffer is full, or after an error.
 
         Raises:
             StaleConnectionError: the server closed before the first byte of the response.
             ConnectionLostError: the server closed later, or the response stalled.
             ProtocolError: the response is not HTTP.
         """
-        await self._wait(wanted)
+        while (
+            self._phase != _IDLE
+            and self.error is None
+            and (self._phase == _HEAD or (not self._paused and self._end - self._start < wanted))
+        ):
+            self._wanted = wanted
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
         if self._phase == _HEAD:
             raise cast("AsyncSyncError", self.error)
 
@@ -129,7 +141,8 @@ class Connection(asyncio.BufferedProtocol):
             self._start = self._end = 0
             if self._paused:
                 self._resume()
-        await self._wait(size)
+        if self._phase != _IDLE and self.error is None:
+            await self.receive(size)
         start, end = self._start, self._end
         if start == end and self.error is not None:
             raise self.error
@@ -147,6 +160,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._buffer is not self._small_buffer:
             self._pool.release(self._buffer)
             self._buffer = self._small_buffer
+            self._room = SMALL_BUFFER_SIZE
         if self._paused:
             self._resume()
 
@@ -158,7 +172,8 @@ class Connection(asyncio.BufferedProtocol):
     def tick(self, patience: Patience) -> None:
         """Fail the response if a reader waits for it and it has stalled."""
         if self._waiter is not None:
-            reason = self._stalls.tick(patience, self._progress)
+            self._stalls = self._stalls or StallDetector()
+            reason = self._stalls.tick(patience, self._progress, self._waiter)
             if reason:
                 self._fail(ConnectionLostError(f"{self._peer} {reason}"))
 
@@ -193,7 +208,7 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._end -= nbytes
             self._fail(self._overrun_error())
-        if self._end == len(self._buffer):
+        if self._end == self._room:
             self._handle_full_buffer()
         waiter = self._waiter
         if waiter is not None and (
@@ -252,36 +267,36 @@ class Connection(asyncio.BufferedProtocol):
     def _parse_heads(self) -> None:
         """Parse the head as soon as it is complete, and skip interim heads before it."""
         while self._phase == _HEAD:
-            buffer = cast("bytearray | mmap", self._buffer.obj)
-            found = buffer.find(b"\r\n\r\n", self._start, self._end)
-            stop = self._end if found < 0 else found + 4
+            received = str(self._buffer[self._start : self._end], "latin-1")
+            found = received.find("\r\n\r\n")
+            stop = self._end if found < 0 else self._start + found + 4
             if stop > MAX_HEAD:
                 self._fail(self._protocol_error(f"the head is longer than {MAX_HEAD} bytes"))
                 return
             head = self._buffer[self._start : stop]
-            self._parser = HttpResponseParser(self)  # from its first byte again, if it comes slowly
+            parser = HttpResponseParser(_NOBODY)  # from its first byte again, if it comes slowly
             try:
-                self._parser.feed_data(head)
+                parser.feed_data(head)
             except (HttpParserError, HttpParserUpgrade) as error:
                 self._fail(self._protocol_error("the response is not HTTP"), error)
                 return
             if found < 0:
                 return
             self._start = stop
-            self._finish_head(str(head, "latin-1"))
+            self.status = parser.get_status_code()
+            if not 100 <= self.status < 200:
+                self._finish_head(received[: found + 4])
 
     def _finish_head(self, head: str) -> None:
-        """Skip an interim head; otherwise enter the phase of the body that the head announces."""
-        status = self.status = self._parser.get_status_code()
-        if 100 <= status < 200:
-            return
-        self.waited = self._loop.time() - self._sent_at
+        """Enter the phase of the body that the head announces."""
+        status = self.status
+        self.waited = monotonic() - self._sent_at
         headers = self.headers = parse_headers(head)
         version = head[5:8]
-        self.keep_alive = version == "1.1" and "close" not in headers.get("connection", "").lower()
+        self.keep_alive = version == "1.1" and "close" not in headers["connection"].lower()
         received = self._end - self._start
-        coding = headers.get("transfer-encoding", "")
-        length = headers.get("content-length", "")
+        coding = headers["transfer-encoding"]
+        length = headers["content-length"]
         if status < 100 or version not in ("1.1", "1.0"):
             self._fail(self._protocol_error(f"not HTTP/1: status {status}, version {version}"))
         elif self._no_body or status in (204, 304):
@@ -292,6 +307,8 @@ class Connection(asyncio.BufferedProtocol):
             if coding.lower() != "chunked":
                 self._fail(self._protocol_error(f"unsupported transfer coding {coding!r}"))
                 return
+            self._parser = HttpResponseParser(self)
+            self._parser.feed_data(head.encode("latin-1"))
             self._phase = _CHUNKED
             self._borrow_buffer(self._start)
             self._parse_chunks(self._start)
@@ -300,7 +317,7 @@ class Connection(asyncio.BufferedProtocol):
             self.length = int(length)
             self._remaining = self.length - received
             # One byte more than the body, so that bytes after it are noticed.
-            if self._start + self.length >= len(self._buffer):
+            if self._start + self.length >= self._room:
                 self._borrow_buffer(self._start)
             if self._remaining <= 0:
                 self._finish_length()
@@ -314,6 +331,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._buffer is self._small_buffer:
             kept = self._buffer[start : self._end]
             self._buffer = self._pool.acquire()
+            self._room = BUFFER_SIZE
             self._buffer[: len(kept)] = kept
             self._start -= start
             self._end -= start
@@ -340,25 +358,7 @@ class Connection(asyncio.BufferedProtocol):
             self._end += self._remaining
             self._fail(self._overrun_error())
 
-    # Waiting and resuming.
-
-    async def _wait(self, wanted: int) -> None:
-        """Wait for the head and for `wanted` buffered bytes of the body, or until no more come.
-
-        No more come when the body ends, when the buffer is full, and after an error.
-        """
-        while (
-            self._phase != _IDLE
-            and self.error is None
-            and (self._phase == _HEAD or (not self._paused and self._end - self._start < wanted))
-        ):
-            self._wanted = wanted
-            self._stalls.start_wait()
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+    # Waking and resuming.
 
     def _wake(self, waiter: asyncio.Future[None]) -> None:
         if not waiter.done():

@@ -20,6 +20,7 @@ from asyncsync.errors import AsyncSyncError, ConfigError, NetworkError, TLSError
 from asyncsync.http.buffers import BufferPool
 from asyncsync.http.connection import Connection
 from asyncsync.http.heads import encode_head
+from asyncsync.secret import SignedHeaders
 from asyncsync.threads import in_thread
 
 _CA_VARIABLES: Final = ("AWS_CA_BUNDLE", "SSL_CERT_FILE")
@@ -232,7 +233,7 @@ class Dialer:
     async def _open_tunnel(self, connection: Connection, proxy: _Proxy) -> None:
         """Have the proxy forward everything that is sent from now on to the origin."""
         connection.send(_tunnel_request(self._peer, proxy), no_body=True)
-        await connection.receive_head()
+        await connection.receive()
         if not 200 <= connection.status < 300:
             hint = " (it requires a user name and a password)" if connection.status == 407 else ""
             raise NetworkError(
@@ -244,10 +245,10 @@ class Dialer:
 
 
 def _tunnel_request(peer: str, proxy: _Proxy) -> memoryview:
-    lines = [f"CONNECT {peer} HTTP/1.1", f"Host: {peer}"]
+    headers = SignedHeaders(host=peer)
     if proxy.authorization:
-        lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    return encode_head(lines)
+        headers["proxy-authorization"] = proxy.authorization
+    return encode_head("CONNECT", peer, headers)
 
 
 async def _connect(addresses: _Addresses, connection: Connection) -> asyncio.Transport:

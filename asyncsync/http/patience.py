@@ -31,28 +31,26 @@ BEFORE_FIRST_TICK = -1
 class StallDetector:
     """Decides whether one response has stalled. Time counts only while a reader waits for it."""
 
-    __slots__ = ("_seen", "_silent_ticks", "_window_start", "_window_ticks")
+    __slots__ = ("_seen", "_silent_ticks", "_wait", "_window_start", "_window_ticks")
 
     def __init__(self) -> None:
         self._silent_ticks = BEFORE_FIRST_TICK
         self._seen = 0
         self._window_ticks = 0
         self._window_start = 0
+        self._wait: object = None
 
-    def start_wait(self) -> None:
-        """Count silence from now on: a reader begins to wait."""
-        self._silent_ticks = BEFORE_FIRST_TICK
-
-    def tick(self, patience: Patience, progress: int) -> str:
+    def tick(self, patience: Patience, progress: int, wait: object) -> str:
         """Count one tick; return why the response has stalled, or an empty string.
 
         Args:
             patience: the limits; `patience.tick` seconds have passed since the last call.
             progress: bytes of the response received so far.
+            wait: what the reader waits for; silence counts from when it began to.
         """
         self._window_ticks += 1
-        if progress != self._seen:
-            self._seen = progress
+        if progress != self._seen or wait is not self._wait:
+            self._seen, self._wait = progress, wait
             self._silent_ticks = BEFORE_FIRST_TICK
         self._silent_ticks += 1
         if self._silent_ticks * patience.tick >= patience.read_timeout:

@@ -360,7 +360,8 @@ class Tries:
         while True:
             sent = await self._pace.wait_for_turn(requests)
             attempt += 1
-            self.most = max(self.most, attempt)
+            if attempt > self.most:
+                self.most = attempt
             try:
                 answer = await call()
             except UnreachableError as error:

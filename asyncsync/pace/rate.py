@@ -33,8 +33,7 @@ class RequestRate:
 
     def answered(self, now: float, requests: int = 1) -> None:
         """Count requests that the server has answered successfully, at this time in seconds."""
-        for _ in range(requests):
-            self._answers.append(now)
+        self._answers.extend([now] * requests)
 
     def refused(self, now: float) -> None:
         """Set the rate below that of the recent answers; reserved time slots become invalid."""

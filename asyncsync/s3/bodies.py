@@ -37,7 +37,7 @@ class UnannouncedBody:
     """A whole object that comes without Content-Length; its length must be the listed one."""
 
     def __init__(self, response: Response, remote: RemoteObject) -> None:
-        self.head = parse_head(response, str(remote.size))
+        self.head = parse_head(response, remote.size)
         self._remote = remote
         self._is_chunked = "transfer-encoding" in response.headers
         self._blocks = response.blocks()
@@ -77,8 +77,10 @@ def open_body(response: Response, span: range | None) -> S3Body:
         ProtocolError: it is not, or the answer does not tell the object's size.
     """
     if span is None:
-        return S3Body(response, parse_head(response, response.headers.get("content-length", "")))
-    shown_range, _, total = response.headers.get("content-range", "").partition("/")
+        return S3Body(
+            response, parse_head(response, parse_size(response.headers["content-length"]))
+        )
+    shown_range, _, total = response.headers["content-range"].partition("/")
     if shown_range != f"bytes {span.start}-{span.stop - 1}":
         raise ProtocolError(
             f"requested bytes {span.start}-{span.stop - 1}, but got {shown(shown_range)!r}"
@@ -88,24 +90,23 @@ def open_body(response: Response, span: range | None) -> S3Body:
         raise ProtocolError(
             f"requested {len(span)} bytes, but the answer announces {shown(length)}"
         )
-    return S3Body(response, parse_head(response, total))
+    return S3Body(response, parse_head(response, parse_size(total)))
 
 
-def parse_head(response: Response, length: str, checksum: Checksum | None = None) -> Head:
-    """Return what the headers of an answer say; `length` is the header that has the object's size.
+def parse_head(response: Response, size: int, checksum: Checksum | None = None) -> Head:
+    """Return what the headers of an answer say of an object; they have said its size already.
 
     Raises:
-        ProtocolError: it does not tell the size.
+        ProtocolError: they have not.
     """
-    size = parse_size(length)
     if size == UNKNOWN_SIZE:
         raise ProtocolError("the answer does not tell the object's size")
     headers = response.headers
     return Head(
         size,
-        parse_etag(headers.get("etag", "")),
-        shown(headers.get("content-encoding", "")),
-        shown(headers.get("last-modified", "")),
+        parse_etag(headers["etag"]),
+        headers["content-encoding"],
+        headers["last-modified"],
         checksum,
         response.waited,
     )

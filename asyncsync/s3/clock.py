@@ -1,7 +1,8 @@
 """The time to sign requests with: this machine's, or the server's if that was refused."""
 
+import time
+from calendar import timegm
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 from asyncsync.interfaces import Urgent
 
@@ -14,26 +15,29 @@ _MOST = 86400.0
 """
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Clock:
     """This machine's clock, corrected at most once, by the Date of an answer.
 
     Args:
         notice: called with a message when that happens.
-        now: returns this machine's time.
+        now: returns this machine's time, in seconds since the epoch.
     """
 
-    def __init__(self, notice: Callable[[str], object], now: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self, notice: Callable[[str], object], now: Callable[[], float] = time.time
+    ) -> None:
         self._notice = notice
         self._now = now
-        self._offset = timedelta()
+        self._offset = 0.0
+        self._second = 0
+        self._stamp = ""
 
-    def __call__(self) -> datetime:
-        """Return the time to sign with."""
-        return self._now() + self._offset
+    def stamp(self) -> str:
+        """Return the time to sign with, as `STAMP`."""
+        second = int(self._now() + self._offset)
+        if second != self._second:
+            self._second, self._stamp = second, time.strftime(STAMP, time.gmtime(second))
+        return self._stamp
 
     @property
     def is_corrected(self) -> bool:
@@ -50,7 +54,7 @@ class Clock:
         if not self._offset:
             if ahead is None or not _LEAST <= abs(ahead) <= _MOST:
                 return False
-            self._offset = timedelta(seconds=-ahead)
+            self._offset = -ahead
             self._notice(
                 Urgent(
                     f"this machine's clock is off by {ahead:+.0f} s, so requests are now signed "
@@ -59,5 +63,5 @@ class Clock:
                 )
             )
             return True
-        signed, now = datetime.strptime(stamp, STAMP).replace(tzinfo=UTC), self._now()
+        signed, now = timegm(time.strptime(stamp, STAMP)), self._now()
         return abs(signed - now) < abs(signed - now - self._offset)  # signed before the correction

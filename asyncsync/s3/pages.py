@@ -35,6 +35,9 @@ LONGEST_TOKEN = 8 * 1024
 LONGEST_ETAG = 1024
 """Characters of an ETag, at most. A longer one is none."""
 
+_SIZE = re.compile("[0-9]{1,16}")
+"""Of an object, in at most as many digits as `LARGEST_SIZE`: converting many takes long."""
+
 _TEXT = "[ -%'-;=?-~]"  # ASCII without markup, references and control characters
 _QUOTE = '(?:&quot;|&#34;|")'
 _PLAIN = re.compile(
@@ -176,9 +179,7 @@ def parse_etag(text: str) -> str:
 
 def parse_size(text: str) -> int:
     """Return an object's size in bytes; `UNKNOWN_SIZE` for what cannot be one."""
-    if not (text.isascii() and text.isdigit()):
-        return UNKNOWN_SIZE
-    if len(text) > len(str(LARGEST_SIZE)):  # converting many digits takes long
+    if not _SIZE.fullmatch(text):
         return UNKNOWN_SIZE
     size = int(text)
     return size if size <= LARGEST_SIZE else UNKNOWN_SIZE

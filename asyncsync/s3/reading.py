@@ -27,7 +27,7 @@ class PageReader:
             ConnectionLostError: the body was cut off or stalled.
             ProtocolError: the body is malformed, or longer than a page can be.
         """
-        announced = parse_size(response.headers.get("content-length", ""))
+        announced = parse_size(response.headers["content-length"])
         body = bytearray()
         _check_size(announced)
         blocks = response.blocks()

@@ -4,32 +4,40 @@ The signing key depends only on the secret and the day, so it is derived once an
 """
 
 import hashlib
-import hmac
+import re
 from collections.abc import Callable
-from datetime import datetime
 from urllib.parse import quote
 
 from asyncsync.model import Credentials
-from asyncsync.s3.clock import STAMP
 from asyncsync.secret import SignedHeaders
 
 CHECKSUM_MODE = "x-amz-checksum-mode"
+_PLAIN = re.compile("[A-Za-z0-9._~/-]*")
+"""A key that is its own path."""
 _NO_BODY = hashlib.sha256(b"").hexdigest()
 
 
 def path_of(bucket: str, key: str) -> str:
     """Return the path of an object as it is signed and sent; bytes that are not UTF-8 are kept."""
+    if _PLAIN.fullmatch(key):
+        return f"/{bucket}/{key}"
     return f"/{bucket}/{quote(key.encode('utf-8', 'surrogateescape'), safe='/~')}"
 
 
 class Signer:
-    """Signs GET and HEAD requests to one host."""
+    """Signs GET and HEAD requests to one host.
 
-    def __init__(self, host: str, region: str, now: Callable[[], datetime]) -> None:
+    Args:
+        host: as the header Host has it.
+        region: of the bucket.
+        stamp: returns the time, as requests have it.
+    """
+
+    def __init__(self, host: str, region: str, stamp: Callable[[], str]) -> None:
         self._host = host
         self._region = region
-        self._now = now
-        self._key = b""
+        self._stamp = stamp
+        self._mac = Mac(b"")
         self._token = ""
         self._derived_from: tuple[str, Credentials | None] = ("", None)
 
@@ -51,7 +59,7 @@ class Signer:
             query: percent-encoded, as it will be sent; its names in any order.
             wants_checksum: whether to ask for the object's checksum, if there is one.
         """
-        time = self._now().strftime(STAMP)
+        time = self._stamp()
         day = time[:8]
         if self._derived_from != (day, credentials):
             self._derive(day, credentials)
@@ -73,7 +81,7 @@ class Signer:
         scope = f"{day}/{self._region}/s3/aws4_request"
         digest = hashlib.sha256(request.encode()).hexdigest()
         to_sign = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{digest}"
-        signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
+        signature = self._mac.digest(to_sign.encode()).hex()
         headers["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={credentials.access_key_id}/{scope}, "
             f"SignedHeaders={names}, Signature={signature}"
@@ -83,9 +91,31 @@ class Signer:
     def _derive(self, day: str, credentials: Credentials) -> None:
         key = b"AWS4" + credentials.secret_access_key.reveal().encode()
         for step in (day, self._region, "s3", "aws4_request"):
-            key = hmac.digest(key, step.encode(), "sha256")
-        self._key, self._token = key, credentials.session_token.reveal()
+            key = Mac(key).digest(step.encode())
+        self._mac, self._token = Mac(key), credentials.session_token.reveal()
         self._derived_from = day, credentials
+
+
+class Mac:
+    """HMAC-SHA-256 (RFC 2104) with one key.
+
+    The `hmac` module lets other threads run meanwhile, and the event loop's thread then waits for
+    its turn: up to a tenth of the time of a small object. It also takes twice as long.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        padded = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
+
+    def digest(self, message: bytes) -> bytes:
+        """Return the code that authenticates the message."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 def _in_order(query: str) -> str:

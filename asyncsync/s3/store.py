@@ -92,7 +92,7 @@ class S3Store:
         self._clock = clock
         self._opened = opened
         self._credentials = settings.credentials
-        self._signer = Signer(http.host, settings.region, clock)
+        self._signer = Signer(http.host, settings.region, clock.stamp)
         self._lister: Lister | None = None
         self._opening = Lock()
         self._reader = PageReader()
@@ -172,10 +172,11 @@ class S3Store:
         if response.status != HTTPStatus.OK:
             raise await self._refused_head(response, path, key, sent)
         self._tells_checksums |= CHECKSUM_MODE in sent
-        length = response.headers.get("content-length") or await self._length_by_range(path, key)
-        if parse_size(length) == UNKNOWN_SIZE:
+        length = response.headers["content-length"] or await self._length_by_range(path, key)
+        size = parse_size(length)
+        if size == UNKNOWN_SIZE:
             raise IntegrityError(key, "neither HEAD nor a GET of its first byte tells its size")
-        return parse_head(response, length, parse_checksum(response.headers))
+        return parse_head(response, size, parse_checksum(response.headers))
 
     async def _refused_head(
         self, response: Response, path: str, key: str, sent: Mapping[str, str]
@@ -187,7 +188,7 @@ class S3Store:
         """
         if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
             headers = self._signed("GET", path)
-            headers["Range"] = "bytes=0-0"
+            headers["range"] = "bytes=0-0"
             async with self._http.request("GET", path, headers) as told:
                 is_empty = told.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
                 if told.status >= HTTPStatus.BAD_REQUEST and not is_empty:
@@ -203,14 +204,14 @@ class S3Store:
     async def _length_by_range(self, path: str, key: str) -> str:
         """Return the length from a GET of the first byte: R2 may leave it out of HEAD."""
         headers = self._signed("GET", path)
-        headers["Range"] = "bytes=0-0"
+        headers["range"] = "bytes=0-0"
         async with self._http.request("GET", path, headers) as response:
             if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 return "0"  # only an empty object has no first byte
             if response.status == HTTPStatus.PARTIAL_CONTENT:
-                return response.headers.get("content-range", "").rpartition("/")[2]
+                return response.headers["content-range"].rpartition("/")[2]
             if response.status == HTTPStatus.OK:
-                return response.headers.get("content-length", "")
+                return response.headers["content-length"]
             raise await self._refused(response, key, headers)
 
     async def fetch(self, remote: RemoteObject, *, asks: bool) -> Fetched:
@@ -237,8 +238,8 @@ class S3Store:
             try:
                 asked = await self._head(await head.receive(), path, key, head_headers)
             except TransientError as error:
-                return replace(fetched, asked=error)
-            return replace(fetched, asked=asked)
+                return Fetched(fetched.content, fetched.got, error)
+            return Fetched(fetched.content, fetched.got, asked)
         finally:
             get.close()
             head.close()
@@ -252,7 +253,7 @@ class S3Store:
         if "content-length" not in response.headers:
             body = UnannouncedBody(response, remote)
             return Fetched(await body.read(), body.head)
-        head = parse_head(response, response.headers["content-length"])
+        head = parse_head(response, parse_size(response.headers["content-length"]))
         # Bytes of another size are refused; there may be too many of them to hold.
         content = await response.read() if head.size == remote.size else b""
         return Fetched(content, head)
@@ -261,9 +262,9 @@ class S3Store:
         """Return the headers of a GET of the listed version."""
         headers = self._signed("GET", path)
         if remote.is_pinned:
-            headers["If-Match"] = f'"{remote.etag}"'
+            headers["if-match"] = f'"{remote.etag}"'
         elif remote.modified_ns:
-            headers["If-Unmodified-Since"] = format_http_date(remote.modified_ns)
+            headers["if-unmodified-since"] = format_http_date(remote.modified_ns)
         return headers
 
     @asynccontextmanager
@@ -273,7 +274,7 @@ class S3Store:
         headers = self._conditional(path, remote)
         partial = span is not None and len(span) != remote.size
         if span is not None and partial:
-            headers["Range"] = f"bytes={span.start}-{span.stop - 1}"
+            headers["range"] = f"bytes={span.start}-{span.stop - 1}"
         async with self._http.request("GET", path, headers) as response:
             if partial and response.status == HTTPStatus.OK:
                 raise RangeIgnoredError(

@@ -120,12 +120,12 @@ async def test_proxy_is_asked_for_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> N
             assert await fetch(client, "/a") == b"inside"
             assert await fetch(client, "/b") == b"inside"
     assert server.heads[0] == (
-        "CONNECT storage.invalid:443 HTTP/1.1\r\nHost: storage.invalid:443\r\n"
-        "Proxy-Authorization: Basic dXNAZXI6cDp3\r\n\r\n"
+        "CONNECT storage.invalid:443 HTTP/1.1\r\nhost: storage.invalid:443\r\n"
+        "proxy-authorization: Basic dXNAZXI6cDp3\r\n\r\n"
     )
     assert [head.split("\r\n")[:2] for head in server.heads[1:]] == [
-        ["GET /a HTTP/1.1", "Host: storage.invalid"],
-        ["GET /b HTTP/1.1", "Host: storage.invalid"],
+        ["GET /a HTTP/1.1", "host: storage.invalid"],
+        ["GET /b HTTP/1.1", "host: storage.invalid"],
     ]
     assert len(server.peers) == 1
 

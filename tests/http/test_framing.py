@@ -106,7 +106,7 @@ def test_any_segmentation_gives_the_same_answer(chunked: bool, cuts: set[int]) -
         connection = Connection("peer", BufferPool(), lambda _: None)
         connection.connection_made(RecordingTransport())
         connection.send(b"", no_body=False)
-        task = asyncio.ensure_future(connection.receive_head())
+        task = asyncio.ensure_future(connection.receive())
         await asyncio.sleep(0)
         edges = [0, *sorted(cut for cut in cuts if cut < len(raw)), len(raw)]
         for start, stop in pairwise(edges):

@@ -82,12 +82,11 @@ def test_silence_is_noticed_within_a_tick_of_the_limit() -> None:
     """Silence is reported at the limit, or at most one tick later, however it began."""
     patience, detector = Patience(read_timeout=5, slow_rate=0, slow_time=10), StallDetector()
     for progress in (0, 100):  # before the first byte, and after some
-        ticks = 1
-        while not detector.tick(patience, progress):
+        wait, ticks = object(), 1
+        while not detector.tick(patience, progress, wait):
             ticks += 1
         # The first tick comes between at once and a whole tick later.
         assert (ticks - 1) * patience.tick == patience.read_timeout
-        detector.start_wait()
 
 
 def test_answer_that_keeps_moving_is_given_all_the_time() -> None:
@@ -95,9 +94,8 @@ def test_answer_that_keeps_moving_is_given_all_the_time() -> None:
     patience, detector = Patience(read_timeout=5, slow_rate=10, slow_time=10), StallDetector()
     assert patience.tick == 0.5
     arrived = [100 * (ticks // 10) for ticks in range(1000)]  # 100 bytes each 5 s
-    assert not any(detector.tick(patience, progress) for progress in arrived)
-    detector.start_wait()
-    silence = [detector.tick(patience, arrived[-1]) for _ in range(11)]
+    assert not any(detector.tick(patience, progress, "a wait") for progress in arrived)
+    silence = [detector.tick(patience, arrived[-1], "the next wait") for _ in range(11)]
     assert silence[:-1] == [""] * 10
     assert silence[-1] == "sent nothing for 5 s"
 

@@ -100,4 +100,4 @@ async def end(peer: Peer, how: str) -> None:
 async def exchange(connection: Connection, request: bytes, *, no_body: bool) -> None:
     """Send a request and wait for the head of its response."""
     connection.send(request, no_body=no_body)
-    await connection.receive_head()
+    await connection.receive()

@@ -1,10 +1,10 @@
 """The checksum that an answer tells: of the whole object, or none."""
 
 import base64
-from collections.abc import Mapping
 
 import pytest
 
+from asyncsync.http import Headers
 from asyncsync.model import Checksum
 from asyncsync.s3.checksums import parse_checksum
 
@@ -16,10 +16,10 @@ VALUES = {
 }
 
 
-def told(type_: str = "FULL_OBJECT", **texts: str) -> Mapping[str, str]:
+def told(type_: str = "FULL_OBJECT", **texts: str) -> Headers:
     """Return the headers of an answer that tells these checksums."""
     headers = {f"x-amz-checksum-{name}": text for name, text in texts.items()}
-    return {"etag": '"e"', **headers, "x-amz-checksum-type": type_}
+    return Headers({"etag": '"e"', **headers, "x-amz-checksum-type": type_})
 
 
 def encoded(value: bytes) -> str:
@@ -72,9 +72,9 @@ def test_checksum_of_anything_else_is_none(type_: str) -> None:
 def test_checksum_without_a_type_is_none() -> None:
     """It may be a composed one: servers have not always said so."""
     value = encoded(VALUES["crc32c"])
-    assert parse_checksum({"x-amz-checksum-crc32c": value}) is None
-    assert parse_checksum({"x-amz-checksum-crc32c": value + "-3"}) is None
-    assert parse_checksum({}) is None
+    assert parse_checksum(Headers({"x-amz-checksum-crc32c": value})) is None
+    assert parse_checksum(Headers({"x-amz-checksum-crc32c": value + "-3"})) is None
+    assert parse_checksum(Headers()) is None
     assert parse_checksum(told()) is None
 
 

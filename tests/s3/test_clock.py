@@ -15,19 +15,19 @@ class Watch:
     def __init__(self) -> None:
         self.now = NOW
         self.notices: list[str] = []
-        self.clock = Clock(self.notices.append, lambda: self.now)
+        self.clock = Clock(self.notices.append, lambda: self.now.timestamp())
 
-    @property
-    def stamp(self) -> str:
-        """What a request made now is signed with."""
-        return self.clock().strftime(STAMP)
+
+def stamp(time: datetime) -> str:
+    """Return a time as requests have it."""
+    return time.strftime(STAMP)
 
 
 def test_time_is_this_machines() -> None:
     """As long as nobody objects, in UTC."""
-    before = datetime.now(UTC)
+    before = stamp(datetime.now(UTC))
     clock = Clock(print)
-    assert before <= clock() <= datetime.now(UTC)
+    assert before <= clock.stamp() <= stamp(datetime.now(UTC))
     assert not clock.is_corrected
 
 
@@ -36,17 +36,17 @@ def test_time_is_this_machines() -> None:
 def test_clock_is_put_right_once(ahead: float) -> None:
     """What was signed before then is worth another attempt; what was signed since is not."""
     watch = Watch()
-    early = watch.stamp
+    early = watch.clock.stamp()
     assert watch.clock.corrects(ahead, early)
     assert watch.clock.is_corrected
-    assert watch.clock() == NOW - timedelta(seconds=ahead)
+    assert watch.clock.stamp() == stamp(NOW - timedelta(seconds=ahead))
     watch.now += timedelta(seconds=20)
-    late = watch.stamp
+    late = watch.clock.stamp()
     watch.now += timedelta(seconds=2)
     for said in (ahead, -ahead, 2 * ahead, None):
         assert watch.clock.corrects(said, early)
         assert not watch.clock.corrects(said, late)
-    assert watch.clock() == watch.now - timedelta(seconds=ahead)
+    assert watch.clock.stamp() == stamp(watch.now - timedelta(seconds=ahead))
     assert len(watch.notices) == 1
     assert f"off by {ahead:+.0f} s" in watch.notices[0]
 
@@ -56,5 +56,5 @@ def test_clock_is_put_right_once(ahead: float) -> None:
 def test_date_that_explains_nothing_is_not_believed(ahead: float | None) -> None:
     """It is missing, no other than this machine's, or more than a day off."""
     watch = Watch()
-    assert not watch.clock.corrects(ahead, watch.stamp)
-    assert (watch.clock(), watch.notices) == (NOW, [])
+    assert not watch.clock.corrects(ahead, watch.clock.stamp())
+    assert (watch.clock.stamp(), watch.notices) == (stamp(NOW), [])

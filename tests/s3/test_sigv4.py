@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncsync.model import Credentials
-from asyncsync.s3.sigv4 import Signer, path_of
+from asyncsync.s3.clock import STAMP
+from asyncsync.s3.sigv4 import Mac, Signer, path_of
 from asyncsync.secret import Secret
 
 NOW = datetime(2026, 1, 1, 12, 30, 59, tzinfo=UTC)
@@ -76,7 +77,7 @@ def test_headers_are_those_of_botocore(
 ) -> None:
     """All of them, for hostile keys, raw bytes and session tokens, at any time."""
     path = path_of("bucket", key)
-    ours = Signer(host, region, lambda: now).sign(method, path, credentials)
+    ours = Signer(host, region, lambda: now.strftime(STAMP)).sign(method, path, credentials)
     theirs = botocore_headers(method, f"http://{host}{path}", credentials, region, now)
     assert lowered(ours) == theirs
 
@@ -90,7 +91,7 @@ def test_headers_are_those_of_botocore(
 def test_wish_for_a_checksum_is_signed_as_by_botocore(key: str, credentials: Credentials) -> None:
     """With and without a session token; it is one more header of HEAD."""
     path = path_of("bucket", key)
-    signer = Signer("h", "auto", lambda: NOW)
+    signer = Signer("h", "auto", lambda: NOW.strftime(STAMP))
     ours = signer.sign("HEAD", path, credentials, wants_checksum=True)
     wish = {"x-amz-checksum-mode": "ENABLED"}
     theirs = botocore_headers("HEAD", f"http://h{path}", credentials, "auto", NOW, wish)
@@ -104,7 +105,7 @@ def test_wish_for_a_checksum_is_signed_as_by_botocore(key: str, credentials: Cre
 def test_query_is_signed_as_by_botocore(pairs: list[tuple[str, str]]) -> None:
     """In whatever order it is sent, and with names that come twice."""
     query = percent_encode_sequence(pairs)
-    ours = Signer("h", "auto", lambda: NOW).sign("GET", "/bucket", SOMEBODY, query)
+    ours = Signer("h", "auto", lambda: NOW.strftime(STAMP)).sign("GET", "/bucket", SOMEBODY, query)
     theirs = botocore_headers("GET", f"http://h/bucket?{query}", SOMEBODY, "auto", NOW)
     assert lowered(ours) == theirs
 
@@ -123,15 +124,15 @@ def test_path_is_visible_ascii_and_keeps_its_slashes(key: str) -> None:
 def test_signing_key_is_derived_once_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four of the five steps are saved for all but the first request of a day."""
     steps: list[bytes] = []
-    really = hmac.digest
+    really = Mac.digest
 
-    def counting(key: bytes, message: bytes, digest: str) -> bytes:
+    def counting(mac: Mac, message: bytes) -> bytes:
         steps.append(message)
-        return really(key, message, digest)
+        return really(mac, message)
 
-    monkeypatch.setattr(hmac, "digest", counting)
+    monkeypatch.setattr(Mac, "digest", counting)
     now = NOW
-    signer = Signer("h", "auto", lambda: now)
+    signer = Signer("h", "auto", lambda: now.strftime(STAMP))
     made = []
     for later in (timedelta(), timedelta(hours=11), timedelta(hours=12), timedelta(hours=13)):
         now = NOW + later
@@ -144,10 +145,18 @@ def test_signing_key_is_derived_once_a_day(monkeypatch: pytest.MonkeyPatch) -> N
 def test_kept_key_is_never_used_for_another_day_or_secret() -> None:
     """One signer that goes through all of them signs like a new one each time."""
     now = NOW
-    signer = Signer("h", "auto", lambda: now)
+    signer = Signer("h", "auto", lambda: now.strftime(STAMP))
     for later in (timedelta(), timedelta(days=1), timedelta(), timedelta(days=365)):
         now = NOW + later
         for secret, token in (("secret", ""), ("other", "t"), ("secret", "t"), ("secret", "")):
             credentials = Credentials("AKID", Secret(secret), Secret(token))
-            fresh = Signer("h", "auto", signer._now)
+            fresh = Signer("h", "auto", signer._stamp)
             assert signer.sign("GET", "/b/k", credentials) == fresh.sign("GET", "/b/k", credentials)
+
+
+@given(key=st.binary(max_size=200), message=st.binary())
+def test_code_is_that_of_the_standard_library(key: bytes, message: bytes) -> None:
+    """For any key and message, however often the key is used."""
+    mac = Mac(key)
+    for _ in range(2):
+        assert mac.digest(message) == hmac.digest(key, message, "sha256")

@@ -190,7 +190,7 @@ async def test_get_names_the_version_and_the_span(stage: Stage) -> None:
         b"234", status="206 Partial Content", headers={"Content-Range": "bytes 2-4/10"} | QUOTED
     )
     whole = response(b"0123456789", headers=QUOTED)
-    stage.answer = lambda head: part if "Range: " in head else whole
+    stage.answer = lambda head: part if "range: " in head else whole
     assert await fetched(stage.store, range(2, 5)) == b"234"
     assert await fetched(stage.store, range(10)) == b"0123456789"
     assert await fetched(stage.store) == b"0123456789"
