@@ -163,8 +163,11 @@ ANSWERS = [
 @pytest.mark.row(162)
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: f"{answer.status} {answer.body!r}")
 @pytest.mark.parametrize("verb", ["LIST", "LIST again", "HEAD", "GET"])
-async def test_refused_request_leaves_no_token_and_no_signature(verb: str, answer: Answer) -> None:
-    """Nor do the frames of aioboto3's client, which signs the pages behind the first."""
+async def test_refused_request_leaves_no_token_and_no_signature(
+    verb: str, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor do the frames of aioboto3's client, which signs the pages of a long listing."""
+    monkeypatch.setattr("asyncsync.s3.store.SHORT_LISTING", 1)
     async with ScriptedS3(dict.fromkeys(KEYS, b"12345"), page_size=2) as s3:
         s3.on_list = lambda request: answer if bool(request.token) == ("again" in verb) else None
         s3.on_object = lambda request: answer

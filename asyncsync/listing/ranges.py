@@ -21,6 +21,7 @@ A cut may lie between the key `x` and the keys below `x/`. Then neither range ca
 collides with them (`compare/collisions.py`), so the prefix `x/` is reported.
 """
 
+import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -48,6 +49,8 @@ from asyncsync.model import LAST, RemoteObject
 
 MOST_PIECES = 64
 """Into which a range is cut at folders: more than are listed at once, to have all end together."""
+CLOCKS_AGREE_NS = 60 * 1_000_000_000
+"""How far the server's clock may be behind."""
 MOST_LOOKED_FOR = 64
 """Folders and objects that only the outline has shown, and that are looked for."""
 
@@ -104,6 +107,7 @@ class Ranges:
         self._chain: Chain | None = None
         """Set when the order turns out to be unreliable; then the ranges end."""
         self._first_handled = Event()
+        self._began_ns = time.time_ns() - CLOCKS_AGREE_NS
         self._pages = self._guessed = self._queued = 0
 
     @property
@@ -329,7 +333,9 @@ class Ranges:
             found += [objects[hashed] for hashed in left]
         self._outline.objects = []
         self._outline.unseen = set()
-        if found:
+        if not self._chain and found and all(r.modified_ns > self._began_ns for r in found):
+            await self._handle(found, "")  # uploaded since, behind the pages' backs
+        elif found:
             await self._add(found, is_link=False)
 
     # Alone --------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The remote side: a bucket as a `Store`.
 
 Read `store.py` first: the requests and what their answers hold. `sigv4.py` signs them, with the
-time from `clock.py`; `client.py` is aioboto3, which lists what lies behind a listing's first page;
-`reading.py` reads pages and `pages.py` parses them, `refusals.py` turns an unexpected answer into
+time from `clock.py`; `client.py` is aioboto3, for the pages of a long listing; `reading.py` reads
+pages and `pages.py` parses them, `refusals.py` turns an unexpected answer into
 an error, `bodies.py` and `checksums.py` find in an answer what it says of an object, and
 `redaction.py` keeps secrets out of what libraries log.
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import sys
+import time
 from bisect import bisect_right
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from asyncsync.errors import (
 from asyncsync.listing.outline import MOST_PAGES
 from asyncsync.listing.paging import MOST_EMPTY_PAGES, MOST_REPEATED_PAGES
 from asyncsync.s3.pages import PAGE_LIMIT
+from asyncsync.times import format_time
 from tests.rigs.failing_disk import FailingDisk
 from tests.rigs.scripted_s3 import Answer, Hook, Request, ScriptedS3, etag_of, sync
 from tests.rigs.watch import Watcher, tree
@@ -332,13 +334,14 @@ async def test_failed_listing_decides_the_exit_code_when_the_disk_is_full(
 
 @pytest.mark.row(72)
 async def test_bucket_may_change_while_it_is_listed(dest: Path) -> None:
-    """Deleted objects are skipped; those added too late are found by the next run."""
+    """Deleted objects are skipped; those added behind its back are no contradiction."""
     async with ScriptedS3(OBJECTS, page_size=2) as s3:
 
         def changing(request: Request) -> None:
             if request.token or request.start_after:
                 s3.objects.pop(KEYS[0], None)
                 s3.objects["1hz/0.parquet"] = b"new"
+                s3.modified["1hz/0.parquet"] = format_time(time.time_ns())
 
         listed = asyncio.Event()
         s3.on_list = changing
@@ -347,9 +350,9 @@ async def test_bucket_may_change_while_it_is_listed(dest: Path) -> None:
         )
         ran = await sync(s3, dest, "1hz/", seen=Watcher(on_listed=listed.set))
         assert (ran.code, list(ran.seen.failures)) == (3, [KEYS[0]])
-        assert sorted(tree(dest)) == [*KEYS[1:], "1hz/mine.parquet"]
+        assert sorted(tree(dest)) == ["1hz/0.parquet", *KEYS[1:], "1hz/mine.parquet"]
         again = await sync(s3, dest, "1hz/")
-        assert (again.code, again.seen.downloaded) == (0, ["1hz/0.parquet"])
+        assert (again.code, again.seen.downloaded) == (0, [])
 
 
 @pytest.mark.row(73)
@@ -423,7 +426,7 @@ async def test_page_of_ten_thousand_keys_takes_limited_memory(
 @pytest.mark.row(75)
 @pytest.mark.parametrize(
     ("few", "lots"),
-    [(20_000, 80_000), pytest.param(100_000, 1_000_000, marks=pytest.mark.long)],
+    [(40_000, 100_000), pytest.param(100_000, 1_000_000, marks=pytest.mark.long)],
 )
 async def test_memory_does_not_grow_with_the_keys(
     monkeypatch: pytest.MonkeyPatch, few: int, lots: int

@@ -110,6 +110,8 @@ class ScriptedS3:
         self.objects = dict(objects or {})
         self.page_size = page_size
         self.encodes = encodes
+        self.modified: dict[str, str] = {}
+        """When an object was uploaded, if not at `MODIFIED`."""
         self.on_list: Hook = _nothing
         self.on_object: Hook = _nothing
         """For GET and HEAD."""
@@ -174,7 +176,8 @@ class ScriptedS3:
         for key in keys:
             data = self.objects.get(key, b"x")
             lines.append(
-                f"<Contents><Key>{written(key)}</Key><LastModified>{MODIFIED}</LastModified>"
+                f"<Contents><Key>{written(key)}</Key><LastModified>"
+                f"{self.modified.get(key, MODIFIED)}</LastModified>"
                 f"<ETag>&quot;{self.tag(data)}&quot;</ETag><Size>{len(data)}</Size></Contents>"
             )
         for prefix in prefixes:

@@ -1,4 +1,4 @@
-"""aioboto3's client: it lists the pages behind the first, and is loaded only for those."""
+"""aioboto3's client: it lists the pages behind the first ones, and is loaded only for those."""
 
 import logging
 import os
@@ -31,6 +31,12 @@ from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
 pytestmark = pytest.mark.anyio
 
 KEYS = [f"{number}.parquet" for number in range(5)]
+
+
+@pytest.fixture(autouse=True)
+def shortest_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client list every page behind the first."""
+    monkeypatch.setattr("asyncsync.s3.store.SHORT_LISTING", 1)
 
 
 async def test_client_lists_the_pages_behind_the_first() -> None:
@@ -269,7 +275,7 @@ async def test_everything_may_be_logged(caplog: pytest.LogCaptureFixture) -> Non
         assert secret not in caplog.text
 
 
-async def test_bucket_of_one_page_needs_no_client(tmp_path: Path) -> None:
+async def test_short_listing_needs_no_client(tmp_path: Path) -> None:
     """To load it takes longer than the whole run."""
     code = """
 import sys
