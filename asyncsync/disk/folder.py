@@ -47,6 +47,7 @@ from asyncsync.errors import (
     LocalFileError,
     RetriesExhaustedError,
     SourceError,
+    ThrottledError,
 )
 from asyncsync.keys import STATE_DIR, escaped, key_hash, local_path
 from asyncsync.model import Proof, RemoteObject, Transfer
@@ -300,7 +301,7 @@ class Folder:
 
     @asynccontextmanager
     async def part_file(self, transfer: Transfer) -> AsyncIterator[PartFile]:
-        """Open the unfinished file of a large object; `publish_parts` renames it to its path.
+        """Open the unfinished file of a large object; `publish_parts` gives it its path.
 
         If the run stops or the transfer fails for a reason that may pass, what has arrived is kept
         for the next run. After any other error it is removed.
@@ -316,7 +317,8 @@ class Folder:
                 )
             try:
                 try:
-                    yield part
+                    async with part:
+                        yield part
                 except OSError as error:
                     if not self._publisher.prepare_retry(transfer, error):
                         raise
@@ -324,7 +326,7 @@ class Folder:
                         transfer.remote.key, f"its unfinished file is lost: {error.strerror}"
                     ) from error
             except BaseException as error:
-                may_pass = isinstance(error, RetriesExhaustedError | SourceError)
+                may_pass = isinstance(error, RetriesExhaustedError | SourceError | ThrottledError)
                 if not (part.has_pieces and (may_pass or not isinstance(error, Exception))):
                     part.remove()
                 raise
@@ -337,6 +339,7 @@ class Folder:
             ThrottledError: the limit of open files is reached.
             OSError: anything else, which `part_file` translates.
         """
+        await part.close()
         try:
             await in_thread(self._publisher.publish_parts, transfer, part.path)
         except OSError as error:

@@ -9,11 +9,12 @@ write under one name, even where the lock does not work. What was written after 
 to another run, and is left alone; where the lock does not work, so is what was written shortly
 before.
 
-The journal's first line describes the object. Each other line is one piece of a part, with its
-CRC64NVME: `<start> <stop> <crc>`. A part arrives in order, so a piece counts only if every byte of
-the part before it is there. The journal is written after the bytes but is not synced: it may be cut
-off, or list bytes that a power cut took. Therefore each piece is read back and checked before it
-counts. The CRCs of all pieces give that of the object, which some servers tell.
+The journal's first line describes the object. Each other line is one piece of a part, with the
+CRC64NVME of the part up to its end: `<start> <stop> <crc>`. A part arrives in order, so a piece
+counts only if every byte of the part before it is there. The journal is written after the bytes but
+is not synced: it may be cut off, or list bytes that a power cut took. Therefore each piece is read
+back and checked before it counts. The CRCs of all parts give that of the object, which some servers
+tell.
 """
 
 import hashlib
@@ -21,13 +22,15 @@ import json
 import logging
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, suppress
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, nullcontext, suppress
 from io import FileIO
 from pathlib import Path
+from typing import Self
 
 import aiofiles
-from anyio import CancelScope, Lock
+from anyio import CancelScope
 
 from asyncsync import descriptors
 from asyncsync.crc import CRC64NVME
@@ -61,20 +64,33 @@ def spans(size: int) -> Iterator[range]:
         yield range(start, min(start + PART, size))
 
 
+class _Arrived:
+    """How far a part is here."""
+
+    __slots__ = ("crc", "listed", "stop")
+
+    def __init__(self, start: int) -> None:
+        self.stop = start
+        """Where its bytes of this run and earlier ones end."""
+        self.crc = 0
+        """The CRC of these bytes."""
+        self.listed = start
+        """Where those end that the journal lists."""
+
+
 class PartFile:
-    """One unfinished file of its final size, and its journal. Made by `open_part_file`."""
+    """One unfinished file of its final size, and its journal. Made by `open_part_file`.
+
+    As a context manager, it is open for writing.
+    """
 
     def __init__(self, path: Path, remote: RemoteObject) -> None:
         self.path = path
-        self._ends: dict[int, int] = {}
-        """For each part, by its start, where its bytes of this run and earlier ones end."""
-        self._crcs: dict[int, int] = {}
-        """And the CRC of these bytes."""
+        self._arrived: dict[int, _Arrived] = {}
+        """The parts, by their start."""
         self._journal = path.with_name(path.name + JOURNAL)
         self._remote = remote
-        self._writers = 0
-        """How many parts are being written."""
-        self._opening = Lock()
+        self._opened = AsyncExitStack()
 
     def __contains__(self, span: object) -> bool:
         """Whether the whole part is here."""
@@ -82,24 +98,25 @@ class PartFile:
 
     def missing(self, span: range) -> range:
         """Return the end of the part that is not here yet."""
-        return range(self._ends.get(span.start, span.start), span.stop)
+        return range(self._part(span.start).stop, span.stop)
 
     def forget(self, span: range) -> int:
         """Treat all of the part as missing; return how many bytes of it were here."""
-        self._crcs.pop(span.start, None)
-        return self._ends.pop(span.start, span.start) - span.start
+        here = self._arrived.pop(span.start, None)
+        return here.stop - span.start if here else 0
 
     def crc(self, spans: Iterable[range]) -> int:
         """Return the CRC64NVME of parts that are here, in the given order."""
         whole = 0
         for span in spans:
             if span:
-                whole = CRC64NVME.combine(whole, self._crcs[span.start], len(span))
+                whole = CRC64NVME.combine(whole, self._arrived[span.start].crc, len(span))
         return whole
 
-    def _add_piece(self, part: int, piece: range, crc: int) -> None:
-        self._crcs[part] = CRC64NVME.combine(self._crcs.get(part, 0), crc, len(piece))
-        self._ends[part] = piece.stop
+    def _part(self, start: int) -> _Arrived:
+        if start not in self._arrived:
+            self._arrived[start] = _Arrived(start)
+        return self._arrived[start]
 
     @property
     def has_pieces(self) -> bool:
@@ -143,83 +160,64 @@ class PartFile:
 
     def _check_piece(self, line: bytes, file: FileIO) -> None:
         start, stop, crc = map(int, line.split())
-        part = start - start % PART
-        continues = start <= self._ends.get(part, part) < stop
-        fits = start >= 0 and stop <= min(part + PART, self._remote.size)
-        piece = range(self._ends.get(part, part), stop)
-        if line.endswith(b"\n") and continues and fits and crc == _crc(file, range(start, stop)):
-            self._add_piece(part, piece, crc if start == piece.start else _crc(file, piece))
+        first = start - start % PART
+        if not line.endswith(b"\n") or first < 0 or stop > min(first + PART, self._remote.size):
+            return
+        part = self._part(first)
+        if start <= part.stop < stop and crc == _crc(file, range(part.stop, stop), part.crc):
+            part.stop = part.listed = stop
+            part.crc = crc
 
-    @asynccontextmanager
-    async def at(self, span: range) -> AsyncIterator[Callable[[bytes | memoryview], None]]:
-        """Begin where the missing end of a part starts; yield what writes the next block.
-
-        Writing a block blocks, but only to copy it into the system's cache, which is faster than a
-        hop to a thread; a disk that cannot keep up slows down reading from the network, as it
-        should. Each piece is added to the journal once it is written, and the rest at the end,
-        after an error too.
-        """
-        async with self._open_for_writing():
-            file = self._file.fileno()
-            piece_start = position = self.missing(span).start
-            crc = 0
-
-            def write(block: bytes | memoryview) -> None:
-                nonlocal position, crc
-                rest = memoryview(block)
-                while rest:
-                    written = _write_at(file, rest, position)
-                    crc = CRC64NVME.calc(rest[:written], crc)
-                    position += written
-                    rest = rest[written:]
-                if position - piece_start >= PIECE:
-                    add_line()
-
-            def add_line() -> None:
-                nonlocal piece_start, crc
-                os.write(self._log, b"%d %d %d\n" % (piece_start, position, crc))
-                self._add_piece(span.start, range(piece_start, position), crc)
-                piece_start, crc = position, 0
-
-            try:
-                yield write
-            finally:
-                if position > piece_start:
-                    add_line()
-
-    @asynccontextmanager
-    async def _open_for_writing(self) -> AsyncIterator[None]:
-        """Keep the file and the journal open; all parts that are being written share them."""
-        with CancelScope(shield=True):  # otherwise a file might be opened that nobody closes
-            async with self._opening:
-                if not self._writers:
-                    await self._open_both()
-                self._writers += 1
+    async def __aenter__(self) -> Self:
         try:
-            yield
-        finally:
-            with CancelScope(shield=True):
-                async with self._opening:
-                    self._writers -= 1
-                    if not self._writers:
-                        await self._close_both()
-
-    async def _open_both(self) -> None:
-        try:
-            self._file = await aiofiles.open(self.path, "r+b", buffering=0, executor=Threads())
-            try:
+            with CancelScope(shield=True):  # otherwise a file might be opened that nobody closes
                 self._log = os.open(self._journal, os.O_WRONLY | os.O_APPEND)
-            except BaseException:
-                await self._file.close()
-                raise
-        except OSError as error:
-            raise descriptors.too_many_open_files(error) or error from error
+                self._opened.callback(os.close, self._log)
+                file = await aiofiles.open(self.path, "r+b", buffering=0, executor=Threads())
+                self._opened.push_async_callback(file.close)
+                self._opened.callback(self._list_rest)
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, OSError) and (scarce := descriptors.too_many_open_files(error)):
+                raise scarce from error
+            raise
+        self._data = file.fileno()
+        return self
 
-    async def _close_both(self) -> None:
-        try:
-            os.close(self._log)
-        finally:
-            await self._file.close()
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        with suppress(OSError) if error else nullcontext():  # the first error counts
+            await self.close()
+
+    def write(self, span: range, block: bytes | memoryview) -> None:
+        """Write the next block of a part; the journal gets a line for each piece, and the end.
+
+        This blocks, but only to copy the block into the system's cache, which is faster than a hop
+        to a thread; a disk that cannot keep up slows down reading from the network, as it should.
+        """
+        part = self._part(span.start)
+        rest, stop = block, part.stop
+        while rest:
+            written = _write_at(self._data, rest, stop)
+            stop += written
+            rest = rest[written:]
+        part.crc = CRC64NVME.calc(block, part.crc)
+        part.stop = stop
+        if stop - part.listed >= PIECE or stop == span.stop:
+            self._list(part)
+
+    def _list(self, part: _Arrived) -> None:
+        os.write(self._log, b"%d %d %d\n" % (part.listed, part.stop, part.crc))
+        part.listed = part.stop
+
+    def _list_rest(self) -> None:
+        for part in self._arrived.values():
+            if part.stop > part.listed:
+                self._list(part)
+
+    async def close(self) -> None:
+        """List what of each part has come, and close; nothing if it is not open."""
+        with CancelScope(shield=True):
+            await self._opened.aclose()
 
     def open(self) -> FileIO:
         """Open the file to read back what has arrived. Blocks.
@@ -369,16 +367,17 @@ def _scan(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
             yield entry.name, status
 
 
-def _write_at(file: int, block: memoryview, position: int) -> int:
+def _write_at(file: int, block: bytes | memoryview, position: int) -> int:
     """Write to a place of a file; return how many bytes were written."""
-    if hasattr(os, "pwrite"):
+    if sys.platform != "win32":
         return os.pwrite(file, block, position)
-    os.lseek(file, position, os.SEEK_SET)  # Windows; nobody else writes between these two
+    os.lseek(file, position, os.SEEK_SET)  # nobody else writes between these two
     return os.write(file, block)
 
 
-def _crc(file: FileIO, span: range) -> int:
-    crc, left = 0, len(span)
+def _crc(file: FileIO, span: range, crc: int) -> int:
+    """Return the CRC of what is before the span, which is `crc`, and of the span."""
+    left = len(span)
     file.seek(span.start)
     while left and (block := file.read(min(READ_SIZE, left))):
         crc = CRC64NVME.calc(block, crc)
@@ -394,4 +393,4 @@ def _hash_version(remote: RemoteObject) -> str:
 def _header(remote: RemoteObject) -> bytes:
     """Return the journal's first line; JSON keeps every key in ASCII and on one line."""
     version = {"key": remote.key, "etag": remote.etag, "size": remote.size, "part": PART}
-    return json.dumps(version | {"crc": "64nvme"}).encode() + b"\n"
+    return json.dumps(version | {"crc": "64nvme of a part"}).encode() + b"\n"

@@ -99,42 +99,37 @@ class Parts:
             self._prover.notify()
 
     async def _fetch_part(self, span: range) -> None:
-        try:
-            await self._fetch_rest(span)
-        except RangeIgnoredError as error:
-            if len(span) < self._remote.size:
-                raise
-            self._forget(span)
-            raise ProtocolError("the server cannot send the rest without the start") from error
-
-    async def _fetch_rest(self, span: range) -> None:
         if not self._remote.is_pinned or span in self._file:
             # The bytes may belong to another version, or the answer with the last byte was bad.
             self._forget(span)
         rest = self._file.missing(span)
         left = len(rest)
-        async with self._store.get(self._remote, rest) as body, self._file.at(span) as write:
-            self._pace.note_wait(body.head.waited)
-            validate.check_answer(self._remote, body.head, "GET")
-            async for block in body.blocks():
-                left -= len(block)
-                if left < 0:
-                    break
-                write(block)
-                self._count(len(block))
+        try:
+            async with self._store.get(self._remote, rest) as body:
+                self._pace.note_wait(body.head.waited)
+                validate.check_answer(self._remote, body.head, "GET")
+                async for block in body.blocks():
+                    size = len(block)
+                    left -= size
+                    if left < 0:
+                        break
+                    self._file.write(span, block)
+                    self.arrived += size
+                    is_new = self.arrived > self._furthest  # not what was discarded before
+                    if is_new:
+                        self._furthest = self.arrived
+                    self._pace.note_bytes(size, is_new=is_new)
+                    self._observer.advanced(self._transfer, size)
+        except RangeIgnoredError as error:
+            if len(span) < self._remote.size:
+                raise
+            self._forget(span)
+            raise ProtocolError("the server cannot send the rest without the start") from error
         if left < 0:
             self._forget(span)
             raise ProtocolError("the answer has more bytes than were requested")
         if left:
             raise ProtocolError("the answer has fewer bytes than were requested")
-
-    def _count(self, size: int) -> None:
-        self.arrived += size
-        is_new = self.arrived > self._furthest  # what was discarded, and comes again, is not
-        if is_new:
-            self._furthest = self.arrived
-        self._pace.note_bytes(size, is_new=is_new)
-        self._observer.advanced(self._transfer, size)
 
     def _forget(self, span: range) -> None:
         if size := self._file.forget(span):

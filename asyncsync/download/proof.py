@@ -34,7 +34,7 @@ from asyncsync.threads import in_thread
 MIB = 1024 * 1024
 STEP = 8 * MIB
 """Bytes hashed in one call in a thread: a cancelled run waits for at most one such call."""
-BLOCK = 256 * 1024
+BLOCK = 512 * 1024
 """Bytes read at a time: they are still in the processor's cache when they are hashed."""
 PART_SIZES = [n * MIB for n in (8, 5, 16, 10, 50, 64, 100, 32, 25, 15, 20, 128, 256, 512, 1024)]
 """The part sizes that upload tools use, the most usual first."""

@@ -145,7 +145,7 @@ class Pace:
         """Count bytes of objects that have arrived; new ones are progress."""
         self._received += size
         self.note_answer()
-        if is_new:
+        if is_new and self._standstill:
             self.note_progress()
 
     def note_wait(self, seconds: float) -> None:

@@ -237,8 +237,7 @@ async def test_unfinished_file_has_no_name_yet(folder: Folder, root: Path) -> No
     (root / "a").write_bytes(b"old")
     async with folder.part_file(transfer_of("a")) as part:
         for span, block in ((range(2, 4), b"ta"), (range(2), b"da")):
-            async with part.at(span) as write:
-                write(block)
+            part.write(span, block)
             assert tree(root) == {"a": b"old"}
         await folder.publish_parts(transfer_of("a"), part)
     assert tree(root) == {"a": b"data"}
@@ -250,8 +249,8 @@ async def test_broken_off_transfer_leaves_nothing(folder: Folder, root: Path) ->
     (root / "a").write_bytes(b"old")
 
     async def broken_off() -> None:
-        async with folder.part_file(transfer_of("a")) as part, part.at(range(4)) as write:
-            write(b"da")
+        async with folder.part_file(transfer_of("a")) as part:
+            part.write(range(4), b"da")
             raise ConnectionLostError
 
     with pytest.raises(ConnectionLostError):
@@ -263,7 +262,7 @@ async def test_broken_off_transfer_leaves_nothing(folder: Folder, root: Path) ->
 async def test_cancelled_transfer_without_bytes_leaves_nothing(folder: Folder, root: Path) -> None:
     """The same when the run is stopped before a byte has arrived."""
     with anyio.CancelScope() as scope:
-        async with folder.part_file(transfer_of("a")) as part, part.at(range(4)):
+        async with folder.part_file(transfer_of("a")):
             scope.cancel()
             await anyio.sleep_forever()
     assert scope.cancelled_caught
@@ -275,8 +274,8 @@ async def test_cancelled_transfer_keeps_what_has_come(root: Path) -> None:
     """The next run continues at the next byte, and leaves nothing unfinished."""
     folder = Folder(root)
     with folder.writing(), anyio.CancelScope() as scope:
-        async with folder.part_file(transfer_of("a")) as part, part.at(range(4)) as write:
-            write(b"da")
+        async with folder.part_file(transfer_of("a")) as part:
+            part.write(range(4), b"da")
             scope.cancel()
             await anyio.sleep_forever()
     assert scope.cancelled_caught
@@ -284,9 +283,8 @@ async def test_cancelled_transfer_keeps_what_has_come(root: Path) -> None:
     folder = Folder(root)
     with folder.writing():
         async with folder.part_file(transfer_of("a")) as part:
-            async with part.at(range(4)) as write:
-                assert part.missing(range(4)) == range(2, 4)
-                write(b"ta")
+            assert part.missing(range(4)) == range(2, 4)
+            part.write(range(4), b"ta")
             await folder.publish_parts(transfer_of("a"), part)
     assert tree(root) == {"a": b"data"}
     assert os.listdir(root / PARTS) == []

@@ -31,10 +31,10 @@ def expected(data: bytes = CONTENT) -> int:
 async def write(part: PartFile, span: range, size: int, block: int) -> None:
     """Write so many of the missing bytes of a part, or as many as there are."""
     rest = part.missing(span)
-    async with part.at(span) as write_block:
+    async with part:
         for start in range(rest.start, min(rest.start + size, rest.stop), block):
             stop = min(start + block, rest.start + size, rest.stop)
-            write_block(CONTENT[start:stop])
+            part.write(span, CONTENT[start:stop])
 
 
 def damage(path: Path, offset: int) -> None:

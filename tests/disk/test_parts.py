@@ -40,9 +40,9 @@ async def write_part(part: PartFile, span: range, size: int | None = None) -> No
     """Write a part, or only `size` bytes of what is missing of it, in blocks of 100 kB."""
     start = part.missing(span).start
     stop = span.stop if size is None else start + size
-    async with part.at(span) as write:
+    async with part:
         for at in range(start, stop, BLOCK):
-            write(CONTENT[at : min(at + BLOCK, stop)])
+            part.write(span, CONTENT[at : min(at + BLOCK, stop)])
 
 
 async def leave_from_killed_run(folder: Path) -> PartFile:
@@ -99,8 +99,8 @@ async def test_part_beyond_four_gibibytes_is_kept(tmp_path: Path) -> None:
     assert span.start > 1 << 32
     part = await open_part_file(tmp_path, "killed", far, NOW)
     block = CONTENT[: len(last)]
-    async with part.at(last) as write:
-        write(block)
+    async with part:
+        part.write(last, block)
     part = await open_part_file(tmp_path, "new", far, NOW)
     assert (last in part, span in part) == (True, False)
     assert part.path.stat().st_size == far.size
@@ -153,10 +153,10 @@ async def test_unfinished_part_is_kept_up_to_its_last_piece(tmp_path: Path) -> N
     """A kill loses less than a piece and a block, and the next run continues from there."""
     first, middle, _ = spans(SIZE)
     part = await open_part_file(tmp_path, "killed", REMOTE, NOW)
-    async with part.at(first) as write, part.at(middle) as write_middle:
+    async with part:
         for start in range(0, PIECES + BLOCK, BLOCK):
-            write(CONTENT[start : start + BLOCK])
-        write_middle(CONTENT[PART : PART + PIECE])
+            part.write(first, CONTENT[start : start + BLOCK])
+        part.write(middle, CONTENT[PART : PART + PIECE])
         again = await open_part_file(tmp_path, "new", REMOTE, NOW)  # as if a kill happened now
     assert arrived(again)[:2] == [range(PIECES), range(PART, PART + PIECE)]
     await write_part(again, first, 3 * PIECES)
@@ -170,8 +170,8 @@ async def test_part_that_breaks_off_is_kept_to_the_last_byte(tmp_path: Path) -> 
     part = await open_part_file(tmp_path, "broken", REMOTE, NOW)
 
     async def break_off() -> None:
-        async with part.at(range(PART)) as write:
-            write(CONTENT[:7])
+        async with part:
+            part.write(range(PART), CONTENT[:7])
             raise ConnectionLostError
 
     with pytest.raises(ConnectionLostError):
@@ -186,8 +186,8 @@ async def test_what_is_forgotten_is_written_again(tmp_path: Path) -> None:
     assert part.forget(range(PART)) == PART
     assert part.forget(range(PART)) == 0
     assert range(PART) not in part
-    async with part.at(range(PART)) as write:
-        write(b"new")
+    async with part:
+        part.write(range(PART), b"new")
     assert arrived(await open_part_file(tmp_path, "new", REMOTE, NOW))[0] == range(3)
 
 
@@ -278,7 +278,7 @@ async def test_second_run_never_writes_under_the_name_of_the_first(tmp_path: Pat
     again = await open_part_file(tmp_path, "new", REMOTE, NOW)
     assert again.path != part.path
     with pytest.raises(FileNotFoundError):
-        async with part.at(range(PART)):
+        async with part:
             pytest.fail("opened the old name")
 
 

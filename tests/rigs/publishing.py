@@ -31,8 +31,6 @@ async def publish_large(folder: Folder, transfer: Transfer, content: bytes) -> N
     """Publish a file that is written in two parts, the second one first."""
     half = len(content) // 2
     async with folder.part_file(transfer) as part:
-        async with part.at(range(half, len(content))) as write:
-            write(content[half:])
-        async with part.at(range(half)) as write:
-            write(content[:half])
+        part.write(range(half, len(content)), content[half:])
+        part.write(range(half), content[:half])
         await folder.publish_parts(transfer, part)
