@@ -24,6 +24,7 @@
     │   ├── NotParquetError         named *.parquet, but not a Parquet file
     │   ├── OutOfStepError          found by `verify`: the file is missing or not up to date
     │   ├── RangeIgnoredError       the server sends whole objects only; fetched whole instead
+    │   ├── RefusedError            the endpoint refuses it; ten alike end the run
     │   ├── RemoteChangedError      replaced since it was listed
     │   ├── RetriesExhaustedError   transient errors until the attempts ran out
     │   └── SkippedError            this key cannot be synced here                           exit 3
@@ -208,6 +209,20 @@ class OutOfStepError(TransferError):
 
 class RangeIgnoredError(TransferError):
     """The server sent the whole object instead of a part. Never leaves `download/download.py`."""
+
+
+class RefusedError(TransferError):
+    """The endpoint refuses the requests for this object, for good.
+
+    Attributes:
+        reason: the status and the code of the answer.
+        of_run: what ends the run if too many objects are refused like that.
+    """
+
+    def __init__(self, key: str, message: str, reason: str, of_run: SourceError) -> None:
+        super().__init__(key, message)
+        self.reason = reason
+        self.of_run = of_run
 
 
 class RemoteChangedError(TransferError):

@@ -54,7 +54,7 @@ class Verifier:
                 head = await check_head(remote, self._store, tries)
             checksum = head.checksum
             self._pace.note_wait(head.waited)
-            self._pace.note_progress()
+            self._pace.note_object(0)
             if remote.is_pinned:
                 proven = Proof.SIZE_AND_VERSION
         if self._deep:

@@ -2,7 +2,8 @@
 
 Read `pace.py` first: slots for requests (`slots.py`), and the only retry loop. `rate.py` limits
 requests per second after the server has refused some, and `limit.py` bytes per second
-(`--limit-rate`). `standstill.py` is the time in which all requests fail.
+(`--limit-rate`). `outage.py` is the time in which no connection can be opened, `standstill.py`
+that in which all requests fail, and `refused.py` says when refused objects end the run.
 
 Nothing here knows what a request is about.
 """

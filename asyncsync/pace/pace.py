@@ -19,6 +19,7 @@ All requests of a run share one `Pace`, so what one of them learns about the ser
   during the handshake was not opened.)
 - If requests fail and none brings anything new for minutes, the run stands still (`standstill.py`),
   and it ends. If they are all about one object, only this one fails.
+- What is refused for good is the failure of its object, until too many are alike (`refused.py`).
 """
 
 import logging
@@ -33,6 +34,7 @@ import anyio
 from asyncsync.concurrently import run_until_first
 from asyncsync.errors import (
     NetworkError,
+    RefusedError,
     RetriesExhaustedError,
     StandstillError,
     ThrottledError,
@@ -41,7 +43,9 @@ from asyncsync.errors import (
     UnreachableError,
 )
 from asyncsync.interfaces import CONNECT_TIMEOUT, Urgent
+from asyncsync.pace.outage import FIRST_ANSWER, LONGEST_OUTAGE, NOTICE_AFTER, Outage
 from asyncsync.pace.rate import RequestRate
+from asyncsync.pace.refused import Refused
 from asyncsync.pace.slots import Slots
 from asyncsync.pace.standstill import GRACE, LONGEST, TOLD_AFTER, Standstill
 
@@ -60,12 +64,6 @@ STREAMS_AT_ONCE = 64
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 LONGEST_RETRY_AFTER = 60.0
-FIRST_ANSWER = 20.0
-"""Seconds to wait for the first answer of an endpoint while no connection can be opened."""
-LONGEST_OUTAGE = 300.0
-"""Seconds to wait for an endpoint that has answered before."""
-NOTICE_AFTER = 3.0
-"""Seconds of an outage after which the user is told why nothing happens."""
 INTERVAL = 0.1
 """Seconds over which `tune` measures the throughput once."""
 SETTLE = 1
@@ -80,15 +78,6 @@ HOLD = 10
 """Measurements before the next doubling after one that did not help."""
 RELIEF = 3
 """Measurements before a quarter is added after the server has asked for fewer requests."""
-
-
-class _Outage:
-    """A time in which no request gets an answer."""
-
-    def __init__(self, since: float) -> None:
-        self.since = since
-        self.is_reported = False
-        self.over = anyio.Event()
 
 
 class Pace:
@@ -127,10 +116,11 @@ class Pace:
         self._worked = worked
         self._paused_until = 0.0
         self._answered_at = float("-inf")
-        self._outage: _Outage | None = None
+        self._outage: Outage | None = None
         self._standstill: Standstill | None = None
         self._throttled_at = float("-inf")
         self._refusals = 0
+        self.refused = Refused()
         self._rate = RequestRate()
         self._received = 0
         self._waits = 0.0
@@ -145,6 +135,8 @@ class Pace:
         """Count bytes of objects that have arrived; new ones are progress."""
         self._received += size
         self.note_answer()
+        if self.refused.keys:
+            self.refused.keys.clear()
         if is_new and self._standstill:
             self.note_progress()
 
@@ -164,8 +156,10 @@ class Pace:
                 self._notice(f"connected again after {self._answered_at - outage.since:.0f} s")
 
     def note_object(self, size: int) -> None:
-        """Count the bytes of an object that has arrived as a whole."""
+        """Count the bytes of an object that has arrived as a whole, or 0 for an answer about it."""
         self._received += size
+        if self.refused.keys:
+            self.refused.keys.clear()
         self.note_progress()
 
     def note_progress(self) -> None:
@@ -209,7 +203,7 @@ class Pace:
         # The attempt may have started long ago: the request may have waited for `--limit-rate`, or
         # the process may have been stopped. That was not an outage.
         since = max(sent, self._answered_at, now - CONNECT_TIMEOUT)
-        outage = self._outage = self._outage or _Outage(since)
+        outage = self._outage = self._outage or Outage(since)
         lasted = now - outage.since
         has_answered = self._answered_at > float("-inf")
         left = (LONGEST_OUTAGE if has_answered else FIRST_ANSWER) - lasted
@@ -228,6 +222,7 @@ class Pace:
         """Record that the server has done what so many requests asked for."""
         self.note_answer()
         self._refusals = 0
+        self.refused.has_served = True
         self._rate.answered(self._answered_at, requests)
 
     async def wait_for_turn(self, requests: int = 1) -> float:
@@ -352,6 +347,7 @@ class Tries:
         """Return what the call returns, which sends so many requests; retry after transient errors.
 
         Raises:
+            SourceError: the endpoint refuses all objects, or credentials or bucket from the start.
             NetworkError: no request can connect to the endpoint.
             StandstillError: all requests have failed, for too long.
             RetriesExhaustedError: all attempts have failed; the last error is the cause.
@@ -371,9 +367,11 @@ class Tries:
                 self._pace.note_failure(self._key, error)
                 failed += 1
                 await self._pause(error, failed)
-            except TransferError:
+            except TransferError as error:
                 self._pace.note_answer()
                 self._pace.note_progress()
+                if isinstance(error, RefusedError):
+                    self._pace.refused.check(error)
                 raise
             else:
                 self._pace.note_success(requests)

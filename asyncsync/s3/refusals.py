@@ -12,11 +12,13 @@ from asyncsync.errors import (
     ClockError,
     ProtocolError,
     RedirectError,
+    RefusedError,
     RemoteChangedError,
     ServerError,
     SourceError,
     ThrottledError,
     TransferError,
+    TransientError,
     VanishedError,
 )
 from asyncsync.keys import escaped, shown
@@ -30,12 +32,11 @@ _PASSING = {408, 500, 502, 504, *range(520, 531)}
 _PASSING_CODES = {"RequestTimeout", "ClientDisconnect", "IncompleteBody", "InternalError"}
 _CODES_OF_ONE_KEY = {"InvalidObjectName", "InvalidRequest", "InvalidURI", "KeyTooLongError"}
 """Of a 400; S3 answers InvalidRequest for an object encrypted with a customer's key (SSE-C)."""
+_CREDENTIAL_CODES = {"ExpiredRequest", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken"}
+"""About the credentials alone, whatever was requested with them."""
 _AUTH_CODES = {
+    *_CREDENTIAL_CODES,
     "AuthorizationHeaderMalformed",
-    "ExpiredRequest",
-    "ExpiredToken",
-    "InvalidAccessKeyId",
-    "InvalidToken",
     "SignatureDoesNotMatch",
     "Unauthorized",
 }
@@ -54,16 +55,28 @@ def refusal(
     """
     code, message = parse_error(body)
     said = escaped(" ".join(f"{status} {code} {message}".split())[:300]).rstrip(".")
-    return (
+    if passing := _transient(status, code, said, headers, body):
+        return passing
+    of_run = (
         _redirected(status, headers)
-        or _transient(status, code, said, headers, body)
         or _unauthorized(status, code, said, headers)
         or _bucket_refused(status, code, said, key)
-        or (_object_refused(status, code, said, key) if key is not None else _not_s3(said))
     )
+    if key is None:
+        return of_run or _not_s3(said)
+    if isinstance(of_run, ClockError) or code in _CREDENTIAL_CODES:
+        return of_run or _not_s3(said)
+    if of_run is None and (of_object := _object_refused(status, code, said, key)):
+        return of_object
+    text = str(of_run) if isinstance(of_run, RedirectError) else f"the endpoint refuses: {said}"
+    return RefusedError(key, text, f"{status} {code}", of_run or _not_s3(said))
 
 
-def _redirected(status: int, headers: Mapping[str, str]) -> AsyncSyncError | None:
+def _not_s3(said: str) -> SourceError:
+    return SourceError(f"the endpoint does not answer like S3: {said}")
+
+
+def _redirected(status: int, headers: Mapping[str, str]) -> SourceError | None:
     if status not in _REDIRECTS:
         return None
     try:
@@ -79,7 +92,7 @@ def _redirected(status: int, headers: Mapping[str, str]) -> AsyncSyncError | Non
 
 def _transient(
     status: int, code: str, said: str, headers: Mapping[str, str], body: bytes
-) -> AsyncSyncError | None:
+) -> TransientError | None:
     if status in _BUSY or code in _BUSY_CODES:
         return ThrottledError(f"the server is busy: {said}", _retry_after(headers))
     # R2 answers 400 when it gave up waiting, and an answer to HEAD has no body to say so.
@@ -92,7 +105,7 @@ def _transient(
 
 def _unauthorized(
     status: int, code: str, said: str, headers: Mapping[str, str]
-) -> AsyncSyncError | None:
+) -> SourceError | None:
     if code == "RequestTimeTooSkewed":
         date = parse_http_date(headers.get("date", ""))
         ahead = None if date is None else time.time() - date
@@ -106,7 +119,7 @@ def _unauthorized(
     return None
 
 
-def _bucket_refused(status: int, code: str, said: str, key: str | None) -> AsyncSyncError | None:
+def _bucket_refused(status: int, code: str, said: str, key: str | None) -> SourceError | None:
     if code == "NoSuchBucket" or (status == 404 and key is None):
         return BucketError(
             f"no such bucket: {said}; check R2_BUCKET and R2_ENDPOINT_URL (a bucket with a "
@@ -121,7 +134,8 @@ def _bucket_refused(status: int, code: str, said: str, key: str | None) -> Async
     return None
 
 
-def _object_refused(status: int, code: str, said: str, key: str) -> TransferError | SourceError:
+def _object_refused(status: int, code: str, said: str, key: str) -> TransferError | None:
+    """Return what is wrong with the object, however many others are like it; None if unknown."""
     match status:
         case 403:
             return AccessDeniedError(key, f"access denied: {said}")
@@ -129,16 +143,10 @@ def _object_refused(status: int, code: str, said: str, key: str) -> TransferErro
             return VanishedError(key, "deleted since it was listed")
         case 412 | 416:
             return RemoteChangedError(key, f"replaced since it was listed: {said}")
-        case 501:
-            return _not_s3(said)
-        case 400 if code not in _CODES_OF_ONE_KEY:  # it would refuse every request like this one
-            return _not_s3(said)
-        case _:
+        case 400 if code in _CODES_OF_ONE_KEY:
             return TransferError(key, f"the endpoint refuses: {said}")
-
-
-def _not_s3(said: str) -> SourceError:
-    return SourceError(f"the endpoint does not answer like S3: {said}")
+        case _:
+            return None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -27,6 +27,7 @@ from asyncsync.errors import (
     CredentialsRenewedError,
     IntegrityError,
     RangeIgnoredError,
+    RefusedError,
     TransientError,
 )
 from asyncsync.http import HttpClient, Response, send_both
@@ -305,7 +306,8 @@ class S3Store:
         if isinstance(error, ClockError):
             corrected = self._clock.corrects(error.ahead, sent["x-amz-date"])
             return ClockCorrectedError(str(error)) if corrected else error
-        if isinstance(error, AuthError) and self._renewed(sent):
+        of_run = error.of_run if isinstance(error, RefusedError) else error
+        if isinstance(of_run, AuthError) and self._renewed(sent):
             return CredentialsRenewedError(f"{error}; the credentials were renewed meanwhile")
         return error
 

@@ -12,7 +12,7 @@ import pytest
 
 from asyncsync.disk import PART
 from asyncsync.errors import NetworkError, RetriesExhaustedError, TLSError
-from asyncsync.pace.pace import LONGEST_OUTAGE
+from asyncsync.pace.outage import LONGEST_OUTAGE
 from tests.faults.remote.scene import FIRST, KEY, PARTS, SMALL, WHOLE
 from tests.rigs.bucket import Bucket
 from tests.rigs.fault_proxy import Act, Ending, Rule, Verb

@@ -19,13 +19,12 @@ from asyncsync.errors import (
     UnreachableError,
 )
 from asyncsync.interfaces import CONNECT_TIMEOUT
+from asyncsync.pace.outage import FIRST_ANSWER, LONGEST_OUTAGE
 from asyncsync.pace.pace import (
     FEWEST,
-    FIRST_ANSWER,
     FIRST_PAUSE,
     HOLD,
     LARGE_AT_ONCE,
-    LONGEST_OUTAGE,
     LONGEST_PAUSE,
     RELIEF,
     SETTLE,

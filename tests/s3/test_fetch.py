@@ -13,9 +13,9 @@ from asyncsync.errors import (
     AccessDeniedError,
     AsyncSyncError,
     ConnectionLostError,
+    RefusedError,
     RemoteChangedError,
     ServerError,
-    SourceError,
     ThrottledError,
     TransferError,
     TransientError,
@@ -325,9 +325,9 @@ async def test_server_that_does_not_know_checksums_is_asked_without(
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
-        ("400 Bad Request", "InvalidBucketName", SourceError),
+        ("400 Bad Request", "InvalidBucketName", RefusedError),
         ("400 Bad Request", "InvalidRequest", TransferError),
-        ("501 Not Implemented", "NotImplemented", SourceError),
+        ("501 Not Implemented", "NotImplemented", RefusedError),
     ],
 )
 async def test_server_that_refuses_both_heads_goes_on_being_asked(

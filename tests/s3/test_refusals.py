@@ -15,6 +15,7 @@ from asyncsync.errors import (
     ClockError,
     ProtocolError,
     RedirectError,
+    RefusedError,
     RemoteChangedError,
     ServerError,
     SourceError,
@@ -37,12 +38,6 @@ def refused(status: int, code: str = "", key: str | None = "a", **headers: str) 
 
 
 EVERYWHERE = [
-    # the way there
-    (301, "PermanentRedirect", RedirectError),
-    (302, "", RedirectError),
-    (303, "", RedirectError),
-    (307, "TemporaryRedirect", RedirectError),
-    (308, "", RedirectError),
     # this moment
     (429, "", ThrottledError),
     (429, "TooManyRequests", ThrottledError),
@@ -69,18 +64,12 @@ EVERYWHERE = [
     (204, "", ProtocolError),
     (206, "", ProtocolError),
     # the credentials
-    (401, "", AuthError),
-    (401, "Unauthorized", AuthError),
     (403, "InvalidAccessKeyId", AuthError),
-    (403, "SignatureDoesNotMatch", AuthError),
     (403, "RequestTimeTooSkewed", ClockError),
     (400, "ExpiredToken", AuthError),
     (403, "ExpiredToken", AuthError),
     (400, "ExpiredRequest", AuthError),
     (400, "InvalidToken", AuthError),
-    (400, "AuthorizationHeaderMalformed", AuthError),
-    # the bucket
-    (404, "NoSuchBucket", BucketError),
 ]
 ABOUT_A_KEY = [
     (403, "", AccessDeniedError),
@@ -90,13 +79,8 @@ ABOUT_A_KEY = [
     (412, "PreconditionFailed", RemoteChangedError),
     (412, "", RemoteChangedError),
     (416, "InvalidRange", RemoteChangedError),
-    (400, "InvalidArgument", SourceError),
-    (400, "Unheard-of", SourceError),
     (400, "InvalidRequest", TransferError),
     (400, "KeyTooLongError", TransferError),
-    (405, "MethodNotAllowed", TransferError),
-    (501, "NotImplemented", SourceError),
-    (501, "", SourceError),
 ]
 ABOUT_THE_LISTING = [
     (403, "", AuthError),
@@ -106,6 +90,24 @@ ABOUT_THE_LISTING = [
     (412, "", SourceError),
     (501, "NotImplemented", SourceError),
 ]
+UNCLEAR = [
+    (301, "PermanentRedirect", RedirectError),
+    (302, "", RedirectError),
+    (303, "", RedirectError),
+    (307, "TemporaryRedirect", RedirectError),
+    (308, "", RedirectError),
+    (401, "", AuthError),
+    (401, "Unauthorized", AuthError),
+    (403, "SignatureDoesNotMatch", AuthError),
+    (400, "AuthorizationHeaderMalformed", AuthError),
+    (404, "NoSuchBucket", BucketError),
+    (400, "InvalidArgument", SourceError),
+    (400, "KMS.DisabledException", SourceError),
+    (405, "MethodNotAllowed", SourceError),
+    (501, "NotImplemented", SourceError),
+    (501, "", SourceError),
+]
+"""About one object or about all: further answers will tell."""
 
 
 @pytest.mark.row(19, 20, 21, 23, 27, 28, 29, 30, 32, 34, 35)
@@ -118,8 +120,21 @@ def test_answer_about_an_object(status: int, code: str, kind: type[AsyncSyncErro
         assert error.key == "1hz/a"
 
 
+@pytest.mark.row(27, 28, 36)
+@pytest.mark.parametrize(("status", "code", "kind"), UNCLEAR)
+def test_answer_that_may_be_about_all_objects(
+    status: int, code: str, kind: type[AsyncSyncError]
+) -> None:
+    """It is told with the object's key, and with what it means if it is about all of them."""
+    error = refused(status, code, key="1hz/a")
+    assert isinstance(error, RefusedError)
+    assert (error.key, error.reason) == ("1hz/a", f"{status} {code}")
+    assert type(error.of_run) is kind
+    assert str(status) in str(error) or kind is RedirectError
+
+
 @pytest.mark.row(19, 20, 21, 23, 27, 28, 29, 33)
-@pytest.mark.parametrize(("status", "code", "kind"), [*EVERYWHERE, *ABOUT_THE_LISTING])
+@pytest.mark.parametrize(("status", "code", "kind"), [*EVERYWHERE, *UNCLEAR, *ABOUT_THE_LISTING])
 def test_answer_about_the_listing(status: int, code: str, kind: type[AsyncSyncError]) -> None:
     """Without a listing there is no run: what is not passing ends it."""
     assert type(refused(status, code, key=None)) is kind
@@ -159,7 +174,7 @@ def test_redirect_names_its_target_and_region_and_no_query() -> None:
 @pytest.mark.parametrize("location", ["https://[::1", "https://[x]/", "//", "::", "http://a]b"])
 def test_redirect_to_nonsense_is_a_redirect(location: str) -> None:
     """A target that is no URL is no crash."""
-    assert type(refused(302, location=location)) is RedirectError
+    assert type(refused(302, key=None, location=location)) is RedirectError
 
 
 @pytest.mark.row(20)
