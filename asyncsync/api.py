@@ -57,6 +57,8 @@ class Given(TypedDict, total=False):
             by default.
         deep: Whether `verify` also reads the files to check their content; False by default.
         attempts: How often a request is tried before its object fails; 8 by default.
+        read_timeout: Seconds without a byte after which a request is sent again; 30 by default.
+            After each answer that did not begin in time, the next has twice as long, up to 120.
         space_check: Whether the run ends as soon as it finds more than fits on the disk; True by
             default.
         durable: Whether files are written to disk with fsync, to survive a power cut, before they
@@ -83,6 +85,7 @@ class Given(TypedDict, total=False):
     parquet_check: bool | None
     deep: bool | None
     attempts: int | None
+    read_timeout: int | None
     space_check: bool | None
     durable: bool | None
     limit_rate: float | str | None
@@ -114,8 +117,8 @@ async def sync(**given: Unpack[GivenToSync]) -> Report:
 
     Args:
         **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `validate`,
-            `parquet_check`, `deep`, `attempts`, `space_check`, `durable`, `limit_rate`, `since`,
-            `strict`, `env_file`, `observer`, and `plan`. All are optional.
+            `parquet_check`, `deep`, `attempts`, `read_timeout`, `space_check`, `durable`,
+            `limit_rate`, `since`, `strict`, `env_file`, `observer`, and `plan`. All are optional.
             `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
             `plan`.
 
@@ -339,7 +342,7 @@ async def perform(
         since = Since(folder, scope, observer.noticed)
         observer = Observers(observer, since)
     try:
-        async with open_store(found, observer.noticed) as store:
+        async with open_store(found, observer.noticed, options.read_timeout) as store:
             await command(
                 pipeline.Job(
                     store=LimitedStore(store, limit) if limit else store,

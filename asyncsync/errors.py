@@ -88,7 +88,7 @@ class AuthError(SourceError):
 class ClockError(AuthError):
     """The server refused a request because this machine's clock is wrong."""
 
-    def __init__(self, message: str, ahead: float | None) -> None:
+    def __init__(self, message: str, ahead: float | None = None) -> None:
         super().__init__(message)
         self.ahead = ahead
         """Seconds by which it is ahead of the server's; None if the server's time is unknown."""
@@ -261,6 +261,11 @@ class ClockCorrectedError(TransientError):
 
 class ConnectionLostError(TransientError):
     """The connection was refused, cut, or silent for too long."""
+
+    def __init__(self, message: str = "", silence: float = 0.0) -> None:
+        super().__init__(message)
+        self.silence = silence
+        """Seconds for which nothing had come."""
 
 
 class UnreachableError(ConnectionLostError):

@@ -14,6 +14,8 @@ from asyncsync.model import Compared, Fetched, Head, Outcome, Page, RemoteObject
 
 CONNECT_TIMEOUT = 10.0
 """Seconds that a store may take to connect, including DNS, proxy and TLS."""
+READ_TIMEOUT = 30.0
+"""Seconds without a byte of an answer after which a store gives a request up, unless it is told."""
 
 
 class Urgent(str):

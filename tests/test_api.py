@@ -166,10 +166,14 @@ async def test_plan_holds_what_would_be_fetched(store: MemoryStore, tmp_path: Pa
     """And whether it fits on the disk; nothing is fetched or created."""
     plan = await asyncsync.plan(dest=tmp_path / "dest")
     assert sorted(transfer.remote.key for transfer in plan.transfers) == sorted(OBJECTS)
+    assert plan.free_bytes
     assert plan.free_bytes > 7
     assert plan.fits
     plan.free_bytes = 6
     assert not plan.fits
+    plan.free_bytes = None
+    assert plan.fits
+    assert plan.summary().endswith("; the disk does not tell its free space")
     assert os.listdir(tmp_path) == []
 
 

@@ -55,6 +55,7 @@ async def commands() -> None:
         max_workers=64,
         validate="response",
         attempts=3,
+        read_timeout=60,
         limit_rate=20 << 20,
         since="auto",
         env_file=Path("my.env"),

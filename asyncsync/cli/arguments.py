@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 _GLOBS = ("include", "exclude")
-_TEXTS = ("dest", "workers", "max_workers", "validate", "attempts", "limit_rate", "since")
+_TEXTS = (
+    "dest",
+    "workers",
+    "max_workers",
+    "validate",
+    "attempts",
+    "read_timeout",
+    "limit_rate",
+    "since",
+)
 """Options whose values are parsed by `settings`, by field name."""
 _SWITCHES = ("parquet_check", "deep", "space_check", "durable", "strict")
 """Options without a value on the command line, by field name."""

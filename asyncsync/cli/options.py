@@ -143,6 +143,12 @@ OPTIONS = (
         help="attempts for a request before its object fails (default: 8)",
     ),
     Option(
+        "--read-timeout",
+        commands=_ALL_BUT_DEMO,
+        metavar="SECONDS",
+        help="silence after which a request is sent again, with up to 120 s to begin (default: 30)",
+    ),
+    Option(
         "--no-space-check",
         commands="sync",
         also="plan verify doctor",

@@ -156,9 +156,10 @@ class Folder:
         """Return how names are folded here; before the first `writing`, no folding is known."""
         return probe(self._place.state)
 
-    def free_bytes(self) -> int:
-        """Return how many bytes are free on the destination's disk."""
-        return shutil.disk_usage(self._nearest()).free
+    def free_bytes(self) -> int | None:
+        """Return how many bytes are free on the destination's disk; None if it does not tell."""
+        disk = shutil.disk_usage(self._nearest())
+        return disk.free if disk.total else None
 
     def lacks_inodes(self) -> bool:
         """Return whether the destination's disk has no inode left; some disks do not count them."""

@@ -128,7 +128,9 @@ async def endpoint(visit: Visit) -> Look:
     url, options = visit.settings.endpoint_url, visit.options
     visit.dialer = Dialer(url, ssl_context=None, timeout=CONNECT_TIMEOUT)
     visit.http = await visit.stack.enter_async_context(HttpClient(url))
-    visit.store = await visit.stack.enter_async_context(open_store(visit.settings))
+    visit.store = await visit.stack.enter_async_context(
+        open_store(visit.settings, read_timeout=options.read_timeout)
+    )
     visit.pace = Pace(options.workers, options.max_workers, min(options.attempts, ATTEMPTS))
     if problem := _find_suspect_setting(visit.settings):
         return warning(problem)

@@ -31,6 +31,7 @@ def space(options: Options) -> Look:
     """Check that bytes and inodes are free."""
     destination = Folder(options.dest)
     free = destination.free_bytes()
+    told = "an unknown space" if free is None else format_size(free)
     if free == 0 or destination.lacks_inodes():
         what = "space" if free == 0 else "inodes"
         raise DiskFullError(f"{escaped(str(destination.path))}: no {what} left")
@@ -40,10 +41,12 @@ def space(options: Options) -> Look:
             for path, used in abandoned
         ]
         return warning(
-            f"{format_size(free)} free; unfinished files of users who do not exist here: "
+            f"{told} free; unfinished files of users who do not exist here: "
             f"{', '.join(found)}; remove these folders if nobody needs them"
         )
-    text = f"{format_size(free)} free; `asyncsync plan` shows whether everything fits"
+    if free is None:
+        return ok("the disk does not tell its free space, so nothing is checked against it")
+    text = f"{told} free; `asyncsync plan` shows whether everything fits"
     return warning(f"only {text}") if free < LOW_SPACE else ok(text)
 
 

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from asyncsync.concurrently import run_all
-from asyncsync.errors import ProtocolError
+from asyncsync.errors import ConnectionLostError, ProtocolError
 from asyncsync.http.buffers import BUFFER_SIZE
 from asyncsync.http.connection import Connection, StaleConnectionError
 from asyncsync.http.dial import Dialer, tls_context
 from asyncsync.http.heads import Headers, encode_head
-from asyncsync.http.patience import Patience
-from asyncsync.interfaces import CONNECT_TIMEOUT
+from asyncsync.http.patience import LONGEST_START, MOST_LATE, Patience
+from asyncsync.interfaces import CONNECT_TIMEOUT, READ_TIMEOUT
 from asyncsync.secret import SignedHeaders
 
 __all__ = ["HttpClient", "Response", "tls_context"]
@@ -101,6 +101,7 @@ class HttpClient:
         ssl_context: for https; by default `tls_context()`.
         connect_timeout: seconds for resolving the name, connecting, the proxy and TLS together.
         read_timeout: seconds without a byte after which a response that is waited for has stalled.
+            To begin, it has twice as long after each time that this was too short for the request.
         max_idle: idle connections kept open; counted separately for HEAD.
         slow_rate: bytes per second below which a response that is waited for has stalled.
         slow_time: seconds over which `slow_rate` is measured.
@@ -115,7 +116,7 @@ class HttpClient:
         *,
         ssl_context: ssl.SSLContext | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
-        read_timeout: float = 30.0,
+        read_timeout: float = READ_TIMEOUT,
         max_idle: int = 512,
         slow_rate: int = 1024,
         slow_time: float = 60.0,
@@ -137,7 +138,8 @@ class HttpClient:
             ValueError: the target or a header contains a line break or is not ASCII.
         """
         sent = SignedHeaders({"host": self.host, "accept-encoding": "identity", **headers})
-        return Exchange(self._pool, encode_head(method, target, sent), method == "HEAD")
+        head = encode_head(method, target, sent)
+        return Exchange(self._pool, f"{method} {target}", head, method == "HEAD")
 
     async def aclose(self) -> None:
         """Close all connections; responses that are still being read fail."""
@@ -166,6 +168,21 @@ class _Pool:
         self._idle: dict[bool, dict[Connection, None]] = {False: {}, True: {}}
         """By `no_body`: connections that served only such responses have used little memory."""
         self._ticker: asyncio.TimerHandle | None = None
+        self.late: dict[str, float] = {}
+        """Requests that were given up in silence, and the seconds to wait for them next time."""
+        self._starts: dict[Connection, float] = {}
+        """The seconds to wait for those that are under way again."""
+
+    def note_late(self, connection: Connection, line: str) -> None:
+        """Wait longer for the response on this connection if the request was given up before."""
+        if start := self.late.get(line):
+            self._starts[connection] = start
+
+    def note_silence(self, line: str, seconds: float) -> None:
+        """Record that no response to a request began within so many seconds: wait longer next."""
+        if len(self.late) >= MOST_LATE:
+            self.late.clear()
+        self.late[line] = max(min(2 * seconds, LONGEST_START), self.late.get(line, 0.0))
 
     def take_idle(self, no_body: bool) -> Connection | None:
         """Return an open connection that nobody uses, None if there is none."""
@@ -187,6 +204,8 @@ class _Pool:
 
     def release(self, connection: Connection, no_body: bool) -> None:
         """Keep the connection if its response is complete, otherwise close it."""
+        if self._starts:
+            self._starts.pop(connection, None)
         if connection.reusable and len(self._idle[no_body]) < self._max_idle:
             connection.make_idle()
             self._idle[no_body][connection] = None
@@ -205,6 +224,7 @@ class _Pool:
 
     def _forget(self, connection: Connection) -> None:
         self._open.discard(connection)
+        self._starts.pop(connection, None)
         for idle in self._idle.values():
             idle.pop(connection, None)
 
@@ -215,7 +235,7 @@ class _Pool:
         """
         self._ticker = None
         for connection in self._open:
-            connection.tick(self._patience)
+            connection.tick(self._patience, self._starts.get(connection, 0.0))
         if self._open:
             loop = asyncio.get_running_loop()
             self._ticker = loop.call_later(self._patience.tick, self._tick)
@@ -227,10 +247,11 @@ class Exchange:
     To have two requests on their way at the same time, `send` both, and enter each afterwards.
     """
 
-    __slots__ = ("_connection", "_is_new", "_no_body", "_pool", "_request")
+    __slots__ = ("_connection", "_is_new", "_line", "_no_body", "_pool", "_request")
 
-    def __init__(self, pool: _Pool, request: memoryview, no_body: bool) -> None:
+    def __init__(self, pool: _Pool, line: str, request: memoryview, no_body: bool) -> None:
         self._pool = pool
+        self._line = line
         self._request = request
         self._no_body = no_body
         self._is_new = False
@@ -249,6 +270,8 @@ class Exchange:
         self._connection = self._pool.take_idle(self._no_body)
         if self._connection:
             self._connection.send(self._request, no_body=self._no_body)
+            if self._pool.late:
+                self._pool.note_late(self._connection, self._line)
         return self._connection is not None
 
     async def send(self) -> None:
@@ -283,12 +306,17 @@ class Exchange:
             self._connection = None
             await self._send_anew()
             return await self.receive(wanted)
+        except ConnectionLostError as error:
+            if error.silence:
+                self._pool.note_silence(self._line, error.silence)
+            raise
         return Response(self, connection)
 
     async def _send_anew(self) -> None:
         self._is_new = True
         self._connection = await self._pool.dial()
         self._connection.send(self._request, no_body=self._no_body)
+        self._pool.note_late(self._connection, self._line)
 
     def close(self) -> None:
         """Give the connection back; one whose response has not come completely is closed."""

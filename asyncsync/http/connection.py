@@ -169,13 +169,13 @@ class Connection(asyncio.BufferedProtocol):
         self.closed = True
         self.transport.abort()
 
-    def tick(self, patience: Patience) -> None:
+    def tick(self, patience: Patience, start: float = 0.0) -> None:
         """Fail the response if a reader waits for it and it has stalled."""
         if self._waiter is not None:
             self._stalls = self._stalls or StallDetector()
-            reason = self._stalls.tick(patience, self._progress, self._waiter)
+            reason = self._stalls.tick(patience, self._progress, self._waiter, start)
             if reason:
-                self._fail(ConnectionLostError(f"{self._peer} {reason}"))
+                self._fail(ConnectionLostError(f"{self._peer} {reason}", self._stalls.silence))
 
     # Called by the transport.
 

@@ -109,12 +109,15 @@ class _Addresses:
         self._resolved: Sequence[AddrInfoType] = ()
         self._valid_until = float("-inf")
         self._lock = asyncio.Lock()
+        self.are_known = False
+        """Whether the host was resolved before, so that its name exists."""
 
     async def get(self) -> Sequence[AddrInfoType]:
         loop = asyncio.get_running_loop()
         async with self._lock:
             if loop.time() >= self._valid_until:
                 self._resolved = await _resolve(self._host, self._port)
+                self.are_known = True
                 self._valid_until = loop.time() + _ADDRESSES_VALID
         return self._resolved
 
@@ -178,7 +181,7 @@ class Dialer:
         """Open a connection; `on_lost` is called when its socket is closed.
 
         Raises:
-            NetworkError: the host name does not exist, or the proxy refused.
+            NetworkError: the host name never existed, or the proxy refused.
             TLSError: the certificate or the TLS version was rejected.
             ThrottledError: this process cannot open more files.
             UnreachableError: any other failure.
@@ -208,7 +211,9 @@ class Dialer:
                 if context and _is_about_a_file(error) and not hasattr(context, _NO_FILES):
                     setattr(context, _NO_FILES, True)
                     return await self.dial(on_lost)
-                raise _translate(error, peer, self._hostname) from error
+                raise _translate(
+                    error, peer, self._hostname, exists=self._addresses.are_known
+                ) from error
             raise
         return connection
 
@@ -311,13 +316,17 @@ def _read_proxy(host: str) -> _Proxy | None:
     return _Proxy(*_host_and_port(parts), authorization)
 
 
-def _translate(error: OSError, peer: str, hostname: str = "") -> AsyncSyncError:
+def _translate(
+    error: OSError, peer: str, hostname: str = "", *, exists: bool = False
+) -> AsyncSyncError:
     """Return our error for one of the system or of OpenSSL.
 
     Args:
         error: what was raised.
         peer: who was connected to, for the message.
         hostname: the name that the certificate had to contain.
+        exists: whether the name of the host was resolved before: then a resolver that does not
+            know it is out of order, as one of a network that has gone.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message
@@ -330,7 +339,8 @@ def _translate(error: OSError, peer: str, hostname: str = "") -> AsyncSyncError:
     if isinstance(error, ssl.SSLError) and _is_permanent(error.reason or ""):
         return TLSError(f"the TLS handshake with {peer} failed: {error.reason}")
     if isinstance(error, socket.gaierror) and error.errno in _NAME_UNKNOWN:
-        return NetworkError(f"cannot resolve the host name of {peer}: {error.strerror}")
+        kind = UnreachableError if exists else NetworkError
+        return kind(f"cannot resolve the host name of {peer}: {error.strerror}")
     if throttled := descriptors.too_many_open_files(error):
         return throttled
     return UnreachableError(f"cannot connect to {peer}: {_reason(error)}")

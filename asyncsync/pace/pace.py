@@ -178,7 +178,7 @@ class Pace:
         """
         now = self._clock()
         standstill = self._standstill = self._standstill or Standstill(key, now)
-        standstill.add(key, now)
+        standstill.add(key, now, error)
         if standstill.left > 0 and _requested(error) <= standstill.left + GRACE:
             return
         said = standstill.describe(error)

@@ -5,7 +5,7 @@ as that it is gone. A request that was answered is not: an endpoint that answers
 keeps a run busy for ever.
 """
 
-from asyncsync.errors import TransientError
+from asyncsync.errors import ConnectionLostError, TransientError
 
 LONGEST = 300.0
 """Seconds after which a run ends that stands still."""
@@ -13,9 +13,12 @@ GRACE = 5.0
 """Seconds by which a pause that the server asks for may be longer than what is left."""
 TOLD_AFTER = 30.0
 """Seconds after which the user is told of it."""
-LONGEST_GAP = 90.0
+LONGEST_PAUSE = 60.0
+"""Seconds that a server may ask for."""
+LONGEST_GAP = LONGEST_PAUSE + 30.0
 """Seconds between two failures that count at most: one pause, and one wait for an answer.
 
+A wait that was longer than the usual 30 s counts as well: the one with which the second one ended.
 In a longer gap nothing was asked: the requests had to wait for `--limit-rate`, or the process was
 stopped.
 """
@@ -38,10 +41,11 @@ class Standstill:
         self._key = key
         self._failed_at = now
 
-    def add(self, key: str, now: float) -> None:
+    def add(self, key: str, now: float, error: TransientError) -> None:
         """Count a failed request."""
         self.is_of_one &= key == self._key
-        self.lasted += min(now - self._failed_at, LONGEST_GAP)
+        silence = error.silence if isinstance(error, ConnectionLostError) else 0.0
+        self.lasted += min(now - self._failed_at, max(LONGEST_GAP, LONGEST_PAUSE + silence))
         self._failed_at = now
 
     @property

@@ -23,13 +23,13 @@ class Plan(Report):
     """The objects that a sync would download."""
     route: Route = _NOWHERE
     """The endpoint, bucket and destination that the plan was made for."""
-    free_bytes: int = 0
-    """Free bytes on the destination's disk when the plan was made."""
+    free_bytes: int | None = 0
+    """Free bytes on the destination's disk when the plan was made; None if it does not tell."""
 
     @property
     def fits(self) -> bool:
-        """Whether the disk has enough free space for all downloads."""
-        return self.growth <= self.free_bytes
+        """Whether the disk has enough free space for all downloads, as far as it tells."""
+        return self.free_bytes is None or self.growth <= self.free_bytes
 
     def compared(self, page: Compared) -> None:
         """Count the objects of a page, and keep its transfers."""

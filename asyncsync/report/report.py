@@ -250,10 +250,14 @@ def sync_summary(report: Report) -> str:
     return f"{', '.join(parts)}, in {report.seconds:.1f} s"
 
 
-def plan_summary(report: Report, free_bytes: int) -> str:
-    """Return the summary of a plan, one line."""
+def plan_summary(report: Report, free_bytes: int | None) -> str:
+    """Return the summary of a plan, one line; the free bytes are None where the disk is silent."""
     needed = report.total.bytes_to_download
-    fits = "fits" if report.growth <= free_bytes else "DOES NOT FIT"
+    if free_bytes is None:
+        space = "the disk does not tell its free space"
+    else:
+        fits = "fits" if report.growth <= free_bytes else "DOES NOT FIT"
+        space = f"{fits}: {format_size(free_bytes)} free"
     parts = [
         f"{report.total.to_download:,} to download ({format_size(needed)})",
         f"{report.up_to_date:,} up to date",
@@ -262,7 +266,7 @@ def plan_summary(report: Report, free_bytes: int) -> str:
         parts.append(f"{report.failed:,} failed")
     if report.skipped:
         parts.append(f"{report.skipped:,} skipped")
-    return f"{', '.join(parts)}; {fits}: {format_size(free_bytes)} free"
+    return f"{', '.join(parts)}; {space}"
 
 
 def verify_summary(report: Report) -> str:

@@ -13,6 +13,17 @@ _LEAST = 60.0
 _MOST = 86400.0
 """Seconds; no request is signed for a time further off, with which it could be kept and sent then.
 """
+_DOUBTED = 60.0
+"""Seconds for which a refusal is remembered that the clocks do not explain."""
+_MOST_DOUBTS = 3
+"""Refusals of one object that are not believed: a GET, and a HEAD with the GET that explains it."""
+_MOST_KEYS = 4096
+"""Objects of which they are remembered."""
+
+
+def agree(ahead: float | None) -> bool:
+    """Return whether two clocks agree, of which one is so many seconds ahead; None if unknown."""
+    return ahead is not None and abs(ahead) < _LEAST
 
 
 class Clock:
@@ -31,6 +42,8 @@ class Clock:
         self._offset = 0.0
         self._second = 0
         self._stamp = ""
+        self._doubts: dict[str | None, tuple[float, int]] = {}
+        """Since when, and how often, the time was refused without an explanation, by key."""
 
     def stamp(self) -> str:
         """Return the time to sign with, as `STAMP`."""
@@ -65,3 +78,24 @@ class Clock:
             return True
         signed, now = timegm(time.strptime(stamp, STAMP)), self._now()
         return abs(signed - now) < abs(signed - now - self._offset)  # signed before the correction
+
+    def may_pass(self, key: str | None, stamp: str) -> bool:
+        """Return whether a refusal that the two clocks do not explain may pass.
+
+        It may if the request was signed long ago, and was held up since, as by a process that was
+        stopped. If not, a single one of the server's machines may be wrong, for a few times.
+
+        Args:
+            key: the object that was requested; None for a listing.
+            stamp: the time that the request was signed with.
+        """
+        signed, now = timegm(time.strptime(stamp, STAMP)), self._now() + self._offset
+        if now - signed >= _DOUBTED:
+            return True
+        since, times = self._doubts.get(key, (now, 0))
+        if now - since >= _DOUBTED:
+            since, times = now, 0
+        if len(self._doubts) >= _MOST_KEYS:
+            self._doubts.clear()
+        self._doubts[key] = since, times + 1
+        return times < _MOST_DOUBTS

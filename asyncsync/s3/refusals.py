@@ -22,12 +22,26 @@ from asyncsync.errors import (
     VanishedError,
 )
 from asyncsync.keys import escaped, shown
+from asyncsync.s3.clock import agree
 from asyncsync.s3.pages import parse_error
 from asyncsync.times import parse_http_date
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _BUSY = {429, 503}
-_BUSY_CODES = {"SlowDown", "TooManyRequests"}
+_BUSY_CODES = {
+    "BandwidthLimitExceeded",
+    "LimitExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequests",
+    "TooManyRequestsException",
+}
+"""Of a 400 as well as of a 429 or 503."""
 _PASSING = {408, 500, 502, 504, *range(520, 531)}
 _PASSING_CODES = {"RequestTimeout", "ClientDisconnect", "IncompleteBody", "InternalError"}
 _CODES_OF_ONE_KEY = {"InvalidObjectName", "InvalidRequest", "InvalidURI", "KeyTooLongError"}
@@ -64,7 +78,7 @@ def refusal(
     )
     if key is None:
         return of_run or _not_s3(said)
-    if isinstance(of_run, ClockError) or code in _CREDENTIAL_CODES:
+    if code in _CREDENTIAL_CODES or (isinstance(of_run, ClockError) and not agree(of_run.ahead)):
         return of_run or _not_s3(said)
     if of_run is None and (of_object := _object_refused(status, code, said, key)):
         return of_object
@@ -109,6 +123,10 @@ def _unauthorized(
     if code == "RequestTimeTooSkewed":
         date = parse_http_date(headers.get("date", ""))
         ahead = None if date is None else time.time() - date
+        if agree(ahead):
+            return ClockError(
+                f"the server refuses the time of a request, though the clocks agree: {said}", ahead
+            )
         offset = "" if ahead is None else f" by {ahead:+.0f} s"
         return ClockError(f"this machine's clock is off{offset}: {said}", ahead)
     if status == 401 or code in _AUTH_CODES:

@@ -28,14 +28,15 @@ from asyncsync.errors import (
     IntegrityError,
     RangeIgnoredError,
     RefusedError,
+    ServerError,
     TransientError,
 )
 from asyncsync.http import HttpClient, Response, send_both
-from asyncsync.interfaces import Body
+from asyncsync.interfaces import READ_TIMEOUT, Body
 from asyncsync.model import UNKNOWN_SIZE, Fetched, Head, Page, RemoteObject, Settings
 from asyncsync.s3.bodies import UnannouncedBody, open_body, parse_head
 from asyncsync.s3.checksums import parse_checksum
-from asyncsync.s3.clock import Clock
+from asyncsync.s3.clock import Clock, agree
 from asyncsync.s3.pages import parse_page, parse_size
 from asyncsync.s3.reading import PageReader
 from asyncsync.s3.refusals import refusal
@@ -61,18 +62,22 @@ _NOT_UTF8 = re.compile("[\ud800-\udfff]")
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, notice: Callable[[str], object] = logger.info
+    settings: Settings,
+    notice: Callable[[str], object] = logger.info,
+    read_timeout: float = READ_TIMEOUT,
 ) -> AsyncIterator["S3Store"]:
     """Open the bucket that the settings name; no request is sent yet.
 
     Args:
         settings: the endpoint, the bucket and the credentials.
         notice: called with what a person should know, such as that this machine's clock is wrong.
+        read_timeout: as for `HttpClient`.
 
     Raises:
         ConfigError: the file of certificate authorities that the environment names cannot be read.
     """
-    async with HttpClient(settings.endpoint_url) as http, AsyncExitStack() as opened:
+    http = HttpClient(settings.endpoint_url, read_timeout=read_timeout)
+    async with http, AsyncExitStack() as opened:
         yield S3Store(settings, http, Clock(notice), opened)
 
 
@@ -303,10 +308,13 @@ class S3Store:
         except TransientError:
             body = b""  # cut off or endless: the status must do
         error = refusal(response.status, response.headers, body, key)
-        if isinstance(error, ClockError):
-            corrected = self._clock.corrects(error.ahead, sent["x-amz-date"])
-            return ClockCorrectedError(str(error)) if corrected else error
         of_run = error.of_run if isinstance(error, RefusedError) else error
+        if isinstance(of_run, ClockError):
+            if self._clock.corrects(of_run.ahead, sent["x-amz-date"]):
+                return ClockCorrectedError(str(of_run))
+            if agree(of_run.ahead) and self._clock.may_pass(key, sent["x-amz-date"]):
+                return ServerError(str(of_run))
+            return error
         if isinstance(of_run, AuthError) and self._renewed(sent):
             return CredentialsRenewedError(f"{error}; the credentials were renewed meanwhile")
         return error

@@ -13,6 +13,7 @@ from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.model import Checks
 
 MAX_REQUESTS = 1024
+MAX_READ_TIMEOUT = 120
 MIN_RATE = 1024
 """Bytes a second; a slower download would look like a stalled one."""
 
@@ -53,6 +54,8 @@ class Options:
     """Whether `verify` reads the files and checks their content."""
     attempts: int = 8
     """Attempts for a request before its object fails."""
+    read_timeout: int = 30
+    """Seconds without a byte after which a request is sent again; a later answer has longer."""
     space_check: bool = True
     """Whether the run ends as soon as what it finds does not fit on the disk."""
     durable: bool = False
@@ -106,7 +109,7 @@ def globs(given: str | Sequence[str]) -> tuple[str, ...]:
     return found
 
 
-_NUMBERS = ("workers", "max_workers", "attempts", "limit_rate")
+_NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate")
 _CONVERTED = (*_NUMBERS, "since", "parquet_check", "deep", "space_check", "durable", "strict")
 """Options whose values are not text, but may be given as text, as on the command line."""
 
@@ -132,6 +135,8 @@ def _check_range(name: str, number: int) -> int:
         raise ValueError(f"{number} is not between 1 and {MAX_REQUESTS}")
     if name == "attempts" and number < 1:
         raise ValueError(f"{number} is less than 1")
+    if name == "read_timeout" and not 1 <= number <= MAX_READ_TIMEOUT:
+        raise ValueError(f"{number} is not between 1 and {MAX_READ_TIMEOUT} seconds")
     if name == "limit_rate" and number < MIN_RATE:
         raise ValueError(f"{number} is less than {MIN_RATE} bytes/s")
     return number

@@ -122,7 +122,13 @@ def test_prefix_that_is_something_else_brings_a_hint(
 
 def line_with(option: str) -> list[str]:
     """Return an option as it would be written, with a value if it takes one."""
-    values = {"--attempts": "3", "--workers": "3", "--max-workers": "3", "--limit-rate": "1M"}
+    values = {
+        "--attempts": "3",
+        "--read-timeout": "3",
+        "--workers": "3",
+        "--max-workers": "3",
+        "--limit-rate": "1M",
+    }
     values |= {"--validate": "head", "--since": "auto"}
     takes_value = any(known.metavar for known in OPTIONS if option in known.names)
     return [option, *[values.get(option, "x")] * takes_value]

@@ -107,7 +107,7 @@ async def test_missing_folder_counts_nothing(root: Path) -> None:
 def test_free_bytes_are_those_of_the_disk_the_folder_will_be_on(root: Path) -> None:
     """The folder does not have to exist yet."""
     disk_of_parent = shutil.disk_usage(root.parent)
-    assert 0 < Folder(root / "not" / "yet").free_bytes() <= disk_of_parent.total
+    assert 0 < (Folder(root / "not" / "yet").free_bytes() or 0) <= disk_of_parent.total
 
 
 def test_free_bytes_need_no_right_to_look(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_free_bytes_need_no_right_to_look(root: Path, monkeypatch: pytest.Monkey
         return original(path, **options)
 
     monkeypatch.setattr(os, "stat", refusing)
-    assert Folder(root).free_bytes() > 0
+    assert Folder(root).free_bytes()
 
 
 def test_writing_makes_the_folder_and_its_private_state(root: Path) -> None:

@@ -1,5 +1,6 @@
 """Faults of the network between a sync and a real server (rows 1 to 18)."""
 
+import asyncio
 import socket
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 
 from asyncsync.disk import PART
 from asyncsync.errors import NetworkError, RetriesExhaustedError, TLSError
+from asyncsync.http.client import _Pool
 from asyncsync.pace.outage import LONGEST_OUTAGE
 from tests.faults.remote.scene import FIRST, KEY, PARTS, SMALL, WHOLE
 from tests.rigs.bucket import Bucket
@@ -203,6 +205,32 @@ async def test_answer_that_never_begins_is_asked_for_again(
     run = await synced(bucket, dest, silence, transport=IMPATIENT)
     assert run.tree == {KEY: SMALL}
     assert run.exit_code == 0
+
+
+@pytest.mark.row(6)
+async def test_answer_that_begins_late_arrives_at_last(
+    bucket: Bucket, dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that takes longer than the limit for the first byte gets more time each attempt."""
+    bucket.put(KEY, SMALL)
+    limits: list[float] = []
+    late = asyncio.Event()
+    real = _Pool.note_silence
+
+    def note(pool: _Pool, line: str, seconds: float) -> None:
+        if line.startswith("GET") and KEY in line:
+            limits.append(seconds)
+        if len(limits) == 3:  # the fourth attempt is long enough
+            late.set()
+        real(pool, line, seconds)
+
+    monkeypatch.setattr(_Pool, "note_silence", note)
+    run = await synced(
+        bucket, dest, Rule("GET", KEY, Act(until=late)), transport={"read_timeout": 0.05}
+    )
+    assert run.tree == {KEY: SMALL}
+    assert run.ended_by == (None, 0)
+    assert limits == [pytest.approx(seconds) for seconds in (0.05, 0.1, 0.2)]
 
 
 def black_hole(held: ExitStack, family: socket.AddressFamily, host: str, port: int = 0) -> int:
@@ -407,6 +435,33 @@ async def test_busy_resolver_is_asked_again(
     monkeypatch.setattr(socket, "getaddrinfo", busy)
     run = await synced(bucket, dest)
     assert run.tree == {KEY: SMALL}
+    assert run.ended_by == (None, 0)
+    assert failures == []
+
+
+@pytest.mark.row(11)
+@pytest.mark.parametrize("code", [socket.EAI_NONAME, socket.EAI_AGAIN])
+async def test_resolver_that_forgets_the_name_is_an_outage(
+    bucket: Bucket, dest: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the endpoint has answered, its name exists, whatever a resolver says later."""
+    objects = {f"1hz/{number}.parquet": SMALL for number in range(8)}
+    bucket.put_many(objects)
+    real = socket.getaddrinfo
+    failures = [socket.gaierror(code, "Name or service not known")] * 3
+    calls = 0
+
+    def forgetful(host: str, port: int, **options: int) -> object:
+        nonlocal calls
+        calls += 1
+        if calls > 1 and failures:
+            raise failures.pop()
+        return real(host, port, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", forgetful)
+    monkeypatch.setattr("asyncsync.http.dial._ADDRESSES_VALID", 0.0)
+    run = await synced(bucket, dest)
+    assert run.tree == objects
     assert run.ended_by == (None, 0)
     assert failures == []
 

@@ -13,6 +13,7 @@ from asyncsync.errors import (
     NetworkError,
     TLSError,
     TransientError,
+    UnreachableError,
 )
 from asyncsync.http.client import HttpClient
 from tests.rigs.http_client import AUTHORITY, client_of, fetch
@@ -69,13 +70,43 @@ async def test_unknown_name_ends_the_run_and_a_failing_resolver_does_not(
 ) -> None:
     """A name that does not exist ends the run; a resolver that fails now may answer later."""
 
-    async def resolve(*args: object, **kwargs: object) -> socket.socket:
+    def resolve(*args: object, **kwargs: object) -> object:
         raise socket.gaierror(code, "not resolved")
 
-    monkeypatch.setattr("asyncsync.http.dial.start_connection", resolve)
-    async with HttpClient("http://127.0.0.1:9999") as client:
-        with pytest.raises(error, match=r"127\.0\.0\.1:9999.*not resolved"):
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    async with HttpClient("http://bucket.example:9999") as client:
+        with pytest.raises(error, match=r"bucket\.example:9999.*not resolved"):
             await fetch(client)
+
+
+@pytest.mark.row(11)
+@pytest.mark.parametrize(
+    "code", [socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME), socket.EAI_AGAIN]
+)
+async def test_name_that_was_known_before_may_be_known_again(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the network is gone, and the resolver that is left knows nothing of it."""
+    real = socket.getaddrinfo
+    known = True
+
+    def resolve(host: str, port: int, **options: int) -> object:
+        if not known:
+            raise socket.gaierror(code, "not resolved")
+        return real("127.0.0.1", port, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    async with (
+        ScriptedServer(answers(response(b"x", headers={"Connection": "close"}))) as server,
+        HttpClient(f"http://bucket.example:{server.port}") as client,
+    ):
+        assert await fetch(client) == b"x"
+        known = False
+        client._pool._dialer._addresses.forget()
+        with pytest.raises(UnreachableError, match=r"bucket\.example.*not resolved"):
+            await fetch(client)
+        known = True
+        assert await fetch(client) == b"x"
 
 
 @pytest.mark.row(12)

@@ -8,7 +8,7 @@ import pytest
 
 from asyncsync.errors import ConnectionLostError
 from asyncsync.http.client import HttpClient
-from asyncsync.http.patience import Patience, StallDetector
+from asyncsync.http.patience import LONGEST_START, Patience, StallDetector
 from tests.rigs.http_client import LARGE, answer_first, client_of, fetch, only_connection, until
 from tests.rigs.scripted import Peer, ScriptedServer, answers, response
 
@@ -78,6 +78,34 @@ async def test_trickle_is_a_lost_connection() -> None:
             await fetch(client)
 
 
+@pytest.mark.row(6)
+async def test_each_attempt_has_twice_the_time_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to a longest; for that request and no other, and for the first byte and no other."""
+    assert LONGEST_START == 120
+    monkeypatch.setattr("asyncsync.http.client.LONGEST_START", 0.15)
+    silent = 3
+
+    async def script(peer: Peer) -> None:
+        nonlocal silent
+        while "/late" not in await peer.receive():
+            await peer.send(response(b"here"))
+        silent -= 1
+        if silent < 0:
+            await peer.send(response(b"here")[:-1])
+        await peer.receive()
+
+    async with (
+        ScriptedServer(script) as server,
+        client_of(server, read_timeout=0.05) as client,
+    ):
+        for seconds in (0.05, 0.1, 0.15, 0.05):
+            with pytest.raises(ConnectionLostError, match=f"sent nothing for {seconds:g} s") as got:
+                await fetch(client, "/late")
+            assert got.value.silence == pytest.approx(seconds)
+            assert await fetch(client, "/other") == b"here"
+        assert not client._pool._starts
+
+
 def test_silence_is_noticed_within_a_tick_of_the_limit() -> None:
     """Silence is reported at the limit, or at most one tick later, however it began."""
     patience, detector = Patience(read_timeout=5, slow_rate=0, slow_time=10), StallDetector()
@@ -87,6 +115,15 @@ def test_silence_is_noticed_within_a_tick_of_the_limit() -> None:
             ticks += 1
         # The first tick comes between at once and a whole tick later.
         assert (ticks - 1) * patience.tick == patience.read_timeout
+
+
+def test_answer_that_has_not_begun_is_late_and_not_slow() -> None:
+    """It has the time to begin that it is given, whatever the minimum rate is."""
+    patience, detector = Patience(read_timeout=5, slow_rate=10, slow_time=10), StallDetector()
+    ticks = 1
+    while not (told := detector.tick(patience, 0, "a wait", 40.0)):
+        ticks += 1
+    assert (told, (ticks - 1) * patience.tick) == ("sent nothing for 40 s", 40.0)
 
 
 def test_answer_that_keeps_moving_is_given_all_the_time() -> None:

@@ -134,6 +134,15 @@ async def test_time_in_which_nothing_was_asked_does_not_count(clock: Clock, long
     clock.pace.note_object(1)
 
 
+async def test_long_wait_for_an_answer_counts_as_a_whole(clock: Clock) -> None:
+    """The limit for a run without progress holds whatever each request may take."""
+    for number in range(3):
+        await clock.fail(f"{number}", ConnectionLostError("sent nothing for 120 s", 120.0))
+        clock.now += 120
+    with pytest.raises(StandstillError):
+        await clock.fail("3", ConnectionLostError("sent nothing for 120 s", 120.0))
+
+
 @pytest.mark.parametrize("error", [BUSY, ServerError("500")])
 async def test_standstill_is_told_in_time_and_once(clock: Clock, error: TransientError) -> None:
     """Also in the middle of a pause, and so is its end; both whatever the verbosity."""

@@ -139,7 +139,11 @@ async def synced(
         )
         with pytest.MonkeyPatch.context() as patch, anyio.fail_after(SECONDS):
             patch.setattr(api, "Pace", partial(Pace, sleep=sleep, clock=run.clock))
-            patch.setattr(s3, "HttpClient", partial(HttpClient, **(transport or {})))
+            patch.setattr(
+                s3,
+                "HttpClient",
+                lambda endpoint, **given: HttpClient(endpoint, **given | (transport or {})),
+            )
             try:
                 await api.perform(
                     pipeline.sync,

@@ -283,7 +283,7 @@ def use_memory(monkeypatch: pytest.MonkeyPatch, store: MemoryStore) -> None:
     """Let the settings lead to a store in memory, for all that runs in this process."""
 
     @asynccontextmanager
-    async def open_store(settings: Settings, _: object) -> AsyncIterator[MemoryStore]:
+    async def open_store(settings: Settings, *_: object) -> AsyncIterator[MemoryStore]:
         assert settings == MEMORY
         yield store
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from asyncsync.s3.clock import STAMP, Clock
+from asyncsync.s3.clock import STAMP, Clock, agree
 
 NOW = datetime(2026, 1, 1, 12, 30, 59, tzinfo=UTC)
 
@@ -58,3 +58,25 @@ def test_date_that_explains_nothing_is_not_believed(ahead: float | None) -> None
     watch = Watch()
     assert not watch.clock.corrects(ahead, watch.clock.stamp())
     assert (watch.clock.stamp(), watch.notices) == (stamp(NOW), [])
+
+
+@pytest.mark.row(31)
+def test_clocks_agree_within_a_minute() -> None:
+    """A server whose time is unknown agrees with nobody."""
+    assert [agree(ahead) for ahead in (0.0, 59.0, -59.0)] == [True] * 3
+    assert [agree(ahead) for ahead in (None, 60.0, -60.0, 1e9)] == [False] * 4
+
+
+@pytest.mark.row(31)
+def test_unexplained_refusal_may_pass_a_few_times() -> None:
+    """Each object has three in a minute; what was signed long ago may pass always."""
+    watch = Watch()
+    early = watch.clock.stamp()
+    for key in ("a", None):
+        passes = [watch.clock.may_pass(key, watch.clock.stamp()) for _ in range(5)]
+        assert passes == [True, True, True, False, False]
+    watch.now += timedelta(seconds=59)
+    assert not watch.clock.may_pass("a", watch.clock.stamp())
+    watch.now += timedelta(seconds=1)
+    assert watch.clock.may_pass("a", watch.clock.stamp())
+    assert all(watch.clock.may_pass("a", early) for _ in range(9))

@@ -7,13 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.errors import ClockError
+from asyncsync.errors import ClockError, RefusedError
 from asyncsync.s3.clock import STAMP
-from tests.faults.remote.scene import BOTH, FIRST, SMALL, assert_source_error
+from tests.faults.remote.scene import (
+    BOTH,
+    FIRST,
+    KEY,
+    SMALL,
+    assert_only_key_failed,
+    assert_source_error,
+)
 from tests.rigs.acts import s3_error
 from tests.rigs.bucket import Bucket
 from tests.rigs.child import asyncsync
-from tests.rigs.fault_proxy import Act, Rule
+from tests.rigs.fault_proxy import Act, Rule, Verb
 from tests.rigs.fault_run import synced
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, sync
 from tests.rigs.watch import tree
@@ -44,11 +51,29 @@ async def test_clock_that_stays_refused_ends_the_run(
 async def test_date_that_fits_the_clock_does_not_explain_the_refusal(
     bucket: Bucket, dest: Path
 ) -> None:
-    """If the server's time agrees with the clock, the request is not signed again."""
+    """If the server's time agrees with the clock, the time is not changed, and the run ends."""
     run = await synced(bucket, dest, Rule("LIST", "*", skewed(0)))
-    assert_source_error(run, ClockError)
-    assert len(run.proxy.requests) == 1
+    assert_source_error(run, ClockError, "though the clocks agree")
+    assert len(run.proxy.requests) == 4
     assert run.watcher.notices == []
+
+
+@pytest.mark.row(31)
+@pytest.mark.parametrize("verb", ["LIST", "GET"])
+async def test_refusal_that_no_clock_explains_is_tried_again(
+    bucket: Bucket, dest: Path, verb: Verb
+) -> None:
+    """A single machine of the server's may be wrong: the next answer counts."""
+    run = await synced(bucket, dest, Rule(verb, "*", skewed(0), nth=FIRST))
+    assert run.ended_by == (None, 0)
+    assert run.tree == BOTH
+
+
+@pytest.mark.row(31)
+async def test_object_whose_time_is_always_refused_fails_alone(bucket: Bucket, dest: Path) -> None:
+    """Where no clock explains it, and others are served."""
+    run = await synced(bucket, dest, Rule("GET", KEY, skewed(0)))
+    assert_only_key_failed(run, RefusedError)
 
 
 @pytest.mark.row(31)
