@@ -18,7 +18,7 @@
     │   └── MachineError            no memory, threads or open files left on this machine
     ├── TransferError               one object failed; the others go on                      exit 1
     │   ├── AccessDeniedError       the credentials may not read this key
-    │   ├── EncodedObjectError      stored compressed, so its bytes differ from its size
+    │   ├── EncodedObjectError      decompressed on the way, so its bytes differ from its size
     │   ├── IntegrityError          the bytes are not those that were announced
     │   ├── LocalFileError          this one path cannot be read or written
     │   ├── NotParquetError         named *.parquet, but not a Parquet file
@@ -179,7 +179,9 @@ class AccessDeniedError(TransferError):
 
 
 class EncodedObjectError(TransferError):
-    """The object is sent with a Content-Encoding, so its bytes differ from the listed size."""
+    """The object does not come as it is stored: a server on the way decompresses it."""
+
+    hint = "upload it without a Content-Encoding, or with `Cache-Control: no-transform`"
 
 
 class IntegrityError(TransferError):

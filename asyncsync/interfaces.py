@@ -77,25 +77,34 @@ class Store(Protocol):
             TransientError: worth another attempt.
         """
 
-    async def fetch(self, remote: RemoteObject, *, asks: bool) -> Fetched:
+    async def fetch(self, remote: RemoteObject, *, asks: bool, as_stored: bool = False) -> Fetched:
         """Get the listed version of the object as a whole, into memory: for small ones.
 
         Args:
             remote: the object.
             asks: whether to send a HEAD beside the GET. Then a transient error of one of them is
                 returned in the place of its answer, so that only this one need be sent again.
+            as_stored: as for `get`.
 
         Raises:
             RemoteChangedError, TransferError, SourceError, TransientError: as for `get` and `head`.
         """
 
     def get(
-        self, remote: RemoteObject, span: range | None = None
+        self, remote: RemoteObject, span: range | None = None, *, as_stored: bool = False
     ) -> AbstractAsyncContextManager[Body]:
         """Get the listed version of the object, or only the bytes in `span` of it.
 
+        Args:
+            remote: the object.
+            span: the bytes; all unless given.
+            as_stored: whether to accept compressed bytes. R2 decompresses what is stored with a
+                Content-Encoding for a client that does not; but for one that does it may compress
+                what is not. So this is for an object only that has shown to need it.
+
         Raises:
             RemoteChangedError: the bucket has another version now.
+            EncodedObjectError: the server changes its bytes on the way. `as_stored` may help.
             RangeIgnoredError: the server sends whole objects only.
             TransferError, SourceError, TransientError: as for `head`.
         """

@@ -40,6 +40,13 @@ class RemoteObject:
         """
         return _STRONG.fullmatch(self.etag) is not None
 
+    def has_version(self, etag: str) -> bool:
+        """Whether an answer with this ETag is about this version.
+
+        A server that encodes or decodes an object on the way makes its ETag a weak one.
+        """
+        return self.etag in {etag, etag.removeprefix('W/"')}
+
     @property
     def prefix(self) -> str:
         """The top-level prefix: `1hz/` for `1hz/2026/a.parquet`, empty for `a.parquet`."""
@@ -86,12 +93,15 @@ class Head:
     """Bytes of the whole object."""
     etag: str
     """Without its quotes; empty if the server sends none."""
-    encoding: str = ""
-    """The stored Content-Encoding; empty if the bytes are not encoded."""
     modified: str = ""
     """The header Last-Modified as it is; empty if the server sends none."""
     checksum: Checksum | None = None
     """Of its bytes, if the server tells one of the whole object; of several the cheapest."""
+    varies: bool = False
+    """Whether the size may depend on the encodings that the client accepts.
+
+    Looked at only where it is not the listed one.
+    """
     waited: float = field(default=0.0, compare=False)
     """Seconds from the request to this answer's head."""
 

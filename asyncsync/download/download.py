@@ -9,7 +9,7 @@ After a transient error the request is retried; a part goes on where it broke of
 conditional on the listed ETag (If-Match). If the object was replaced, the transfer starts again
 with the new version. If the server does not support ranges, an object is downloaded in one piece.
 So is an object without a strong ETag, with a HEAD before and after it to check that it did not
-change.
+change. One that the server decompresses on the way is requested again as it is stored.
 """
 
 import time
@@ -22,6 +22,7 @@ from asyncsync.disk import Folder, spans
 from asyncsync.download import proof, validate
 from asyncsync.download.parts import Parts
 from asyncsync.errors import (
+    EncodedObjectError,
     IntegrityError,
     NotParquetError,
     RangeIgnoredError,
@@ -87,25 +88,28 @@ class Downloader:
         if not transfer.remote.is_pinned:
             self._first_unpinned = self._first_unpinned or transfer.remote.key
             self._unpinned += 1
-        starts = kept = 0
+        starts, kept, as_stored = 1, 0, False
         while True:
-            starts += 1
             try:
                 if transfer.remote.size <= SMALL:
-                    proven = await self._fetch_small(transfer, tries)
+                    proven = await self._fetch_small(transfer, tries, as_stored)
                 else:
-                    kept, proven = await self._fetch_large(transfer, tries)
+                    kept, proven = await self._fetch_large(transfer, tries, as_stored)
                 return Downloaded(transfer, tries.most, time.monotonic() - started, kept, proven)
-            except (IntegrityError, NotParquetError, RemoteChangedError) as error:
-                if starts == STARTS:
+            except EncodedObjectError:
+                if as_stored:
                     raise
-                if isinstance(error, NotParquetError) and error.is_original:
+                as_stored = True
+                continue
+            except (IntegrityError, NotParquetError, RemoteChangedError) as error:
+                if starts == STARTS or (isinstance(error, NotParquetError) and error.is_original):
                     raise
                 if isinstance(error, RemoteChangedError) and self._exact:
                     raise
-                if not self._exact:
-                    remote = await self._list_again(transfer.remote, tries)
-                    transfer = replace(transfer, remote=remote)
+            starts, as_stored = starts + 1, False
+            if not self._exact:
+                remote = await self._list_again(transfer.remote, tries)
+                transfer = replace(transfer, remote=remote)
 
     def report_unpinned(self) -> None:
         """Report the objects without a strong ETag, all of them in one message."""
@@ -128,14 +132,14 @@ class Downloader:
 
     # Small objects ------------------------------------------------------------------------------
 
-    async def _fetch_small(self, transfer: Transfer, tries: Tries) -> Proof:
+    async def _fetch_small(self, transfer: Transfer, tries: Tries, as_stored: bool) -> Proof:
         remote, asks = transfer.remote, self._checks.head
         async with self._pace.slot:
             if remote.is_pinned or not asks:
-                content, head = await self._fetch_whole(remote, tries, asks=asks)
+                content, head = await self._fetch_whole(remote, tries, as_stored, asks=asks)
             else:
                 head = await validate.check_head(remote, self._store, tries)
-                content, _ = await self._fetch_whole(remote, tries, asks=False)
+                content, _ = await self._fetch_whole(remote, tries, as_stored, asks=False)
                 await validate.check_head(remote, self._store, tries)
         self._pace.note_object(len(content))
         checksum = head.checksum if head else None
@@ -144,7 +148,7 @@ class Downloader:
         return await tries.run_locally(publish)
 
     async def _fetch_whole(
-        self, remote: RemoteObject, tries: Tries, *, asks: bool
+        self, remote: RemoteObject, tries: Tries, as_stored: bool, *, asks: bool
     ) -> tuple[bytes, Head | None]:
         """Return the content, and the answer to a HEAD that is sent beside the GET if it `asks`.
 
@@ -159,7 +163,8 @@ class Downloader:
                 head = await self._store.head(remote.key)
                 validate.check_answer(remote, head, "HEAD")
                 return
-            fetched = await self._store.fetch(remote, asks=asks and head is None)
+            asks_now = asks and head is None
+            fetched = await self._store.fetch(remote, asks=asks_now, as_stored=as_stored)
             errors: list[TransientError] = []
             if isinstance(fetched.got, TransientError):
                 errors.append(fetched.got)
@@ -181,18 +186,21 @@ class Downloader:
 
     # Large objects ------------------------------------------------------------------------------
 
-    async def _fetch_large(self, transfer: Transfer, tries: Tries) -> tuple[int, Proof]:
+    async def _fetch_large(
+        self, transfer: Transfer, tries: Tries, as_stored: bool
+    ) -> tuple[int, Proof]:
         """Download in parts if the server supports ranges, otherwise in one piece."""
         remote = transfer.remote
         if remote.is_pinned and self._supports_ranges:
             try:
-                return await self._fetch_parts(transfer, [*spans(remote.size)], tries)
+                ranges = [*spans(remote.size)]
+                return await self._fetch_parts(transfer, ranges, tries, as_stored)
             except RangeIgnoredError:
                 self._supports_ranges = False
-        return await self._fetch_parts(transfer, [range(remote.size)], tries)
+        return await self._fetch_parts(transfer, [range(remote.size)], tries, as_stored)
 
     async def _fetch_parts(
-        self, transfer: Transfer, ranges: Sequence[range], tries: Tries
+        self, transfer: Transfer, ranges: Sequence[range], tries: Tries, as_stored: bool
     ) -> tuple[int, Proof]:
         """Download the missing parts; return how many bytes were here already, and the proof."""
         several = self._pace.large if len(ranges) > 1 else nullcontext()
@@ -210,6 +218,7 @@ class Downloader:
                 self._observer,
                 self._checks,
                 self._hash_limiter,
+                as_stored=as_stored,
             )
             kept = parts.arrived
             self._observer.started(transfer)

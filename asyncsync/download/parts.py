@@ -28,6 +28,7 @@ class Parts:
         observer: gets the progress.
         checks: what to check.
         hash_limiter: limits the hashing threads of the run.
+        as_stored: as for `Store.get`.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class Parts:
         observer: Observer,
         checks: Checks,
         hash_limiter: CapacityLimiter,
+        *,
+        as_stored: bool,
     ) -> None:
         self._transfer = transfer
         self._remote = transfer.remote
@@ -51,6 +54,7 @@ class Parts:
         self._tries = tries
         self._observer = observer
         self._checks = checks
+        self._as_stored = as_stored
         crc = partial(file.crc, ranges)
         self._prover = Prover(self._remote, checks, file.open, hash_limiter, tries, crc)
         self._complete = {span for span in ranges if span in file}  # not written again
@@ -104,8 +108,9 @@ class Parts:
             self._forget(span)
         rest = self._file.missing(span)
         left = len(rest)
+        get = self._store.get(self._remote, rest, as_stored=self._as_stored)
         try:
-            async with self._store.get(self._remote, rest) as body:
+            async with get as body:
                 self._pace.note_wait(body.head.waited)
                 validate.check_answer(self._remote, body.head, "GET")
                 async for block in body.blocks():

@@ -10,7 +10,6 @@ from asyncsync.pace import Tries
 from asyncsync.times import parse_http_date
 
 _SECOND = 1_000_000_000
-_NO_TRANSFORM = "upload it with `Cache-Control: no-transform` or without the encoding"
 _OUT_OF_STEP = {
     Reason.MISSING: "there is no file",
     Reason.SIZE_DIFFERS: "the file has a different size",
@@ -53,14 +52,14 @@ def check_answer(remote: RemoteObject, head: Head, verb: str) -> None:
 
     Raises:
         RemoteChangedError: the answer is about another version.
-        EncodedObjectError: the object has a Content-Encoding, so its bytes differ from its size.
+        EncodedObjectError: the same version has another size, which depends on the encoding.
         IntegrityError: the same version has another size, or the answer has no ETag although the
             listing has one.
     """
     is_pinned = remote.is_pinned
-    if is_pinned and (head.size, head.etag, head.encoding) == (remote.size, remote.etag, ""):
+    if is_pinned and (head.size, head.etag) == (remote.size, remote.etag):
         return
-    if remote.etag and head.etag and head.etag != remote.etag:
+    if remote.etag and head.etag and not remote.has_version(head.etag):
         raise RemoteChangedError(
             remote.key, f"replaced since it was listed: {verb} shows version {head.etag}"
         )
@@ -69,17 +68,11 @@ def check_answer(remote: RemoteObject, head: Head, verb: str) -> None:
             remote.key,
             f"replaced since it was listed: {verb} shows it modified {shown(head.modified)}",
         )
-    if head.encoding not in {"", "identity"}:
-        raise EncodedObjectError(
-            remote.key,
-            f"stored with Content-Encoding {shown(head.encoding)}; {_NO_TRANSFORM}",
-        )
     if head.size != remote.size:
-        raise IntegrityError(
-            remote.key,
-            f"listed with {remote.size} bytes, but {verb} says {head.size}; if it is stored "
-            f"compressed, {_NO_TRANSFORM}",
-        )
+        text = f"listed with {remote.size} bytes, but {verb} says {head.size}"
+        if head.varies:
+            raise EncodedObjectError(remote.key, f"{text}: the server seems to decompress it")
+        raise IntegrityError(remote.key, text)
     if is_pinned and not head.etag:
         raise IntegrityError(
             remote.key, f"listed with ETag {remote.etag}, but the answer to {verb} has none"

@@ -73,18 +73,20 @@ class LimitedStore:
         """Return the headers of an object, as in `Store`."""
         return await self._store.head(key)
 
-    async def fetch(self, remote: RemoteObject, *, asks: bool) -> Fetched:
+    async def fetch(self, remote: RemoteObject, *, asks: bool, as_stored: bool = False) -> Fetched:
         """Get an object as a whole, as in `Store`."""
         await self._limit.take(remote.size)
-        return await self._store.fetch(remote, asks=asks)
+        return await self._store.fetch(remote, asks=asks, as_stored=as_stored)
 
     @asynccontextmanager
-    async def get(self, remote: RemoteObject, span: range | None = None) -> AsyncIterator[Body]:
+    async def get(
+        self, remote: RemoteObject, span: range | None = None, *, as_stored: bool = False
+    ) -> AsyncIterator[Body]:
         """Download an object or a part of it, as in `Store`."""
         size = remote.size if span is None else len(span)
         if size <= SMALL:
             await self._limit.take(size)
-        async with self._store.get(remote, span) as body:
+        async with self._store.get(remote, span, as_stored=as_stored) as body:
             yield body if size <= SMALL else _LimitedBody(body, self._limit)
 
 

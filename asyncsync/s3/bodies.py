@@ -1,18 +1,26 @@
-"""What the answers to GET and HEAD hold of an object: their bodies, and what their headers say."""
+"""What the answers to GET and HEAD hold of an object: their bodies, and what their headers say.
+
+Some servers, and proxies before them, decompress what is stored with a Content-Encoding for a
+client that does not accept it. Then the body is not the object. R2 shows it by a weak ETag and no
+length, as nginx and Varnish do, Google by a warning. What comes with the listed length is not
+suspected: its hash tells, whatever its headers call it.
+"""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Self
 
 from asyncsync.errors import ConnectionLostError, EncodedObjectError, ProtocolError
-from asyncsync.http import Response
+from asyncsync.http import Headers, Response
+from asyncsync.interfaces import Body
 from asyncsync.keys import shown
 from asyncsync.model import UNKNOWN_SIZE, Checksum, Head, RemoteObject
 from asyncsync.s3.pages import parse_etag, parse_size
 
-_OTHER_LENGTH = (
-    "the server sends no length and not the listed number of bytes, probably because it "
-    "decompresses the object; upload it with `Cache-Control: no-transform` or without the encoding"
-)
+ENCODINGS = "gzip, br"
+"""What a client has to accept to get an object as it is stored: what R2 decompresses."""
+_CHANGED = "214"
+"""The code of a Warning that the body was transformed on the way."""
 
 
 class S3Body:
@@ -66,31 +74,76 @@ class UnannouncedBody:
                 f"the connection was closed after {self._size} of {listed} listed bytes"
             )
         if self._size != listed:
-            raise EncodedObjectError(self._remote.key, _OTHER_LENGTH)
+            raise EncodedObjectError(
+                self._remote.key,
+                f"listed with {listed} bytes, but another number comes, without a length: "
+                "the server seems to decompress it",
+            )
         raise StopAsyncIteration
 
 
-def open_body(response: Response, span: range | None) -> S3Body:
-    """Return the body after checking that it is the requested span.
+def is_span(response: Response, span: range) -> bool:
+    """Return whether the answer is this span by its range and its length, whatever its status."""
+    shown_range = response.headers.get("content-range", "").partition("/")[0]
+    length = response.headers.get("content-length", str(len(span)))
+    return shown_range == _written(span) and length == str(len(span))
+
+
+def open_body(response: Response, remote: RemoteObject, span: range | None) -> Body:
+    """Return the body after checking that it is the requested span, or the whole object.
 
     Raises:
         ProtocolError: it is not, or the answer does not tell the object's size.
     """
-    if span is None:
-        return S3Body(
-            response, parse_head(response, parse_size(response.headers["content-length"]))
+    length = response.headers.get("content-length")
+    if span is None and length is None:
+        return UnannouncedBody(response, remote)
+    size = parse_size(length or "")
+    if span is not None:
+        shown_range, _, total = response.headers["content-range"].partition("/")
+        size = parse_size(total)
+        if shown_range != _written(span):
+            raise ProtocolError(f"requested {_written(span)}, but got {shown(shown_range)!r}")
+        if length not in {None, str(len(span))}:
+            raise ProtocolError(
+                f"requested {len(span)} bytes, but the answer announces {shown(length or '')}"
+            )
+    head = parse_head(response, size)
+    return S3Body(
+        response, head if head.size == remote.size else other_size(head, response, remote)
+    )
+
+
+def require_unchanged(response: Response, remote: RemoteObject) -> None:
+    """Check that an answer without a length does not say that its body was changed on the way.
+
+    It is not read to see how long it is: a piece of what was decompressed, and by chance the whole
+    of it, may have the right number of bytes.
+
+    Raises:
+        EncodedObjectError: it says so.
+    """
+    if _is_changed(response.headers, remote):
+        raise EncodedObjectError(
+            remote.key, f"listed with {remote.size} bytes, but it comes changed, without a length"
         )
-    shown_range, _, total = response.headers["content-range"].partition("/")
-    if shown_range != f"bytes {span.start}-{span.stop - 1}":
-        raise ProtocolError(
-            f"requested bytes {span.start}-{span.stop - 1}, but got {shown(shown_range)!r}"
-        )
-    length = response.headers.get("content-length", str(len(span)))
-    if length != str(len(span)):
-        raise ProtocolError(
-            f"requested {len(span)} bytes, but the answer announces {shown(length)}"
-        )
-    return S3Body(response, parse_head(response, parse_size(total)))
+
+
+def other_size(head: Head, response: Response, remote: RemoteObject) -> Head:
+    """Return what an answer of another size says, and whether that may depend on the encoding."""
+    headers = response.headers
+    varies = "accept-encoding" in headers["vary"].lower()
+    varies = varies or "content-encoding" in headers or _is_changed(headers, remote)
+    return replace(head, varies=varies)
+
+
+def _is_changed(headers: Headers, remote: RemoteObject) -> bool:
+    is_weak = remote.is_pinned and headers["etag"].startswith("W/")
+    return is_weak or headers["warning"].startswith(_CHANGED)
+
+
+def _written(span: range) -> str:
+    return f"bytes {span.start}-{span.stop - 1}"
 
 
 def parse_head(response: Response, size: int, checksum: Checksum | None = None) -> Head:
@@ -105,8 +158,7 @@ def parse_head(response: Response, size: int, checksum: Checksum | None = None) 
     return Head(
         size,
         parse_etag(headers["etag"]),
-        headers["content-encoding"],
         headers["last-modified"],
         checksum,
-        response.waited,
+        waited=response.waited,
     )

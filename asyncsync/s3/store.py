@@ -34,7 +34,15 @@ from asyncsync.errors import (
 from asyncsync.http import HttpClient, Response, send_both
 from asyncsync.interfaces import READ_TIMEOUT, Body
 from asyncsync.model import UNKNOWN_SIZE, Fetched, Head, Page, RemoteObject, Settings
-from asyncsync.s3.bodies import UnannouncedBody, open_body, parse_head
+from asyncsync.s3.bodies import (
+    ENCODINGS,
+    UnannouncedBody,
+    is_span,
+    open_body,
+    other_size,
+    parse_head,
+    require_unchanged,
+)
 from asyncsync.s3.checksums import parse_checksum
 from asyncsync.s3.clock import Clock, agree
 from asyncsync.s3.pages import parse_page, parse_size
@@ -211,23 +219,27 @@ class S3Store:
         return await self._refused(response, key, sent)
 
     async def _length_by_range(self, path: str, key: str) -> str:
-        """Return the length from a GET of the first byte: R2 may leave it out of HEAD."""
+        """Return the length from a GET of the first byte: R2 may leave it out of HEAD.
+
+        It does so for what it decompresses on the way; so the stored bytes are asked for.
+        """
         headers = self._signed("GET", path)
         headers["range"] = "bytes=0-0"
+        headers["accept-encoding"] = ENCODINGS
         async with self._http.request("GET", path, headers) as response:
             if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 return "0"  # only an empty object has no first byte
-            if response.status == HTTPStatus.PARTIAL_CONTENT:
+            if response.status == HTTPStatus.PARTIAL_CONTENT or is_span(response, range(1)):
                 return response.headers["content-range"].rpartition("/")[2]
             if response.status == HTTPStatus.OK:
                 return response.headers["content-length"]
             raise await self._refused(response, key, headers)
 
-    async def fetch(self, remote: RemoteObject, *, asks: bool) -> Fetched:
+    async def fetch(self, remote: RemoteObject, *, asks: bool, as_stored: bool = False) -> Fetched:
         """Fetch a whole object, as `Store` says; both requests go out before either is awaited."""
         key = remote.key
         path = path_of(self._settings.bucket, key)
-        get_headers = self._conditional(path, remote)
+        get_headers = self._conditional(path, remote, as_stored)
         get = self._http.request("GET", path, get_headers)
         if not asks:
             async with get as response:
@@ -260,41 +272,48 @@ class S3Store:
         if response.status != HTTPStatus.OK:
             raise await self._refused(response, remote.key, sent)
         if "content-length" not in response.headers:
+            if "accept-encoding" not in sent:
+                require_unchanged(response, remote)
             body = UnannouncedBody(response, remote)
             return Fetched(await body.read(), body.head)
         head = parse_head(response, parse_size(response.headers["content-length"]))
-        # Bytes of another size are refused; there may be too many of them to hold.
-        content = await response.read() if head.size == remote.size else b""
-        return Fetched(content, head)
+        if head.size != remote.size:  # its bytes are refused; there may be too many to hold
+            return Fetched(b"", other_size(head, response, remote))
+        return Fetched(await response.read(), head)
 
-    def _conditional(self, path: str, remote: RemoteObject) -> SignedHeaders:
+    def _conditional(self, path: str, remote: RemoteObject, as_stored: bool) -> SignedHeaders:
         """Return the headers of a GET of the listed version."""
         headers = self._signed("GET", path)
         if remote.is_pinned:
             headers["if-match"] = f'"{remote.etag}"'
         elif remote.modified_ns:
             headers["if-unmodified-since"] = format_http_date(remote.modified_ns)
+        if as_stored:
+            headers["accept-encoding"] = ENCODINGS
         return headers
 
     @asynccontextmanager
-    async def get(self, remote: RemoteObject, span: range | None = None) -> AsyncIterator[Body]:
+    async def get(
+        self, remote: RemoteObject, span: range | None = None, *, as_stored: bool = False
+    ) -> AsyncIterator[Body]:
         """Fetch the listed version of an object, as `Store` says."""
         path = path_of(self._settings.bucket, remote.key)
-        headers = self._conditional(path, remote)
-        partial = span is not None and len(span) != remote.size
-        if span is not None and partial:
+        headers = self._conditional(path, remote, as_stored)
+        if span is not None and len(span) == remote.size:
+            span = None
+        if span is not None:
             headers["range"] = f"bytes={span.start}-{span.stop - 1}"
         async with self._http.request("GET", path, headers) as response:
-            if partial and response.status == HTTPStatus.OK:
+            is_ok = response.status == HTTPStatus.OK
+            if not is_ok and (span is None or response.status != HTTPStatus.PARTIAL_CONTENT):
+                raise await self._refused(response, remote.key, headers)
+            if "content-length" not in response.headers and not as_stored:
+                require_unchanged(response, remote)
+            if is_ok and span is not None and not is_span(response, span):
                 raise RangeIgnoredError(
                     remote.key, "the server sent the whole object instead of a part"
                 )
-            if response.status != (HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK):
-                raise await self._refused(response, remote.key, headers)
-            if not partial and "content-length" not in response.headers:
-                yield UnannouncedBody(response, remote)
-            else:
-                yield open_body(response, span if partial else None)
+            yield open_body(response, remote, span)
 
     def _signed(self, method: str, path: str, query: str = "") -> SignedHeaders:
         return self._signer.sign(method, path, self._credentials, query)

@@ -372,13 +372,47 @@ async def test_parts_of_wrong_lengths_that_add_up_never_publish(dest: Path) -> N
 
 
 @KINDS
-async def test_encoded_object_is_refused(dest: Path, data: bytes) -> None:
-    """Its bytes are not those of the listed size; the error says what to do."""
-    rig = Rig(dest)
-    rig.store.put(KEY, data, encoding="gzip")
-    with rig.fails(EncodedObjectError, "no-transform"):
-        await rig.download()
+async def test_decompressed_object_is_requested_as_it_is_stored(dest: Path, data: bytes) -> None:
+    """Once it has come in another way, and every part of it."""
+    rig = Rig(dest, data)
+    rig.store.decompressed.add(KEY)
+    await rig.download()
+    assert tree(dest) == {KEY: data}
+    asked = [request.as_stored for request in rig.store.requests if request.verb == "get"]
+    assert asked == sorted(asked)
+    assert asked.count(True) == max(1, -(-len(data) // PART) if len(data) > SMALL else 1)
     assert rig.store.count("list") == 0
+    rig.check_tidy()
+
+
+async def test_new_version_of_a_decompressed_object_is_requested_as_any_other(dest: Path) -> None:
+    """It may be stored without an encoding, and be compressed for those who accept that."""
+    rig = Rig(dest, b"old")
+    rig.store.decompressed.add(KEY)
+
+    def replace() -> None:
+        rig.store.decompressed.clear()
+        rig.store.put(KEY, b"new")
+
+    rig.store.on("get", KEY, Act(), Act(before=replace))
+    await rig.download()
+    assert tree(dest) == {KEY: b"new"}
+    asked = [request.as_stored for request in rig.store.requests if request.verb == "get"]
+    assert asked == [False, True, False]
+
+
+@KINDS
+async def test_object_that_never_comes_as_it_is_stored_fails(dest: Path, data: bytes) -> None:
+    """After it was requested in both ways, once each; the hint says what to do."""
+    rig = Rig(dest, data)
+    decompressed = EncodedObjectError(KEY, "the server seems to decompress it")
+    rig.pace = quick_pace(workers=1)
+    rig.store.always("get", KEY, Act(error=decompressed))
+    with rig.fails(EncodedObjectError, "decompress"):
+        await rig.download()
+    assert rig.store.count("get") == 2
+    assert rig.store.count("list") == 0
+    assert "`Cache-Control: no-transform`" in decompressed.advice
 
 
 @pytest.mark.parametrize("error", [AccessDeniedError(KEY, "403"), TransferError(KEY, "400")])

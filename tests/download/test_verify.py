@@ -15,7 +15,6 @@ from asyncsync.download.proof import STEP, Prover
 from asyncsync.errors import (
     AccessDeniedError,
     AuthError,
-    EncodedObjectError,
     IntegrityError,
     LocalFileError,
     NotParquetError,
@@ -128,15 +127,6 @@ async def test_head_that_does_not_agree_fails_the_object(
     with pytest.raises(kind) as caught:
         await rig.verify(deep=True)
     assert caught.value.key == KEY
-
-
-async def test_encoded_object_fails(tmp_path: Path) -> None:
-    """Its bytes are not those of the listed size."""
-    rig = Rig(tmp_path)
-    rig.store.put(KEY, DATA, encoding="gzip")
-    rig.remote = rig.store.remote(KEY)
-    with pytest.raises(EncodedObjectError):
-        await rig.verify()
 
 
 async def test_transient_error_of_head_is_retried(tmp_path: Path) -> None:

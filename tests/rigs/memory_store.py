@@ -22,6 +22,7 @@ import pytest
 from asyncsync.errors import (
     AsyncSyncError,
     ConnectionLostError,
+    EncodedObjectError,
     RemoteChangedError,
     TransientError,
     VanishedError,
@@ -70,6 +71,7 @@ class Request:
     delimiter: str = ""
     start_after: str = ""
     token: str = ""
+    as_stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,6 @@ class _Stored:
     data: bytes
     etag: str
     modified_ns: int
-    encoding: str
 
 
 class MemoryStore:
@@ -103,6 +104,8 @@ class MemoryStore:
         self._order: Callable[[str], Any] = order
         self.requests: list[Request] = []
         """All calls in the order of arrival."""
+        self.decompressed: set[str] = set()
+        """Keys of objects that come as they are stored only to those who ask so."""
         self._puts = 0
         self._stored: dict[str, _Stored] = {}
         self._script: dict[tuple[Verb, str], chain[Act]] = {}
@@ -111,12 +114,12 @@ class MemoryStore:
 
     # Setting the scene.
 
-    def put(self, key: str, data: bytes = b"", *, encoding: str = "") -> str:
+    def put(self, key: str, data: bytes = b"") -> str:
         """Store an object, each a second younger than the last, and return its ETag."""
         self._puts += 1
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
         modified_ns = (_FIRST_SECOND + self._puts) * _SECOND
-        self._stored[key] = _Stored(data, etag, modified_ns, encoding)
+        self._stored[key] = _Stored(data, etag, modified_ns)
         return etag
 
     def put_many(self, objects: Mapping[str, bytes]) -> None:
@@ -190,14 +193,14 @@ class MemoryStore:
         act = await self._next(Request("head", key))
         return act.head or _head(self._find(key))
 
-    async def fetch(self, remote: RemoteObject, *, asks: bool) -> Fetched:
+    async def fetch(self, remote: RemoteObject, *, asks: bool, as_stored: bool = False) -> Fetched:
         """Fetch the listed version of the object as a whole, with a HEAD beside the GET."""
         if not asks:
-            return await self._whole(remote)
+            return await self._whole(remote, as_stored)
         asking = asyncio.ensure_future(self.head(remote.key))
         try:
             try:
-                fetched = await self._whole(remote)
+                fetched = await self._whole(remote, as_stored)
             except TransientError as error:
                 fetched = Fetched(b"", error)
             try:
@@ -208,19 +211,21 @@ class MemoryStore:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
 
-    async def _whole(self, remote: RemoteObject) -> Fetched:
-        async with self.get(remote) as body:
+    async def _whole(self, remote: RemoteObject, as_stored: bool) -> Fetched:
+        async with self.get(remote, as_stored=as_stored) as body:
             return Fetched(await body.read(), body.head)
 
     @asynccontextmanager
     async def get(
-        self, remote: RemoteObject, span: range | None = None
+        self, remote: RemoteObject, span: range | None = None, *, as_stored: bool = False
     ) -> AsyncIterator["MemoryBody"]:
         """Fetch the listed version of the object, or the bytes of a span of it."""
-        act = await self._next(Request("get", remote.key, span))
+        act = await self._next(Request("get", remote.key, span, as_stored=as_stored))
         stored = self._find(remote.key)
         if remote.etag and remote.etag != stored.etag:
             raise RemoteChangedError(remote.key, "replaced since it was listed")
+        if remote.key in self.decompressed and not as_stored:
+            raise EncodedObjectError(remote.key, "decompressed on the way")
         data = stored.data if span is None else stored.data[span.start : span.stop]
         if span is not None and len(data) < len(span):
             raise RemoteChangedError(remote.key, "the span lies behind the end")
@@ -276,7 +281,7 @@ class MemoryBody:
 
 
 def _head(stored: _Stored) -> Head:
-    return Head(len(stored.data), stored.etag, stored.encoding)
+    return Head(len(stored.data), stored.etag)
 
 
 def use_memory(monkeypatch: pytest.MonkeyPatch, store: MemoryStore) -> None:

@@ -1,7 +1,6 @@
-"""Content that is not the object's: wrong bytes, not Parquet, or encoded (rows 24 to 57)."""
+"""Content that is not the object's: wrong bytes, or not Parquet (rows 24 to 57)."""
 
 import asyncio
-import gzip
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ from anyio import to_thread, wait_all_tasks_blocked
 from asyncsync.disk import PART
 from asyncsync.download.download import STARTS
 from asyncsync.download.proof import Prover, _Hash
-from asyncsync.errors import AsyncSyncError, EncodedObjectError, IntegrityError, NotParquetError
+from asyncsync.errors import IntegrityError, NotParquetError
 from tests.faults.remote.scene import (
     FIRST,
     KEY,
@@ -136,75 +135,3 @@ async def test_object_that_is_not_parquet_fails_alone(
     assert run.ended_by == (None, 1)
     assert run.tree == {OTHER: parquet(SMALL)}
     assert run.proxy.count("GET", KEY) == (1 if hashed else STARTS)
-
-
-# Encodings.
-
-
-@pytest.mark.row(48)
-@pytest.mark.parametrize(
-    ("data", "encoding"),
-    [(SMALL, "gzip"), (SMALL, "br"), (WHOLE, "gzip"), (PARTS, "gzip")],
-    ids=["small", "br", "large", "parts"],
-)
-async def test_encoded_object_fails_alone(
-    bucket: Bucket, dest: Path, data: bytes, encoding: str
-) -> None:
-    """The object is not decompressed, and the hint says how to upload it."""
-    bucket.put(KEY, data, encoding=encoding)
-    run = await synced(bucket, dest)
-    assert_only_key_failed(run, EncodedObjectError)
-    assert f"Content-Encoding {encoding}" in run.message
-    assert "`Cache-Control: no-transform`" in run.message
-
-
-@pytest.mark.row(48)
-async def test_encoded_part_does_not_hang(bucket: Bucket, dest: Path) -> None:
-    """The body of a 206 is not decoded, whatever its Content-Encoding."""
-    bucket.put(KEY, PARTS)
-    gzipped = Rule("GET", KEY, Act(headers={"content-encoding": "gzip"}), span=SECOND_PART)
-    assert_only_key_failed(await synced(bucket, dest, gzipped), EncodedObjectError)
-
-
-@pytest.mark.row(48)
-@pytest.mark.parametrize(("chunked", "kind"), [(True, EncodedObjectError), (False, IntegrityError)])
-async def test_object_that_is_decompressed_on_the_way_gets_the_hint(
-    bucket: Bucket, dest: Path, chunked: bool, kind: type[AsyncSyncError]
-) -> None:
-    """R2 decompresses: the answer has no Content-Encoding, and another length or none."""
-    bucket.put(KEY, gzip.compress(SMALL * 3))
-    length = {} if chunked else {"content-length": str(len(SMALL) * 3)}
-    plain = Act(body=gzip.decompress, headers=length, chunked=chunked)
-    run = await synced(bucket, dest, Rule("GET", KEY, plain), attempts=2)
-    assert_only_key_failed(run, kind)
-    assert "`Cache-Control: no-transform`" in run.message
-
-
-@pytest.mark.row(48)
-@KINDS
-@pytest.mark.parametrize("chunked", [True, False])
-async def test_object_without_a_length_arrives(
-    bucket: Bucket, dest: Path, data: bytes, chunked: bool
-) -> None:
-    """An answer without Content-Length is complete when the listed number of bytes has arrived."""
-    bucket.put(KEY, data)
-    until_closed = Act(headers={"content-length": None}, ending="fin")
-    unsaid = Rule("GET", KEY, Act(chunked=True) if chunked else until_closed)
-    assert_done(await synced(bucket, dest, unsaid, attempts=1), data)
-
-
-@pytest.mark.row(48)
-async def test_short_body_without_a_length_is_fetched_again(bucket: Bucket, dest: Path) -> None:
-    """A body that ends with its connection may have been cut off."""
-    bucket.put(KEY, SMALL)
-    cut = Act(headers={"content-length": None}, stop=99, ending="fin")
-    run = await synced(bucket, dest, Rule("GET", KEY, cut, nth={1}))
-    assert_done(run, SMALL)
-    assert run.report.retried == 1
-
-
-@pytest.mark.row(48)
-async def test_identity_is_no_encoding(bucket: Bucket, dest: Path) -> None:
-    """`Content-Encoding: identity` is allowed."""
-    plain = Rule("*", KEY, Act(headers={"content-encoding": "identity"}))
-    assert_done(await synced(bucket, dest, plain), SMALL)
