@@ -97,6 +97,8 @@ class Head:
     """The header Last-Modified as it is; empty if the server sends none."""
     checksum: Checksum | None = None
     """Of its bytes, if the server tells one of the whole object; of several the cheapest."""
+    has_hash: bool = True
+    """Whether the ETag may be a hash: not of an object that is encrypted with a key of KMS."""
     varies: bool = False
     """Whether the size may depend on the encodings that the client accepts.
 

@@ -142,8 +142,7 @@ class Downloader:
                 content, _ = await self._fetch_whole(remote, tries, as_stored, asks=False)
                 await validate.check_head(remote, self._store, tries)
         self._pace.note_object(len(content))
-        checksum = head.checksum if head else None
-        prove = partial(proof.prove, remote, self._checks, content, checksum)
+        prove = partial(proof.prove, remote, self._checks, content, head)
         publish = partial(self._folder.publish, transfer, content, prove)
         return await tries.run_locally(publish)
 

@@ -86,7 +86,7 @@ class Parts:
     async def _ask(self) -> None:
         if self._checks.head:
             head = await validate.check_head(self._remote, self._store, self._tries)
-            self._prover.expect(head.checksum)
+            self._prover.expect(head)
 
     async def _hash(self) -> None:
         await self._prover.follow(self._ranges, self._complete)

@@ -9,6 +9,8 @@ In many stores the answer to HEAD tells a checksum. In others the ETag does:
 |                    | is unknown, so usual sizes are tried, and no match proves nothing         |
 | anything else      | identifies a version, and says nothing about its bytes                    |
 
+Of an object that is encrypted with a key of KMS, no ETag says anything; HEAD tells that it is one.
+
 The cheapest counts: MD5 takes 1.4 s per GB, a CRC a twentieth of that. A large file is hashed in
 threads, because hashing releases the interpreter lock, except for its CRC64NVME, which is made of
 those of the pieces that were written.
@@ -27,7 +29,7 @@ from anyio import CapacityLimiter, Event
 
 from asyncsync.crc import Crc
 from asyncsync.errors import IntegrityError, NotParquetError
-from asyncsync.model import Checks, Checksum, Proof, RemoteObject
+from asyncsync.model import Checks, Head, Proof, RemoteObject
 from asyncsync.pace import Tries
 from asyncsync.threads import in_thread
 
@@ -44,10 +46,7 @@ MOST_SIZES = 5
 _ETAG = re.compile(r"([0-9a-f]{32})(?:-([1-9][0-9]{0,4}))?", re.IGNORECASE)
 _MAGICS = (b"PAR1", b"PARE")
 """At both ends of a Parquet file; the second one if its footer is encrypted."""
-_NOT_MD5 = (
-    "they are damaged, or the store's ETags are not MD5s (as with SSE-KMS or SSE-C); "
-    "`--validate head` skips this check"
-)
+_NOT_MD5 = "they are damaged, or the store's ETags are not MD5s; `--validate head` skips this check"
 
 
 def hash_limiter() -> CapacityLimiter:
@@ -58,23 +57,21 @@ def hash_limiter() -> CapacityLimiter:
     return CapacityLimiter(os.cpu_count() or 1)
 
 
-def prove(
-    remote: RemoteObject, checks: Checks, content: bytes, checksum: Checksum | None = None
-) -> Proof:
+def prove(remote: RemoteObject, checks: Checks, content: bytes, head: Head | None = None) -> Proof:
     """Return what the whole content of an object proves. Blocks: 0.1 ms for 70 kB with MD5.
 
     Args:
         remote: the object.
         checks: what to check.
         content: all its bytes.
-        checksum: what the answer to HEAD says that they have, if it does.
+        head: the answer to HEAD, if one was sent.
 
     Raises:
         IntegrityError: the checksum is another one; or there is none, the ETag is an MD5, and it is
             not the MD5 of the content.
         NotParquetError: it should be Parquet, but is not.
     """
-    candidates = _candidates(remote, checksum) if checks.content else []
+    candidates = _candidates(remote, head) if checks.content else []
     for one in candidates:
         one.hash.update(content)
     return _conclude(remote, checks, _match(remote, candidates), content[:4], content[-8:])
@@ -110,9 +107,9 @@ class Prover:
         self._more = Event()
         self.expect(None)
 
-    def expect(self, checksum: Checksum | None) -> None:
+    def expect(self, head: Head | None) -> None:
         """Take what the answer to HEAD says; call it before `follow`."""
-        found = _candidates(self._remote, checksum, self._crc) if self._checks.content else []
+        found = _candidates(self._remote, head, self._crc) if self._checks.content else []
         self._candidates = found
 
     async def follow(self, spans: Iterable[range], arrived: Container[range]) -> None:
@@ -262,17 +259,18 @@ class _Candidate:
 
 
 def _candidates(
-    remote: RemoteObject, checksum: Checksum | None, crc: Callable[[], int] | None = None
+    remote: RemoteObject, head: Head | None, crc: Callable[[], int] | None = None
 ) -> list[_Candidate]:
     """Return the hashes that the bytes may have, the likeliest first; none if nothing tells any."""
-    if checksum:
+    if head and head.checksum:
+        checksum = head.checksum
         proof, make = _CHECKSUMS[checksum.algorithm]
         known = crc if proof is Proof.CRC64NVME else None
         expected = checksum.value.hex()
         what = f"but the server says {expected}: they are damaged"
         return [_Candidate(_Known(known) if known else make(), expected, proof, what)]
     tag = _ETAG.fullmatch(remote.etag)
-    if not tag:
+    if not tag or (head and not head.has_hash):
         return []
     expected = tag[1].lower()
     if tag[2] is None:

@@ -8,7 +8,7 @@ from asyncsync.download.proof import Prover, hash_limiter
 from asyncsync.download.validate import check_head, require_up_to_date
 from asyncsync.errors import IntegrityError, LocalFileError
 from asyncsync.interfaces import Store
-from asyncsync.model import Checks, Checksum, Proof, RemoteObject, Transfer, UpToDate
+from asyncsync.model import Checks, Head, Proof, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Pace, Tries
 
 
@@ -47,30 +47,33 @@ class Verifier:
             SourceError: the endpoint or the credentials failed, so no file can be verified.
         """
         remote = require_up_to_date(found)
-        proven, checksum = Proof.SIZE, None
+        proven, head = Proof.SIZE, None
         tries = self._pace.tries(remote.key)
         if self._checks.head:
-            async with self._pace.slot:
-                head = await check_head(remote, self._store, tries)
-            checksum = head.checksum
-            self._pace.note_wait(head.waited)
-            self._pace.note_object(0)
+            head = await self._ask(remote, tries)
             if remote.is_pinned:
                 proven = Proof.SIZE_AND_VERSION
         if self._deep:
-            proven |= await self._prove_bytes(remote, checksum, tries)
+            proven |= await self._prove_bytes(remote, head, tries)
         return UpToDate(remote, proven)
 
-    async def _prove_bytes(
-        self, remote: RemoteObject, checksum: Checksum | None, tries: Tries
-    ) -> Proof:
+    async def _ask(self, remote: RemoteObject, tries: Tries) -> Head:
+        async with self._pace.slot:
+            head = await check_head(remote, self._store, tries)
+        self._pace.note_wait(head.waited)
+        self._pace.note_object(0)
+        return head
+
+    async def _prove_bytes(self, remote: RemoteObject, head: Head | None, tries: Tries) -> Proof:
         checks = replace(self._checks, content=True)
         open_file = partial(self._folder.open, remote)
         prover = Prover(remote, checks, open_file, self._hash_limiter, tries)
-        prover.expect(checksum)
+        prover.expect(head)
         try:
             return await prover.prove_file()
         except IntegrityError as error:  # a sync reads no files, so it does not notice
+            if head is None:  # which alone says that an ETag is no hash
+                return await self._prove_bytes(remote, await self._ask(remote, tries), tries)
             text = f"{error}; remove the file, and the next sync downloads it again"
             raise IntegrityError(remote.key, text) from error
         except OSError as error:

@@ -19,6 +19,8 @@ from asyncsync.s3.pages import parse_etag, parse_size
 
 ENCODINGS = "gzip, br"
 """What a client has to accept to get an object as it is stored: what R2 decompresses."""
+_HASHED = "AES256"
+"""The only encryption by the server with which an ETag is the MD5 of the bytes."""
 _CHANGED = "214"
 """The code of a Warning that the body was transformed on the way."""
 
@@ -160,5 +162,6 @@ def parse_head(response: Response, size: int, checksum: Checksum | None = None) 
         parse_etag(headers["etag"]),
         headers["last-modified"],
         checksum,
+        headers.get("x-amz-server-side-encryption", _HASHED) == _HASHED,
         waited=response.waited,
     )

@@ -1,5 +1,6 @@
 """Turns an unexpected answer of the endpoint into one error."""
 
+import re
 import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -45,9 +46,11 @@ _BUSY_CODES = {
 _PASSING = {408, 500, 502, 504, *range(520, 531)}
 _PASSING_CODES = {"RequestTimeout", "ClientDisconnect", "IncompleteBody", "InternalError"}
 _CODES_OF_ONE_KEY = {"InvalidObjectName", "InvalidRequest", "InvalidURI", "KeyTooLongError"}
-"""Of a 400; S3 answers InvalidRequest for an object encrypted with a customer's key (SSE-C)."""
+"""Of a 400."""
 _CREDENTIAL_CODES = {"ExpiredRequest", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken"}
 """About the credentials alone, whatever was requested with them."""
+_WANTS_KEY = re.compile("server.side.encryption", re.IGNORECASE)
+"""In what servers say of an object that is encrypted with a customer's key; their codes differ."""
 _AUTH_CODES = {
     *_CREDENTIAL_CODES,
     "AuthorizationHeaderMalformed",
@@ -161,6 +164,12 @@ def _object_refused(status: int, code: str, said: str, key: str) -> TransferErro
             return VanishedError(key, "deleted since it was listed")
         case 412 | 416:
             return RemoteChangedError(key, f"replaced since it was listed: {said}")
+        case 400 if _WANTS_KEY.search(said):
+            return TransferError(
+                key,
+                "encrypted with a customer's key (SSE-C), which asyncsync cannot send: "
+                f"{said}; `--exclude` it, or store it without one",
+            )
         case 400 if code in _CODES_OF_ONE_KEY:
             return TransferError(key, f"the endpoint refuses: {said}")
         case _:

@@ -57,6 +57,11 @@ def checksum(algorithm: str, data: bytes) -> Checksum:
     return Checksum(algorithm, bytes.fromhex(made.hexdigest()))
 
 
+def head(told: Checksum | None, *, has_hash: bool = True) -> Head:
+    """Return an answer to HEAD that tells this, of an object that agreed with its listing."""
+    return Head(0, "", checksum=told, has_hash=has_hash)
+
+
 def remote(data: bytes, etag: str = "0" * 32, key: str = KEY) -> RemoteObject:
     """Return the object with these bytes, whose ETag is not their MD5."""
     return RemoteObject(key, len(data), etag, 0)
@@ -100,9 +105,9 @@ def test_checksum_of_content_is_checked_and_no_md5(
 ) -> None:
     """The ETag may be anything, also the MD5 of other bytes."""
     for etag in ("0" * 32, "0" * 32 + "-3", "opaque"):
-        found = prove(remote(data, etag), BYTES_ONLY, data, checksum(algorithm, data))
+        found = prove(remote(data, etag), BYTES_ONLY, data, head(checksum(algorithm, data)))
         assert found == BASE | PROOFS[algorithm]
-    found = prove(remote(data, ""), BYTES_ONLY, data, checksum(algorithm, data))
+    found = prove(remote(data, ""), BYTES_ONLY, data, head(checksum(algorithm, data)))
     assert found == Proof.SIZE | PROOFS[algorithm]
 
 
@@ -117,23 +122,23 @@ def test_content_with_another_checksum_is_refused(algorithm: str) -> None:
         f"the {algorithm.upper()} of its bytes is {found}, but the server says {told.value.hex()}"
     )
     with pytest.raises(IntegrityError, match=message) as caught:
-        prove(remote(DATA, etag), BYTES_ONLY, damaged(DATA), told)
+        prove(remote(DATA, etag), BYTES_ONLY, damaged(DATA), head(told))
     assert caught.value.key == KEY
 
 
 def test_checksum_is_not_checked_unless_asked() -> None:
     """As with the MD5."""
     checks = Checks(content=False, parquet=False)
-    assert prove(remote(DATA), checks, DATA, checksum("crc32", b"")) == BASE
+    assert prove(remote(DATA), checks, DATA, head(checksum("crc32", b""))) == BASE
 
 
 def test_checksum_shows_that_the_object_itself_is_not_parquet() -> None:
     """Downloading it again could not help."""
     with pytest.raises(NotParquetError) as caught:
-        prove(remote(DATA), Checks(), DATA, checksum("crc64nvme", DATA))
+        prove(remote(DATA), Checks(), DATA, head(checksum("crc64nvme", DATA)))
     assert caught.value.is_original
     good = parquet(DATA)
-    found = prove(remote(good), Checks(), good, checksum("crc64nvme", good))
+    found = prove(remote(good), Checks(), good, head(checksum("crc64nvme", good)))
     assert found == BASE | Proof.CRC64NVME | Proof.PARQUET
 
 
@@ -151,7 +156,7 @@ def prover_of(
     path.write_bytes(data)
     tries = quick_pace().tries(KEY)
     prover = Prover(remote(data), checks, partial(FileIO, path), hash_limiter(), tries, crc)
-    prover.expect(told)
+    prover.expect(head(told))
     return prover
 
 

@@ -246,3 +246,27 @@ async def test_object_that_was_not_hashed_proves_no_bytes(tmp_path: Path) -> Non
     rig.store.on("head", KEY, Act(head=Head(len(DATA), "opaque")))
     found = await rig.verify(deep=True)
     assert found.proven == Proof.SIZE_AND_VERSION | Proof.PARQUET
+
+
+@pytest.mark.row(131)
+@pytest.mark.parametrize("head", [True, False])
+async def test_etag_that_is_no_hash_fails_no_deep_verification(tmp_path: Path, head: bool) -> None:
+    """HEAD says that it is none; it is asked at the latest when the hash is another one."""
+    rig = Rig(tmp_path)
+    rig.remote = replace(rig.remote, etag="0" * 32)
+    encrypted = Head(len(DATA), rig.remote.etag, has_hash=False)
+    rig.store.always("head", KEY, Act(head=encrypted))
+    found = await rig.verify(deep=True, head=head)
+    assert not found.proven & Proof.CONTENT
+    assert rig.store.count("head") == 1
+
+
+@pytest.mark.row(52)
+async def test_etag_that_is_a_hash_fails_a_deep_verification_without_head(tmp_path: Path) -> None:
+    """HEAD is asked once about it, and says nothing else."""
+    rig = Rig(tmp_path)
+    rig.remote = replace(rig.remote, etag="0" * 32)
+    rig.store.always("head", KEY, Act(head=Head(len(DATA), rig.remote.etag)))
+    with pytest.raises(IntegrityError, match="remove the file"):
+        await rig.verify(deep=True, head=False)
+    assert rig.store.count("head") == 1
