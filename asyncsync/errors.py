@@ -187,6 +187,11 @@ class EncodedObjectError(TransferError):
 class IntegrityError(TransferError):
     """The bytes that arrived are not those that the listing, HEAD or GET announced."""
 
+    def __init__(self, key: str, message: str, *, found: str = "") -> None:
+        super().__init__(key, message)
+        self.found = found
+        """A digest of the bytes, so that the same ones are known again; empty if none was made."""
+
 
 class LocalFileError(TransferError):
     """The path of this one object cannot be read or written."""
@@ -195,7 +200,7 @@ class LocalFileError(TransferError):
 class NotParquetError(TransferError):
     """The object is named `*.parquet`, but does not begin and end like a Parquet file."""
 
-    def __init__(self, key: str, *, is_original: bool) -> None:
+    def __init__(self, key: str, *, is_original: bool, found: str = "") -> None:
         super().__init__(
             key,
             "is not Parquet: no PAR1 at both ends, or no footer between them; "
@@ -203,6 +208,8 @@ class NotParquetError(TransferError):
         )
         self.is_original = is_original
         """Whether a hash proves that the object in the bucket is like this too."""
+        self.found = found
+        """As for `IntegrityError`."""
 
 
 class OutOfStepError(TransferError):

@@ -89,6 +89,7 @@ class Downloader:
             self._first_unpinned = self._first_unpinned or transfer.remote.key
             self._unpinned += 1
         starts, kept, as_stored = 1, 0, False
+        refused: tuple[RemoteObject, str] | None = None
         while True:
             try:
                 if transfer.remote.size <= SMALL:
@@ -101,11 +102,13 @@ class Downloader:
                     raise
                 as_stored = True
                 continue
-            except (IntegrityError, NotParquetError, RemoteChangedError) as error:
-                if starts == STARTS or (isinstance(error, NotParquetError) and error.is_original):
+            except RemoteChangedError:
+                if starts == STARTS or self._exact:
                     raise
-                if isinstance(error, RemoteChangedError) and self._exact:
+            except (IntegrityError, NotParquetError) as error:
+                if starts == STARTS or _is_final(error, transfer.remote, refused):
                     raise
+                refused = transfer.remote, error.found
             starts, as_stored = starts + 1, False
             if not self._exact:
                 remote = await self._list_again(transfer.remote, tries)
@@ -228,6 +231,22 @@ class Downloader:
                 self._observer.advanced(transfer, -parts.arrived)
                 raise
             return kept, proven
+
+
+def _is_final(
+    error: IntegrityError | NotParquetError,
+    remote: RemoteObject,
+    refused: tuple[RemoteObject, str] | None,
+) -> bool:
+    """Return whether another download could not help: what came twice would come again.
+
+    Args:
+        error: why the bytes are refused.
+        remote: the object.
+        refused: the last object and bytes that were, if any.
+    """
+    is_original = isinstance(error, NotParquetError) and error.is_original
+    return is_original or (error.found != "" and (remote, error.found) == refused)
 
 
 def _requested_pause(error: TransientError) -> float:

@@ -27,7 +27,7 @@ from typing import Protocol
 
 from anyio import CapacityLimiter, Event
 
-from asyncsync.crc import Crc
+from asyncsync.crc import CRC64NVME, Crc
 from asyncsync.errors import IntegrityError, NotParquetError
 from asyncsync.model import Checks, Head, Proof, RemoteObject
 from asyncsync.pace import Tries
@@ -74,7 +74,8 @@ def prove(remote: RemoteObject, checks: Checks, content: bytes, head: Head | Non
     candidates = _candidates(remote, head) if checks.content else []
     for one in candidates:
         one.hash.update(content)
-    return _conclude(remote, checks, _match(remote, candidates), content[:4], content[-8:])
+    hashed, digest = _match(remote, candidates), partial(_digest, content)
+    return _conclude(remote, checks, hashed, content[:4], content[-8:], digest)
 
 
 class Prover:
@@ -152,7 +153,10 @@ class Prover:
             await self._feed(_unread(others), range(self._remote.size))
             found = _match(self._remote, others)
         first, last = await self._tries.run_locally(partial(in_thread, self._ends))
-        return _conclude(self._remote, self._checks, found, first, last)
+        return _conclude(self._remote, self._checks, found, first, last, self._digest)
+
+    def _digest(self) -> str:
+        return f"{self._crc():016x}" if self._crc else ""
 
     async def _feed(self, hashes: Sequence["_Hash"], span: range) -> None:
         for start in range(span.start, span.stop, STEP):
@@ -298,17 +302,27 @@ def _match(remote: RemoteObject, candidates: Sequence[_Candidate]) -> Proof:
             return one.proof
         if one.mismatch:
             name = one.proof.names[0].upper()
-            raise IntegrityError(remote.key, f"the {name} of its bytes is {found}, {one.mismatch}")
+            message = f"the {name} of its bytes is {found}, {one.mismatch}"
+            raise IntegrityError(remote.key, message, found=found)
     return Proof(0)
 
 
+def _digest(content: bytes) -> str:
+    return f"{CRC64NVME.calc(content, 0):016x}"
+
+
 def _conclude(
-    remote: RemoteObject, checks: Checks, hashed: Proof, first: bytes, last: bytes
+    remote: RemoteObject,
+    checks: Checks,
+    hashed: Proof,
+    first: bytes,
+    last: bytes,
+    digest: Callable[[], str],
 ) -> Proof:
     proof = hashed | (Proof.SIZE_AND_VERSION if remote.is_pinned else Proof.SIZE)
     if checks.parquet and remote.key.endswith(".parquet"):
         if not _is_parquet(remote.size, first, last):
-            raise NotParquetError(remote.key, is_original=bool(hashed))
+            raise NotParquetError(remote.key, is_original=bool(hashed), found=digest())
         proof |= Proof.PARQUET
     return proof
 

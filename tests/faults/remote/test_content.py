@@ -69,19 +69,40 @@ async def test_error_document_is_not_taken_for_parquet(bucket: Bucket, dest: Pat
     assert run.proxy.count("GET", KEY) == 2
 
 
-@pytest.mark.row(52)
+@pytest.mark.row(52, 132)
 @KINDS
 @pytest.mark.parametrize("at", [0, 2500, -1])
 async def test_flipped_byte_is_found(bucket: Bucket, dest: Path, data: bytes, at: int) -> None:
-    """The object is downloaded twice more; if it stays wrong, only this object fails."""
+    """The object is downloaded once more; if it stays so, only this object fails."""
     bucket.put(KEY, data)
     span = SECOND_PART if data is PARTS else "*"
     run = await synced(bucket, dest, Rule("GET", KEY, Act(body=flipped(at)), span=span))
     assert_only_key_failed(run, IntegrityError)
-    assert run.proxy.count("GET", KEY) == STARTS * (2 if data is PARTS else 1)
-    run = await synced(bucket, dest, Rule("GET", KEY, Act(body=flipped(at)), span=span, nth={1, 2}))
+    assert run.proxy.count("GET", KEY) == 2 * (2 if data is PARTS else 1)
+    first = {1, 2} if data is PARTS else {1}
+    run = await synced(bucket, dest, Rule("GET", KEY, Act(body=flipped(at)), span=span, nth=first))
     assert_done(run, data)
     assert run.report.without_hash == 0
+
+
+@pytest.mark.row(52, 132)
+@KINDS
+@pytest.mark.parametrize("bad", [2, 3])
+async def test_bytes_that_are_wrong_in_different_ways_are_fetched_a_third_time(
+    bucket: Bucket, dest: Path, data: bytes, bad: int
+) -> None:
+    """The way to them is bad, so that the next ones may be right; but no fourth time."""
+    bucket.put(KEY, data)
+    parts = 2 if data is PARTS else 1
+    rules = [
+        Rule("GET", KEY, Act(body=flipped(start)), nth={1 + start * parts}) for start in range(bad)
+    ]
+    run = await synced(bucket, dest, *rules)
+    if bad == STARTS:
+        assert_only_key_failed(run, IntegrityError)
+    else:
+        assert_done(run, data)
+    assert run.proxy.count("GET", KEY) == STARTS * parts
 
 
 @pytest.mark.row(52)
@@ -116,13 +137,13 @@ async def test_part_that_comes_again_is_hashed_again(
     assert run.proxy.count("GET", KEY) == 5
 
 
-@pytest.mark.row(57)
+@pytest.mark.row(57, 132)
 @pytest.mark.parametrize("data", [SMALL, WHOLE], ids=["small", "large"])
 @pytest.mark.parametrize("hashed", [True, False])
 async def test_object_that_is_not_parquet_fails_alone(
     bucket: Bucket, dest: Path, data: bytes, hashed: bool
 ) -> None:
-    """With a hash, one download proves it; without, the bytes may be damaged and are retried."""
+    """With a hash, one download proves it; without, the same bytes have to come twice."""
     bucket.put(KEY, data)
     bucket.put(OTHER, parquet(SMALL))
     tag = {"etag": f'"{"0" * 32}-2"'}
@@ -134,4 +155,4 @@ async def test_object_that_is_not_parquet_fails_alone(
     assert run.failures == {KEY: NotParquetError}
     assert run.ended_by == (None, 1)
     assert run.tree == {OTHER: parquet(SMALL)}
-    assert run.proxy.count("GET", KEY) == (1 if hashed else STARTS)
+    assert run.proxy.count("GET", KEY) == (1 if hashed else 2)
