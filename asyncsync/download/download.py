@@ -88,14 +88,12 @@ class Downloader:
         if not transfer.remote.is_pinned:
             self._first_unpinned = self._first_unpinned or transfer.remote.key
             self._unpinned += 1
-        starts, kept, as_stored = 1, 0, False
+        starts, as_stored = 1, False
         refused: tuple[RemoteObject, str] | None = None
         while True:
             try:
-                if transfer.remote.size <= SMALL:
-                    proven = await self._fetch_small(transfer, tries, as_stored)
-                else:
-                    kept, proven = await self._fetch_large(transfer, tries, as_stored)
+                fetch = self._fetch_small if transfer.remote.size <= SMALL else self._fetch_large
+                kept, proven = await fetch(transfer, tries, as_stored)
                 return Downloaded(transfer, tries.most, time.monotonic() - started, kept, proven)
             except EncodedObjectError:
                 if as_stored:
@@ -135,7 +133,10 @@ class Downloader:
 
     # Small objects ------------------------------------------------------------------------------
 
-    async def _fetch_small(self, transfer: Transfer, tries: Tries, as_stored: bool) -> Proof:
+    async def _fetch_small(
+        self, transfer: Transfer, tries: Tries, as_stored: bool
+    ) -> tuple[int, Proof]:
+        """Download in one request; return that no bytes were here already, and the proof."""
         remote, asks = transfer.remote, self._checks.head
         async with self._pace.slot:
             if remote.is_pinned or not asks:
@@ -147,7 +148,7 @@ class Downloader:
         self._pace.note_object(len(content))
         prove = partial(proof.prove, remote, self._checks, content, head)
         publish = partial(self._folder.publish, transfer, content, prove)
-        return await tries.run_locally(publish)
+        return 0, await tries.run_locally(publish)
 
     async def _fetch_whole(
         self, remote: RemoteObject, tries: Tries, as_stored: bool, *, asks: bool

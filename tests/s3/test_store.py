@@ -401,11 +401,49 @@ async def test_part_that_was_not_asked_for_is_not_taken(
 
 
 @pytest.mark.row(39)
-async def test_whole_object_in_place_of_a_part_is_not_taken(stage: Stage) -> None:
-    """The server has ignored the range."""
-    stage.says(response(b"0123456789", headers=QUOTED))
+@pytest.mark.parametrize("shown", [None, "bytes 0-9/10", "bytes 2-4/10"])
+async def test_whole_object_in_place_of_a_part_is_not_taken(
+    stage: Stage, shown: str | None
+) -> None:
+    """The server has ignored the range, whatever it says of it."""
+    told = {"Content-Range": shown} if shown else {}
+    stage.says(response(b"0123456789", headers=QUOTED | told))
     with pytest.raises(RangeIgnoredError, match="whole object"):
         await fetched(stage.store, range(2, 5))
+
+
+@pytest.mark.row(147)
+async def test_part_that_is_called_whole_is_taken(stage: Stage) -> None:
+    """Its range and its length are those of the span, and only the status is another."""
+    part = response(b"234", headers=QUOTED | {"Content-Range": "bytes 2-4/10"})
+    stage.says(part)
+    async with stage.store.get(REMOTE, range(2, 5)) as body:
+        assert body.head == Head(10, ETAG)
+        assert await body.read() == b"234"
+
+
+@pytest.mark.row(47, 147)
+async def test_first_byte_that_is_called_whole_tells_the_size(stage: Stage) -> None:
+    """And not its own length."""
+    unsized = f'HTTP/1.1 200 OK\r\nETag: "{ETAG}"\r\n\r\n'.encode()
+    first = response(b"0", headers=QUOTED | {"Content-Range": "bytes 0-0/10"})
+    stage.answer = lambda head: unsized if head.startswith("HEAD") else first
+    assert await stage.store.head(REMOTE.key) == Head(10, ETAG)
+
+
+@pytest.mark.row(129)
+async def test_stored_bytes_are_asked_for_by_get_only(stage: Stage) -> None:
+    """A HEAD that accepts an encoding has no length; the GET that finds it out accepts some."""
+    unsized = f'HTTP/1.1 200 OK\r\nETag: W/"{ETAG}"\r\n\r\n'.encode()
+    first = response(b"0", status="206 Part", headers=QUOTED | {"Content-Range": "bytes 0-0/10"})
+    whole = response(b"0123456789", headers=QUOTED)
+    answers = {"HEAD": unsized, "bytes=0-0": first}
+    stage.answer = lambda head: next((a for has, a in answers.items() if has in head), whole)
+    fetched = await stage.store.fetch(REMOTE, asks=True, as_stored=True)
+    assert (fetched.content, fetched.asked) == (b"0123456789", Head(10, f'W/"{ETAG}'))
+    accepted = {(head.split(" ")[0], fields(head)["accept-encoding"]) for head in stage.requests}
+    assert accepted == {("HEAD", "identity"), ("GET", "gzip, br")}
+    assert all("accept-encoding" not in fields(h)["authorization"] for h in stage.requests)
 
 
 @pytest.mark.row(48, 128)

@@ -138,6 +138,25 @@ async def test_server_that_ignores_ranges_is_read_in_one_stream(bucket: Bucket, 
     assert run.report.without_hash == 0
 
 
+@pytest.mark.row(147)
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_server_that_calls_a_part_whole_is_asked_for_parts(dest: Path, breaks: bool) -> None:
+    """Its range and its length say what it is, also of the rest of a part that broke off."""
+
+    def called_whole(request: Request) -> Answer | None:
+        if "range" not in request.headers:
+            return None
+        cut = 300_000 if breaks and request.number == 0 else None
+        return replace(s3._usual(request), status=200, cut=cut)
+
+    async with ScriptedS3({KEY: PARTS}) as s3:
+        s3.on_object = called_whole
+        ran = await sync(s3, dest)
+        asked = [request.headers for request in s3.requests if request.verb == "GET"]
+    assert (ran.code, tree(dest)) == (0, s3.objects)
+    assert ["range" in headers for headers in asked] == [True] * (3 if breaks else 2)
+
+
 @pytest.mark.row(39)
 async def test_server_that_ignores_ranges_is_asked_for_one_once(dest: Path) -> None:
     """After the first object, the run requests no more ranges."""
