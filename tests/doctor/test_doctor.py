@@ -1,6 +1,7 @@
 """The doctor: whatever can be wrong is reported, with what to do about it."""
 
 import asyncio
+import gzip
 import os
 import resource
 import signal
@@ -26,6 +27,7 @@ from asyncsync.report import Finding, Verdict
 from asyncsync.settings import Options
 from tests.rigs.bucket import Bucket
 from tests.rigs.child import asyncsync, ended, started
+from tests.rigs.decompressing import Decompressing
 from tests.rigs.scripted import Authority, ScriptedServer, answers, response
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
 from tests.rigs.wrapped import wrapped
@@ -410,6 +412,15 @@ async def test_head_that_differs_from_the_listing_is_a_warning(examine: Examine)
         s3.on_object = lambda r: Answer(headers={"ETag": '"x"'}) if r.verb == "HEAD" else None
         seen = await examine(s3.environment)
     assert seen.verdicts("head") == [WARNING]
+
+
+@pytest.mark.row(129)
+async def test_objects_that_the_server_decompresses_are_no_fault(examine: Examine) -> None:
+    """They agree with the listing, and can be read; only what takes long is not measured."""
+    async with ScriptedS3({"1hz/a.parquet": gzip.compress(os.urandom(400_000))}) as s3:
+        s3.on_object = Decompressing(s3)
+        seen = await examine(s3.environment)
+    assert seen.verdicts("head", "read", "latency", "throughput") == [OK, OK, OK, WARNING]
 
 
 async def test_measurement_that_fails_is_a_warning(examine: Examine) -> None:
