@@ -238,6 +238,8 @@ class Route:
     bucket: str
     dest: str
     """The destination's absolute path, with symbolic links resolved."""
+    stripped: str = ""
+    """The prefix that paths leave out; see `keys.local_path`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,33 @@ def below(dest: Path) -> dict[str, bytes]:
     return tree(dest) if dest.exists() else {}
 
 
+# s3://bucket/prefix -----------------------------------------------------------------------------
+
+
+async def test_other_tools_way_to_name_a_bucket_works(
+    stock: Bucket, settings: dict[str, str], tmp_path: Path
+) -> None:
+    """Bucket and prefix stand in an argument, and the prefix is stripped from what arrives."""
+    here = {**settings, "R2_BUCKET": "another-bucket"}
+    source = f"s3://{stock.server.bucket}/good/"
+    given = (
+        source,
+        str(tmp_path / "dest"),
+        "--strip-prefix",
+        "--no-progress",
+        "--no-parquet-check",
+    )
+    done = await asyncsync(here, *given)
+    assert (done.code, done.err) == (0, "")
+    assert below(tmp_path / "dest") == {k.removeprefix("good/"): v for k, v in GOOD.items()}
+    again = await asyncsync(here, "--json", *given)
+    assert (again.code, again.summary["up_to_date"]) == (0, len(GOOD))
+    deep = await asyncsync(here, "verify", "--deep", *given)
+    assert (deep.code, f"content proven of {len(GOOD)}" in deep.out) == (0, True)
+    hint = await asyncsync(settings, "plan", source.removeprefix("s3://"))
+    assert (hint.code, f"did you mean {source}?" in hint.err) == (0, True)
+
+
 # everything arrives -----------------------------------------------------------------------------
 
 

@@ -19,6 +19,9 @@ WITHOUT_PREFIXES = ("demo",)
 PREFIX = "PREFIX"
 """What help and usage call a prefix of keys."""
 
+SOURCE = "s3://BUCKET[/PREFIX] [DEST]"
+"""What may stand in the place of prefixes."""
+
 
 class Option:
     """An option of the command line.
@@ -176,6 +179,13 @@ OPTIONS = (
         also="verify doctor",
         metavar="auto",
         help="list from the last keys on; misses keys that sort before them",
+    ),
+    Option(
+        "--strip-prefix",
+        commands=_RUNS,
+        also="doctor",
+        **_ON,
+        help="put the content of the one prefix right into the folder",
     ),
     Option(
         "--strict",

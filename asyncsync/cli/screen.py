@@ -4,16 +4,16 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TextIO
 
-from asyncsync.api import route
 from asyncsync.cli.arguments import prefix_hint
 from asyncsync.console import GREEN, RED, coloured, columns, print_line
 from asyncsync.disk import Folder
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver, Urgent
 from asyncsync.keys import escaped, shown
-from asyncsync.model import Compared, Downloaded, Failed, Outcome, Settings
+from asyncsync.model import Compared, Downloaded, Failed, Outcome, Route
 from asyncsync.report import (
     Json,
     Report,
@@ -28,7 +28,6 @@ from asyncsync.report import (
     transfer_json,
     verify_summary,
 )
-from asyncsync.settings import Options
 from asyncsync.units import format_size
 
 MAX_ROWS = 20
@@ -61,10 +60,12 @@ class Text(SilentObserver):
         self._say = say
         self._verbose = verbose
         self._quiet = quiet
+        self._bucket = ""
 
-    def begin(self, settings: Settings, options: Options) -> None:
+    def begin(self, route: Route, dest: Path) -> None:
         """Print the source and the destination."""
-        self._print(_describe_route(self._command, settings, options))
+        self._bucket = route.bucket
+        self._print(_describe_route(self._command, route, dest))
 
     def compared(self, page: Compared) -> None:
         """Name the refused objects and, if verbose, those that are missing."""
@@ -83,7 +84,8 @@ class Text(SilentObserver):
             else "in the bucket: it is empty"
         )
         globs = "or --include and --exclude select none"
-        self._say(f"nothing to sync {why}, {globs}{prefix_hint(prefix)}", sys.stderr)
+        hint = prefix_hint(prefix, self._bucket)
+        self._say(f"nothing to sync {why}, {globs}{hint}", sys.stderr)
 
     def listed(self) -> None:
         """Print the sync check."""
@@ -136,9 +138,9 @@ class JsonLines(SilentObserver):
         self._figures = figures
         self._is_complete = True
 
-    def begin(self, settings: Settings, options: Options) -> None:
+    def begin(self, route: Route, dest: Path) -> None:  # noqa: ARG002 - the route has all of it
         """Write the source and the destination."""
-        self._write(start_json(self._command, route(settings, options)))
+        self._write(start_json(self._command, route))
 
     def compared(self, page: Compared) -> None:
         """Write the refused objects, and in a plan those that a sync would download."""
@@ -182,9 +184,9 @@ class Log(SilentObserver):
         self._figures = figures
         self._folder = folder
 
-    def begin(self, settings: Settings, options: Options) -> None:
+    def begin(self, route: Route, dest: Path) -> None:
         """Log the source and the destination."""
-        logger.info("%s", _describe_route(self._command, settings, options))
+        logger.info("%s", _describe_route(self._command, route, dest))
 
     def compared(self, page: Compared) -> None:
         """Log the refused objects."""
@@ -210,9 +212,10 @@ class Log(SilentObserver):
             logger.info("%s (exit code %d)", escaped(error), exit_code)
 
 
-def _describe_route(command: str, settings: Settings, options: Options) -> str:
-    source = f"{settings.bucket} at {settings.endpoint_url}"
-    return f"{command}: {source} -> {escaped(str(options.dest))}"
+def _describe_route(command: str, route: Route, dest: Path) -> str:
+    """Return the source and the destination, which is named as the user did."""
+    stripped = f"/{shown(route.stripped)}" if route.stripped else ""
+    return f"{command}: {route.bucket}{stripped} at {route.endpoint} -> {escaped(str(dest))}"
 
 
 def _summary(command: str, figures: Report, folder: Folder) -> str:

@@ -58,7 +58,7 @@ async def compare_page(
     safe: list[RemoteObject] = []
     for remote in objects:
         try:
-            path = local_path(remote.key)
+            path = local_path(remote.key, folder.stripped)
         except UnsafeKeyError as error:
             compared.refused.append(Failed(remote, error))
             continue

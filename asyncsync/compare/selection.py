@@ -17,12 +17,18 @@ class Selection:
         include: one or more globs, one of which must match the whole key; `*` matches `/` as well.
         exclude: globs, none of which may match.
         prefixes: keys must start with one of them; any key may, if there are none.
+        stripped: the prefix that paths leave out; see `keys.local_path`.
     """
 
     def __init__(
-        self, include: Sequence[str], exclude: Sequence[str], prefixes: Sequence[str] = ()
+        self,
+        include: Sequence[str],
+        exclude: Sequence[str],
+        prefixes: Sequence[str] = (),
+        stripped: str = "",
     ) -> None:
         self.prefixes = prefixes
+        self._stripped = stripped
         self._starts = tuple(prefixes) or ""
         self._include = _compile_any(include)
         self._exclude = _compile_any(exclude) if exclude else None
@@ -43,7 +49,7 @@ class Selection:
 
     def needs_folder(self, key: str) -> bool:
         """Return whether the key gets a file, so that the folders in its path must exist."""
-        return self(key) and has_path(key)
+        return self(key) and has_path(key, self._stripped)
 
     def _selects(self, key: str) -> bool:
         name = key.rstrip("/")

@@ -3,10 +3,11 @@
 Read `folder.py` first: the destination as the stages see it. `place.py` holds it and this user's
 state folder open. An object's bytes go into an unfinished file (`parts.py`; on the right disk by
 `mounts.py`). `publish.py` renames it to its path, small files in `batches.py` many at a time; with
-`--durable`, `durable.py` syncs them first. `published.py` remembers which files were made here, and
-`unsynced.py` which ones a power cut may have damaged. `directory.py` opens folders without
-following links, `lock.py` keeps a second run out, `folding.py` finds out which names the file
-system treats as one, and `translation.py` turns the system's errors into ours.
+`--durable`, `durable.py` syncs them first. `published.py` remembers which files were made here,
+`stripped.py` which prefix their paths leave out, and `unsynced.py` which ones a power cut may have
+damaged; `notes.py` reads and writes notes. `directory.py` opens folders without following links,
+`lock.py` keeps a second run out, `folding.py` finds out which names the file system treats as one,
+and `translation.py` turns the system's errors into ours.
 
 Nothing here knows about requests, and nothing outside the destination is written.
 """

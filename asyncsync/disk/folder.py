@@ -8,6 +8,7 @@
         mounts                    where other disks have theirs; see `mounts.py`
         since-*.json              notes of the listing; see `listing/since.py`
         published                 which keys' files were made here; see `published.py`
+        stripped                  the prefix that paths leave out; see `stripped.py`
         case, é                   show whether two names are the same here; see `folding.py`
         unsynced                  the mark of a run that writes; see `unsynced.py`
         doubtful                  what power cuts may have damaged; see `unsynced.py`
@@ -31,14 +32,16 @@ from anyio import CancelScope
 
 from asyncsync import descriptors
 from asyncsync.disk.batches import Batches
-from asyncsync.disk.directory import Directory, LocalFile, find_keys, look_up, open_private
+from asyncsync.disk.directory import Directory, LocalFile, find_keys, look_up
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.folding import Folding, mark, probe
 from asyncsync.disk.mounts import PartFolders
+from asyncsync.disk.notes import read_note, write_note
 from asyncsync.disk.parts import PartFile, clear, clear_stale, open_part_file, used_bytes
 from asyncsync.disk.place import Place
 from asyncsync.disk.publish import Publisher
 from asyncsync.disk.published import Published
+from asyncsync.disk.stripped import NAME, missing_note
 from asyncsync.disk.translation import destination_error, ends_the_run, object_error
 from asyncsync.disk.unsynced import Notice, Unsynced
 from asyncsync.errors import (
@@ -53,7 +56,6 @@ from asyncsync.keys import STATE_DIR, escaped, key_hash, local_path
 from asyncsync.model import Proof, RemoteObject, Transfer
 from asyncsync.threads import in_thread
 
-MAX_NOTE_BYTES = 64 * 1024 * 1024
 LEFTOVER_AGE = 600 * 10**9
 """Nanoseconds after which an unfinished file counts as a leftover where the lock does not work."""
 LOOKS = 100
@@ -71,10 +73,14 @@ class Folder:
         path: the folder; if it is a symbolic link, what that leads to now.
         durable: whether a file counts as published only once it would survive a power cut.
         notice: called with each message for the user.
+        stripped: the prefix that paths leave out; see `keys.local_path`.
     """
 
-    def __init__(self, path: Path, *, durable: bool = False, notice: Notice = str) -> None:
+    def __init__(
+        self, path: Path, *, durable: bool = False, notice: Notice = str, stripped: str = ""
+    ) -> None:
         self.path = Path(os.path.realpath(path))
+        self.stripped = stripped
         self._place = Place(self.path, notice)
         self._part_folders = PartFolders(self._place)
         self._published = Published(self._place)
@@ -111,7 +117,7 @@ class Folder:
             LocalFileError: it cannot be opened.
             ThrottledError: the limit of open files is reached.
         """
-        *parents, name = local_path(remote.key)
+        *parents, name = local_path(remote.key, self.stripped)
         try:
             with Directory.walk(self._place.root, parents) as directory:
                 return directory.open(name)
@@ -141,7 +147,7 @@ class Folder:
         )
 
     def _find_keys(self, matches: Callable[[str], bool]) -> Iterator[str]:
-        return find_keys(str(self._place.root_path), matches)
+        return find_keys(str(self._place.root_path), matches, self.stripped)
 
     async def _look(self, look: Callable[[], Found]) -> Found:
         """Call `look` in a thread and return its result; retry if it raises OSError."""
@@ -226,11 +232,7 @@ class Folder:
         Raises:
             OSError: it cannot be read.
         """
-        try:
-            with open(self._place.state / name, "rb", opener=open_private) as file:
-                return file.read(MAX_NOTE_BYTES)  # a longer one is cut, and will not parse
-        except FileNotFoundError:
-            return None
+        return read_note(self._place.state / name)
 
     def unsure_until(self) -> int:
         """Return when the last unsure period ends, in ns since the epoch; 0 if there is none."""
@@ -238,8 +240,13 @@ class Folder:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Hold the folder, if it exists, so that all that is read in this context is from it."""
+        """Hold the folder, if it exists, so that all that is read in this context is from it.
+
+        Raises:
+            ConfigError: its files have other paths than this run would give them.
+        """
         with self._place.reading():
+            missing_note(self._place, self._published, self.stripped)
             yield
 
     # writing ------------------------------------------------------------------------------------
@@ -249,6 +256,7 @@ class Folder:
         """Make the folder, hold its lock, and remove unfinished files that no run can continue.
 
         Raises:
+            ConfigError: as for `reading`.
             LockHeldError: another run holds the lock.
             DestinationError: the folder cannot be made or written.
         """
@@ -266,6 +274,8 @@ class Folder:
                 for parts in self._part_folders.all():
                     clear(parts, self._run_began_ns)
                 stack.enter_context(self._published.writing())
+                if (note := missing_note(self._place, self._published, self.stripped)) is not None:
+                    self.keep_note(NAME, note)
                 mark(self._place.state)
                 began_ns = self._run_began_ns if is_exclusive else None
                 stack.enter_context(self._unsynced.writing(began_ns))
@@ -354,9 +364,7 @@ class Folder:
         """
         new = self._part_folders.find(()).path / f"{name}.{self._run}"
         with self._destination_errors():
-            with open(new, "xb", opener=open_private) as file:
-                file.write(content)
-            new.replace(self._place.state / name)
+            write_note(self._place.state / name, new, content)
 
     def clear_stale(self, covers: Callable[[str], bool]) -> None:
         """Remove earlier runs' unfinished files of keys that this run covers.
@@ -381,7 +389,7 @@ class Folder:
         try:
             yield
         except OSError as error:
-            raise self._destination_error(error) from error
+            raise destination_error(self.path, error) from error
 
     @contextmanager
     def _translate_errors(self, transfer: Transfer) -> Iterator[None]:
@@ -392,8 +400,5 @@ class Folder:
                 raise throttled from error
             self.check_place()
             if ends_the_run(error):
-                raise self._destination_error(error) from error
+                raise destination_error(self.path, error) from error
             raise object_error(self.path, transfer, error) from error
-
-    def _destination_error(self, error: OSError) -> DestinationError:
-        return destination_error(self.path, error)

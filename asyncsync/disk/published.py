@@ -93,6 +93,13 @@ class Published:
             if written < len(records):  # records after this one would be misaligned
                 self._stop_recording(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
+    def is_empty(self) -> bool:
+        """Return whether this user has published nothing here that is known of."""
+        try:
+            return self._path.stat().st_size <= HEADER.size
+        except OSError:
+            return True
+
     def known(self, keys: Iterable[str]) -> set[str]:
         """Return those of the keys that were published here. May be called in any thread."""
         if self._hashes is None:

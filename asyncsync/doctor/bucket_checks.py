@@ -29,7 +29,7 @@ from asyncsync.model import RemoteObject, Settings
 from asyncsync.pace import START, Pace
 from asyncsync.report import Look, ok, skipped, warning
 from asyncsync.secret import Secret
-from asyncsync.settings import Options, exposure, keys_logged, origins, parse
+from asyncsync.settings import Options, exposure, keys_logged, origins, parse, stripped_prefix
 from asyncsync.units import format_size
 
 CONNECT_TIMEOUT = 10.0
@@ -104,6 +104,8 @@ async def variables(visit: Visit) -> Look:
         visit.settings, visit.options = parse(visit.env_file, given=visit.given)
     except ConfigError as error:
         raise ConfigError("; ".join([str(error), *problems])) from error
+    if visit.options.strip_prefix:
+        stripped_prefix(visit.prefixes)
     problems += [f"{name} is not the name of a setting: mistyped?" for name in found.unknown]
     if exposed := exposure(visit.env_file):
         if visit.options.strict:

@@ -23,6 +23,7 @@ def start_json(command: str, route: Route) -> Json:
         "endpoint": route.endpoint,
         "bucket": route.bucket,
         "dest": route.dest,
+        "stripped": route.stripped,
     }
 
 

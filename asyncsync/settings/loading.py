@@ -53,6 +53,7 @@ def load(
         env_file: the file to read; None reads `./.env` if it exists.
         environ: the environment; None takes that of the process.
         given: values of `Options` fields, by field name, that win over everything; None is unset.
+            Its `bucket` takes the place of R2_BUCKET.
 
     Raises:
         ConfigError: something is missing, malformed or contradictory. The message has its name,
@@ -93,8 +94,9 @@ def _parse(
     values = dict(file.values)
     values |= {name: Secret(environ[name]) for name in _KNOWN if name in environ}
     hint = "" if file.exists else f"; there is no such file here: {CREATE_HINT}"
-    settings = _parse_settings(values, f"{file.path}{hint}")
-    settings = replace(settings, reload=lambda: parse(env_file, environ)[0])
+    bucket = str((given or {}).get("bucket") or "")
+    settings = _parse_settings(values, f"{file.path}{hint}", bucket)
+    settings = replace(settings, reload=lambda: parse(env_file, environ, given)[0])
     return settings, _parse_options(values, given or {})
 
 
@@ -144,6 +146,8 @@ def origins(
     for name in _KNOWN:
         if (given or {}).get(_OPTIONS.get(name, "")) is not None:
             places[name] = f"--{_OPTIONS[name].replace('_', '-')}"
+        elif name == "R2_BUCKET" and (given or {}).get("bucket"):
+            places[name] = "the argument"
         elif environment.get(name, "").strip():
             places[name] = "the environment"
         elif name in in_file and in_file[name].strip():
@@ -175,8 +179,11 @@ def keys_logged(settings: Settings) -> str:
     )
 
 
-def _parse_settings(values: Mapping[str, Secret], file: str) -> Settings:
+def _parse_settings(values: Mapping[str, Secret], file: str, bucket: str) -> Settings:
     set_ones = {name: values.get(variable, _UNSET) for name, variable in _VARIABLES.items()}
+    own_bucket = set_ones["bucket"].strip().reveal()
+    set_ones["bucket"] = Secret(bucket or own_bucket)
+    named = {**_VARIABLES, "bucket": f"s3://{shown(bucket)}" if bucket else "R2_BUCKET"}
     found = {name: value.strip() for name, value in set_ones.items() if value.strip()}
     missing = [
         variable
@@ -191,18 +198,19 @@ def _parse_settings(values: Mapping[str, Secret], file: str) -> Settings:
     for name, value in found.items():
         if not _VISIBLE.fullmatch(value.reveal()):
             raise ConfigError(
-                f"{_VARIABLES[name]}: has characters other than visible ASCII; copy it again"
+                f"{named[name]}: has characters other than visible ASCII; copy it again"
             )
     if not _BUCKET.fullmatch(found["bucket"].reveal()):
         raise ConfigError(
-            "R2_BUCKET: not a valid bucket name (3 to 63 lower-case letters, digits, '-', '.')"
+            f"{named['bucket']}: not a valid bucket name "
+            "(3 to 63 lower-case letters, digits, '-', '.')"
         )
     if not _REGION.fullmatch(found.get("region", Secret("auto")).reveal()):
         raise ConfigError("R2_REGION: not a valid region name (letters, digits, '-'), such as auto")
     return Settings(
         found["access_key_id"].reveal(),
         found["secret_access_key"],
-        endpoint(found["endpoint_url"], found["bucket"].reveal()),
+        endpoint(found["endpoint_url"], own_bucket or bucket),
         found["bucket"].reveal(),
         found.get("session_token", _UNSET),
         found.get("region", Secret("auto")).reveal(),

@@ -64,6 +64,8 @@ class Options:
     """Bytes of objects a second at most; None sets no limit."""
     since: str | None = None
     """`auto` lists from the last keys on; None lists everything."""
+    strip_prefix: bool = False
+    """Whether paths leave out the prefix that all keys of the run begin with."""
     strict: bool = False
     """Whether an env file that others can read is an error, and not only a warning."""
 
@@ -110,7 +112,8 @@ def globs(given: str | Sequence[str]) -> tuple[str, ...]:
 
 
 _NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate")
-_CONVERTED = (*_NUMBERS, "since", "parquet_check", "deep", "space_check", "durable", "strict")
+_SWITCHES = ("parquet_check", "deep", "space_check", "durable", "strip_prefix", "strict")
+_CONVERTED = (*_NUMBERS, *_SWITCHES, "since")
 """Options whose values are not text, but may be given as text, as on the command line."""
 
 
@@ -171,7 +174,7 @@ def parse_option(name: str, text: str) -> object:
             return _parse_since(text)
         case "limit_rate":
             return _parse_rate(text)
-        case "parquet_check" | "deep" | "space_check" | "durable" | "strict":
+        case "parquet_check" | "deep" | "space_check" | "durable" | "strip_prefix" | "strict":
             return _parse_bool(text)
         case _:
             return _check_range(name, _parse_int(name, text))

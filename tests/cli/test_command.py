@@ -142,6 +142,7 @@ def test_every_line_of_json_parses_a_start_first_and_a_summary_last(
         "endpoint": "https://memory.example",
         "bucket": "sensors",
         "dest": str(DEST.absolute()),
+        "stripped": "",
     }
     by_kind: dict[str, list[str]] = {}
     for event in events:

@@ -406,6 +406,13 @@ async def test_bucket_without_a_selected_object_is_a_warning(
     assert text in seen.text("listing")
 
 
+async def test_prefixes_that_cannot_be_stripped_are_wrong_settings(examine: Examine) -> None:
+    """A sync would end with the same exit code, before any request."""
+    seen = await examine(leading_to("https://host"), prefixes=["1hz"], strip_prefix=True)
+    assert (seen.code, seen.verdicts("settings", "listing")) == (2, [WRONG, SKIPPED])
+    assert "1hz is not a whole folder" in seen.text("settings")
+
+
 async def test_head_that_differs_from_the_listing_is_a_warning(examine: Examine) -> None:
     """It is not wrong, since the object may have been replaced just now."""
     async with ScriptedS3(OBJECTS) as s3:

@@ -30,13 +30,14 @@ KINDS = [reference["$ref"].rpartition("/")[2] for reference in SCHEMA["oneOf"]]
 
 def test_start_names_bucket_and_destination() -> None:
     """It also has the version of the format."""
-    assert events.start_json("plan", Route("https://host", "sensors", "/srv/data")) == {
+    assert events.start_json("plan", Route("https://host", "sensors", "/srv/data", "1hz/")) == {
         "event": "start",
         "format": 1,
         "command": "plan",
         "endpoint": "https://host",
         "bucket": "sensors",
         "dest": "/srv/data",
+        "stripped": "1hz/",
     }
 
 
