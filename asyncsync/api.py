@@ -180,7 +180,8 @@ async def verify(
         ConfigError, SourceError: as for `sync`.
     """
     report = Verification()
-    await _perform(pipeline.verify, report, _with(given, source, dest))
+    _, options = await _perform(pipeline.verify, report, _with(given, source, dest))
+    report.deep = options.deep
     return report
 
 

@@ -127,6 +127,19 @@ class Observer(Protocol):
     def compared(self, page: Compared) -> None:
         """A page of the listing was compared with the files. Its transfers will be fetched."""
 
+    def filtered(self, objects: Mapping[str, int]) -> None:
+        """The listing has shown objects that `include` and `exclude` leave out.
+
+        Args:
+            objects: their number by top-level prefix.
+        """
+
+    def absent(self, prefix: str) -> None:
+        """No key in the bucket begins with this prefix, although it was asked for.
+
+        `unmatched` is called as well.
+        """
+
     def unmatched(self, prefix: str) -> None:
         """No selected object has this prefix, although it was asked for.
 
@@ -236,6 +249,22 @@ class Observers:
         except (Exception, CancelledError) as error:
             raise ObserverError.of(error) from error
 
+    def filtered(self, objects: Mapping[str, int]) -> None:
+        """Notify each observer."""
+        try:
+            for observer in self._observers:
+                observer.filtered(objects)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
+
+    def absent(self, prefix: str) -> None:
+        """Notify each observer."""
+        try:
+            for observer in self._observers:
+                observer.absent(prefix)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
+
     def unmatched(self, prefix: str) -> None:
         """Notify each observer."""
         try:
@@ -300,6 +329,12 @@ class SilentObserver:
         """Do nothing."""
 
     def compared(self, page: Compared) -> None:
+        """Do nothing."""
+
+    def filtered(self, objects: Mapping[str, int]) -> None:
+        """Do nothing."""
+
+    def absent(self, prefix: str) -> None:
         """Do nothing."""
 
     def unmatched(self, prefix: str) -> None:

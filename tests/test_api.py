@@ -556,3 +556,29 @@ async def test_keys_that_were_listed_for_another_path_are_listed_again(
     report = await asyncsync.sync("1hz/", dest, since="auto", strip_prefix=True)
     assert state.exists()
     assert report.downloaded == 3002
+
+
+# what is left out -------------------------------------------------------------------------------
+
+
+async def test_report_counts_what_the_globs_leave_out(store: MemoryStore, tmp_path: Path) -> None:
+    """By prefix and in total; a prefix with which no key begins is named."""
+    store.put_many({"1hz/a.csv": b"x", "csv/b.csv": b"x", "csv/c.csv": b"x", "csv/d/": b""})
+    report = await asyncsync.sync(dest=tmp_path / "dest")
+    assert (report.left_out, report.tallies["csv/"].left_out, report.exit_code) == (3, 2, 0)
+    missing = await asyncsync.plan(prefixes=["csv/", "cvs/"], dest=tmp_path / "dest")
+    assert (missing.left_out, missing.exit_code) == (2, 3)
+    assert (missing.unmatched_prefixes, missing.absent_prefixes) == (["csv/", "cvs/"], ["cvs/"])
+
+
+async def test_deep_verification_says_what_it_has_proven(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    """Also where that is nothing, because the bucket tells no hash."""
+    for key, data in OBJECTS.items():
+        store.put(key, data, etag=f"opaque-{key}")
+    await asyncsync.sync(dest=tmp_path / "dest")
+    report = await asyncsync.verify(dest=tmp_path / "dest", deep=True)
+    assert (report.verified, report.content_proven) == (3, 0)
+    assert "content proven of 0" in report.summary()
+    assert "content proven" not in (await asyncsync.verify(dest=tmp_path / "dest")).summary()

@@ -92,7 +92,7 @@ async def test_other_tools_way_to_name_a_bucket_works(
     deep = await asyncsync(here, "verify", "--deep", *given)
     assert (deep.code, f"content proven of {len(GOOD)}" in deep.out) == (0, True)
     hint = await asyncsync(settings, "plan", source.removeprefix("s3://"))
-    assert (hint.code, f"did you mean {source}?" in hint.err) == (0, True)
+    assert (hint.code, f"did you mean {source}?" in hint.err) == (3, True)
 
 
 # everything arrives -----------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from asyncsync.report import (
     PlanFile,
     Report,
     Verdict,
+    Verification,
     check_json,
     checked_plan,
 )
@@ -102,7 +103,7 @@ async def _run(
 ) -> int:
     """Run sync, plan or verify, report on it, and return the exit code."""
     command: str = arguments.command
-    figures = Report()
+    figures = Verification(deep=options.deep) if command == "verify" else Report()
     error = ""
     exit_code: int | None = None
     started = time.monotonic()

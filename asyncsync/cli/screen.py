@@ -23,10 +23,8 @@ from asyncsync.report import (
     plan_summary,
     start_json,
     summary_json,
-    sync_summary,
     table,
     transfer_json,
-    verify_summary,
 )
 from asyncsync.units import format_size
 
@@ -78,14 +76,14 @@ class Text(SilentObserver):
 
     def unmatched(self, prefix: str) -> None:
         """Warn of a prefix or a glob that may be mistyped."""
-        why = (
-            f"under prefix {shown(prefix)}: no key begins with it"
-            if prefix
-            else "in the bucket: it is empty"
-        )
-        globs = "or --include and --exclude select none"
-        hint = prefix_hint(prefix, self._bucket)
-        self._say(f"nothing to sync {why}, {globs}{hint}", sys.stderr)
+        where = f"under prefix {shown(prefix)}" if prefix else "in the bucket"
+        if prefix in self._figures.absent_prefixes:
+            why = f"no key begins with it{prefix_hint(prefix, self._bucket)}"
+        elif self._figures.left_out:
+            why = "--include and --exclude leave out what is there; --include '*' includes all"
+        else:
+            why = "it is empty"
+        self._say(f"nothing to sync {where}: {why}", sys.stderr)
 
     def listed(self) -> None:
         """Print the sync check."""
@@ -222,7 +220,5 @@ def _summary(command: str, figures: Report, folder: Folder) -> str:
     match command:
         case "plan":
             return plan_summary(figures, folder.free_bytes())
-        case "verify":
-            return verify_summary(figures)
         case _:
-            return sync_summary(figures)
+            return figures.summary()

@@ -57,6 +57,10 @@ class Check:
         self._handle = handle
         self._is_folder_needed = is_folder_needed
         self._unmatched = set(expected)
+        self._absent = set(filter(None, self._unmatched))
+        """Those of the unmatched prefixes with which no key begins, selected or not."""
+        self._left_out = Counter[str]()
+        """Objects that are not selected, by top-level prefix."""
         self._counted = Event()
         self._separated: set[str] = set()
         self._collisions = Collisions(selection.needs_folder, is_folder_needed, self._separated)
@@ -93,11 +97,14 @@ class Check:
                 if the server does not list keys in order.
         """
         selected = [remote for remote in objects if self._selection.takes(remote)]
+        matched = _matched(self._unmatched, selected)
+        self._unmatched -= matched
+        self._absent -= matched
+        if len(selected) < len(objects):
+            self._left_out.update(self._selection.left_out(objects))
+            self._absent -= _matched(self._absent, objects)
         if not selected:
             return
-        self._unmatched.difference_update(
-            [p for p in self._unmatched if any(remote.key.startswith(p) for remote in selected)]
-        )
         compared = await compare_page(selected, self._folder, self._is_folder_needed)
         certain, doubtful = self._collisions.split(objects, compared, complete_to)
         if self._names:  # a waiting transfer may be the first key of its name
@@ -119,7 +126,11 @@ class Check:
         """
         await self.decide()
         await self._counted.wait()
+        if self._left_out:
+            self._observer.filtered(self._left_out)
         for prefix in sorted(self._unmatched):
+            if prefix in self._absent:
+                self._observer.absent(prefix)
             self._observer.unmatched(prefix)
         self._observer.listed()
 
@@ -168,6 +179,11 @@ class PlanCheck:
         self._observer.counted(self._files)
         self._observer.compared(page)
         await self._handle(page)
+
+
+def _matched(prefixes: Iterable[str], objects: Sequence[RemoteObject]) -> set[str]:
+    """Return the prefixes with which the key of an object begins."""
+    return {p for p in prefixes if any(remote.key.startswith(p) for remote in objects)}
 
 
 async def _never(prefix: str) -> bool:  # noqa: ARG001 - an `IsFolderNeeded`

@@ -1,7 +1,7 @@
 """Which keys a run syncs. The same rules hold for objects and for files."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import translate
 
 from asyncsync.keys import has_path
@@ -46,6 +46,15 @@ class Selection:
         if remote.key.endswith("/"):
             return bool(remote.size) and self._selects(remote.key)
         return self._selects(remote.key)
+
+    def left_out(self, objects: Sequence[RemoteObject]) -> Iterator[str]:
+        """Yield the top-level prefix of each object that the globs leave out.
+
+        A folder marker is none of them, with content or without.
+        """
+        for remote in objects:
+            if not remote.key.endswith("/") and not self._selects(remote.key):
+                yield remote.prefix
 
     def needs_folder(self, key: str) -> bool:
         """Return whether the key gets a file, so that the folders in its path must exist."""

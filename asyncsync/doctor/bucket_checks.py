@@ -231,7 +231,8 @@ async def listing(visit: Visit) -> Look:
         place = f"on the first page {place}"
     if not selected:
         return warning(
-            f"--include and --exclude select none of the {len(objects):,} objects {place}"
+            f"--include and --exclude leave out all of the {len(objects):,} objects {place}; "
+            "--include '*' includes all"
         )
     return ok(
         f"the credentials are accepted; {len(selected):,} of {len(objects):,} objects {place} "

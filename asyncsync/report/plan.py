@@ -62,12 +62,16 @@ class Plan(Report):
             yield [transfer.remote for transfer in page]
 
 
+@dataclass
 class Verification(Report):
     """The report of a verification."""
 
+    deep: bool = False
+    """Whether it reads the files."""
+
     def summary(self) -> str:
         """Return one line about the verification."""
-        return verify_summary(self)
+        return verify_summary(self, deep=self.deep)
 
 
 def checked_plan(

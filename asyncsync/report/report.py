@@ -28,6 +28,8 @@ class Tally:
     """Objects that are missing or whose file is out of date."""
     bytes_to_download: int = 0
     """The size of the objects to download."""
+    left_out: int = 0
+    """Objects that `include` and `exclude` leave out."""
 
 
 @dataclass
@@ -67,6 +69,8 @@ class Report(SilentObserver):
     """The first thousand failed and skipped objects, with their errors."""
     unmatched_prefixes: list[str] = field(default_factory=list)
     """Requested prefixes without any selected object; an empty one stands for the whole bucket."""
+    absent_prefixes: list[str] = field(default_factory=list)
+    """Those of them with which no key in the bucket begins at all."""
     seconds: float = 0.0
     """How long the run took."""
 
@@ -86,16 +90,26 @@ class Report(SilentObserver):
         return counts
 
     @property
+    def left_out(self) -> int:
+        """Objects that `include` and `exclude` leave out, of those that were listed."""
+        return self.total.left_out
+
+    @property
+    def content_proven(self) -> int:
+        """Downloaded or verified files whose content a hash has proven."""
+        return sum(number for proof, number in self.proofs.items() if proof & Proof.CONTENT)
+
+    @property
     def without_hash(self) -> int:
         """Files whose content no hash has proven."""
-        return sum(number for proof, number in self.proofs.items() if not proof & Proof.CONTENT)
+        return self.proofs.total() - self.content_proven
 
     @property
     def exit_code(self) -> int:
-        """1 if objects failed, 3 if none failed but keys were skipped, and otherwise 0."""
+        """1 if objects failed; 3 if none did, but keys were skipped or a prefix is absent; or 0."""
         if self.failed:
             return 1
-        return SkippedError.exit_code if self.skipped else 0
+        return SkippedError.exit_code if self.skipped or self.absent_prefixes else 0
 
     def counted(self, files: Mapping[str, int]) -> None:
         """Count the existing files."""
@@ -117,6 +131,15 @@ class Report(SilentObserver):
             self._tally(refused.remote.prefix).in_bucket += 1
             self._fail(refused)
         self.up_to_date += len(page.up_to_date)
+
+    def filtered(self, objects: Mapping[str, int]) -> None:
+        """Count the objects that `include` and `exclude` leave out."""
+        for prefix, count in objects.items():
+            self._tally(prefix).left_out = count
+
+    def absent(self, prefix: str) -> None:
+        """Record a prefix with which no key begins."""
+        self.absent_prefixes.append(prefix)
 
     def unmatched(self, prefix: str) -> None:
         """Record a prefix without any selected object."""
@@ -182,8 +205,9 @@ def table(report: Report, most_rows: int | None = None, width: int = 0) -> Itera
         width: leave out columns while a line is wider than so many terminal cells; 0 for never.
     """
     rows = list(_check_rows(report, most_rows))
-    for optional in ("local", "missing", "in bucket"):
-        if width and sum(cells + 2 for cells in _column_widths(rows)) > width:
+    for optional in ("local", "missing", "in bucket", "left out"):
+        is_there = optional in rows[0]
+        if width and is_there and sum(cells + 2 for cells in _column_widths(rows)) > width:
             at = rows[0].index(optional)
             rows = [(*row[:at], *row[at + 1 :]) for row in rows]
     widths = _column_widths(rows)
@@ -199,20 +223,22 @@ def _column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
 def _check_rows(report: Report, most_rows: int | None) -> Iterator[tuple[str, ...]]:
     """Yield the cells of the sync check, from its header to its total."""
     chosen = sorted(report.tallies.items())
-    left_out = 0
+    unshown = 0
     if most_rows is not None and len(chosen) > most_rows:
         chosen.sort(key=lambda item: -item[1].bytes_to_download)
-        left_out = len(chosen) - most_rows
+        unshown = len(chosen) - most_rows
         chosen = sorted(chosen[:most_rows])
-    yield "prefix", "local", "in bucket", "missing", "to download", "bytes"
-    for prefix, tally in chosen:
-        yield _check_row(shown(prefix) or "(root)", tally)
-    if left_out:
-        yield f"({left_out:,} more prefixes)", "", "", "", "", ""
-    yield _check_row("total", report.total)
+    header = ("prefix", "local", "in bucket", "missing", "to download", "bytes")
+    rows = [_check_row(shown(prefix) or "(root)", tally) for prefix, tally in chosen]
+    if unshown:
+        rows.append((f"({unshown:,} more prefixes)", *[""] * len(header)))
+    rows.append(_check_row("total", report.total))
+    is_needed = report.left_out > 0
+    for row in [(*header, "left out"), *rows]:
+        yield row if is_needed else row[:-1]
 
 
-def _check_row(name: str, tally: Tally) -> tuple[str, str, str, str, str, str]:
+def _check_row(name: str, tally: Tally) -> tuple[str, ...]:
     return (
         name,
         f"{tally.local:,}",
@@ -220,6 +246,7 @@ def _check_row(name: str, tally: Tally) -> tuple[str, str, str, str, str, str]:
         f"{tally.missing:,}",
         f"{tally.to_download:,}",
         format_size(tally.bytes_to_download),
+        f"{tally.left_out:,}",
     )
 
 
@@ -241,6 +268,7 @@ def sync_summary(report: Report) -> str:
     ]
     if report.skipped:
         parts.append(f"{report.skipped:,} skipped")
+    parts += _left_out(report)
     if report.retried:
         parts.append(f"{report.retried:,} after a retry")
     if report.without_hash:
@@ -266,11 +294,12 @@ def plan_summary(report: Report, free_bytes: int | None) -> str:
         parts.append(f"{report.failed:,} failed")
     if report.skipped:
         parts.append(f"{report.skipped:,} skipped")
+    parts += _left_out(report)
     return f"{', '.join(parts)}; {space}"
 
 
-def verify_summary(report: Report) -> str:
-    """Return the summary of a verification, one line."""
+def verify_summary(report: Report, *, deep: bool = False) -> str:
+    """Return the summary of a verification, one line; a deep one tells of contents in any case."""
     parts = [
         f"{report.verified:,} verified",
         f"{report.failed:,} not in sync",
@@ -278,7 +307,15 @@ def verify_summary(report: Report) -> str:
     ]
     if report.extra_files:
         parts.append(f"{report.extra_files:,} not in the bucket")
-    hashed = report.verified - report.without_hash
-    if hashed:
-        parts.append(f"content proven of {hashed:,}")
+    parts += _left_out(report)
+    if report.content_proven or deep:
+        parts.append(f"content proven of {report.content_proven:,}")
     return f"{', '.join(parts)}, in {report.seconds:.1f} s"
+
+
+def _left_out(report: Report) -> list[str]:
+    """Return what a summary says about the objects that the globs leave out."""
+    number = report.left_out
+    if number and not report.total.in_bucket:
+        return [f"all {number:,} objects left out (--include '*' includes all)"]
+    return [f"{number:,} left out"] if number else []

@@ -114,7 +114,7 @@ def test_prefix_that_is_something_else_brings_a_hint(
 ) -> None:
     """The warning about a prefix that matches nothing says what may have been meant."""
     ran = run(prefix)
-    assert ran.code == 0
+    assert ran.code == 3
     assert hint in ran.err
     assert ran.err.count("\n") == 1
 

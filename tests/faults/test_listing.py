@@ -360,7 +360,7 @@ async def test_prefix_without_objects_is_reported(dest: Path) -> None:
     """It may be a typing error; nothing fails and nothing is deleted."""
     async with ScriptedS3(OBJECTS) as s3:
         ran = await sync(s3, dest, "1Hz/")
-    assert (ran.code, ran.seen.unmatched_prefixes) == (0, ["1Hz/"])
+    assert (ran.code, ran.seen.unmatched_prefixes) == (3, ["1Hz/"])
     assert tree(dest) == {"1hz/mine.parquet": b"mine"}
 
 
