@@ -81,7 +81,7 @@ async def sync(job: Job) -> None:
     """
     exact = job.planned is not None
     downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks, exact=exact)
-    with job.folder.writing():
+    with job.folder.syncing():
         try:
             claim = Space(job.folder).claim if job.checks_space else None
             await _run(job, lambda page: page.transfers, downloader.download, claim)
@@ -222,7 +222,7 @@ async def _run(
         # before `active` is updated, so a page that is handled beside this one cannot slip in.
         nonlocal hired
         found = {item.remote.key: item for item in pick(page) if item.remote.key not in active}
-        if claim:
+        if claim and found:
             claim(found.values())
         active.update(found)
         for _ in range(min(len(found), job.pace.most - hired)):

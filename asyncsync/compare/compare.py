@@ -43,6 +43,9 @@ async def compare_page(
 ) -> Compared:
     """Compare the objects with what is at their paths.
 
+    If there is anything to fetch, the run begins to write. If it did not before, the folder is
+    looked at again then: another run may have been at work in between.
+
     Args:
         objects: a page of the listing.
         folder: the destination.
@@ -50,9 +53,21 @@ async def compare_page(
             called where a folder is in the way of a file.
 
     Raises:
-        DestinationError: the disk cannot be read.
+        DestinationError: the disk cannot be read, or is to be written and cannot.
         SourceError: raised by `is_folder_needed`.
     """
+    was_writing = folder.is_writing
+    compared = await _look_and_compare(objects, folder, is_folder_needed)
+    if compared.transfers and not was_writing and folder.begin_writing():
+        return await _look_and_compare(objects, folder, is_folder_needed)
+    return compared
+
+
+async def _look_and_compare(
+    objects: Sequence[RemoteObject],
+    folder: Folder,
+    is_folder_needed: Callable[[str], Awaitable[bool]],
+) -> Compared:
     compared = Compared([], [], [])
     paths: list[tuple[str, ...]] = []
     safe: list[RemoteObject] = []

@@ -19,10 +19,9 @@ The file at a path changes only when a complete file is renamed to it.
 import os
 import secrets
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Container, Coroutine, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import TypeVar
@@ -34,30 +33,29 @@ from asyncsync import descriptors
 from asyncsync.disk.batches import Batches
 from asyncsync.disk.directory import Directory, LocalFile, find_keys, look_up
 from asyncsync.disk.durable import SyncedFolders
-from asyncsync.disk.folding import Folding, mark, probe
+from asyncsync.disk.folding import Folding, probe
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.notes import read_note, write_note
-from asyncsync.disk.parts import PartFile, clear, clear_stale, open_part_file, used_bytes
+from asyncsync.disk.parts import PartFile, clear_stale, open_part_file, used_bytes
 from asyncsync.disk.place import Place
 from asyncsync.disk.publish import Publisher
 from asyncsync.disk.published import Published
+from asyncsync.disk.state import State
 from asyncsync.disk.stripped import NAME, missing_note
 from asyncsync.disk.translation import destination_error, ends_the_run, object_error
+from asyncsync.disk.trial import nearest
 from asyncsync.disk.unsynced import Notice, Unsynced
 from asyncsync.errors import (
-    DestinationError,
     IntegrityError,
     LocalFileError,
     RetriesExhaustedError,
     SourceError,
     ThrottledError,
 )
-from asyncsync.keys import STATE_DIR, escaped, key_hash, local_path
+from asyncsync.keys import key_hash, local_path
 from asyncsync.model import Proof, RemoteObject, Transfer
 from asyncsync.threads import in_thread
 
-LEFTOVER_AGE = 600 * 10**9
-"""Nanoseconds after which an unfinished file counts as a leftover where the lock does not work."""
 LOOKS = 100
 """How often to try to look at files while the limit of open files is reached."""
 PAUSE = 0.1
@@ -67,7 +65,7 @@ Found = TypeVar("Found")
 
 
 class Folder:
-    """The destination. Read at any time; to write, enter `writing()`, which holds the lock.
+    """The destination. Read at any time; to write, enter `syncing()` or `writing()`.
 
     Args:
         path: the folder; if it is a symbolic link, what that leads to now.
@@ -87,8 +85,10 @@ class Folder:
         self._unsynced = Unsynced(self._place, self._part_folders, notice)
         self._notice = notice
         self._run = secrets.token_hex(8)
-        self._run_began_ns = 0
         synced = SyncedFolders(self._place) if durable else None
+        self._state = State(
+            self._place, self._part_folders, self._published, self._unsynced, synced
+        )
         self._publisher = Publisher(
             self._place, self._part_folders, self._published, self._unsynced, self._run, synced
         )
@@ -164,54 +164,15 @@ class Folder:
 
     def free_bytes(self) -> int | None:
         """Return how many bytes are free on the destination's disk; None if it does not tell."""
-        disk = shutil.disk_usage(self._nearest())
+        disk = shutil.disk_usage(nearest(self.path))
         return disk.free if disk.total else None
 
     def lacks_inodes(self) -> bool:
         """Return whether the destination's disk has no inode left; some disks do not count them."""
         if not hasattr(os, "statvfs"):
             return False
-        found = os.statvfs(self._nearest())
+        found = os.statvfs(nearest(self.path))
         return found.f_files > 0 and found.f_favail == 0
-
-    def _nearest(self) -> Path:
-        """Return the destination; if it is missing, the nearest folder above it that exists."""
-        nearest = self.path
-        while not os.path.exists(nearest):  # also False without permission to look
-            nearest = nearest.parent
-        return nearest
-
-    # checking -----------------------------------------------------------------------------------
-
-    @contextmanager
-    def trial(self) -> Iterator[str]:
-        """Make a temporary folder for tests where `writing` would write, and remove it at the end.
-
-        Raises:
-            DestinationError: the folder cannot be made, or a test in it raises OSError.
-        """
-        with (
-            self._destination_errors(),
-            tempfile.TemporaryDirectory(
-                prefix=f"{STATE_DIR}-trial-", dir=self._nearest()
-            ) as folder,
-        ):
-            yield folder
-
-    def abandoned(self) -> list[tuple[Path, int | None]]:
-        """Return the state folders here of users who do not exist.
-
-        And how many bytes their unfinished files take, None where this user may not look.
-        """
-        return list(self._place.abandoned())
-
-    def check_free(self) -> None:
-        """Check that no other run works on the destination; changes nothing.
-
-        Raises:
-            LockHeldError: one does.
-        """
-        self._place.check_free()
 
     def room(self) -> int | None:
         """Return how many bytes a run may write: free ones, and those that unfinished files take.
@@ -252,34 +213,57 @@ class Folder:
     # writing ------------------------------------------------------------------------------------
 
     @contextmanager
+    def syncing(self) -> Iterator[None]:
+        """Hold the folder for a run that may write, and find out whether another one does.
+
+        It begins to write now if the state folder waits for that, as in the first run, and
+        otherwise with `begin_writing`. If it cannot begin now, `begin_writing` raises the reason.
+
+        Raises:
+            ConfigError: as for `reading`.
+            LockHeldError: another run holds the lock.
+            DestinationError: the folder is missing, and cannot be made.
+        """
+        with self._state.syncing():
+            self._note_stripped()
+            yield
+
+    @contextmanager
     def writing(self) -> Iterator[None]:
-        """Make the folder, hold its lock, and remove unfinished files that no run can continue.
+        """Hold the folder for a run that writes from its start on.
 
         Raises:
             ConfigError: as for `reading`.
             LockHeldError: another run holds the lock.
             DestinationError: the folder cannot be made or written.
         """
-        with ExitStack() as stack:
-            with self._destination_errors():
-                missing = [f for f in (self.path, *self.path.parents) if not f.exists()]
-                self.path.mkdir(parents=True, exist_ok=True)
-                if self._publisher.synced:
-                    self._publisher.synced.sync_new(missing)
-                stack.enter_context(self._place.writing())
-                is_exclusive = stack.enter_context(self._place.lock())
-                locked_ns = (self._place.state / "lock").stat().st_ctime_ns
-                self._run_began_ns = locked_ns - (0 if is_exclusive else LEFTOVER_AGE)
-                stack.enter_context(self._part_folders.opened())
-                for parts in self._part_folders.all():
-                    clear(parts, self._run_began_ns)
-                stack.enter_context(self._published.writing())
-                if (note := missing_note(self._place, self._published, self.stripped)) is not None:
-                    self.keep_note(NAME, note)
-                mark(self._place.state)
-                began_ns = self._run_began_ns if is_exclusive else None
-                stack.enter_context(self._unsynced.writing(began_ns))
+        with self.syncing():
+            self.begin_writing()
             yield
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether this run holds the lock."""
+        return self._state.is_writing
+
+    def begin_writing(self) -> bool:
+        """Take the lock, unless this run has it or only reads; return whether it has it.
+
+        What was read here before may have changed since: look again. Blocks for milliseconds.
+
+        Raises:
+            LockHeldError: another run holds the lock.
+            DestinationError: the folder cannot be made or written.
+        """
+        if not self.is_writing and self._state.begin_writing():
+            self._note_stripped()
+        return self.is_writing
+
+    def _note_stripped(self) -> None:
+        """Check which prefix the paths here leave out, and note it before the first file."""
+        note = missing_note(self._place, self._published, self.stripped)
+        if note is not None and self.is_writing:
+            self.keep_note(NAME, note)
 
     def check_place(self) -> None:
         """Check that the folder that is written to still has its name.
@@ -287,11 +271,7 @@ class Folder:
         Raises:
             DestinationError: it was moved, replaced or removed, or another disk covers it.
         """
-        if not self._place.is_in_place():
-            raise DestinationError(
-                f"{escaped(str(self.path))}: was moved, replaced or removed during the run; what "
-                "was downloaded is in the folder that had this name"
-            )
+        self._state.check_place()
 
     def publish(
         self, transfer: Transfer, content: bytes, prove: Callable[[], Proof]
@@ -324,7 +304,7 @@ class Folder:
             with CancelScope(shield=True):
                 parts = await in_thread(self._part_folders.find_on_disk, transfer.path)
                 part = await open_part_file(
-                    parts.path, self._run, transfer.remote, self._run_began_ns, self._notice
+                    parts.path, self._run, transfer.remote, self._state.began_ns, self._notice
                 )
             try:
                 try:
@@ -362,6 +342,7 @@ class Folder:
         Raises:
             DestinationError: it cannot be written.
         """
+        self.begin_writing()
         new = self._part_folders.find(()).path / f"{name}.{self._run}"
         with self._destination_errors():
             write_note(self._place.state / name, new, content)
@@ -369,11 +350,12 @@ class Folder:
     def clear_stale(self, covers: Callable[[str], bool]) -> None:
         """Remove earlier runs' unfinished files of keys that this run covers.
 
-        If that fails, the user is notified, and a later run tries again.
+        A run that writes nothing has found none. If that fails, the user is notified, and a later
+        run tries again.
         """
         try:
-            for parts in self._part_folders.all():
-                clear_stale(parts, self._run, covers, self._run_began_ns)
+            for parts in self._part_folders.all() if self._state.is_writing else ():
+                clear_stale(parts, self._run, covers, self._state.began_ns)
         except OSError as error:
             self._notice(f"unfinished files of earlier runs are kept for now: {error.strerror}")
 

@@ -95,7 +95,8 @@ class Place:
             OSError: the destination cannot be opened, or no state folder can be made.
         """
         with ExitStack() as opened:
-            self._hold(opened)
+            if not self._held:
+                self._hold(opened)
             try:
                 self._use(self.open_state(()), opened)
                 yield
@@ -108,6 +109,11 @@ class Place:
 
     def _use(self, state: Directory, opened: ExitStack) -> None:
         self.state = opened.enter_context(state).path(self.path.joinpath(*self._names))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the destination is held, which exists then."""
+        return self._held is not None
 
     def is_in_place(self) -> bool:
         """Return whether the destination's name still leads to the folder that is held."""
