@@ -47,6 +47,10 @@ class Given(TypedDict, total=False):
         workers: How many requests for objects are in flight; `"auto"`, the default, adapts the
             number to the network.
         max_workers: The highest number that `"auto"` may choose; 256 by default.
+        compare: What shows that a file is up to date. `"time"`, the default: it has the object's
+            size, and is not older. `"size"`: it has the object's size. `"hash"`: it has the
+            object's size, and its bytes have the hash that the bucket tells; every such file is
+            read, takes the object's time if it is the object, and is replaced if not.
         validate: What must agree before a file gets its final name. `"response"`: the headers of
             GET, with the listing. `"head"`: those of a HEAD request as well. `"content"`, the
             default: also the checksum of the bytes, if the answer to HEAD tells one, or their MD5,
@@ -81,6 +85,7 @@ class Given(TypedDict, total=False):
     exclude: Sequence[str] | None
     workers: int | Literal["auto"] | None
     max_workers: int | None
+    compare: Literal["time", "size", "hash"] | None
     validate: Literal["content", "head", "response"] | None
     parquet_check: bool | None
     deep: bool | None
@@ -121,10 +126,10 @@ async def sync(
     Args:
         source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
         dest: The local folder; the same as the keyword argument.
-        **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `validate`,
-            `parquet_check`, `deep`, `attempts`, `read_timeout`, `space_check`, `durable`,
-            `limit_rate`, `since`, `strip_prefix`, `strict`, `env_file`, `observer`, and `plan`. All
-            are optional.
+        **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `compare`,
+            `validate`, `parquet_check`, `deep`, `attempts`, `read_timeout`, `space_check`,
+            `durable`, `limit_rate`, `since`, `strip_prefix`, `strict`, `env_file`, `observer`, and
+            `plan`. All are optional.
             `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
             `plan`.
 
@@ -379,6 +384,7 @@ async def perform(
                     ),
                     observer=observer,
                     checks=options.checks,
+                    compare=options.compare,
                     deep=options.deep,
                     checks_space=options.space_check,
                     planned=planned.pages() if planned else None,

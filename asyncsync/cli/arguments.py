@@ -25,6 +25,7 @@ _TEXTS = (
     "dest",
     "workers",
     "max_workers",
+    "compare",
     "validate",
     "attempts",
     "read_timeout",

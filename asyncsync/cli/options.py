@@ -118,6 +118,13 @@ OPTIONS = (
         help="upper limit for auto (default: 256)",
     ),
     Option(
+        "--compare",
+        commands=_RUNS,
+        also="doctor",
+        metavar="HOW",
+        help="time (default): up to date if as large and not older; size; hash",
+    ),
+    Option(
         "--validate",
         commands="sync verify doctor",
         also="plan",

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from anyio import Event
 
 from asyncsync.compare.collisions import Collisions, IsFolderNeeded
-from asyncsync.compare.compare import compare_page
+from asyncsync.compare.compare import compare_page, set_apart
 from asyncsync.compare.names import Names
 from asyncsync.compare.selection import Selection
 from asyncsync.disk import Folder
 from asyncsync.interfaces import Observer
-from asyncsync.model import Compared, Reason, RemoteObject
+from asyncsync.model import Compare, Compared, Reason, RemoteObject
 
 ComparedHandler = Callable[[Compared], Awaitable[None]]
 """Takes a compared page; may wait until there is room for it."""
@@ -40,6 +40,7 @@ class Check:
         handle: gets each compared page.
         is_folder_needed: asks the bucket whether it has a key that needs a folder at a prefix.
         expected: the prefixes to report as unmatched if no selected object is below them.
+        compare: what shows that a file is up to date.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class Check:
         handle: ComparedHandler,
         is_folder_needed: IsFolderNeeded,
         expected: Iterable[str],
+        compare: Compare = Compare.TIME,
     ) -> None:
         self._folder = folder
         self._selection = selection
         self._observer = observer
         self._handle = handle
         self._is_folder_needed = is_folder_needed
+        self._compare = compare
         self._unmatched = set(expected)
         self._absent = set(filter(None, self._unmatched))
         """Those of the unmatched prefixes with which no key begins, selected or not."""
@@ -105,7 +108,7 @@ class Check:
             self._absent -= _matched(self._absent, objects)
         if not selected:
             return
-        compared = await compare_page(selected, self._folder, self._is_folder_needed)
+        compared = await compare_page(selected, self._folder, self._is_folder_needed, self._compare)
         certain, doubtful = self._collisions.split(objects, compared, complete_to)
         if self._names:  # a waiting transfer may be the first key of its name
             certain.transfers.extend(self._collisions.release_up_to(complete_to))
@@ -136,7 +139,7 @@ class Check:
 
     async def _pass_on(self, page: Compared) -> None:
         await self._counted.wait()
-        page = self._names.kept(page) if self._names else page
+        page = set_apart(self._names.kept(page) if self._names else page)
         self._observer.compared(page)
         await self._handle(page)
 
@@ -150,10 +153,18 @@ class PlanCheck:
         folder: the destination.
         observer: gets each compared page before `handle` does.
         handle: gets each compared page.
+        compare: what shows that a file is up to date.
     """
 
-    def __init__(self, folder: Folder, observer: Observer, handle: ComparedHandler) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        observer: Observer,
+        handle: ComparedHandler,
+        compare: Compare = Compare.TIME,
+    ) -> None:
         self._folder = folder
+        self._compare = compare
         self._observer = observer
         self._handle = handle
         self._files = Counter[str]()
@@ -168,7 +179,7 @@ class PlanCheck:
 
     async def handle_page(self, objects: Sequence[RemoteObject]) -> None:
         """Compare a page with the disk, and pass it on. Call it for one page after the other."""
-        page = await compare_page(objects, self._folder, _never)
+        page = await compare_page(objects, self._folder, _never, self._compare)
         page = self._names.kept(page) if self._names else page
         self._files.update(known.remote.prefix for known in page.up_to_date)
         self._files.update(
@@ -177,6 +188,7 @@ class PlanCheck:
             if transfer.reason is not Reason.MISSING
         )
         self._observer.counted(self._files)
+        page = set_apart(page)
         self._observer.compared(page)
         await self._handle(page)
 

@@ -9,6 +9,8 @@
 | one that a power cut may have damaged   | Transfer, unsure                 |
 | a newer file, made by a sync            | Transfer, edited                 |
 | a newer file, from elsewhere            | UpToDate                         |
+| any file of its size, compared by size  | UpToDate                         |
+| any file of its size, compared by hash  | Transfer, unproven               |
 | a folder that other keys need           | Failed, KeyCollisionError        |
 | another folder, FIFO, socket or device  | Failed, LocalFileError           |
 | nothing: one of its folders is a file   | Failed, KeyCollisionError        |
@@ -28,7 +30,16 @@ from asyncsync.errors import (
     UnsafeKeyError,
 )
 from asyncsync.keys import local_path
-from asyncsync.model import UNKNOWN_SIZE, Compared, Failed, Reason, RemoteObject, Transfer, UpToDate
+from asyncsync.model import (
+    UNKNOWN_SIZE,
+    Compare,
+    Compared,
+    Failed,
+    Reason,
+    RemoteObject,
+    Transfer,
+    UpToDate,
+)
 
 _GRAINS = (10_000_000, 1_000_000_000, 2_000_000_000)
 """Nanoseconds: exFAT, HFS+ and FAT round times down to a multiple of this."""
@@ -40,6 +51,7 @@ async def compare_page(
     objects: Sequence[RemoteObject],
     folder: Folder,
     is_folder_needed: Callable[[str], Awaitable[bool]],
+    compare: Compare = Compare.TIME,
 ) -> Compared:
     """Compare the objects with what is at their paths.
 
@@ -51,22 +63,34 @@ async def compare_page(
         folder: the destination.
         is_folder_needed: returns whether the bucket has a key that needs a folder at a prefix;
             called where a folder is in the way of a file.
+        compare: what shows that a file is up to date.
 
     Raises:
         DestinationError: the disk cannot be read, or is to be written and cannot.
         SourceError: raised by `is_folder_needed`.
     """
     was_writing = folder.is_writing
-    compared = await _look_and_compare(objects, folder, is_folder_needed)
-    if compared.transfers and not was_writing and folder.begin_writing():
-        return await _look_and_compare(objects, folder, is_folder_needed)
+    compared = await _look_and_compare(objects, folder, is_folder_needed, compare)
+    has_work = any(transfer.reason is not Reason.UNPROVEN for transfer in compared.transfers)
+    if has_work and not was_writing and folder.begin_writing():
+        return await _look_and_compare(objects, folder, is_folder_needed, compare)
     return compared
+
+
+def set_apart(page: Compared) -> Compared:
+    """Return the page with the transfers apart that must be proven to be needed."""
+    unproven = [transfer for transfer in page.transfers if transfer.reason is Reason.UNPROVEN]
+    if not unproven:
+        return page
+    needed = [transfer for transfer in page.transfers if transfer.reason is not Reason.UNPROVEN]
+    return Compared(needed, page.up_to_date, page.refused, unproven)
 
 
 async def _look_and_compare(
     objects: Sequence[RemoteObject],
     folder: Folder,
     is_folder_needed: Callable[[str], Awaitable[bool]],
+    compare: Compare,
 ) -> Compared:
     compared = Compared([], [], [])
     paths: list[tuple[str, ...]] = []
@@ -90,9 +114,9 @@ async def _look_and_compare(
             compared.refused.append(
                 Failed(remote, await _explain_obstacle(remote, file, is_folder_needed))
             )
-        elif reason := reason_to_download(remote, file):
+        elif reason := reason_to_download(remote, file, compare):
             compared.transfers.append(Transfer(remote, path, reason, file.size if file else 0))
-        elif file and _is_newer(remote, file):
+        elif file and compare is Compare.TIME and _is_newer(remote, file):
             newer.append(Transfer(remote, path, Reason.EDITED, file.size))
         else:
             compared.up_to_date.append(UpToDate(remote))
@@ -103,14 +127,20 @@ async def _look_and_compare(
     return compared
 
 
-def reason_to_download(remote: RemoteObject, file: LocalFile | None) -> Reason | None:
+def reason_to_download(
+    remote: RemoteObject, file: LocalFile | None, compare: Compare = Compare.TIME
+) -> Reason | None:
     """Return why to download the object, None if the file is up to date or newer."""
     if file is None:
         return Reason.MISSING
     if file.size != remote.size:
         return Reason.SIZE_DIFFERS
+    if compare is Compare.HASH:
+        return Reason.UNPROVEN
     if file.is_unsure and not _is_newer(remote, file):
         return Reason.UNSURE
+    if compare is Compare.SIZE:
+        return None
     if remote.modified_ns <= file.modified_ns:
         return None
     if remote.modified_ns > time.time_ns() + _DAY:

@@ -336,6 +336,33 @@ class Folder:
         except OSError as error:
             raise descriptors.too_many_open_files(error) or error from error
 
+    async def adopt(self, transfer: Transfer, file: LocalFile) -> bool:
+        """Give a file that proved to be the object its time, and note it as published here.
+
+        Nothing is written if it has that time, in a run that has written nothing.
+
+        Args:
+            transfer: which object it is, and its path.
+            file: what `look_up` returned about it.
+
+        Returns:
+            Whether it is up to date from now on; False if it cannot be given the time.
+
+        Raises:
+            DestinationError: nothing can be written here.
+        """
+        remote = transfer.remote
+        modified_ns = remote.modified_ns or file.modified_ns
+        is_dated = file.modified_ns == modified_ns and not file.is_unsure
+        if is_dated and (not self.is_writing or await self.were_published([remote.key])):
+            return True
+        if self.begin_writing():
+            try:
+                await in_thread(self._publisher.adopt, transfer, modified_ns)
+            except OSError:
+                return False  # it may be another user's
+        return True
+
     def keep_note(self, name: str, content: bytes) -> None:
         """Store a note for later runs, replacing the one of that name.
 

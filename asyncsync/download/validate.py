@@ -16,6 +16,8 @@ _OUT_OF_STEP = {
     Reason.NEWER: "the file is older than the object",
     Reason.EDITED: "the file was edited since it was downloaded",
     Reason.UNSURE: "a power cut may have damaged the file",
+    Reason.UNPROVEN: "no hash proves that the file is the object",
+    Reason.HASH_DIFFERS: "the file has other bytes",
 }
 
 

@@ -56,7 +56,7 @@ class Report(SilentObserver):
     extra_keys: list[str] = field(default_factory=list)
     """The keys of the first thousand of these files."""
     proofs: Counter[Proof] = field(default_factory=Counter)
-    """The number of downloaded or verified files by what was proven about them."""
+    """The number of files that were downloaded, verified or taken, by what was proven of them."""
     retried: int = 0
     """Downloaded objects that needed more than one attempt."""
     growth: int = 0
@@ -117,19 +117,24 @@ class Report(SilentObserver):
             self._tally(prefix).local = count
 
     def compared(self, page: Compared) -> None:
-        """Count the objects of a page."""
+        """Count the objects of a page; one that it decides about is counted in the bucket."""
+        is_new = not page.decides
         for prefix, count in Counter(known.remote.prefix for known in page.up_to_date).items():
-            self._tally(prefix).in_bucket += count
+            self._tally(prefix).in_bucket += count * is_new
+        for transfer in page.unproven:
+            self._tally(transfer.remote.prefix).in_bucket += 1
         for transfer in page.transfers:
             tally = self._tally(transfer.remote.prefix)
-            tally.in_bucket += 1
+            tally.in_bucket += is_new
             tally.missing += transfer.reason is transfer.reason.MISSING
             tally.to_download += 1
             tally.bytes_to_download += transfer.remote.size
             self.growth += transfer.remote.size - transfer.replaces
         for refused in page.refused:
-            self._tally(refused.remote.prefix).in_bucket += 1
+            self._tally(refused.remote.prefix).in_bucket += is_new
             self._fail(refused)
+        if page.decides:
+            self.proofs.update(known.proven for known in page.up_to_date)
         self.up_to_date += len(page.up_to_date)
 
     def filtered(self, objects: Mapping[str, int]) -> None:

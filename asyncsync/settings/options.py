@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asyncsync.errors import ConfigError
 from asyncsync.keys import STATE_DIR, escaped
-from asyncsync.model import Checks
+from asyncsync.model import Checks, Compare
 
 MAX_REQUESTS = 1024
 MAX_READ_TIMEOUT = 120
@@ -68,6 +68,8 @@ class Options:
     """Whether paths leave out the prefix that all keys of the run begin with."""
     strict: bool = False
     """Whether an env file that others can read is an error, and not only a warning."""
+    compare: Compare = Compare.TIME
+    """What shows that a file is up to date."""
 
     def __post_init__(self) -> None:
         """Convert what callers of the API may pass as well: a str for a path, `20M`, a list."""
@@ -75,10 +77,11 @@ class Options:
             _check_folder(str(self.dest))
         except ValueError as error:
             raise ConfigError(f"dest: {error}") from None
-        if self.validate not in set(Validate):
-            raise ConfigError(f"validate: {self.validate!r} is not one of {', '.join(Validate)}")
         object.__setattr__(self, "dest", Path(self.dest))
-        object.__setattr__(self, "validate", Validate(self.validate))
+        for name, kind in _WORDS.items():
+            if (given := getattr(self, name)) not in set(kind):
+                raise ConfigError(f"{name}: {given!r} is not one of {', '.join(kind)}")
+            object.__setattr__(self, name, kind(given))
         if not self.include:
             raise ConfigError("include: without a glob no key is selected; use '*' for all keys")
         for name in ("include", "exclude"):
@@ -111,6 +114,7 @@ def globs(given: str | Sequence[str]) -> tuple[str, ...]:
     return found
 
 
+_WORDS: dict[str, type[StrEnum]] = {"compare": Compare, "validate": Validate}
 _NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate")
 _SWITCHES = ("parquet_check", "deep", "space_check", "durable", "strip_prefix", "strict")
 _CONVERTED = (*_NUMBERS, *_SWITCHES, "since")
@@ -164,10 +168,10 @@ def parse_option(name: str, text: str) -> object:
             return _parse_folder(text)
         case "include" | "exclude":
             return tuple(text.split())
-        case "validate" if text not in set(Validate):
-            raise ValueError(f"{text!r} is not one of {', '.join(Validate)}")
-        case "validate":
-            return Validate(text)
+        case "compare" | "validate" if text not in set(_WORDS[name]):
+            raise ValueError(f"{text!r} is not one of {', '.join(_WORDS[name])}")
+        case "compare" | "validate":
+            return _WORDS[name](text)
         case "workers" if text == "auto":
             return None
         case "since":

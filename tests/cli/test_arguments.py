@@ -211,7 +211,7 @@ def line_with(option: str) -> list[str]:
         "--max-workers": "3",
         "--limit-rate": "1M",
     }
-    values |= {"--validate": "head", "--since": "auto"}
+    values |= {"--validate": "head", "--compare": "size", "--since": "auto"}
     takes_value = any(known.metavar for known in OPTIONS if option in known.names)
     return [option, *[values.get(option, "x")] * takes_value]
 

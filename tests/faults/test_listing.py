@@ -317,8 +317,10 @@ async def test_failed_listing_decides_the_exit_code_when_the_disk_is_full(
     given_up = asyncio.Event()
     really = pipeline._find_objects
 
-    async def find(job: pipeline.Job, handle: ComparedHandler) -> SourceError | None:
-        error = await really(job, handle)
+    async def find(
+        job: pipeline.Job, handle: ComparedHandler, unproven: pipeline._Unproven
+    ) -> SourceError | None:
+        error = await really(job, handle, unproven)
         given_up.set()
         return error
 

@@ -130,6 +130,10 @@ class MemoryStore:
         for key, data in objects.items():
             self.put(key, data)
 
+    def set_etag(self, key: str, etag: str) -> None:
+        """Let an object have another ETag from now on."""
+        self._stored[key] = replace(self._stored[key], etag=etag)
+
     def delete(self, key: str) -> None:
         """Delete an object."""
         self._stored.pop(key, None)
