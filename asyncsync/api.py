@@ -21,13 +21,13 @@ from typing import Literal, TypedDict, Unpack
 from asyncsync import pipeline
 from asyncsync.compare import Selection
 from asyncsync.descriptors import affordable_requests
-from asyncsync.disk import Folder
+from asyncsync.disk import Folder, free_bytes
 from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObserver
 from asyncsync.listing import Scope, Since
 from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.pace import STREAMS_AT_ONCE, Limit, LimitedStore, Pace
 from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan
-from asyncsync.settings import Options, load, split_source, stripped_prefix
+from asyncsync.settings import Options, bucket_identity, load, split_source, stripped_prefix
 
 Command = Callable[[pipeline.Job], Awaitable[None]]
 
@@ -162,7 +162,7 @@ async def plan(
     """
     found = Plan()
     found.route, options = await _perform(pipeline.plan, found, _with(given, source, dest))
-    found.free_bytes = Folder(options.dest).free_bytes()
+    found.free_bytes = free_bytes(options.dest)
     return found
 
 
@@ -354,7 +354,11 @@ async def perform(
     limit = Limit(options.limit_rate) if options.limit_rate else None
     stripped = route(found, options, prefixes, planned).stripped
     folder = Folder(
-        options.dest, durable=options.durable, notice=observer.noticed, stripped=stripped
+        options.dest,
+        durable=options.durable,
+        notice=observer.noticed,
+        stripped=stripped,
+        source=bucket_identity(found.endpoint_url, found.bucket),
     )
     since = None
     if options.since and planned is None and command is not pipeline.verify:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from asyncsync.cli.arguments import prefix_hint
 from asyncsync.console import GREEN, RED, coloured, columns, print_line
-from asyncsync.disk import Folder
+from asyncsync.disk import Folder, free_bytes
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver, Urgent
 from asyncsync.keys import escaped, shown
@@ -219,6 +219,6 @@ def _describe_route(command: str, route: Route, dest: Path) -> str:
 def _summary(command: str, figures: Report, folder: Folder) -> str:
     match command:
         case "plan":
-            return plan_summary(figures, folder.free_bytes())
+            return plan_summary(figures, free_bytes(folder.path))
         case _:
             return figures.summary()

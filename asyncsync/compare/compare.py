@@ -11,6 +11,8 @@
 | a newer file, from elsewhere            | UpToDate                         |
 | any file of its size, compared by size  | UpToDate                         |
 | any file of its size, compared by hash  | Transfer, unproven               |
+| one that is up to date, but may be of   | Transfer, unproven               |
+| another bucket that was synced here     |                                  |
 | a folder that other keys need           | Failed, KeyCollisionError        |
 | another folder, FIFO, socket or device  | Failed, LocalFileError           |
 | nothing: one of its folders is a file   | Failed, KeyCollisionError        |
@@ -124,7 +126,21 @@ async def _look_and_compare(
         edited = await folder.were_published([transfer.remote.key for transfer in newer])
         compared.transfers.extend(t for t in newer if t.remote.key in edited)
         compared.up_to_date.extend(UpToDate(t.remote) for t in newer if t.remote.key not in edited)
+    if folder.is_mixed and compared.up_to_date:
+        await _doubt(compared, folder)
     return compared
+
+
+async def _doubt(compared: Compared, folder: Folder) -> None:
+    """Let files that may be of another bucket be proven; they look up to date by chance."""
+    known = compared.up_to_date
+    here = await folder.are_from_here([each.remote.key for each in known])
+    compared.transfers.extend(
+        Transfer(each.remote, local_path(each.remote.key), Reason.UNPROVEN, each.remote.size)
+        for each in known
+        if each.remote.key not in here
+    )
+    known[:] = [each for each in known if each.remote.key in here]
 
 
 def reason_to_download(

@@ -7,6 +7,7 @@
         parts/                    unfinished files; see `parts.py`
         mounts                    where other disks have theirs; see `mounts.py`
         since-*.json              notes of the listing; see `listing/since.py`
+        sources                   which buckets the files are from; see `sources.py`
         published                 which keys' files were made here; see `published.py`
         stripped                  the prefix that paths leave out; see `stripped.py`
         case, é                   show whether two names are the same here; see `folding.py`
@@ -40,10 +41,10 @@ from asyncsync.disk.parts import PartFile, clear_stale, open_part_file, used_byt
 from asyncsync.disk.place import Place
 from asyncsync.disk.publish import Publisher
 from asyncsync.disk.published import Published
+from asyncsync.disk.sources import Sources
 from asyncsync.disk.state import State
-from asyncsync.disk.stripped import NAME, missing_note
+from asyncsync.disk.stripped import Stripped
 from asyncsync.disk.translation import destination_error, ends_the_run, object_error
-from asyncsync.disk.trial import nearest
 from asyncsync.disk.unsynced import Notice, Unsynced
 from asyncsync.errors import (
     IntegrityError,
@@ -72,26 +73,31 @@ class Folder:
         durable: whether a file counts as published only once it would survive a power cut.
         notice: called with each message for the user.
         stripped: the prefix that paths leave out; see `keys.local_path`.
+        source: the bucket of this run, the same however its endpoint is spelled; empty for none.
     """
 
     def __init__(
-        self, path: Path, *, durable: bool = False, notice: Notice = str, stripped: str = ""
+        self,
+        path: Path,
+        *,
+        durable: bool = False,
+        notice: Notice = str,
+        stripped: str = "",
+        source: str = "",
     ) -> None:
         self.path = Path(os.path.realpath(path))
         self.stripped = stripped
-        self._place = Place(self.path, notice)
-        self._part_folders = PartFolders(self._place)
-        self._published = Published(self._place)
-        self._unsynced = Unsynced(self._place, self._part_folders, notice)
         self._notice = notice
         self._run = secrets.token_hex(8)
-        synced = SyncedFolders(self._place) if durable else None
-        self._state = State(
-            self._place, self._part_folders, self._published, self._unsynced, synced
-        )
-        self._publisher = Publisher(
-            self._place, self._part_folders, self._published, self._unsynced, self._run, synced
-        )
+        place = self._place = Place(self.path, notice)
+        parts = self._part_folders = PartFolders(place)
+        self._sources = Sources(place, source, notice)
+        files = self._published = Published(place, self._sources)
+        self._stripped = Stripped(place, files, stripped)
+        self._unsynced = Unsynced(place, parts, notice)
+        synced = SyncedFolders(place) if durable else None
+        self._state = State(place, parts, files, self._stripped, self._unsynced, synced)
+        self._publisher = Publisher(place, parts, files, self._unsynced, self._run, synced)
         self._batches = Batches(self._publisher, self._translate_errors)
 
     # reading ------------------------------------------------------------------------------------
@@ -109,6 +115,15 @@ class Folder:
     async def were_published(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose files were published here, by this run or an earlier."""
         return await in_thread(self._published.known, keys)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether files here may be from other buckets than that of this run."""
+        return self._sources.is_mixed
+
+    async def are_from_here(self, keys: Sequence[str]) -> set[str]:
+        """Return those of the keys whose files this user made here from the bucket of this run."""
+        return await in_thread(self._published.from_current, keys)
 
     def open(self, remote: RemoteObject) -> FileIO:
         """Open the file of an object for reading, without following a link. Blocks.
@@ -162,18 +177,6 @@ class Folder:
         """Return how names are folded here; before the first `writing`, no folding is known."""
         return probe(self._place.state)
 
-    def free_bytes(self) -> int | None:
-        """Return how many bytes are free on the destination's disk; None if it does not tell."""
-        disk = shutil.disk_usage(nearest(self.path))
-        return disk.free if disk.total else None
-
-    def lacks_inodes(self) -> bool:
-        """Return whether the destination's disk has no inode left; some disks do not count them."""
-        if not hasattr(os, "statvfs"):
-            return False
-        found = os.statvfs(nearest(self.path))
-        return found.f_files > 0 and found.f_favail == 0
-
     def room(self) -> int | None:
         """Return how many bytes a run may write: free ones, and those that unfinished files take.
 
@@ -207,7 +210,8 @@ class Folder:
             ConfigError: its files have other paths than this run would give them.
         """
         with self._place.reading():
-            missing_note(self._place, self._published, self.stripped)
+            self._stripped.check()
+            self._sources.announce()
             yield
 
     # writing ------------------------------------------------------------------------------------
@@ -225,7 +229,6 @@ class Folder:
             DestinationError: the folder is missing, and cannot be made.
         """
         with self._state.syncing():
-            self._note_stripped()
             yield
 
     @contextmanager
@@ -255,15 +258,7 @@ class Folder:
             LockHeldError: another run holds the lock.
             DestinationError: the folder cannot be made or written.
         """
-        if not self.is_writing and self._state.begin_writing():
-            self._note_stripped()
-        return self.is_writing
-
-    def _note_stripped(self) -> None:
-        """Check which prefix the paths here leave out, and note it before the first file."""
-        note = missing_note(self._place, self._published, self.stripped)
-        if note is not None and self.is_writing:
-            self.keep_note(NAME, note)
+        return self._state.begin_writing()
 
     def check_place(self) -> None:
         """Check that the folder that is written to still has its name.
@@ -339,14 +334,8 @@ class Folder:
     async def adopt(self, transfer: Transfer, file: LocalFile) -> bool:
         """Give a file that proved to be the object its time, and note it as published here.
 
-        Nothing is written if it has that time, in a run that has written nothing.
-
-        Args:
-            transfer: which object it is, and its path.
-            file: what `look_up` returned about it.
-
-        Returns:
-            Whether it is up to date from now on; False if it cannot be given the time.
+        In a run that has written nothing, nothing is written if it has that time. Returns whether
+        it is up to date now; it is not if it cannot be given the time.
 
         Raises:
             DestinationError: nothing can be written here.
@@ -354,7 +343,7 @@ class Folder:
         remote = transfer.remote
         modified_ns = remote.modified_ns or file.modified_ns
         is_dated = file.modified_ns == modified_ns and not file.is_unsure
-        if is_dated and (not self.is_writing or await self.were_published([remote.key])):
+        if is_dated and (not self.is_writing or await self.are_from_here([remote.key])):
             return True
         if self.begin_writing():
             try:

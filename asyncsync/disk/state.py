@@ -3,7 +3,7 @@
 A run that finds everything in step needs to write nothing, so a destination that cannot be written
 will do for it. But where the state folder itself waits for a run that writes, a run does so from
 its start on: it is the first one here, an earlier one has left unfinished files or its mark, or
-another disk is mounted inside the destination.
+another disk is mounted inside the destination, or the bucket is another one than before.
 """
 
 import os
@@ -17,6 +17,7 @@ from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.parts import clear
 from asyncsync.disk.place import Place
 from asyncsync.disk.published import Published
+from asyncsync.disk.stripped import Stripped
 from asyncsync.disk.translation import destination_error
 from asyncsync.disk.unsynced import Unsynced
 from asyncsync.errors import DestinationError, LockHeldError
@@ -33,6 +34,7 @@ class State:
         place: the destination, and where the state folder is.
         part_folders: where unfinished files lie.
         published: which keys' files were made here.
+        stripped: the prefix that their paths leave out.
         unsynced: what a power cut may have damaged.
         synced: the folders known to be on the disk; None where files are not synced one by one.
     """
@@ -42,12 +44,15 @@ class State:
         place: Place,
         part_folders: PartFolders,
         published: Published,
+        stripped: Stripped,
         unsynced: Unsynced,
         synced: SyncedFolders | None,
     ) -> None:
         self._place = place
         self._part_folders = part_folders
+        self._sources = published.sources
         self._published = published
+        self._stripped = stripped
         self._unsynced = unsynced
         self._synced = synced
         self._opened: ExitStack | None = None
@@ -63,7 +68,9 @@ class State:
     def syncing(self) -> Iterator[None]:
         """Hold the destination for a run that may write; see `Folder.syncing`."""
         with self._place.reading(), ExitStack() as self._opened:
+            self._stripped.check()
             try:
+                self._sources.announce()
                 if self._is_settled():
                     self._place.check_free()
                 else:
@@ -110,6 +117,8 @@ class State:
             waiting |= set(os.listdir(state / "parts"))
         except OSError:
             return False
+        if self._sources.is_mixed or not self._sources.is_noted:
+            return False
         return not waiting and is_marked(state) and self._unsynced.unsure_until() != unsynced.NO_END
 
     @contextmanager
@@ -128,6 +137,8 @@ class State:
             stack.enter_context(self._part_folders.opened())
             for parts in self._part_folders.all():
                 clear(parts, self.began_ns)
+            self._stripped.note()
+            self._sources.note()
             stack.enter_context(self._published.writing())
             mark(self._place.state)
             stack.enter_context(self._unsynced.writing(self.began_ns if is_exclusive else None))

@@ -9,7 +9,7 @@ here must strip the same one, or none where there is no note.
 from contextlib import suppress
 from pathlib import Path
 
-from asyncsync.disk.notes import read_note
+from asyncsync.disk.notes import read_note, write_note
 from asyncsync.disk.place import Place
 from asyncsync.disk.published import Published
 from asyncsync.errors import ConfigError
@@ -18,20 +18,48 @@ from asyncsync.keys import escaped, shown
 NAME = "stripped"
 
 
-def missing_note(place: Place, published: Published, stripped: str) -> bytes | None:
-    """Return what must be noted before a file is published; None if nothing. Blocks.
+class Stripped:
+    """The prefix that the paths of one run leave out. All calls block.
 
-    Raises:
-        ConfigError: the files here have other paths than those that this run would give them.
+    Args:
+        place: the destination.
+        published: which keys' files were made here.
+        prefix: what is left out; empty for nothing.
     """
-    wanted, noted = stripped.encode("utf-8", "surrogatepass"), b""
-    with suppress(OSError):
-        noted = read_note(place.state / NAME) or b""
-    if noted == wanted:
-        return None
-    if published.is_empty():
-        return wanted
-    raise ConfigError(_refusal(place.path, noted.decode("utf-8", "replace"), stripped))
+
+    def __init__(self, place: Place, published: Published, prefix: str) -> None:
+        self._prefix = prefix
+        self._place = place
+        self._published = published
+
+    def check(self) -> bool:
+        """Return whether the prefix is noted, or is none and needs no note.
+
+        Raises:
+            ConfigError: the files here have other paths than those that this run would give them.
+        """
+        noted = b""
+        with suppress(OSError):
+            noted = read_note(self._place.state / NAME) or b""
+        if noted == self._prefix.encode("utf-8", "surrogatepass"):
+            return True
+        if self._published.is_empty():
+            return False
+        held = noted.decode("utf-8", "replace")
+        raise ConfigError(_refusal(self._place.path, held, self._prefix))
+
+    def note(self) -> None:
+        """Note the prefix, before the first file is published.
+
+        Raises:
+            ConfigError: as for `check`.
+            OSError: the note cannot be written.
+        """
+        if not self.check():
+            path = self._place.state / NAME
+            new = path.with_name(f"{NAME}.new")
+            new.unlink(missing_ok=True)  # left by a run that was killed
+            write_note(path, new, self._prefix.encode("utf-8", "surrogatepass"))
 
 
 def _refusal(path: Path, held: str, stripped: str) -> str:

@@ -1,6 +1,7 @@
 """What can be found out about a destination before a run works on it, for the doctor."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,3 +48,17 @@ def check_free(path: Path) -> None:
         LockHeldError: one does.
     """
     Place(path).check_free()
+
+
+def free_bytes(path: Path) -> int | None:
+    """Return how many bytes are free on the destination's disk; None if it does not tell."""
+    disk = shutil.disk_usage(nearest(path))
+    return disk.free if disk.total else None
+
+
+def lacks_inodes(path: Path) -> bool:
+    """Return whether the destination's disk has no inode left; some disks do not count them."""
+    if not hasattr(os, "statvfs"):
+        return False
+    found = os.statvfs(nearest(path))
+    return found.f_files > 0 and found.f_favail == 0

@@ -4,7 +4,17 @@ import os
 from pathlib import Path
 
 from asyncsync.descriptors import needed_descriptors, requests_within
-from asyncsync.disk import Folder, abandoned, check_free, hold_lock, mark, probe, trial
+from asyncsync.disk import (
+    Folder,
+    abandoned,
+    check_free,
+    free_bytes,
+    hold_lock,
+    lacks_inodes,
+    mark,
+    probe,
+    trial,
+)
 from asyncsync.errors import DiskFullError, LockHeldError
 from asyncsync.keys import escaped
 from asyncsync.report import Look, ok, skipped, warning
@@ -30,9 +40,9 @@ def folder(options: Options) -> Look:
 def space(options: Options) -> Look:
     """Check that bytes and inodes are free."""
     destination = Folder(options.dest)
-    free = destination.free_bytes()
+    free = free_bytes(destination.path)
     told = "an unknown space" if free is None else format_size(free)
-    if free == 0 or destination.lacks_inodes():
+    if free == 0 or lacks_inodes(destination.path):
         what = "space" if free == 0 else "inodes"
         raise DiskFullError(f"{escaped(str(destination.path))}: no {what} left")
     if left := abandoned(destination.path):

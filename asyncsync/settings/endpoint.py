@@ -10,6 +10,25 @@ from asyncsync.secret import Secret
 _NAME = re.compile(r"(?:(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.|$))+")  # what botocore accepts
 
 
+_PORTS = {"http": 80, "https": 443}
+
+
+def bucket_identity(endpoint_url: str, bucket: str) -> str:
+    """Return what names a bucket, the same however its endpoint is spelled.
+
+    The scheme, upper and lower case, the usual port and a slash or a dot at the end do not matter;
+    nor does it matter which of AWS's endpoints it is, as all of them lead to the same bucket.
+    """
+    parts = urlsplit(endpoint_url)
+    host = (parts.hostname or "").rstrip(".")
+    if host == "localhost":
+        host = "127.0.0.1"
+    if host.endswith(".amazonaws.com"):
+        host = "amazonaws.com"
+    port = "" if parts.port in {None, _PORTS.get(parts.scheme)} else f":{parts.port}"
+    return "/".join(part for part in (host + port, parts.path.strip("/"), bucket) if part)
+
+
 def endpoint(url: Secret, bucket: str) -> str:
     """Return scheme, host and port. The bucket's name as path, as the dashboard adds it, is cut.
 
