@@ -24,6 +24,7 @@ from asyncsync.times import parse_time
 from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.child import SOON, asyncsync, ended, started
 from tests.rigs.relay import Relay
+from tests.rigs.state import STATE
 from tests.rigs.terminal import Terminal
 from tests.rigs.watch import snapshot, tree, unfinished
 from tests.s3.test_store_contract import ODD_KEYS
@@ -126,6 +127,7 @@ async def test_large_bucket_arrives_and_a_second_run_only_lists(
         (tmp_path / "huge.parquet").rename(dest / "fft_hub1/huge.parquet")
         assert unfinished(dest) == []
 
+        (dest / STATE / "sources").unlink()  # the relay is another endpoint, of the same bucket
         async with Relay(server.endpoint_url) as relay:
             environment["R2_ENDPOINT_URL"] = relay.endpoint
             second = await asyncsync(environment, *arguments)

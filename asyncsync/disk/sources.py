@@ -83,7 +83,7 @@ class Sources:
             )
 
     def note(self) -> None:
-        """Note the bucket of this run.
+        """Note the bucket of this run, and wait until that is on the disk.
 
         Raises:
             OSError: the note cannot be written.
@@ -96,7 +96,9 @@ class Sources:
         new = path.with_name(f"{NAME}.new")
         with open(new, "wb", buffering=0, opener=open_readable) as file:
             file.write(json.dumps({"format": FORMAT, "sources": noted}).encode())
+            os.fsync(file.fileno())
         os.replace(new, path)
+        self._place.sync_names()
         self._own = noted
 
     def _foreign(self) -> list[str]:
