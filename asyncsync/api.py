@@ -128,8 +128,8 @@ async def sync(
         dest: The local folder; the same as the keyword argument.
         **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `compare`,
             `validate`, `parquet_check`, `deep`, `attempts`, `read_timeout`, `space_check`,
-            `durable`, `limit_rate`, `since`, `strip_prefix`, `strict`, `env_file`, `observer`, and
-            `plan`. All are optional.
+            `durable`, `limit_rate`, `since`, `strip_prefix`, `strict`, `env_file`, `observer`,
+            and `plan`. All are optional.
             `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
             `plan`.
 

@@ -178,9 +178,7 @@ class Folder:
         return probe(self._place.state)
 
     def room(self) -> int | None:
-        """Return how many bytes a run may write: free ones, and those that unfinished files take.
-
-        None where the disk does not report its size.
+        """Return how many bytes a run may write, also those of unfinished files; None if unknown.
 
         Raises:
             DestinationError: the disk cannot be queried.
@@ -236,8 +234,7 @@ class Folder:
         """Hold the folder for a run that writes from its start on.
 
         Raises:
-            ConfigError: as for `reading`.
-            LockHeldError: another run holds the lock.
+            ConfigError, LockHeldError: as for `syncing`.
             DestinationError: the folder cannot be made or written.
         """
         with self.syncing():

@@ -6,10 +6,12 @@ prefix notes it in the state folder before its first file, and each run on files
 here must strip the same one, or none where there is no note.
 """
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
-from asyncsync.disk.notes import read_note, write_note
+from asyncsync.disk.directory import open_private
+from asyncsync.disk.notes import read_note
 from asyncsync.disk.place import Place
 from asyncsync.disk.published import Published
 from asyncsync.errors import ConfigError
@@ -49,7 +51,7 @@ class Stripped:
         raise ConfigError(_refusal(self._place.path, held, self._prefix))
 
     def note(self) -> None:
-        """Note the prefix, before the first file is published.
+        """Note the prefix before the first file is published, and wait until it is on the disk.
 
         Raises:
             ConfigError: as for `check`.
@@ -58,8 +60,11 @@ class Stripped:
         if not self.check():
             path = self._place.state / NAME
             new = path.with_name(f"{NAME}.new")
-            new.unlink(missing_ok=True)  # left by a run that was killed
-            write_note(path, new, self._prefix.encode("utf-8", "surrogatepass"))
+            with open(new, "wb", buffering=0, opener=open_private) as file:
+                file.write(self._prefix.encode("utf-8", "surrogatepass"))
+                os.fsync(file.fileno())
+            os.replace(new, path)
+            self._place.sync_names()
 
 
 def _refusal(path: Path, held: str, stripped: str) -> str:

@@ -181,8 +181,8 @@ def keys_logged(settings: Settings) -> str:
 
 def _parse_settings(values: Mapping[str, Secret], file: str, bucket: str) -> Settings:
     set_ones = {name: values.get(variable, _UNSET) for name, variable in _VARIABLES.items()}
-    own_bucket = set_ones["bucket"].strip().reveal()
-    set_ones["bucket"] = Secret(bucket or own_bucket)
+    own_bucket = set_ones["bucket"].strip() or Secret(bucket)
+    set_ones["bucket"] = Secret(bucket) if bucket else own_bucket
     named = {**_VARIABLES, "bucket": f"s3://{shown(bucket)}" if bucket else "R2_BUCKET"}
     found = {name: value.strip() for name, value in set_ones.items() if value.strip()}
     missing = [
@@ -210,7 +210,7 @@ def _parse_settings(values: Mapping[str, Secret], file: str, bucket: str) -> Set
     return Settings(
         found["access_key_id"].reveal(),
         found["secret_access_key"],
-        endpoint(found["endpoint_url"], own_bucket or bucket),
+        endpoint(found["endpoint_url"], own_bucket.reveal()),
         found["bucket"].reveal(),
         found.get("session_token", _UNSET),
         found.get("region", Secret("auto")).reveal(),

@@ -489,7 +489,7 @@ def test_file_system_without_locks_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """There, two runs get the lock at the same time."""
-    monkeypatch.setattr(lock, "_lock", lambda file: True)
+    monkeypatch.setattr(lock, "_lock", lambda file, **_: True)
     verdict, text = folder_checks.locking(Options(dest=tmp_path))
     assert (verdict, "no two runs" in text) == (WARNING, True)
 
