@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import os
-import resource
 import signal
 import socket
 import ssl
@@ -12,19 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from asyncsync.cli import command as cli
-from asyncsync.descriptors import affordable_requests, needed_descriptors
-from asyncsync.disk import Folder, lock
-from asyncsync.doctor import doctor, folder_checks
+from asyncsync.disk import Folder
+from asyncsync.doctor import doctor
 from asyncsync.doctor.bucket_checks import _duration, _find_suspect_setting
-from asyncsync.errors import DiskFullError
 from asyncsync.model import Settings
 from asyncsync.report import Finding, Verdict
-from asyncsync.settings import Options
 from tests.rigs.bucket import Bucket
 from tests.rigs.child import asyncsync, ended, started
 from tests.rigs.decompressing import Decompressing
@@ -483,61 +478,6 @@ async def test_destination_of_another_run_is_wrong(examine: Examine, tmp_path: P
         seen = await examine(leading_to(refused()), dest=tmp_path / "dest")
     assert (seen.code, seen.verdicts("lock")) == (6, [WRONG])
     assert f"process {os.getpid()}" in seen.text("lock")
-
-
-def test_file_system_without_locks_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """There, two runs get the lock at the same time."""
-    monkeypatch.setattr(lock, "_lock", lambda file, **_: True)
-    verdict, text = folder_checks.locking(Options(dest=tmp_path))
-    assert (verdict, "no two runs" in text) == (WARNING, True)
-
-
-@pytest.mark.parametrize(
-    ("alias", "text"), [("CASE", "in upper and lower case"), ("e\u0301", "accents")]
-)
-def test_file_system_that_folds_names_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, alias: str, text: str
-) -> None:
-    """There, a file can be found by a name that it was not given."""
-    exists = os.path.lexists
-    monkeypatch.setattr(os.path, "lexists", lambda path: path.name == alias or exists(path))
-    verdict, said = folder_checks.names(Options(dest=tmp_path))
-    assert (verdict, text in said) == (WARNING, True)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("free", "inodes", "said"),
-    [(5_000_000, 9, "only 5 MB free"), (0, 9, "no space left"), (5_000_000, 0, "no inodes left")],
-)
-def test_low_space_is_a_warning_and_none_is_wrong(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, inodes: int, said: str
-) -> None:
-    """That holds also for inodes."""
-    blocks = {"f_frsize": 1, "f_blocks": 10**9, "f_bfree": free, "f_bavail": free}
-    volume = SimpleNamespace(f_files=10, f_favail=inodes, **blocks)
-    monkeypatch.setattr(os, "statvfs", lambda path: volume)
-    if free and inodes:
-        verdict, text = folder_checks.space(Options(dest=tmp_path))
-        assert (verdict, text.startswith(said)) == (WARNING, True)
-    else:
-        with pytest.raises(DiskFullError, match=said):
-            folder_checks.space(Options(dest=tmp_path))
-
-
-def test_low_limit_on_open_files_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The finding has the number of requests that a run makes with the limit, and no other."""
-    limits = (64, needed_descriptors(100))
-    monkeypatch.setattr(resource, "getrlimit", lambda which: limits)
-    monkeypatch.setattr(resource, "setrlimit", lambda which, raised: None)
-    verdict, text = folder_checks.open_files(Options(max_workers=128))
-    assert (verdict, "a sync makes 100 at once" in text) == (WARNING, True)
-    assert affordable_requests(128) == 100
-    assert folder_checks.open_files(Options(max_workers=100))[0] == OK
-    assert folder_checks.open_files(Options(workers=100))[0] == OK
-    assert affordable_requests(100) == 100
 
 
 # the command ------------------------------------------------------------------------------------
