@@ -175,7 +175,10 @@ class TransferError(AsyncSyncError):
 class AccessDeniedError(TransferError):
     """The credentials may list this key but not read it."""
 
-    hint = "the token may list, but not read: give it the permission Object Read"
+    hint = (
+        "the token may list, but not read: give it the permission Object Read; where requesters "
+        "pay for the bucket, it wants --request-payer"
+    )
 
 
 class EncodedObjectError(TransferError):

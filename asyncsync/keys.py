@@ -69,7 +69,13 @@ def is_state_name(name: str) -> bool:
 
 
 def _check_component(key: str, component: str, *, windows: bool) -> None:
-    if component in {"", ".", ".."}:
+    if not component:
+        raise UnsafeKeyError(
+            key,
+            "a '/' stands first, or beside another, and no file can be called so; rename the "
+            "object, or leave it out with --exclude",
+        )
+    if component in {".", ".."}:
         raise UnsafeKeyError(key, f"{component!r} is not a safe file name")
     if "\0" in component:
         raise UnsafeKeyError(key, "a path cannot contain a NUL character")

@@ -11,6 +11,7 @@ a key that is too long only the start and the end are kept.
 """
 
 import re
+from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
@@ -146,14 +147,13 @@ def _parse(body: bytes) -> Element:
         raise ProtocolError(f"not an S3 answer: {escaped(str(error)[:200])}") from error
 
 
-def parse_error(body: bytes) -> tuple[str, str]:
-    """Return the code and the message of an S3 error; empty strings if the body is none."""
+def parse_error(body: bytes) -> Mapping[str, str]:
+    """Return the fields of an S3 error, such as Code and Message; none if the body is none."""
     try:
         root = _parse(body)
     except ProtocolError:
-        return "", ""
-    found = {_name(child): child.text or "" for child in root}
-    return found.get("Code", ""), found.get("Message", "")
+        return {}
+    return {_name(child): child.text or "" for child in root}
 
 
 def _name(element: Element) -> str:

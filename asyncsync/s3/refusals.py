@@ -1,4 +1,4 @@
-"""Turns an unexpected answer of the endpoint into one error."""
+"""Turns an unexpected answer of the endpoint into one error; `meanings.py` explains codes."""
 
 import re
 import time
@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 from asyncsync.errors import (
     AccessDeniedError,
     AsyncSyncError,
-    AuthError,
-    BucketError,
     ClockError,
     ProtocolError,
     RedirectError,
@@ -24,6 +22,7 @@ from asyncsync.errors import (
 )
 from asyncsync.keys import escaped, shown
 from asyncsync.s3.clock import agree
+from asyncsync.s3.meanings import DENIED, MEANINGS, NO_BUCKET, NO_LISTING, Meaning
 from asyncsync.s3.pages import parse_error
 from asyncsync.times import parse_http_date
 
@@ -47,16 +46,9 @@ _PASSING = {408, 500, 502, 504, *range(520, 531)}
 _PASSING_CODES = {"RequestTimeout", "ClientDisconnect", "IncompleteBody", "InternalError"}
 _CODES_OF_ONE_KEY = {"InvalidObjectName", "InvalidRequest", "InvalidURI", "KeyTooLongError"}
 """Of a 400."""
-_CREDENTIAL_CODES = {"ExpiredRequest", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken"}
-"""About the credentials alone, whatever was requested with them."""
 _WANTS_KEY = re.compile("server.side.encryption", re.IGNORECASE)
 """In what servers say of an object that is encrypted with a customer's key; their codes differ."""
-_AUTH_CODES = {
-    *_CREDENTIAL_CODES,
-    "AuthorizationHeaderMalformed",
-    "SignatureDoesNotMatch",
-    "Unauthorized",
-}
+_REGION = re.compile("[a-z0-9-]{1,63}")
 
 
 def refusal(
@@ -70,40 +62,61 @@ def refusal(
         body: an S3 error, something else, or nothing, as after HEAD.
         key: the object that was requested; None for a listing.
     """
-    code, message = parse_error(body)
-    said = escaped(" ".join(f"{status} {code} {message}".split())[:300]).rstrip(".")
+    fields = parse_error(body)
+    code = fields.get("Code", "")
+    said = " ".join(f"{status} {code} {fields.get('Message', '')}".split())
+    said = escaped(said[:300]).rstrip(".")
     if passing := _transient(status, code, said, headers, body):
         return passing
-    of_run = (
-        _redirected(status, headers)
-        or _unauthorized(status, code, said, headers)
-        or _bucket_refused(status, code, said, key)
-    )
-    if key is None:
-        return of_run or _not_s3(said)
-    if code in _CREDENTIAL_CODES or (isinstance(of_run, ClockError) and not agree(of_run.ahead)):
-        return of_run or _not_s3(said)
-    if of_run is None and (of_object := _object_refused(status, code, said, key)):
-        return of_object
-    text = str(of_run) if isinstance(of_run, RedirectError) else f"the endpoint refuses: {said}"
-    return RefusedError(key, text, f"{status} {code}", of_run or _not_s3(said))
+    if code == "RequestTimeTooSkewed":
+        clock = _clock_refused(said, headers)
+        return _of_one(clock, status, code, said, key) if agree(clock.ahead) else clock
+    region = headers.get("x-amz-bucket-region") or fields.get("Region", "")
+    region = region if _REGION.fullmatch(region) else ""
+    if status in _REDIRECTS:
+        redirect = _redirected(headers, region)
+        return _of_one(redirect, status, code, str(redirect), key)
+    meaning = MEANINGS.get(code) or _meaning_of(status, key)
+    if meaning is None:
+        of_object = None if key is None else _object_refused(status, code, said, key)
+        unknown = SourceError(f"the endpoint does not answer like S3: {said}")
+        return of_object or _of_one(unknown, status, code, f"the endpoint refuses: {said}", key)
+    advice = f"{meaning.advice}={region}" if meaning.advice == "set R2_REGION" and region else ""
+    of_run = meaning.kind(f"{meaning.what}: {said}; {advice or meaning.advice}")
+    if meaning.is_of_credentials:
+        return of_run
+    is_unclear = meaning.kind is not SourceError  # then it may not hold for others
+    text = f"the endpoint refuses: {said}" if is_unclear else str(of_run)
+    return _of_one(of_run, status, code, text, key)
 
 
-def _not_s3(said: str) -> SourceError:
-    return SourceError(f"the endpoint does not answer like S3: {said}")
+def _of_one(
+    of_run: SourceError, status: int, code: str, text: str, key: str | None
+) -> SourceError | RefusedError:
+    """Return what an answer says of one object, or of the run if it answers a listing."""
+    return of_run if key is None else RefusedError(key, text, f"{status} {code}", of_run)
 
 
-def _redirected(status: int, headers: Mapping[str, str]) -> SourceError | None:
-    if status not in _REDIRECTS:
-        return None
+def _meaning_of(status: int, key: str | None) -> Meaning | None:
+    """Return what an answer means that has no code of S3's, as after HEAD."""
+    if status == 401:
+        return DENIED
+    if key is None and status in {403, 404}:
+        return NO_LISTING if status == 403 else NO_BUCKET
+    return None
+
+
+def _redirected(headers: Mapping[str, str], region: str) -> RedirectError:
     try:
         target = shown(urlsplit(headers.get("location", "")).netloc) or "another host"
     except ValueError:
         target = "an invalid address"
-    region = shown(headers.get("x-amz-bucket-region", ""))
+    of_region, advice = "", "set R2_ENDPOINT_URL to the right endpoint"
+    if region:
+        of_region = f", region {region}"
+        advice = f"set R2_REGION={region}, and R2_ENDPOINT_URL to the endpoint of that region"
     return RedirectError(
-        f"the endpoint redirects to {target}{region and f', region {region}'}, which "
-        "asyncsync does not follow; set R2_ENDPOINT_URL to the right endpoint"
+        f"the endpoint redirects to {target}{of_region}, which asyncsync does not follow; {advice}"
     )
 
 
@@ -120,39 +133,14 @@ def _transient(
     return None
 
 
-def _unauthorized(
-    status: int, code: str, said: str, headers: Mapping[str, str]
-) -> SourceError | None:
-    if code == "RequestTimeTooSkewed":
-        date = parse_http_date(headers.get("date", ""))
-        ahead = None if date is None else time.time() - date
-        if agree(ahead):
-            return ClockError(
-                f"the server refuses the time of a request, though the clocks agree: {said}", ahead
-            )
-        offset = "" if ahead is None else f" by {ahead:+.0f} s"
-        return ClockError(f"this machine's clock is off{offset}: {said}", ahead)
-    if status == 401 or code in _AUTH_CODES:
-        return AuthError(
-            f"the credentials are not accepted: {said}; check R2_ACCESS_KEY_ID and "
-            "R2_SECRET_ACCESS_KEY (a new token may need up to a minute)"
-        )
-    return None
-
-
-def _bucket_refused(status: int, code: str, said: str, key: str | None) -> SourceError | None:
-    if code == "NoSuchBucket" or (status == 404 and key is None):
-        return BucketError(
-            f"no such bucket: {said}; check R2_BUCKET and R2_ENDPOINT_URL (a bucket with a "
-            "jurisdiction has its own endpoint, such as <account>.eu.r2...)"
-        )
-    if status == 403 and key is None:
-        return AuthError(
-            f"the credentials do not allow listing the bucket: {said}; give the token the "
-            "permission Object Read for it, and check R2_BUCKET and R2_ENDPOINT_URL (a bucket with "
-            "a jurisdiction has its own endpoint, such as <account>.eu.r2...)"
-        )
-    return None
+def _clock_refused(said: str, headers: Mapping[str, str]) -> ClockError:
+    date = parse_http_date(headers.get("date", ""))
+    ahead = None if date is None else time.time() - date
+    if agree(ahead):
+        text = f"the server refuses the time of a request, though the clocks agree: {said}"
+        return ClockError(text, ahead)
+    offset = "" if ahead is None else f" by {ahead:+.0f} s"
+    return ClockError(f"this machine's clock is off{offset}: {said}", ahead)
 
 
 def _object_refused(status: int, code: str, said: str, key: str) -> TransferError | None:

@@ -39,6 +39,7 @@ _CREDENTIALS = ("R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_SESSION_TOKEN")
 _OPTIONAL = {"session_token", "region"}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?")  # a DNS label
+_QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
 _VISIBLE = re.compile(r"[!-~]+")
 
 
@@ -93,6 +94,12 @@ def _parse(
 ) -> tuple[Settings, Options]:
     values = dict(file.values)
     values |= {name: Secret(environ[name]) for name in _KNOWN if name in environ}
+    for name, value in values.items():
+        if name in _KNOWN and _QUOTED.fullmatch(value.strip().reveal()):
+            raise ConfigError(
+                f"{name}: there are quotes around its value; remove them (`docker run --env-file` "
+                "keeps them, as other programs do that read such a file)"
+            )
     hint = "" if file.exists else f"; there is no such file here: {CREATE_HINT}"
     bucket = str((given or {}).get("bucket") or "")
     settings = _parse_settings(values, f"{file.path}{hint}", bucket)

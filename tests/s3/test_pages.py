@@ -227,7 +227,7 @@ def test_document_type_is_refused(doctype: str, encoding: str) -> None:
     body = f"{doctype}<ListBucketResult><Prefix>&c;</Prefix></ListBucketResult>".encode(encoding)
     with pytest.raises(ProtocolError, match="document type"):
         parse_page(body)
-    assert parse_error(body) == ("", "")
+    assert parse_error(body) == {}
 
 
 @pytest.mark.parametrize("tag", [b"<a/>", b"<a>"], ids=["beside", "inside"])
@@ -277,11 +277,17 @@ def test_no_bytes_crash_the_parser(body: bytes) -> None:
 
 def test_error_has_a_code_and_a_message() -> None:
     """In a namespace or without, in any order, one of them or both."""
-    assert parse_error(b"<Error><Code>A</Code><Message>b c</Message></Error>") == ("A", "b c")
-    assert parse_error(b"<Error xmlns='x'><Message>b</Message><Code>A</Code></Error>") == ("A", "b")
-    assert parse_error(b"<Error><Code/></Error>") == ("", "")
-    assert parse_error(b"<html><head/></html>") == ("", "")
-    assert parse_error(b"<Error><Code>A</Co") == ("", "")
+    assert parse_error(b"<Error><Code>A</Code><Message>b c</Message></Error>") == {
+        "Code": "A",
+        "Message": "b c",
+    }
+    assert parse_error(b"<Error xmlns='x'><Message>b</Message><Code>A</Code></Error>") == {
+        "Message": "b",
+        "Code": "A",
+    }
+    assert parse_error(b"<Error><Code/></Error>") == {"Code": ""}
+    assert parse_error(b"<html><head/></html>") == {"head": ""}
+    assert parse_error(b"<Error><Code>A</Co") == {}
 
 
 # more than S3 sends -----------------------------------------------------------------------------

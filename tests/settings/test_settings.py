@@ -411,3 +411,21 @@ def test_bucket_is_the_same_however_its_endpoint_is_spelled(one: str, other: str
 def test_buckets_of_other_endpoints_are_others(one: str, other: str) -> None:
     """Even if they have the same name."""
     assert bucket_identity(one, "sensors") != bucket_identity(other, "sensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("R2_BUCKET", '"sensors"'),
+        ("R2_SECRET_ACCESS_KEY", " 'the-secret' "),
+        ("R2_ENDPOINT_URL", '"https://r2.example"'),
+        ("ASYNCSYNC_INCLUDE", '"*.csv" "*.json"'),
+    ],
+)
+def test_quotes_around_a_value_are_named(name: str, value: str) -> None:
+    """As `docker run --env-file` keeps them; they would be a part of the name or of the secret."""
+    message = refusal(**{name: value})
+    assert message.partition(": ")[2].startswith(
+        f"{name}: there are quotes around its value; remove them"
+    )
+    assert "the-secret" not in message
