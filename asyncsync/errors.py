@@ -19,6 +19,7 @@
     ├── TransferError               one object failed; the others go on                      exit 1
     │   ├── AccessDeniedError       the credentials may not read this key
     │   ├── EncodedObjectError      decompressed on the way, so its bytes differ from its size
+    │   ├── HeadRefusedError        GET is allowed, and HEAD is not; checked by the GET alone
     │   ├── IntegrityError          the bytes are not those that were announced
     │   ├── LocalFileError          this one path cannot be read or written
     │   ├── NotParquetError         named *.parquet, but not a Parquet file
@@ -185,6 +186,12 @@ class EncodedObjectError(TransferError):
     """The object does not come as it is stored: a server on the way decompresses it."""
 
     hint = "upload it without a Content-Encoding, or with `Cache-Control: no-transform`"
+
+
+class HeadRefusedError(TransferError):
+    """The endpoint refuses HEAD for this object, though not GET. Never leaves `download/`."""
+
+    hint = "--validate response asks for no HEAD"
 
 
 class IntegrityError(TransferError):

@@ -20,7 +20,7 @@ import anyio
 
 from asyncsync.compare import Selection
 from asyncsync.concurrently import task_group
-from asyncsync.errors import ConfigError, EncodedObjectError, TransientError
+from asyncsync.errors import ConfigError, EncodedObjectError, HeadRefusedError, TransientError
 from asyncsync.http import Dialer, HttpClient
 from asyncsync.interfaces import Store
 from asyncsync.keys import shown
@@ -249,7 +249,10 @@ async def head(visit: Visit) -> Look:
     if not visit.objects:
         return skipped("there is no object to send HEAD for")
     remote = visit.objects[len(visit.objects) // 2]
-    found = await visit.pace.tries(remote.key).run(partial(visit.store.head, remote.key))
+    try:
+        found = await visit.pace.tries(remote.key).run(partial(visit.store.head, remote.key))
+    except HeadRefusedError as error:
+        return warning(f"{error}; {error.hint}, and a sync does without it by itself")
     if found.size != remote.size or not remote.has_version(found.etag):
         return warning(f"{shown(remote.key)}: size or ETag differs from the listing")
     return ok("size and ETag of an object agree with the listing")
@@ -273,7 +276,10 @@ async def read(visit: Visit) -> Look:
 async def latency(visit: Visit) -> Look:
     """Measure how long a HEAD and a page of the listing take, on an open connection."""
     remote = visit.objects[len(visit.objects) // 2]
-    head_time = await _median_time(HEADS, partial(visit.store.head, remote.key))
+    try:
+        head_time = await _median_time(HEADS, partial(visit.store.head, remote.key))
+    except HeadRefusedError:
+        return skipped("HEAD is refused")
     list_time = await _median_time(LISTS, partial(visit.store.list_page, visit.prefixes[0]))
     text = f"HEAD {_ms(head_time)}, LIST {_ms(list_time)}"
     if head_time < HIGH_LATENCY:

@@ -14,7 +14,7 @@ change. One that the server decompresses on the way is requested again as it is 
 
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -23,6 +23,7 @@ from asyncsync.download import proof, validate
 from asyncsync.download.parts import Parts
 from asyncsync.errors import (
     EncodedObjectError,
+    HeadRefusedError,
     IntegrityError,
     NotParquetError,
     RangeIgnoredError,
@@ -163,8 +164,9 @@ class Downloader:
         async def attempt() -> None:
             nonlocal content, head
             if content is not None:
-                head = await self._store.head(remote.key)
-                validate.check_answer(remote, head, "HEAD")
+                with suppress(HeadRefusedError):  # then the GET has to do
+                    head = await self._store.head(remote.key)
+                    validate.check_answer(remote, head, "HEAD")
                 return
             asks_now = asks and head is None
             fetched = await self._store.fetch(remote, asks=asks_now, as_stored=as_stored)

@@ -52,7 +52,7 @@ class Verifier:
         tries = self._pace.tries(remote.key)
         if self._checks.head:
             head = await self._ask(remote, tries)
-            if remote.is_pinned:
+            if head and remote.is_pinned:
                 proven = Proof.SIZE_AND_VERSION
         if self._deep or must_prove:
             proven |= await self._prove_bytes(remote, head, tries)
@@ -60,10 +60,11 @@ class Verifier:
             require_up_to_date(found)
         return UpToDate(remote, proven)
 
-    async def _ask(self, remote: RemoteObject, tries: Tries) -> Head:
+    async def _ask(self, remote: RemoteObject, tries: Tries) -> Head | None:
         async with self._pace.slot:
             head = await check_head(remote, self._store, tries)
-        self._pace.note_wait(head.waited)
+        if head:
+            self._pace.note_wait(head.waited)
         self._pace.note_object(0)
         return head
 
@@ -75,8 +76,9 @@ class Verifier:
         try:
             return await prover.prove_file()
         except IntegrityError as error:  # no sync reads it by itself
-            if head is None:  # which alone says that an ETag is no hash
-                return await self._prove_bytes(remote, await self._ask(remote, tries), tries)
+            # HEAD alone says that an ETag is no hash.
+            if head is None and (asked := await self._ask(remote, tries)):
+                return await self._prove_bytes(remote, asked, tries)
             text = f"{error}; a sync with `--compare hash` replaces it"
             raise IntegrityError(remote.key, text) from error
         except OSError as error:

@@ -25,6 +25,7 @@ from asyncsync.errors import (
     ConfigError,
     ConnectionLostError,
     CredentialsRenewedError,
+    HeadRefusedError,
     IntegrityError,
     RangeIgnoredError,
     RefusedError,
@@ -32,7 +33,8 @@ from asyncsync.errors import (
     TransientError,
 )
 from asyncsync.http import HttpClient, Response, send_both
-from asyncsync.interfaces import READ_TIMEOUT, Body
+from asyncsync.interfaces import READ_TIMEOUT, Body, Urgent
+from asyncsync.keys import shown
 from asyncsync.model import UNKNOWN_SIZE, Fetched, Head, Page, RemoteObject, Settings
 from asyncsync.s3.bodies import (
     ENCODINGS,
@@ -63,6 +65,20 @@ SHORT_LISTING = 32
 """Pages that are listed without aioboto3's client: it would cost them more than a tenth."""
 _MODE_UNKNOWN = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED}
 """How a server answers a HEAD that asks for a checksum, if it knows no such header; and others."""
+_MAY_REFUSE_HEAD = {
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.NOT_IMPLEMENTED,
+}
+"""How HEAD may be refused where GET is not. A 400 may pass: R2 answers so when it gave up waiting.
+"""
+_SERVED = {
+    HTTPStatus.OK,
+    HTTPStatus.PARTIAL_CONTENT,
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,  # an empty object has no first byte
+}
+_HEAD_REFUSED = "HEAD is refused, though GET is allowed"
 
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
 """Bytes of a key that are not valid UTF-8, as `surrogateescape` decodes them."""
@@ -86,7 +102,7 @@ async def open_store(
     """
     http = HttpClient(settings.endpoint_url, read_timeout=read_timeout)
     async with http, AsyncExitStack() as opened:
-        yield S3Store(settings, http, Clock(notice), opened)
+        yield S3Store(settings, http, Clock(notice), opened, notice)
 
 
 class S3Store:
@@ -98,15 +114,22 @@ class S3Store:
         http: the transport to the endpoint.
         clock: the time to sign with.
         opened: closes the client together with the store.
+        notice: as for `open_store`.
     """
 
     def __init__(
-        self, settings: Settings, http: HttpClient, clock: Clock, opened: AsyncExitStack
+        self,
+        settings: Settings,
+        http: HttpClient,
+        clock: Clock,
+        opened: AsyncExitStack,
+        notice: Callable[[str], object],
     ) -> None:
         self._settings = settings
         self._http = http
         self._clock = clock
         self._opened = opened
+        self._notice = notice
         self._credentials = settings.credentials
         self._signer = Signer(http.host, settings.region, clock.stamp)
         self._lister: Lister | None = None
@@ -117,6 +140,10 @@ class S3Store:
         """Whether HEAD asks for checksums: until an answer shows that this server knows none."""
         self._tells_checksums = False
         """Whether a HEAD that asked was answered: what is refused later has other reasons."""
+        self._answers_head = False
+        self._refuses_head = False
+        """Whether HEAD is never sent: it was refused where GET was not, and never answered."""
+        self._has_told_of_head = False
 
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
@@ -169,6 +196,8 @@ class S3Store:
 
     async def head(self, key: str) -> Head:
         """Return what the bucket says of an object, as `Store` says."""
+        if self._refuses_head:
+            raise HeadRefusedError(key, _HEAD_REFUSED)
         path = path_of(self._settings.bucket, key)
         headers = self._signed_head(path)
         async with self._http.request("HEAD", path, headers) as response:
@@ -189,6 +218,7 @@ class S3Store:
         if response.status != HTTPStatus.OK:
             raise await self._refused_head(response, path, key, sent)
         self._tells_checksums |= CHECKSUM_MODE in sent
+        self._answers_head = True
         length = response.headers["content-length"] or await self._length_by_range(path, key)
         size = parse_size(length)
         if size == UNKNOWN_SIZE:
@@ -203,7 +233,7 @@ class S3Store:
         Meanwhile another request may have corrected the clock or renewed the credentials, so that
         the GET, signed anew, is not refused. Then HEAD is worth another attempt.
         """
-        if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
+        if response.status in {*_MAY_REFUSE_HEAD, HTTPStatus.BAD_REQUEST}:
             headers = self._signed("GET", path)
             headers["range"] = "bytes=0-0"
             async with self._http.request("GET", path, headers) as told:
@@ -216,7 +246,22 @@ class S3Store:
                     return CredentialsRenewedError(
                         "HEAD was signed before the credentials were renewed"
                     )
+                if told.status in _SERVED and response.status in _MAY_REFUSE_HEAD:
+                    return self._only_head_refused(key)
         return await self._refused(response, key, sent)
+
+    def _only_head_refused(self, key: str) -> HeadRefusedError:
+        """Tell of it once; if no HEAD was ever answered, send none any more."""
+        self._refuses_head = not self._answers_head
+        if not self._has_told_of_head:
+            self._has_told_of_head = True
+            self._notice(
+                Urgent(
+                    f"{shown(key)}: {_HEAD_REFUSED}: what is refused so is validated by the GET "
+                    "alone, as all is by --validate response, which sends no HEAD"
+                )
+            )
+        return HeadRefusedError(key, _HEAD_REFUSED)
 
     async def _length_by_range(self, path: str, key: str) -> str:
         """Return the length from a GET of the first byte: R2 may leave it out of HEAD.
@@ -241,7 +286,7 @@ class S3Store:
         path = path_of(self._settings.bucket, key)
         get_headers = self._conditional(path, remote, as_stored)
         get = self._http.request("GET", path, get_headers)
-        if not asks:
+        if not asks or self._refuses_head:
             async with get as response:
                 return await self._whole(response, remote, get_headers)
         head_headers = self._signed_head(path)
@@ -258,6 +303,8 @@ class S3Store:
             get.close()
             try:
                 asked = await self._head(await head.receive(), path, key, head_headers)
+            except HeadRefusedError:
+                return fetched
             except TransientError as error:
                 return Fetched(fetched.content, fetched.got, error)
             return Fetched(fetched.content, fetched.got, asked)
