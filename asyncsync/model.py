@@ -66,6 +66,8 @@ class Page:
     """CommonPrefixes: the keys rolled up by the delimiter; empty without a delimiter."""
     next_token: str
     """NextContinuationToken; empty on the last page."""
+    is_by_marker: bool = False
+    """Whether it answers ListObjects, version 1: the next page is the one behind a marker."""
 
     @property
     def complete_to(self) -> str:

@@ -1,4 +1,4 @@
-"""Parses the XML of one ListObjectsV2 answer into a `Page`.
+"""Parses the XML of one ListObjectsV2 answer into a `Page`, or one of ListObjects.
 
 This is the only work of a listing that is done for every key, so it must be fast. Entries that look
 exactly like S3's are read with one regular expression, in half the time that an XML parser takes.
@@ -11,13 +11,13 @@ a key that is too long only the start and the end are kept.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 from asyncsync.errors import ListingError, ProtocolError
 from asyncsync.keys import MAX_KEY_BYTES, abridged, escaped, is_too_long
-from asyncsync.model import LARGEST_SIZE, UNKNOWN_SIZE, Page, RemoteObject
+from asyncsync.model import LARGEST_SIZE, LAST, UNKNOWN_SIZE, Page, RemoteObject
 from asyncsync.times import parse_time
 
 PAGE_LIMIT = 16 * 1024 * 1024
@@ -35,6 +35,9 @@ LONGEST_TOKEN = 8 * 1024
 """Characters of a token for the next page, at most. It may hold a percent-encoded key."""
 LONGEST_ETAG = 1024
 """Characters of an ETag, at most. A longer one is none."""
+
+MARKER = "\0"
+"""What the token begins with that is a marker. No token of a server's holds a NUL."""
 
 _SIZE = re.compile("[0-9]{1,16}")
 """Of an object, in at most as many digits as `LARGEST_SIZE`: converting many takes long."""
@@ -87,11 +90,29 @@ def parse_page(body: bytes) -> Page:
     token = root.findtext(namespace + "NextContinuationToken", "")
     if len(token) > LONGEST_TOKEN:
         raise ProtocolError(f"not an S3 answer: a token of more than {LONGEST_TOKEN:,} bytes")
+    is_by_marker = not token and _is_by_marker(root, namespace)
+    if is_by_marker:
+        token = _decoded(root.findtext(namespace + "NextMarker", ""), encoded)
     said = root.findtext(namespace + "IsTruncated", "").strip().lower()
     truncated = said == "true" or (said != "false" and bool(token))  # if in doubt, go on
-    if truncated and not token:
+    if is_by_marker:
+        token = MARKER + (token or _last(objects, prefixes))
+    if truncated and token in {"", MARKER}:
         raise ListingError("the listing says that more follows, but has no token to continue with")
-    return Page(objects, prefixes, token if truncated else "")
+    return Page(objects, prefixes, token if truncated else "", is_by_marker)
+
+
+def _is_by_marker(root: Element, namespace: str) -> bool:
+    """Return whether this is an answer of ListObjects, as by a server that knows no version 2."""
+    if root.find(namespace + "KeyCount") is not None:
+        return False
+    return any(root.find(namespace + name) is not None for name in ("Marker", "NextMarker"))
+
+
+def _last(objects: Sequence[RemoteObject], prefixes: Sequence[str]) -> str:
+    """Return the marker behind a page that names none: S3 names one only with a delimiter."""
+    last = [remote.key for remote in objects[-1:]] + [prefix + LAST for prefix in prefixes[-1:]]
+    return max(last, key=lambda key: key.encode("utf-8", "surrogateescape"), default="")
 
 
 def _check_bounds(body: bytes) -> None:

@@ -9,7 +9,7 @@ host names and never follows a redirect. `refusals.py` turns every unexpected an
 import logging
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -30,11 +30,11 @@ from asyncsync.errors import (
     RangeIgnoredError,
     RefusedError,
     ServerError,
+    SourceError,
     TransientError,
 )
 from asyncsync.http import HttpClient, Response, send_both
-from asyncsync.interfaces import READ_TIMEOUT, Body, Urgent
-from asyncsync.keys import shown
+from asyncsync.interfaces import READ_TIMEOUT, Body
 from asyncsync.model import UNKNOWN_SIZE, Fetched, Head, Page, RemoteObject, Settings
 from asyncsync.s3.bodies import (
     ENCODINGS,
@@ -47,9 +47,10 @@ from asyncsync.s3.bodies import (
 )
 from asyncsync.s3.checksums import parse_checksum
 from asyncsync.s3.clock import Clock, agree
-from asyncsync.s3.pages import parse_page, parse_size
+from asyncsync.s3.pages import MARKER, parse_page, parse_size
 from asyncsync.s3.reading import PageReader
 from asyncsync.s3.refusals import refusal
+from asyncsync.s3.server import MAY_REFUSE_HEAD, SERVED, Server
 from asyncsync.s3.sigv4 import CHECKSUM_MODE, Signer, path_of
 from asyncsync.secret import SignedHeaders
 from asyncsync.threads import in_thread
@@ -65,21 +66,6 @@ SHORT_LISTING = 32
 """Pages that are listed without aioboto3's client: it would cost them more than a tenth."""
 _MODE_UNKNOWN = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED}
 """How a server answers a HEAD that asks for a checksum, if it knows no such header; and others."""
-_MAY_REFUSE_HEAD = {
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.METHOD_NOT_ALLOWED,
-    HTTPStatus.NOT_IMPLEMENTED,
-}
-"""How HEAD may be refused where GET is not. A 400 may pass: R2 answers so when it gave up waiting.
-"""
-_SERVED = {
-    HTTPStatus.OK,
-    HTTPStatus.PARTIAL_CONTENT,
-    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,  # an empty object has no first byte
-}
-_HEAD_REFUSED = "HEAD is refused, though GET is allowed"
-
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
 """Bytes of a key that are not valid UTF-8, as `surrogateescape` decodes them."""
 
@@ -129,7 +115,7 @@ class S3Store:
         self._http = http
         self._clock = clock
         self._opened = opened
-        self._notice = notice
+        self._server = Server(notice)
         self._credentials = settings.credentials
         self._signer = Signer(http.host, settings.region, clock.stamp)
         self._lister: Lister | None = None
@@ -140,10 +126,6 @@ class S3Store:
         """Whether HEAD asks for checksums: until an answer shows that this server knows none."""
         self._tells_checksums = False
         """Whether a HEAD that asked was answered: what is refused later has other reasons."""
-        self._answers_head = False
-        self._refuses_head = False
-        """Whether HEAD is never sent: it was refused where GET was not, and never answered."""
-        self._has_told_of_head = False
 
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
@@ -152,9 +134,11 @@ class S3Store:
         sent = _NOT_UTF8.split(prefix, maxsplit=1)[0]
         # Loading aioboto3's client takes 0.23 s of processor time, as much as listing and comparing
         # three pages. So a short listing goes without it, and so does every page while this
-        # machine's clock, which the client would sign with, is wrong.
+        # machine's clock, which the client would sign with, is wrong. No more does the client send
+        # a marker that is not valid UTF-8.
         self._pages += 1
-        if token and self._pages > SHORT_LISTING and not self._clock.is_corrected:
+        is_long = self._pages > SHORT_LISTING and not self._clock.is_corrected
+        if token and is_long and not _NOT_UTF8.search(token):
             lister = await self._open_lister()
             page = await lister.page(sent, delimiter, start_after, token)
         else:
@@ -168,15 +152,37 @@ class S3Store:
         return page
 
     async def _page(self, prefix: str, delimiter: str, start_after: str, token: str) -> Page:
-        parameters = {
-            "prefix": prefix,
-            "delimiter": delimiter,
-            "start-after": start_after,
-            "continuation-token": token,
-        }
-        path, query = f"/{self._settings.bucket}", "list-type=2&encoding-type=url"
-        for name, value in parameters.items():
-            query += f"&{name}={quote(value, safe='')}" if value else ""
+        """Request a page by ListObjectsV2, or by ListObjects from a server that knows no other."""
+        behind = {"start-after": start_after, "continuation-token": token}
+        marker = {"marker": token.removeprefix(MARKER) or start_after}
+        if self._server.lists_by_marker or token.startswith(MARKER):
+            return await self._request_page(prefix, delimiter, marker)
+        try:
+            page = await self._request_page(prefix, delimiter, {"list-type": "2", **behind})
+        except SourceError as error:
+            if type(error) is not SourceError or self._server.lists_by_token:
+                raise
+            with suppress(SourceError):
+                page = await self._request_page(prefix, delimiter, marker)
+                self._server.note_markers()
+                return page
+            raise
+        if not page.is_by_marker:
+            self._server.lists_by_token = True
+            return page
+        self._server.note_markers()
+        if start_after:  # of which such a server knows nothing
+            page = await self._request_page(prefix, delimiter, marker)
+        return page
+
+    async def _request_page(self, prefix: str, delimiter: str, more: Mapping[str, str]) -> Page:
+        parameters = {"encoding-type": "url", "prefix": prefix, "delimiter": delimiter, **more}
+        query = "&".join(
+            f"{name}={quote(value.encode('utf-8', 'surrogateescape'), safe='')}"
+            for name, value in parameters.items()
+            if value
+        )
+        path = f"/{self._settings.bucket}"
         headers = self._signed("GET", path, query)
         async with self._http.request("GET", f"{path}?{query}", headers) as response:
             if response.status != HTTPStatus.OK:
@@ -196,8 +202,7 @@ class S3Store:
 
     async def head(self, key: str) -> Head:
         """Return what the bucket says of an object, as `Store` says."""
-        if self._refuses_head:
-            raise HeadRefusedError(key, _HEAD_REFUSED)
+        self._server.check_head(key)
         path = path_of(self._settings.bucket, key)
         headers = self._signed_head(path)
         async with self._http.request("HEAD", path, headers) as response:
@@ -218,7 +223,7 @@ class S3Store:
         if response.status != HTTPStatus.OK:
             raise await self._refused_head(response, path, key, sent)
         self._tells_checksums |= CHECKSUM_MODE in sent
-        self._answers_head = True
+        self._server.answers_head = True
         length = response.headers["content-length"] or await self._length_by_range(path, key)
         size = parse_size(length)
         if size == UNKNOWN_SIZE:
@@ -233,7 +238,7 @@ class S3Store:
         Meanwhile another request may have corrected the clock or renewed the credentials, so that
         the GET, signed anew, is not refused. Then HEAD is worth another attempt.
         """
-        if response.status in {*_MAY_REFUSE_HEAD, HTTPStatus.BAD_REQUEST}:
+        if response.status in {*MAY_REFUSE_HEAD, HTTPStatus.BAD_REQUEST}:
             headers = self._signed("GET", path)
             headers["range"] = "bytes=0-0"
             async with self._http.request("GET", path, headers) as told:
@@ -246,22 +251,9 @@ class S3Store:
                     return CredentialsRenewedError(
                         "HEAD was signed before the credentials were renewed"
                     )
-                if told.status in _SERVED and response.status in _MAY_REFUSE_HEAD:
-                    return self._only_head_refused(key)
+                if told.status in SERVED and response.status in MAY_REFUSE_HEAD:
+                    return self._server.head_refused(key)
         return await self._refused(response, key, sent)
-
-    def _only_head_refused(self, key: str) -> HeadRefusedError:
-        """Tell of it once; if no HEAD was ever answered, send none any more."""
-        self._refuses_head = not self._answers_head
-        if not self._has_told_of_head:
-            self._has_told_of_head = True
-            self._notice(
-                Urgent(
-                    f"{shown(key)}: {_HEAD_REFUSED}: what is refused so is validated by the GET "
-                    "alone, as all is by --validate response, which sends no HEAD"
-                )
-            )
-        return HeadRefusedError(key, _HEAD_REFUSED)
 
     async def _length_by_range(self, path: str, key: str) -> str:
         """Return the length from a GET of the first byte: R2 may leave it out of HEAD.
@@ -286,7 +278,7 @@ class S3Store:
         path = path_of(self._settings.bucket, key)
         get_headers = self._conditional(path, remote, as_stored)
         get = self._http.request("GET", path, get_headers)
-        if not asks or self._refuses_head:
+        if not asks or self._server.refuses_head:
             async with get as response:
                 return await self._whole(response, remote, get_headers)
         head_headers = self._signed_head(path)
