@@ -29,6 +29,7 @@
     │   ├── RemoteChangedError      replaced since it was listed
     │   ├── RetriesExhaustedError   transient errors until the attempts ran out
     │   └── SkippedError            this key cannot be synced here                           exit 3
+    │       ├── ArchivedError       in a storage class that must be restored first
     │       ├── KeyCollisionError   two keys need the same path
     │       ├── UnsafeKeyError      the key has no safe local path
     │       └── VanishedError       deleted since it was listed
@@ -256,6 +257,18 @@ class SkippedError(TransferError):
     """This key cannot be synced here. No other object is affected."""
 
     exit_code = 3
+
+
+class ArchivedError(SkippedError):
+    """The object is in an archive, from which nothing is read before it is restored."""
+
+    def __init__(self, key: str, archive: str = "") -> None:
+        of_class = f" ({archive})" if archive else ""
+        super().__init__(
+            key,
+            f"archived{of_class}; restore it to a storage class that can be read, or exclude it "
+            "(--exclude)",
+        )
 
 
 class KeyCollisionError(SkippedError):

@@ -31,6 +31,8 @@ class RemoteObject:
     """Without its quotes; empty if the server sends none."""
     modified_ns: int
     """LastModified in nanoseconds since the epoch; 0 if it cannot be parsed."""
+    archive: str = ""
+    """The storage class, if nothing can be read from it before the object is restored."""
 
     @property
     def is_pinned(self) -> bool:

@@ -51,7 +51,7 @@ exit codes:
   0  everything selected is present and validated
   1  some objects failed; all others were done
   2  usage or configuration
-  3  keys were skipped (unsafe, colliding, gone), or a prefix has none; all others were done
+  3  keys were skipped (unsafe, colliding, archived, gone), or a prefix has none; others were done
   4  the remote side ended the run: credentials, bucket, listing, TLS, network
   5  the local side ended the run: disk full, not writable, out of memory
   6  another run holds the destination

@@ -25,6 +25,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from asyncsync.disk import Folder, LocalFile
 from asyncsync.errors import (
+    ArchivedError,
     IntegrityError,
     KeyCollisionError,
     LocalFileError,
@@ -128,7 +129,18 @@ async def _look_and_compare(
         compared.up_to_date.extend(UpToDate(t.remote) for t in newer if t.remote.key not in edited)
     if folder.is_mixed and compared.up_to_date:
         await _doubt(compared, folder)
+    _refuse_archived(compared)
     return compared
+
+
+def _refuse_archived(compared: Compared) -> None:
+    """Take out the objects that cannot be fetched now; a hash may still prove a file of one."""
+    archived = [t for t in compared.transfers if t.remote.archive]
+    refused = [t.remote for t in archived if t.reason is not Reason.UNPROVEN]
+    if refused:
+        keys = {remote.key for remote in refused}
+        compared.transfers[:] = [t for t in compared.transfers if t.remote.key not in keys]
+        compared.refused.extend(Failed(r, ArchivedError(r.key, r.archive)) for r in refused)
 
 
 async def _doubt(compared: Compared, folder: Folder) -> None:

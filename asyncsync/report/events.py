@@ -76,6 +76,7 @@ def summary_json(report: Report, command: str, exit_code: int, error: str = "") 
         "up_to_date": report.up_to_date,
         "failed": report.failed,
         "skipped": report.skipped,
+        "archived": report.archived,
         "retried": report.retried,
         "proven": report.proven,
         "content_proven": report.content_proven,

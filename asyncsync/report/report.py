@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from asyncsync.errors import SkippedError
+from asyncsync.errors import ArchivedError, SkippedError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import display_width, escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, UpToDate
@@ -64,7 +64,9 @@ class Report(SilentObserver):
     failed: int = 0
     """Objects that failed."""
     skipped: int = 0
-    """Keys that cannot be synced here: unsafe, colliding, or deleted since they were listed."""
+    """Keys that cannot be synced: unsafe, colliding, archived, or deleted since the listing."""
+    archived: int = 0
+    """Those among them that are in an archive, and must be restored first."""
     failures: list[Failed] = field(default_factory=list, repr=False)
     """The first thousand failed and skipped objects, with their errors."""
     unmatched_prefixes: list[str] = field(default_factory=list)
@@ -189,6 +191,7 @@ class Report(SilentObserver):
     def _fail(self, failed: Failed) -> None:
         if isinstance(failed.error, SkippedError):
             self.skipped += 1
+            self.archived += isinstance(failed.error, ArchivedError)
         else:
             self.failed += 1
         if len(self.failures) < MOST_FAILURES:
@@ -272,7 +275,7 @@ def sync_summary(report: Report) -> str:
         f"{report.failed:,} failed",
     ]
     if report.skipped:
-        parts.append(f"{report.skipped:,} skipped")
+        parts.append(_skipped(report))
     parts += _left_out(report)
     if report.retried:
         parts.append(f"{report.retried:,} after a retry")
@@ -281,6 +284,11 @@ def sync_summary(report: Report) -> str:
     if report.kept_bytes:
         parts.append(f"{format_size(report.kept_bytes)} kept from an earlier run")
     return f"{', '.join(parts)}, in {report.seconds:.1f} s"
+
+
+def _skipped(report: Report) -> str:
+    archived = f" ({report.archived:,} archived)" if report.archived else ""
+    return f"{report.skipped:,} skipped{archived}"
 
 
 def plan_summary(report: Report, free_bytes: int | None) -> str:
@@ -298,7 +306,7 @@ def plan_summary(report: Report, free_bytes: int | None) -> str:
     if report.failed:
         parts.append(f"{report.failed:,} failed")
     if report.skipped:
-        parts.append(f"{report.skipped:,} skipped")
+        parts.append(_skipped(report))
     parts += _left_out(report)
     return f"{', '.join(parts)}; {space}"
 
@@ -308,7 +316,7 @@ def verify_summary(report: Report, *, deep: bool = False) -> str:
     parts = [
         f"{report.verified:,} verified",
         f"{report.failed:,} not in sync",
-        f"{report.skipped:,} skipped",
+        _skipped(report),
     ]
     if report.extra_files:
         parts.append(f"{report.extra_files:,} not in the bucket")

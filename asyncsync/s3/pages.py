@@ -36,6 +36,9 @@ LONGEST_TOKEN = 8 * 1024
 LONGEST_ETAG = 1024
 """Characters of an ETag, at most. A longer one is none."""
 
+_ARCHIVES = {name: name for name in ("GLACIER", "DEEP_ARCHIVE")}
+"""Storage classes from which nothing can be read at once. (From GLACIER_IR it can.)"""
+_ARCHIVE_MARKS = [f"<StorageClass>{name}<".encode() for name in _ARCHIVES]
 MARKER = "\0"
 """What the token begins with that is a marker. No token of a server's holds a NUL."""
 
@@ -130,8 +133,10 @@ def _check_bounds(body: bytes) -> None:
 def _plain_entries(body: bytes) -> tuple[list[tuple[str, ...]], bytes]:
     """Return the groups of `_PLAIN` for every entry, and the page without the entries.
 
-    If any entry is not plain, return no groups and the page as it is.
+    If any entry is not plain, or any is archived, return no groups and the page as it is.
     """
+    if any(mark in body for mark in _ARCHIVE_MARKS):  # the groups have no storage class
+        return [], body
     start, end = body.find(b"<Contents>"), body.rfind(b"</Contents>") + len(b"</Contents>")
     try:
         plain = _PLAIN.findall(body[start:end].decode("ascii")) if start >= 0 else []
@@ -143,13 +148,15 @@ def _plain_entries(body: bytes) -> tuple[list[tuple[str, ...]], bytes]:
 
 
 def _objects(root: Element, namespace: str, encoded: bool) -> list[RemoteObject]:
-    tag = {name: namespace + name for name in ("Key", "Size", "ETag", "LastModified")}
+    names = ("Key", "Size", "ETag", "LastModified", "StorageClass")
+    tag = {name: namespace + name for name in names}
     return [
         RemoteObject(
             key=_key(entry.findtext(tag["Key"], ""), encoded),
             size=parse_size(entry.findtext(tag["Size"], "")),
             etag=parse_etag(entry.findtext(tag["ETag"], "")),
             modified_ns=parse_time(entry.findtext(tag["LastModified"], "")),
+            archive=_ARCHIVES.get(entry.findtext(tag["StorageClass"], ""), ""),
         )
         for entry in root.iterfind(namespace + "Contents")
     ]

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from asyncsync.errors import (
     AccessDeniedError,
+    ArchivedError,
     AsyncSyncError,
     ClockError,
     ProtocolError,
@@ -146,6 +147,8 @@ def _clock_refused(said: str, headers: Mapping[str, str]) -> ClockError:
 def _object_refused(status: int, code: str, said: str, key: str) -> TransferError | None:
     """Return what is wrong with the object, however many others are like it; None if unknown."""
     match status:
+        case 403 if code == "InvalidObjectState":
+            return ArchivedError(key)
         case 403:
             return AccessDeniedError(key, f"access denied: {said}")
         case 404:

@@ -545,3 +545,13 @@ async def test_command_ends_on_a_signal() -> None:
             child.send_signal(signal.SIGTERM)
             done = await ended(child)
     assert done.code == 143
+
+
+async def test_head_that_is_refused_is_a_warning(examine: Examine) -> None:
+    """Since a sync does without; the option that asks for no HEAD is named."""
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_object = lambda request: Answer(b"", 405) if request.verb == "HEAD" else None
+        seen = await examine(s3.environment)
+    assert seen.verdicts("head", "latency") == [WARNING, SKIPPED]
+    assert "--validate response" in seen.text("head")
+    assert seen.code == 0

@@ -102,6 +102,7 @@ def test_summary_has_all_counts() -> None:
         "up_to_date": 1,
         "failed": 0,
         "skipped": 1,
+        "archived": 0,
         "retried": 1,
         "proven": {
             "size": 1,
