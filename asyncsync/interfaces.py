@@ -72,6 +72,7 @@ class Store(Protocol):
         """Return what the bucket says about the object now.
 
         Raises:
+            HeadRefusedError: only GET is allowed.
             TransferError: about this object, such as VanishedError.
             SourceError: about the endpoint or the credentials.
             TransientError: worth another attempt.
@@ -84,6 +85,7 @@ class Store(Protocol):
             remote: the object.
             asks: whether to send a HEAD beside the GET. Then a transient error of one of them is
                 returned in the place of its answer, so that only this one need be sent again.
+                Where only GET is allowed, there is no answer to the HEAD.
             as_stored: as for `get`.
 
         Raises:

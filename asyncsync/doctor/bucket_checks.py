@@ -91,6 +91,8 @@ class Visit:
         self.given = given
         self.prefixes = prefixes or [""]
         self.stack = stack
+        self.notices: list[str] = []
+        """What a run would tell of the server."""
 
 
 async def variables(visit: Visit) -> Look:
@@ -131,7 +133,7 @@ async def endpoint(visit: Visit) -> Look:
     visit.dialer = Dialer(url, ssl_context=None, timeout=CONNECT_TIMEOUT)
     visit.http = await visit.stack.enter_async_context(HttpClient(url))
     visit.store = await visit.stack.enter_async_context(
-        open_store(visit.settings, read_timeout=options.read_timeout)
+        open_store(visit.settings, visit.notices.append, options.read_timeout)
     )
     visit.pace = Pace(options.workers, options.max_workers, min(options.attempts, ATTEMPTS))
     if problem := _find_suspect_setting(visit.settings):
@@ -234,9 +236,10 @@ async def listing(visit: Visit) -> Look:
             f"--include and --exclude leave out all of the {len(objects):,} objects {place}; "
             "--include '*' includes all"
         )
+    told = "".join(f"; {notice}" for notice in visit.notices)
     return ok(
         f"the credentials are accepted; {len(selected):,} of {len(objects):,} objects {place} "
-        "are selected"
+        f"are selected{told}"
     )
 
 

@@ -547,11 +547,12 @@ async def test_command_ends_on_a_signal() -> None:
     assert done.code == 143
 
 
-async def test_head_that_is_refused_is_a_warning(examine: Examine) -> None:
-    """Since a sync does without; the option that asks for no HEAD is named."""
-    async with ScriptedS3(OBJECTS) as s3:
+async def test_what_the_server_lacks_is_told(examine: Examine) -> None:
+    """A sync does without, so nothing is wrong; the option that asks for no HEAD is named."""
+    async with ScriptedS3(OBJECTS, second="refused") as s3:
         s3.on_object = lambda request: Answer(b"", 405) if request.verb == "HEAD" else None
         seen = await examine(s3.environment)
-    assert seen.verdicts("head", "latency") == [WARNING, SKIPPED]
+    assert seen.verdicts("listing", "head", "read", "latency") == [OK, WARNING, OK, SKIPPED]
+    assert "knows no ListObjectsV2" in seen.text("listing")
     assert "--validate response" in seen.text("head")
     assert seen.code == 0
