@@ -36,6 +36,7 @@
     └── TransientError              worth another attempt; never leaves the retry loop
         ├── ClockCorrectedError     time refused; requests now use the server's time
         ├── ConnectionLostError     connection cut, refused or silent for too long
+        │   ├── SilentError         a new connection is left without an answer
         │   └── UnreachableError    no connection could be opened
         ├── CredentialsRenewedError credentials refused; there are new ones now
         ├── ProtocolError           the response is not valid HTTP or S3
@@ -298,6 +299,10 @@ class ConnectionLostError(TransientError):
         super().__init__(message)
         self.silence = silence
         """Seconds for which nothing had come."""
+
+
+class SilentError(ConnectionLostError):
+    """A new connection was opened, and no byte of an answer came on it in time."""
 
 
 class UnreachableError(ConnectionLostError):

@@ -85,7 +85,7 @@ class Downloader:
             SourceError, DestinationError: no object can be downloaded.
         """
         started = time.monotonic()
-        tries = self._pace.tries(transfer.remote.key)
+        tries = self._pace.tries(transfer.remote.key, self._pace.slot)
         if not transfer.remote.is_pinned:
             self._first_unpinned = self._first_unpinned or transfer.remote.key
             self._unpinned += 1
@@ -124,7 +124,8 @@ class Downloader:
             )
 
     async def _list_again(self, remote: RemoteObject, tries: Tries) -> RemoteObject:
-        page = await tries.run(partial(self._store.list_page, remote.key))
+        async with self._pace.slot:
+            page = await tries.run(partial(self._store.list_page, remote.key))
         for found in page.objects:
             if found.key == remote.key:
                 return found

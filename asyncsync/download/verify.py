@@ -49,7 +49,7 @@ class Verifier:
         must_prove = isinstance(found, Transfer) and found.reason is Reason.UNPROVEN
         remote = found.remote if must_prove else require_up_to_date(found)
         proven, head = Proof.SIZE, None
-        tries = self._pace.tries(remote.key)
+        tries = self._pace.tries(remote.key, self._pace.slot)
         if self._checks.head:
             head = await self._ask(remote, tries)
             if head and remote.is_pinned:

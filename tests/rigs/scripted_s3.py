@@ -33,6 +33,7 @@ from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError
 from asyncsync.interfaces import Observers
 from asyncsync.model import Checks, Settings
+from asyncsync.pace import Pace
 from asyncsync.report import Report
 from asyncsync.s3 import open_store
 from tests.rigs.watch import Watcher, quick_pace, unfinished
@@ -227,6 +228,9 @@ class ScriptedS3:
         traceback: TracebackType | None,
     ) -> None:
         self._server.close()
+        await self._stop()
+
+    async def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -426,6 +430,7 @@ async def sync(
     workers: int = 8,
     seen: Watcher | None = None,
     alone: bool = True,
+    pace: Pace | None = None,
 ) -> Ran:
     """Sync with pauses that take no time; a run to the end must leave nothing unfinished.
 
@@ -438,7 +443,7 @@ async def sync(
             store=store,
             folder=Folder(dest, notice=seen.noticed),
             selection=Selection(tuple(include), (), prefixes),
-            pace=quick_pace(workers=workers),
+            pace=pace or quick_pace(workers=workers),
             observer=Observers(report, seen),
             checks=Checks(parquet=False),
         )
