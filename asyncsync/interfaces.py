@@ -215,7 +215,9 @@ class Observers:
         self._observers = observers
         # Called for each block of a large object, so without those that do nothing then.
         self._advancing = [
-            one for one in observers if type(one).advanced is not SilentObserver.advanced
+            one
+            for one in observers
+            if getattr(one.advanced, "__func__", None) is not SilentObserver.advanced
         ]
         self._opened = ExitStack()
 

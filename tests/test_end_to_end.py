@@ -47,7 +47,7 @@ def stock(server: SeaweedServer) -> Iterator[Bucket]:
     """A bucket for tests that only read: good objects, one that fails, one with an unsafe key."""
     with new_bucket(server) as bucket:
         bucket.put_many(GOOD)
-        bucket.put("bad/encoded.parquet", b"data", encoding="gzip")
+        bucket.put("bad/blocked.parquet", b"data")
         bucket.put(".asyncsync/x.parquet", b"data")
         yield bucket
 
@@ -257,6 +257,7 @@ async def test_terminal_shows_bars_and_no_torn_line(
     ours, theirs = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     arguments = ["good/", "bad/", "--verbose", "--dest", str(tmp_path / "dest")]
+    (tmp_path / "dest" / "bad" / "blocked.parquet").mkdir(parents=True)
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "asyncsync", *arguments),
         env={**os.environ, **settings, "TERM": "xterm"},
@@ -317,9 +318,10 @@ async def test_each_exit_code_has_its_cause(settings: dict[str, str], tmp_path: 
     """Each from 0 to 6, in a run of its own."""
     held, file = tmp_path / "held", tmp_path / "file"
     file.touch()
+    (tmp_path / "folder in the way" / "bad" / "blocked.parquet").mkdir(parents=True)
     causes: dict[str, tuple[int, dict[str, str], *tuple[str, ...]]] = {
         "all done": (0, settings, "good/0"),
-        "encoded object": (1, settings, "bad/", "good/0"),
+        "folder in the way": (1, settings, "bad/", "good/0"),
         "no bucket set": (2, settings | {"R2_BUCKET": ""}),
         "own name": (3, settings, ".asyncsync/", "good/0"),
         "wrong secret": (4, settings | {"R2_SECRET_ACCESS_KEY": "wrong"}),
@@ -339,7 +341,7 @@ async def test_each_exit_code_has_its_cause(settings: dict[str, str], tmp_path: 
     for name, run in done.items():
         assert "wrong" not in run.err.replace("wrong secret", ""), name
         assert len(run.err.splitlines()) == (codes[name] != 0), run.err
-    for name in ("encoded object", "own name"):
+    for name in ("folder in the way", "own name"):
         assert len(tree(tmp_path / name)) == 10
 
 

@@ -1,6 +1,5 @@
 """Servers that serve few connections, and let all others wait."""
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,10 @@ async def test_all_arrive_from_a_server_of_four_connections(
     objects: dict[str, bytes],
 ) -> None:
     """Nothing fails, hardly any request is sent twice, and fewer are sent at once from then on."""
-    impatient = partial(HttpClient, read_timeout=1.0, connect_timeout=1.0)
+
+    def impatient(endpoint: str, **_: float) -> HttpClient:
+        return HttpClient(endpoint, read_timeout=1.0, connect_timeout=1.0)
+
     monkeypatch.setattr(store, "HttpClient", impatient)
     seen, pace = Watcher(), Pace(None, 256, 2)
     async with kind(objects) as s3:
