@@ -47,7 +47,7 @@ def installed(package: str, seconds: int) -> Path:
 
 
 def _install_by_pip(package: str, home: Path, seconds: int) -> None:
-    venv.create(home)
+    venv.create(home, symlinks=True)
     pip = [sys.executable, "-m", "pip", "--python", f"{home}/bin/python", "install", "-qq"]
     _run([*pip, "--disable-pip-version-check", package], seconds)
 
@@ -57,7 +57,7 @@ def _install_by_npm(package: str, home: Path, seconds: int) -> None:
     if npm is None:
         raise UnavailableError("npm is not installed")
     home.mkdir()
-    options = ["--silent", "--ignore-scripts", "--no-audit", "--no-fund"]
+    options = ["--loglevel=error", "--ignore-scripts", "--no-audit", "--no-fund"]
     _run([npm, "install", "--prefix", str(home), *options, package], seconds)
 
 
@@ -69,5 +69,5 @@ def _run(command: list[str], seconds: int) -> None:
     except subprocess.TimeoutExpired:
         raise UnavailableError(f"it was not installed within {seconds} s") from None
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[:1]
         raise UnavailableError(f"it cannot be installed: {''.join(said)[:200]}")
