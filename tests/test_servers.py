@@ -1,12 +1,14 @@
 """The command line against each real server: what a user gets in the end, whoever wrote it."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.rigs.bucket import Bucket
 from tests.rigs.child import asyncsync, ended, started, until
 from tests.rigs.objects import parquet
@@ -37,13 +39,23 @@ ODD_PARTS = {"parts/even.parquet": 6 * MiB, "parts/odd.parquet": 5 * MiB + 777}
 
 _ENCODED = "test_object_called_encoded_arrives_as_it_is"
 _REFUSED = "an object with a Content-Encoding is refused, although its bytes are what was listed"
+_PARTS = "answers a request for a part with 200 and the right Content-Range, which is not taken"
 DIFFERENCES: Mapping[tuple[str, str], str] = {
     **{(name, _ENCODED): _REFUSED for name in ("SeaweedFS", *PACKAGES) if name != "MinIO"},
-    ("rclone", "test_run_after_a_kill_goes_on_within_the_object"): (
-        "answers a request for a part with 200 and the right Content-Range, which is not taken"
-    ),
+    ("rclone", "test_run_after_a_kill_goes_on_within_the_object"): _PARTS,
+    ("rclone", "test_doctor_finds_nothing_wrong"): _PARTS,
 }
 """Server and test: what does not hold there, and why."""
+
+
+def test_document_names_each_server_with_its_version() -> None:
+    """So that the table says what these tests ran with."""
+    text = (ROOT / "docs/servers.md").read_text(encoding="utf-8")
+    rows = {line.partition("|")[2].partition("|")[0]: line for line in text.splitlines()}
+    for name, package in PACKAGES.items():
+        program, version = re.split(r"==|@", package)
+        row = next(row for server, row in rows.items() if name in server)
+        assert f"`{program.partition('[')[0]}` {version} " in row, name
 
 
 @pytest.fixture(params=["SeaweedFS", *PACKAGES])
@@ -98,6 +110,13 @@ async def test_bucket_arrives_and_a_second_run_fetches_nothing(
 
     deep = await asyncsync(settings, "verify", "--deep", "--json", "--dest", str(dest))
     assert (deep.code, deep.summary["verified"]) == (0, len(objects))
+
+
+async def test_doctor_finds_nothing_wrong(place: Bucket, tmp_path: Path) -> None:
+    """Settings, listing, HEAD, a read of a part and the destination."""
+    place.put("a.parquet", parquet(b"data" * 1000))
+    done = await asyncsync(place.server.environment(), "doctor", "--dest", str(tmp_path / "dest"))
+    assert (done.code, done.out.count("wrong ")) == (0, 0)
 
 
 async def test_object_called_encoded_arrives_as_it_is(place: Bucket, tmp_path: Path) -> None:
