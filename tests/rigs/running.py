@@ -60,6 +60,18 @@ def running(
         process.wait()
 
 
+def wait_for_port(port: int) -> None:
+    """Return once somebody listens on the port."""
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        with socket.socket() as connection:
+            if connection.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"nobody listens on port {port} after {READY_SECONDS} s")
+        time.sleep(0.05)
+
+
 def ready(
     server: SeaweedServer, process: subprocess.Popen[bytes], directory: Path
 ) -> SeaweedServer:

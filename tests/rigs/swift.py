@@ -6,8 +6,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from asyncsync.demo.seaweed import SeaweedServer
-from tests.rigs.running import READY_SECONDS, free_port, new_server, ready, running
+from tests.rigs.running import READY_SECONDS, free_port, new_server, ready, running, wait_for_port
 
+# The time-outs are long: by default, a busy machine of tests soon gets a 503.
 _HASHING = """
 [swift-hash]
 swift_hash_path_suffix = tests
@@ -30,6 +31,8 @@ _STORE = """
 pipeline = {kind}-server
 [app:{kind}-server]
 use = egg:swift#{kind}
+conn_timeout = 10
+node_timeout = 60
 """
 _PROXY = """
 [pipeline:main]
@@ -47,6 +50,8 @@ use = egg:swift#slo
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = yes
+conn_timeout = 10
+node_timeout = 60
 """
 
 
@@ -57,8 +62,9 @@ def swift(programs: Path, directory: Path) -> Iterator[SeaweedServer]:
     (directory / "devices/one").mkdir(parents=True)
     (directory / "swift.conf").write_text(_HASHING)
     with ExitStack() as opened:
+        ports = []
         for kind in ("account", "container", "object"):
-            port = free_port()
+            ports.append(port := free_port())
             ring = [f"{programs}/swift-ring-builder", f"{directory}/{kind}.builder"]
             _run(*ring, "create", "1", "1", "0")
             _run(*ring, "add", f"r1z1-127.0.0.1:{port}/one", "1")
@@ -67,6 +73,8 @@ def swift(programs: Path, directory: Path) -> Iterator[SeaweedServer]:
             (directory / f"{kind}.conf").write_text(settings)
             command = [f"{programs}/swift-{kind}-server", f"{directory}/{kind}.conf"]
             opened.enter_context(running(command, directory))
+        for port in ports:  # the proxy answers 503 for those that do not listen yet
+            wait_for_port(port)
         port = int(server.endpoint_url.rpartition(":")[2])
         settings = _ANY.format(port=port, directory=directory)
         settings += _PROXY.format(secret=server.secret_access_key)
