@@ -37,16 +37,6 @@ SMALL: Mapping[str, bytes] = {
 ODD_PARTS = {"parts/even.parquet": 6 * MIB, "parts/odd.parquet": 5 * MIB + 777}
 """Objects of several parts, and the size of theirs."""
 
-_ENCODED = "test_object_called_encoded_arrives_as_it_is"
-_REFUSED = "an object with a Content-Encoding is refused, although its bytes are what was listed"
-_PARTS = "answers a request for a part with 200 and the right Content-Range, which is not taken"
-DIFFERENCES: Mapping[tuple[str, str], str] = {
-    **{(name, _ENCODED): _REFUSED for name in ("SeaweedFS", *PACKAGES) if name != "MinIO"},
-    ("rclone", "test_run_after_a_kill_goes_on_within_the_object"): _PARTS,
-    ("rclone", "test_doctor_finds_nothing_wrong"): _PARTS,
-}
-"""Server and test: what does not hold there, and why."""
-
 
 def test_document_names_each_server_with_its_version() -> None:
     """So that the table says what these tests ran with."""
@@ -62,8 +52,6 @@ def test_document_names_each_server_with_its_version() -> None:
 def place(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Bucket]:
     """An empty bucket on each server in turn."""
     name = request.param
-    if reason := DIFFERENCES.get((name, request.node.originalname)):
-        request.applymarker(pytest.mark.xfail(reason=reason))
     with servers.bucket(name) as bucket:
         yield bucket
 
