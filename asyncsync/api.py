@@ -69,6 +69,14 @@ class Given(TypedDict, total=False):
             day; `"off"`, the default, always lists all. The README says what `"auto"` misses.
         strict: Whether an env file that other users can read is an error; False, the default, only
             warns.
+        sign_request: Whether requests are signed; True by default. Public buckets also answer
+            requests that are not, for which no credentials are needed.
+        request_payer: Whether requests say that their sender pays for them, as buckets demand whose
+            owner does not; False by default.
+        addressing: Where a request names the bucket: `"path"` behind the host, `"virtual"` in front
+            of it, or `"auto"`, the default: in front of AWS's hosts, and behind all others.
+        allow_http: Whether the endpoint may be `http://` on another machine, where others can read
+            what is sent; False by default.
         env_file: The file with settings; `./.env` by default, if it exists. One that another user
             could have written, or put there, is an error.
         observer: Is notified of what happens; none by default. `asyncsync.Bars()` draws progress
@@ -91,6 +99,10 @@ class Given(TypedDict, total=False):
     limit_rate: float | str | None
     since: Literal["auto", "off"] | None
     strict: bool | None
+    sign_request: bool | None
+    request_payer: bool | Literal["requester"] | None
+    addressing: Literal["auto", "path", "virtual"] | None
+    allow_http: bool | None
     env_file: Path | str | None
     observer: Observer | None
 
@@ -118,7 +130,8 @@ async def sync(**given: Unpack[GivenToSync]) -> Report:
     Args:
         **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `validate`,
             `parquet_check`, `deep`, `attempts`, `read_timeout`, `space_check`, `durable`,
-            `limit_rate`, `since`, `strict`, `env_file`, `observer`, and `plan`. All are optional.
+            `limit_rate`, `since`, `strict`, `sign_request`, `request_payer`, `addressing`,
+            `allow_http`, `env_file`, `observer`, and `plan`. All are optional.
             `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
             `plan`.
 

@@ -37,6 +37,7 @@
         │   └── UnreachableError    no connection could be opened
         ├── CredentialsRenewedError credentials refused; there are new ones now
         ├── ProtocolError           the response is not valid HTTP or S3
+        ├── RegionCorrectedError    sent to the wrong region; requests now go to the right one
         ├── ServerError             the server reports an error of its own
         └── ThrottledError          the server asks for fewer requests
 
@@ -289,6 +290,10 @@ class CredentialsRenewedError(TransientError):
 
 class ProtocolError(TransientError):
     """The response is not valid HTTP or S3, or not the one that was asked for."""
+
+
+class RegionCorrectedError(TransientError):
+    """The bucket is in another region than the request was meant for. It is known now."""
 
 
 class ServerError(TransientError):

@@ -249,18 +249,33 @@ class Credentials:
     session_token: Secret
 
 
+class Addressing(StrEnum):
+    """Where the name of the bucket stands in the URL of a request."""
+
+    AUTO = "auto"
+    """In front of AWS's hosts, unless it has dots; behind those of all others."""
+    PATH = "path"
+    """Behind the host: `https://host/bucket/key`."""
+    VIRTUAL = "virtual"
+    """In front of the host: `https://bucket.host/key`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where the bucket is, and the credentials for it."""
 
     access_key_id: str
+    """Empty if requests are not signed."""
     secret_access_key: Secret | str = field(repr=False)
     """Kept as a secret, as is the token."""
     endpoint_url: str
-    """Scheme, host and port, without a path."""
+    """Scheme, host, port, and the path in front of the bucket, if there is one."""
     bucket: str
     session_token: Secret | str = field(default="", repr=False)
     region: str = "auto"
+    addressing: Addressing = Addressing.AUTO
+    request_payer: bool = False
+    """Whether requests say that their sender pays for them."""
     reload: Callable[[], "Settings"] | None = field(default=None, repr=False, compare=False)
     """Reads the settings again from where they came from; may raise ConfigError."""
 

@@ -20,6 +20,7 @@ FLOOR = {
 } | {
     "others",
     "secret",
+    "services",
     "threads",
     "times",
     "units",

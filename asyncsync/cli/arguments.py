@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 _GLOBS = ("include", "exclude")
 _TEXTS = (
-    "dest",
-    "workers",
-    "max_workers",
-    "validate",
-    "attempts",
-    "read_timeout",
-    "limit_rate",
-    "since",
+    *("dest", "workers", "max_workers", "validate", "attempts", "read_timeout"),
+    *("limit_rate", "since", "addressing"),
 )
 """Options whose values are parsed by `settings`, by field name."""
-_SWITCHES = ("parquet_check", "deep", "space_check", "durable", "strict")
+_SWITCHES = (
+    *("parquet_check", "deep", "space_check", "durable", "strict"),
+    *("sign_request", "request_payer", "allow_http"),
+)
 """Options without a value on the command line, by field name."""
 
 _NAMES = {name for option in OPTIONS for name in option.names}
 _WITH_VALUE = {name for option in OPTIONS if option.metavar for name in option.names}
+
+_WRITTEN_ELSEWHERE = {"--request-payer=requester": "--request-payer"}
+"""Options as other tools write them."""
 
 _USAGE = f"asyncsync [{'|'.join(COMMANDS)}] [{PREFIX} ...] [options]"
 _DESCRIPTION = "Sync an R2 (S3-compatible) bucket to a local folder."
@@ -58,7 +58,7 @@ exit codes:
   129, 130, 143  stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM
 
 The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL \
-and R2_BUCKET, in the environment or in the env file. The options up to --strict, except \
+and R2_BUCKET, in the environment or in the env file. The options up to --allow-http, except \
 --env-file, can be set there as well: ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An option \
 that takes a GLOB may be repeated; in a variable, separate globs with spaces. `*` matches `/` as \
 well.
@@ -155,8 +155,12 @@ def _split_arguments(argv: Iterable[str]) -> tuple[str, list[str], list[str]]:
     is_value = False
     remaining = iter(argv)
     for word in remaining:
+        if not is_value:
+            word = _WRITTEN_ELSEWHERE.get(word, word)
         if word == "--":
             words += remaining
+        elif word == "requester" and options[-1:] == ["--request-payer"]:
+            continue  # the only value that it has in other tools
         elif is_value or _is_option(word):
             options.append(word)
             is_value = not is_value and word in _WITH_VALUE

@@ -184,6 +184,31 @@ OPTIONS = (
         help="fail if others can read the env file",
     ),
     Option(
+        "--no-sign-request",
+        commands=_ALL_BUT_DEMO,
+        **_OFF,
+        dest="sign_request",
+        help="sign nothing, for public buckets; needs no credentials",
+    ),
+    Option(
+        "--request-payer",
+        commands=_ALL_BUT_DEMO,
+        **_ON,
+        help="pay for the requests, where the bucket's owner does not",
+    ),
+    Option(
+        "--addressing",
+        commands=_ALL_BUT_DEMO,
+        metavar="HOW",
+        help="auto (default), path: HOST/BUCKET, virtual: BUCKET.HOST",
+    ),
+    Option(
+        "--allow-http",
+        commands=_ALL_BUT_DEMO,
+        **_ON,
+        help="take an endpoint on another machine that has no TLS",
+    ),
+    Option(
         "--plan",
         commands="sync",
         metavar="FILE",

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     env_file = _env_file(arguments)
     settings, options = load(env_file, given=given)
     tells_all = arguments.verbose and not arguments.quiet
-    if tells_all and (mixture := origins(env_file, given=given).mixture):
+    if tells_all and settings.access_key_id and (mixture := origins(env_file, given=given).mixture):
         print_line(f"asyncsync: {mixture}", sys.stderr)
     planned = _planned_pages(settings, options, arguments)
     _open_log(arguments)

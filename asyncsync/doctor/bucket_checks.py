@@ -29,7 +29,8 @@ from asyncsync.model import RemoteObject, Settings
 from asyncsync.pace import START, Pace
 from asyncsync.report import Look, ok, skipped, warning
 from asyncsync.secret import Secret
-from asyncsync.settings import Options, exposure, keys_logged, origins, parse
+from asyncsync.services import R2_HOST, address_of, is_aws
+from asyncsync.settings import Options, exposure, keys_logged, origins, parse, unencrypted
 from asyncsync.units import format_size
 
 CONNECT_TIMEOUT = 10.0
@@ -54,7 +55,6 @@ CONCURRENT_REQUESTS = 8
 SPEED_UP = 1.5
 """How much faster several requests at once must be for more of them to help."""
 
-_R2 = re.compile(r"(?P<account>[^.]+)(?:\.(?:eu|fedramp))?\.r2\.cloudflarestorage\.com")
 _R2_SHAPES = {
     "R2_ACCESS_KEY_ID": re.compile("[0-9a-f]{32}"),
     "R2_SECRET_ACCESS_KEY": re.compile("[0-9a-f]{64}"),
@@ -91,6 +91,8 @@ class Visit:
         self.given = given
         self.prefixes = prefixes or [""]
         self.stack = stack
+        self.notices: list[str] = []
+        """What the store has told, such as that the region is another one."""
 
 
 async def variables(visit: Visit) -> Look:
@@ -109,10 +111,9 @@ async def variables(visit: Visit) -> Look:
         if visit.options.strict:
             raise ConfigError(exposed)
         problems.append(exposed)
-    if found.mixture:
+    if found.mixture and visit.settings.access_key_id:
         problems.append(found.mixture)
-    if logged := keys_logged(visit.settings):
-        problems.append(logged)
+    problems += filter(None, (keys_logged(visit.settings), unencrypted(visit.settings)))
     if problems:
         return warning("; ".join(problems))
     by_place: dict[str, list[str]] = {}
@@ -125,16 +126,18 @@ async def endpoint(visit: Visit) -> Look:
     """Check the form of the settings, and open the client, which reads proxies and CA files."""
     from asyncsync.s3 import open_store  # not for --help
 
-    url, options = visit.settings.endpoint_url, visit.options
+    url, options = address_of(visit.settings).origin, visit.options
     visit.dialer = Dialer(url, ssl_context=None, timeout=CONNECT_TIMEOUT)
     visit.http = await visit.stack.enter_async_context(HttpClient(url))
     visit.store = await visit.stack.enter_async_context(
-        open_store(visit.settings, read_timeout=options.read_timeout)
+        open_store(visit.settings, visit.notices.append, read_timeout=options.read_timeout)
     )
     visit.pace = Pace(options.workers, options.max_workers, min(options.attempts, ATTEMPTS))
     if problem := _find_suspect_setting(visit.settings):
         return warning(problem)
-    return ok(f"{url}, bucket {visit.settings.bucket}, region {visit.settings.region}")
+    found = visit.settings
+    unsigned = "" if found.access_key_id else ", without a signature"
+    return ok(f"{found.endpoint_url}, bucket {found.bucket}, region {found.region}{unsigned}")
 
 
 def _find_suspect_setting(settings: Settings) -> str:
@@ -145,11 +148,13 @@ def _find_suspect_setting(settings: Settings) -> str:
             "R2_ENDPOINT_URL: r2.dev serves a bucket to browsers; S3 requests go to "
             "https://<account>.r2.cloudflarestorage.com"
         )
-    if host.endswith(".amazonaws.com") and settings.region == "auto":
+    if is_aws(host) and settings.region == "auto":
         return "R2_REGION: AWS needs the bucket's region, such as eu-central-1, not auto"
-    r2 = _R2.fullmatch(host)
+    r2 = R2_HOST.fullmatch(host)
     if r2 is None:
         return ""
+    if not settings.access_key_id:
+        return "R2 answers no request without a signature: leave out --no-sign-request"
     if not re.fullmatch("[0-9a-f]{32}", r2["account"]):
         return "R2_ENDPOINT_URL: the host must begin with an account ID of 32 hexadecimal digits"
     values = (Secret(settings.access_key_id), settings.credentials.secret_access_key)
@@ -222,8 +227,13 @@ async def listing(visit: Visit) -> Look:
     is_selected = Selection(visit.options.include, visit.options.exclude)
     selected = [remote for remote in objects if is_selected(remote.key)]
     visit.objects = sorted(selected or objects, key=lambda remote: remote.size)
+    accepted = (
+        "the credentials are accepted"
+        if visit.settings.access_key_id
+        else "requests without a signature are accepted"
+    )
     if empty:
-        return warning(f"the credentials are accepted, but there is no object {_place(empty)}")
+        return warning(f"{accepted}, but there is no object {_place(empty)}")
     place = _place(visit.prefixes)
     if not is_complete:
         place = f"on the first page {place}"
@@ -231,10 +241,9 @@ async def listing(visit: Visit) -> Look:
         return warning(
             f"--include and --exclude select none of the {len(objects):,} objects {place}"
         )
-    return ok(
-        f"the credentials are accepted; {len(selected):,} of {len(objects):,} objects {place} "
-        "are selected"
-    )
+    if visit.notices:
+        return warning("; ".join(visit.notices))
+    return ok(f"{accepted}; {len(selected):,} of {len(objects):,} objects {place} are selected")
 
 
 def _place(prefixes: Sequence[str]) -> str:

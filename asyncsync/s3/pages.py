@@ -148,12 +148,17 @@ def _parse(body: bytes) -> Element:
 
 def parse_error(body: bytes) -> tuple[str, str]:
     """Return the code and the message of an S3 error; empty strings if the body is none."""
+    found = parse_error_fields(body)
+    return found.get("Code", ""), found.get("Message", "")
+
+
+def parse_error_fields(body: bytes) -> dict[str, str]:
+    """Return what an S3 error says, by the names of its elements; nothing if the body is none."""
     try:
         root = _parse(body)
     except ProtocolError:
-        return "", ""
-    found = {_name(child): child.text or "" for child in root}
-    return found.get("Code", ""), found.get("Message", "")
+        return {}
+    return {_name(child): child.text or "" for child in root}
 
 
 def _name(element: Element) -> str:

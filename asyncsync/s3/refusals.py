@@ -51,6 +51,7 @@ _CREDENTIAL_CODES = {"ExpiredRequest", "ExpiredToken", "InvalidAccessKeyId", "In
 """About the credentials alone, whatever was requested with them."""
 _WANTS_KEY = re.compile("server.side.encryption", re.IGNORECASE)
 """In what servers say of an object that is encrypted with a customer's key; their codes differ."""
+_SIGN = "leave out --no-sign-request, and set credentials that may read it"
 _AUTH_CODES = {
     *_CREDENTIAL_CODES,
     "AuthorizationHeaderMalformed",
@@ -60,7 +61,12 @@ _AUTH_CODES = {
 
 
 def refusal(
-    status: int, headers: Mapping[str, str], body: bytes, key: str | None
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    key: str | None,
+    *,
+    is_signed: bool = True,
 ) -> AsyncSyncError:
     """Return the error that an answer stands for.
 
@@ -69,6 +75,7 @@ def refusal(
         headers: by lower-case name.
         body: an S3 error, something else, or nothing, as after HEAD.
         key: the object that was requested; None for a listing.
+        is_signed: whether the request had a signature.
     """
     code, message = parse_error(body)
     said = escaped(" ".join(f"{status} {code} {message}".split())[:300]).rstrip(".")
@@ -76,14 +83,20 @@ def refusal(
         return passing
     of_run = (
         _redirected(status, headers)
-        or _unauthorized(status, code, said, headers)
+        or (
+            _unauthorized(status, code, said, headers)
+            if is_signed
+            else _unsigned(status, said, key)
+        )
         or _bucket_refused(status, code, said, key)
     )
     if key is None:
         return of_run or _not_s3(said)
-    if code in _CREDENTIAL_CODES or (isinstance(of_run, ClockError) and not agree(of_run.ahead)):
-        return of_run or _not_s3(said)
-    if of_run is None and (of_object := _object_refused(status, code, said, key)):
+    if of_run and (
+        code in _CREDENTIAL_CODES or (isinstance(of_run, ClockError) and not agree(of_run.ahead))
+    ):
+        return of_run
+    if of_run is None and (of_object := _object_refused(status, code, said, key, is_signed)):
         return of_object
     text = str(of_run) if isinstance(of_run, RedirectError) else f"the endpoint refuses: {said}"
     return RefusedError(key, text, f"{status} {code}", of_run or _not_s3(said))
@@ -117,6 +130,12 @@ def _transient(
         return ServerError(f"the server failed: {said}")
     if status < 300:  # a success, but not the expected one
         return ProtocolError(f"status {status} does not answer the request")
+    return None
+
+
+def _unsigned(status: int, said: str, key: str | None) -> SourceError | None:
+    if status in {401, 403} and key is None:
+        return AuthError(f"the bucket cannot be listed without a signature: {said}; {_SIGN}")
     return None
 
 
@@ -155,9 +174,13 @@ def _bucket_refused(status: int, code: str, said: str, key: str | None) -> Sourc
     return None
 
 
-def _object_refused(status: int, code: str, said: str, key: str) -> TransferError | None:
+def _object_refused(
+    status: int, code: str, said: str, key: str, is_signed: bool
+) -> TransferError | None:
     """Return what is wrong with the object, however many others are like it; None if unknown."""
     match status:
+        case 401 | 403 if not is_signed:
+            return AccessDeniedError(key, f"access denied without a signature: {said}; {_SIGN}")
         case 403:
             return AccessDeniedError(key, f"access denied: {said}")
         case 404:

@@ -8,7 +8,7 @@ host names and never follows a redirect. `refusals.py` turns every unexpected an
 
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
@@ -22,12 +22,12 @@ from asyncsync.errors import (
     AuthError,
     ClockCorrectedError,
     ClockError,
-    ConfigError,
     ConnectionLostError,
     CredentialsRenewedError,
     IntegrityError,
     RangeIgnoredError,
     RefusedError,
+    RegionCorrectedError,
     ServerError,
     TransientError,
 )
@@ -45,11 +45,14 @@ from asyncsync.s3.bodies import (
 )
 from asyncsync.s3.checksums import parse_checksum
 from asyncsync.s3.clock import Clock, agree
+from asyncsync.s3.credentials import HeldCredentials
 from asyncsync.s3.pages import parse_page, parse_size
 from asyncsync.s3.reading import PageReader
 from asyncsync.s3.refusals import refusal
+from asyncsync.s3.regions import settings_there, told_of
 from asyncsync.s3.sigv4 import CHECKSUM_MODE, Signer, path_of
 from asyncsync.secret import SignedHeaders
+from asyncsync.services import address_of
 from asyncsync.threads import in_thread
 from asyncsync.times import format_http_date
 
@@ -78,15 +81,16 @@ async def open_store(
 
     Args:
         settings: the endpoint, the bucket and the credentials.
-        notice: called with what a person should know, such as that this machine's clock is wrong.
+        notice: called with what a person should know, such as that this machine's clock is wrong,
+            or that the bucket is in another region.
         read_timeout: as for `HttpClient`.
 
     Raises:
         ConfigError: the file of certificate authorities that the environment names cannot be read.
     """
-    http = HttpClient(settings.endpoint_url, read_timeout=read_timeout)
+    http = HttpClient(address_of(settings).origin, read_timeout=read_timeout)
     async with http, AsyncExitStack() as opened:
-        yield S3Store(settings, http, Clock(notice), opened)
+        yield S3Store(settings, http, Clock(notice), opened, notice)
 
 
 class S3Store:
@@ -97,19 +101,26 @@ class S3Store:
             the server refuses them.
         http: the transport to the endpoint.
         clock: the time to sign with.
-        opened: closes the client together with the store.
+        opened: closes the clients together with the store.
+        notice: called with what a person should know.
     """
 
     def __init__(
-        self, settings: Settings, http: HttpClient, clock: Clock, opened: AsyncExitStack
+        self,
+        settings: Settings,
+        http: HttpClient,
+        clock: Clock,
+        opened: AsyncExitStack,
+        notice: Callable[[str], object],
     ) -> None:
-        self._settings = settings
-        self._http = http
         self._clock = clock
         self._opened = opened
-        self._credentials = settings.credentials
-        self._signer = Signer(http.host, settings.region, clock.stamp)
+        self._notice = notice
+        self._held = HeldCredentials(settings)
+        self._look_at(settings, http)
         self._lister: Lister | None = None
+        self._has_moved = False
+        """Whether another region was gone to, which is done once."""
         self._opening = Lock()
         self._pages = 0
         self._reader = PageReader()
@@ -117,6 +128,14 @@ class S3Store:
         """Whether HEAD asks for checksums: until an answer shows that this server knows none."""
         self._tells_checksums = False
         """Whether a HEAD that asked was answered: what is refused later has other reasons."""
+
+    def _look_at(self, settings: Settings, http: HttpClient) -> None:
+        """Send what is requested from now on to where these settings lead."""
+        self._settings = settings
+        self._http = http
+        self._path = address_of(settings).path
+        pays = settings.request_payer
+        self._signer = Signer(http.host, settings.region, self._clock.stamp, request_payer=pays)
 
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
@@ -147,7 +166,7 @@ class S3Store:
             "start-after": start_after,
             "continuation-token": token,
         }
-        path, query = f"/{self._settings.bucket}", "list-type=2&encoding-type=url"
+        path, query = self._path or "/", "list-type=2&encoding-type=url"
         for name, value in parameters.items():
             query += f"&{name}={quote(value, safe='')}" if value else ""
         headers = self._signed("GET", path, query)
@@ -157,28 +176,35 @@ class S3Store:
             return parse_page(await self._reader.read(response))
 
     async def _open_lister(self) -> "Lister":
-        """Return aioboto3's client; a new one when the credentials have changed."""
+        """Return aioboto3's client; a new one when the credentials or the region have changed."""
         async with self._opening:
-            if self._lister is None or self._lister.credentials != self._credentials:
+            if self._lister is None or not self._lister.is_for(
+                self._held.current, self._signer.place
+            ):
                 open_lister = await in_thread(_load_client)
                 opening = open_lister(
-                    self._settings, self._credentials, self._http, self._reader, self._refused
+                    self._settings,
+                    self._held.current,
+                    self._http,
+                    self._signer.place,
+                    self._reader,
+                    self._refused,
                 )
                 self._lister = await self._opened.enter_async_context(opening)
             return self._lister
 
     async def head(self, key: str) -> Head:
         """Return what the bucket says of an object, as `Store` says."""
-        path = path_of(self._settings.bucket, key)
+        path = path_of(self._path, key)
         headers = self._signed_head(path)
         async with self._http.request("HEAD", path, headers) as response:
             return await self._head(response, path, key, headers)
 
     def _signed_head(self, path: str) -> SignedHeaders:
         wants = self._wants_checksums
-        return self._signer.sign("HEAD", path, self._credentials, wants_checksum=wants)
+        return self._signer.sign("HEAD", path, self._held.current, wants_checksum=wants)
 
-    async def _head(self, response: Response, path: str, key: str, sent: Mapping[str, str]) -> Head:
+    async def _head(self, response: Response, path: str, key: str, sent: SignedHeaders) -> Head:
         """Return what the answer to a HEAD with these headers says."""
         if response.status in _MODE_UNKNOWN and CHECKSUM_MODE in sent:
             sent = self._signed("HEAD", path)
@@ -196,7 +222,7 @@ class S3Store:
         return parse_head(response, size, parse_checksum(response.headers))
 
     async def _refused_head(
-        self, response: Response, path: str, key: str, sent: Mapping[str, str]
+        self, response: Response, path: str, key: str, sent: SignedHeaders
     ) -> AsyncSyncError:
         """Return why HEAD was refused, from the body of a GET: an answer to HEAD has none.
 
@@ -210,9 +236,11 @@ class S3Store:
                 is_empty = told.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
                 if told.status >= HTTPStatus.BAD_REQUEST and not is_empty:
                     return await self._refused(told, key, headers)
-                if self._clock.corrects(None, sent["x-amz-date"]):
+                if sent.place != self._signer.place:
+                    return RegionCorrectedError("HEAD was sent before the region was put right")
+                if "x-amz-date" in sent and self._clock.corrects(None, sent["x-amz-date"]):
                     return ClockCorrectedError("HEAD was signed before the clock was corrected")
-                if not self._signs_like(sent):
+                if "authorization" in sent and not self._held.signed(sent):
                     return CredentialsRenewedError(
                         "HEAD was signed before the credentials were renewed"
                     )
@@ -238,7 +266,7 @@ class S3Store:
     async def fetch(self, remote: RemoteObject, *, asks: bool, as_stored: bool = False) -> Fetched:
         """Fetch a whole object, as `Store` says; both requests go out before either is awaited."""
         key = remote.key
-        path = path_of(self._settings.bucket, key)
+        path = path_of(self._path, key)
         get_headers = self._conditional(path, remote, as_stored)
         get = self._http.request("GET", path, get_headers)
         if not asks:
@@ -266,7 +294,7 @@ class S3Store:
             head.close()
 
     async def _whole(
-        self, response: Response, remote: RemoteObject, sent: Mapping[str, str]
+        self, response: Response, remote: RemoteObject, sent: SignedHeaders
     ) -> Fetched:
         """Read the answer to a GET of a whole object with these headers."""
         if response.status != HTTPStatus.OK:
@@ -297,7 +325,7 @@ class S3Store:
         self, remote: RemoteObject, span: range | None = None, *, as_stored: bool = False
     ) -> AsyncIterator[Body]:
         """Fetch the listed version of an object, as `Store` says."""
-        path = path_of(self._settings.bucket, remote.key)
+        path = path_of(self._path, remote.key)
         headers = self._conditional(path, remote, as_stored)
         if span is not None and len(span) == remote.size:
             span = None
@@ -316,47 +344,47 @@ class S3Store:
             yield open_body(response, remote, span)
 
     def _signed(self, method: str, path: str, query: str = "") -> SignedHeaders:
-        return self._signer.sign(method, path, self._credentials, query)
+        return self._signer.sign(method, path, self._held.current, query)
 
     async def _refused(
-        self, response: Response, key: str | None, sent: Mapping[str, str]
+        self, response: Response, key: str | None, sent: SignedHeaders
     ) -> AsyncSyncError:
         """Return the error that the answer to a request with these headers stands for."""
         try:
             body = await response.read(ERROR_LIMIT)
         except TransientError:
             body = b""  # cut off or endless: the status must do
-        error = refusal(response.status, response.headers, body, key)
+        is_signed = "authorization" in sent
+        error = refusal(response.status, response.headers, body, key, is_signed=is_signed)
         of_run = error.of_run if isinstance(error, RefusedError) else error
-        if isinstance(of_run, ClockError):
+        if await self._moves(response, body, sent):
+            return RegionCorrectedError(f"{error}; the region was put right meanwhile")
+        if isinstance(of_run, ClockError) and is_signed:
             if self._clock.corrects(of_run.ahead, sent["x-amz-date"]):
                 return ClockCorrectedError(str(of_run))
             if agree(of_run.ahead) and self._clock.may_pass(key, sent["x-amz-date"]):
                 return ServerError(str(of_run))
             return error
-        if isinstance(of_run, AuthError) and self._renewed(sent):
+        if isinstance(of_run, AuthError) and is_signed and self._held.renewed(sent):
             return CredentialsRenewedError(f"{error}; the credentials were renewed meanwhile")
         return error
 
-    def _renewed(self, sent: Mapping[str, str]) -> bool:
-        """Return whether the credentials now differ from those that signed a request."""
-        if not self._signs_like(sent):
-            return True  # another request was refused before, and has read them again
-        if self._settings.reload is None:
+    async def _moves(self, response: Response, body: bytes, sent: SignedHeaders) -> bool:
+        """Return whether requests now go elsewhere than this one, which was refused, has gone."""
+        if sent.place != self._signer.place:
+            return True  # another request was refused before, and has put the region right
+        found = self._settings
+        there = settings_there(found, response.status, response.headers, body)
+        if there is None or self._has_moved:
             return False
-        try:
-            self._credentials = self._settings.reload().credentials
-        except ConfigError as error:
-            logger.info("the credentials cannot be read again: %s", error)
-            return False
-        return not self._signs_like(sent)
-
-    def _signs_like(self, sent: Mapping[str, str]) -> bool:
-        own = self._credentials
-        return (
-            f"Credential={own.access_key_id}/" in sent["authorization"]
-            and sent.get("x-amz-security-token", "") == own.session_token.reveal()
-        )
+        self._has_moved = True
+        origin, http = address_of(there).origin, self._http
+        if origin != address_of(found).origin:
+            there_too = HttpClient(origin, read_timeout=http.read_timeout)
+            http = await self._opened.enter_async_context(there_too)
+        self._look_at(there, http)
+        self._notice(told_of(found, there))
+        return True
 
 
 def _load_client() -> "Callable[..., AbstractAsyncContextManager[Lister]]":

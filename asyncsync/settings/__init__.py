@@ -7,7 +7,14 @@ and `endpoint.py` checks the endpoint's URL.
 No other room reads settings from the environment or the env file. No error shows their values.
 """
 
-from asyncsync.settings.loading import exposure, keys_logged, load, origins, parse
+from asyncsync.settings.loading import (
+    exposure,
+    keys_logged,
+    load,
+    origins,
+    parse,
+    unencrypted,
+)
 from asyncsync.settings.options import Options, Validate, globs, parse_option
 
 __all__ = [
@@ -20,4 +27,5 @@ __all__ = [
     "origins",
     "parse",
     "parse_option",
+    "unencrypted",
 ]

@@ -12,12 +12,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from asyncsync.errors import ConfigError
 from asyncsync.keys import shown
-from asyncsync.model import Settings
+from asyncsync.model import Addressing, Settings
 from asyncsync.secret import Environment, Secret
-from asyncsync.settings.endpoint import endpoint
+from asyncsync.services import bucket_problem, region_of, virtual_problem
+from asyncsync.settings.endpoint import endpoint, is_unencrypted
 from asyncsync.settings.envfile import CREATE_HINT, EnvFile, read_env_file
 from asyncsync.settings.options import Options, parse_option
 
@@ -37,7 +39,7 @@ _KNOWN = dict.fromkeys((*_VARIABLES.values(), *_OPTIONS))
 _UNSET = Secret("")
 _CREDENTIALS = ("R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_SESSION_TOKEN")
 _OPTIONAL = {"session_token", "region"}
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
+_TO_SIGN_WITH = {"access_key_id", "secret_access_key", "session_token"}
 _REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?")  # a DNS label
 _VISIBLE = re.compile(r"[!-~]+")
 
@@ -65,8 +67,9 @@ def load(
         if options.strict:
             raise ConfigError(file.exposure)
         logger.warning("%s", file.exposure)
-    if logged := keys_logged(settings):
-        logger.warning("%s", logged)
+    for problem in (keys_logged(settings), unencrypted(settings)):
+        if problem:
+            logger.warning("%s", problem)
     return settings, options
 
 
@@ -93,9 +96,10 @@ def _parse(
     values = dict(file.values)
     values |= {name: Secret(environ[name]) for name in _KNOWN if name in environ}
     hint = "" if file.exists else f"; there is no such file here: {CREATE_HINT}"
-    settings = _parse_settings(values, f"{file.path}{hint}")
-    settings = replace(settings, reload=lambda: parse(env_file, environ)[0])
-    return settings, _parse_options(values, given or {})
+    options = _parse_options(values, given or {})
+    settings = _parse_settings(values, f"{file.path}{hint}", options)
+    settings = replace(settings, reload=lambda: parse(env_file, environ, given)[0])
+    return settings, options
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +146,9 @@ def origins(
     places: dict[str, str] = {}
     hidden: list[str] = []
     for name in _KNOWN:
-        if (given or {}).get(_OPTIONS.get(name, "")) is not None:
-            places[name] = f"--{_OPTIONS[name].replace('_', '-')}"
+        if (value := (given or {}).get(_OPTIONS.get(name, ""))) is not None:
+            no = "no-" if value is False else ""
+            places[name] = f"--{no}{_OPTIONS[name].replace('_', '-')}"
         elif environment.get(name, "").strip():
             places[name] = "the environment"
         elif name in in_file and in_file[name].strip():
@@ -175,13 +180,27 @@ def keys_logged(settings: Settings) -> str:
     )
 
 
-def _parse_settings(values: Mapping[str, Secret], file: str) -> Settings:
-    set_ones = {name: values.get(variable, _UNSET) for name, variable in _VARIABLES.items()}
+def unencrypted(settings: Settings) -> str:
+    """Return that all can be read and changed on the way, where it can; else nothing."""
+    if not is_unencrypted(settings.endpoint_url):
+        return ""
+    return (
+        "R2_ENDPOINT_URL: http:// sends all unencrypted: whoever is on the way can read it, and "
+        "change it, and see a session token; use https:// if the server has it"
+    )
+
+
+def _parse_settings(values: Mapping[str, Secret], file: str, options: Options) -> Settings:
+    needless = set() if options.sign_request else _TO_SIGN_WITH
+    set_ones = {
+        name: _UNSET if name in needless else values.get(variable, _UNSET)
+        for name, variable in _VARIABLES.items()
+    }
     found = {name: value.strip() for name, value in set_ones.items() if value.strip()}
     missing = [
         variable
         for name, variable in _VARIABLES.items()
-        if name not in found and name not in _OPTIONAL
+        if name not in found and name not in _OPTIONAL | needless
     ]
     if missing:
         it = "it" if len(missing) == 1 else "them"
@@ -189,23 +208,29 @@ def _parse_settings(values: Mapping[str, Secret], file: str) -> Settings:
             f"{', '.join(missing)}: not set; set {it} in the environment or in {file}"
         )
     for name, value in found.items():
-        if not _VISIBLE.fullmatch(value.reveal()):
+        if name != "bucket" and not _VISIBLE.fullmatch(value.reveal()):
             raise ConfigError(
                 f"{_VARIABLES[name]}: has characters other than visible ASCII; copy it again"
             )
-    if not _BUCKET.fullmatch(found["bucket"].reveal()):
-        raise ConfigError(
-            "R2_BUCKET: not a valid bucket name (3 to 63 lower-case letters, digits, '-', '.')"
-        )
+    bucket = found["bucket"]
+    endpoint_url = endpoint(found["endpoint_url"], bucket, allow_http=options.allow_http)
+    host = urlsplit(endpoint_url).hostname or ""
+    if problem := bucket_problem(host, bucket.reveal()):
+        raise ConfigError(f"R2_BUCKET: not the name of a bucket: {problem}")
+    problem = virtual_problem(host, bucket.reveal())
+    if problem and options.addressing is Addressing.VIRTUAL:
+        raise ConfigError(f"addressing: virtual is not possible: {problem}")
     if not _REGION.fullmatch(found.get("region", Secret("auto")).reveal()):
         raise ConfigError("R2_REGION: not a valid region name (letters, digits, '-'), such as auto")
     return Settings(
-        found["access_key_id"].reveal(),
-        found["secret_access_key"],
-        endpoint(found["endpoint_url"], found["bucket"].reveal()),
-        found["bucket"].reveal(),
+        found.get("access_key_id", _UNSET).reveal(),
+        found.get("secret_access_key", _UNSET),
+        endpoint_url,
+        bucket.reveal(),
         found.get("session_token", _UNSET),
-        found.get("region", Secret("auto")).reveal(),
+        found.get("region", _UNSET).reveal() or region_of(endpoint_url) or "auto",
+        options.addressing,
+        options.request_payer,
     )
 
 

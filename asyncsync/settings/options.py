@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asyncsync.errors import ConfigError
 from asyncsync.keys import STATE_DIR, escaped
-from asyncsync.model import Checks
+from asyncsync.model import Addressing, Checks
 
 MAX_REQUESTS = 1024
 MAX_READ_TIMEOUT = 120
@@ -66,6 +66,13 @@ class Options:
     """`auto` lists from the last keys on; None lists everything."""
     strict: bool = False
     """Whether an env file that others can read is an error, and not only a warning."""
+    sign_request: bool = True
+    """Whether requests are signed; only public buckets answer others, which need no credentials."""
+    request_payer: bool = False
+    """Whether requests say that their sender pays for them, as some buckets demand."""
+    addressing: Addressing = Addressing.AUTO
+    allow_http: bool = False
+    """Whether an endpoint on another machine may be one without TLS."""
 
     def __post_init__(self) -> None:
         """Convert what callers of the API may pass as well: a str for a path, `20M`, a list."""
@@ -73,10 +80,7 @@ class Options:
             _check_folder(str(self.dest))
         except ValueError as error:
             raise ConfigError(f"dest: {error}") from None
-        if self.validate not in set(Validate):
-            raise ConfigError(f"validate: {self.validate!r} is not one of {', '.join(Validate)}")
         object.__setattr__(self, "dest", Path(self.dest))
-        object.__setattr__(self, "validate", Validate(self.validate))
         if not self.include:
             raise ConfigError("include: without a glob no key is selected; use '*' for all keys")
         for name in ("include", "exclude"):
@@ -86,6 +90,11 @@ class Options:
                 raise ConfigError(f"{name}: {error}") from None
         for name in _CONVERTED:
             object.__setattr__(self, name, _convert(name, getattr(self, name)))
+        if self.request_payer and not self.sign_request:
+            raise ConfigError(
+                "request_payer: nobody can be charged for requests that are not signed; take "
+                "either --request-payer or --no-sign-request"
+            )
 
     @property
     def checks(self) -> Checks:
@@ -110,7 +119,12 @@ def globs(given: str | Sequence[str]) -> tuple[str, ...]:
 
 
 _NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate")
-_CONVERTED = (*_NUMBERS, "since", "parquet_check", "deep", "space_check", "durable", "strict")
+_SWITCHES = (
+    *("parquet_check", "deep", "space_check", "durable", "strict"),
+    *("sign_request", "request_payer", "allow_http"),
+)
+_CHOICES: dict[str, type[StrEnum]] = {"validate": Validate, "addressing": Addressing}
+_CONVERTED = (*_NUMBERS, "since", *_SWITCHES, *_CHOICES)
 """Options whose values are not text, but may be given as text, as on the command line."""
 
 
@@ -119,6 +133,8 @@ def _convert(name: str, value: object) -> object:
     try:
         if isinstance(value, str):
             return parse_option(name, value)
+        if name in _CHOICES:
+            return _parse_choice(name, str(value))
         if name in _NUMBERS and value is not None:
             if isinstance(value, float) and value.is_integer():  # such as 20e6
                 value = int(value)
@@ -161,20 +177,27 @@ def parse_option(name: str, text: str) -> object:
             return _parse_folder(text)
         case "include" | "exclude":
             return tuple(text.split())
-        case "validate" if text not in set(Validate):
-            raise ValueError(f"{text!r} is not one of {', '.join(Validate)}")
-        case "validate":
-            return Validate(text)
+        case "validate" | "addressing":
+            return _parse_choice(name, text)
+        case "request_payer" if text == "requester":  # as other tools write it
+            return True
         case "workers" if text == "auto":
             return None
         case "since":
             return _parse_since(text)
         case "limit_rate":
             return _parse_rate(text)
-        case "parquet_check" | "deep" | "space_check" | "durable" | "strict":
+        case _ if name in _SWITCHES:
             return _parse_bool(text)
         case _:
             return _check_range(name, _parse_int(name, text))
+
+
+def _parse_choice(name: str, text: str) -> StrEnum:
+    choices = _CHOICES[name]
+    if text not in set(choices):
+        raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
+    return choices(text)
 
 
 def _parse_int(name: str, text: str) -> int:

@@ -88,6 +88,22 @@ def test_options_keep_their_values_wherever_they_stand() -> None:
     assert parse_arguments(["-qv"]).quiet
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--request-payer 1hz/",
+        "1hz/ --request-payer",
+        "--request-payer requester 1hz/",
+        "--request-payer=requester 1hz/",
+    ],
+)
+def test_payer_can_be_named_as_in_other_tools(line: str) -> None:
+    """It can be nobody but the requester."""
+    arguments = parse_arguments(line.split())
+    assert arguments.request_payer is True
+    assert arguments.prefixes == ["1hz/"]
+
+
 def test_prefixes_select_what_a_command_works_on(store: MemoryStore, run: Run) -> None:
     """They do so with and without the name of the command."""
     assert run("sync", "--quiet", "1hz/a", "root").code == 0
@@ -129,7 +145,7 @@ def line_with(option: str) -> list[str]:
         "--max-workers": "3",
         "--limit-rate": "1M",
     }
-    values |= {"--validate": "head", "--since": "auto"}
+    values |= {"--validate": "head", "--since": "auto", "--addressing": "path"}
     takes_value = any(known.metavar for known in OPTIONS if option in known.names)
     return [option, *[values.get(option, "x")] * takes_value]
 

@@ -1,10 +1,8 @@
 """The doctor: whatever can be wrong is reported, with what to do about it."""
 
-import asyncio
 import gzip
 import os
 import resource
-import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +14,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from asyncsync.cli import command as cli
 from asyncsync.descriptors import affordable_requests, needed_descriptors
 from asyncsync.disk import Folder, lock
 from asyncsync.doctor import doctor, folder_checks
@@ -26,11 +23,9 @@ from asyncsync.model import Settings
 from asyncsync.report import Finding, Verdict
 from asyncsync.settings import Options
 from tests.rigs.bucket import Bucket
-from tests.rigs.child import asyncsync, ended, started
 from tests.rigs.decompressing import Decompressing
 from tests.rigs.scripted import Authority, ScriptedServer, answers, response
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
-from tests.rigs.wrapped import wrapped
 
 pytestmark = pytest.mark.anyio
 
@@ -217,6 +212,7 @@ ACCOUNT = f"https://{ID}.r2.cloudflarestorage.com"
         (Settings(ID, KEY, ACCOUNT, "sensors"), ""),
         (Settings(ID, KEY, f"https://{ID}.eu.r2.cloudflarestorage.com", "sensors"), ""),
         (Settings("any", "any", "https://s3.example", "sensors"), ""),
+        (Settings("", "", ACCOUNT, "sensors"), "leave out --no-sign-request"),
         (Settings(KEY, ID, ACCOUNT, "sensors"), "R2_ACCESS_KEY_ID: R2 uses 32"),
         (Settings(ID, ID, ACCOUNT, "sensors"), "R2_SECRET_ACCESS_KEY: R2 uses 64"),
         (Settings(ID, KEY, "https://me.r2.cloudflarestorage.com", "sensors"), "an account ID"),
@@ -531,70 +527,3 @@ def test_low_limit_on_open_files_is_a_warning(monkeypatch: pytest.MonkeyPatch) -
     assert folder_checks.open_files(Options(max_workers=100))[0] == OK
     assert folder_checks.open_files(Options(workers=100))[0] == OK
     assert affordable_requests(100) == 100
-
-
-# the command ------------------------------------------------------------------------------------
-
-
-async def test_command_prints_a_line_for_each_check(bucket: Bucket) -> None:
-    """The line has the verdict, the name of the check, and the text."""
-    bucket.put_many(OBJECTS)
-    settings = {**bucket.server.environment(), "ASYNCSYNC_WORKER": "7"}
-    shown = await asyncsync(settings, "doctor")
-    assert (shown.code, shown.err) == (0, "")
-    names = [check.name for check in doctor.CHECKS]
-    assert [line[9:19].strip() for line in shown.out.splitlines()] == names
-    assert shown.out.startswith("warning  settings    ASYNCSYNC_WORKER is not")
-
-
-@pytest.mark.parametrize(("width", "indent"), [(80, 21), (40, 2)])
-def test_long_line_is_wrapped_and_indented(width: int, indent: int) -> None:
-    """In a terminal it breaks between words, and the names stay a column of their own."""
-    text = "no such bucket: " + "check R2_BUCKET and R2_ENDPOINT_URL " * 5
-    whole = doctor.format_finding(Finding("listing", WRONG, text))
-    first, *rest = doctor.format_finding(Finding("listing", WRONG, text), width).splitlines()
-    assert max(map(len, (first, *rest))) <= width
-    assert {len(line) - len(line.lstrip()) for line in rest} == {indent}
-    assert " ".join([first, *map(str.strip, rest)]) == whole.rstrip()
-
-
-def test_quiet_command_prints_only_what_is_not_ok(capsys: pytest.CaptureFixture[str]) -> None:
-    """Findings that are ok or skipped are not printed."""
-    assert cli.main(["doctor", "--quiet"]) == 2
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("wrong    settings    R2_ACCESS_KEY_ID, ")
-
-
-async def test_log_file_has_all_findings(tmp_path: Path) -> None:
-    """That holds also if quiet."""
-    async with ScriptedS3(OBJECTS) as s3:
-        log = tmp_path / "log"
-        done = await asyncsync(s3.environment, "doctor", "--quiet", "--log-file", str(log))
-    lines = await asyncio.to_thread(log.read_text)
-    assert done.code == 0
-    assert all(f" INFO {Verdict.OK:<7}  {name}" in lines for name in ("settings", "listing"))
-
-
-async def test_findings_that_cannot_be_printed_are_a_failure() -> None:
-    """A program that reads no findings must not conclude that all is well."""
-    async with ScriptedS3(OBJECTS) as s3:
-        for redirected in ("> /dev/full", ">&-"):
-            wrapper = ["sh", "-c", f'"$@" {redirected}', "sh"]
-            assert (await wrapped(wrapper, s3.environment, "doctor", "--json")).code == 1
-
-
-async def test_command_ends_on_a_signal() -> None:
-    """It ends also while it waits for a server that does not answer."""
-    async with ScriptedS3(OBJECTS) as s3:
-        came, never = asyncio.Event(), asyncio.Event()
-
-        def wait(request: Request) -> Answer:
-            came.set()
-            return Answer(until=never)
-
-        s3.on_list = wait
-        async with started(s3.environment, "doctor") as child:
-            await came.wait()
-            child.send_signal(signal.SIGTERM)
-            done = await ended(child)
-    assert done.code == 143

@@ -484,7 +484,7 @@ async def test_expired_credentials_are_read_again() -> None:
         for refused in (store.list_page(""), store.head(REMOTE.key)):
             with pytest.raises(CredentialsRenewedError):
                 await refused
-            store._credentials = Credentials("AKID", Secret("the-secret"), Secret("old-token"))
+            store._held.current = Credentials("AKID", Secret("the-secret"), Secret("old-token"))
         with pytest.raises(CredentialsRenewedError):
             await fetched(store)
         assert (await store.list_page("")).objects == [REMOTE]
@@ -499,7 +499,7 @@ async def test_head_is_asked_again_when_others_brought_new_credentials() -> None
         while True:
             head = await peer.receive()
             if "Credential=AKID/" in head:
-                store._credentials = replace(store._credentials, access_key_id="NEWID")
+                store._held.current = replace(store._held.current, access_key_id="NEWID")
                 await peer.send(response(status="403 Forbidden"))
             else:
                 await peer.send(response(b"0", headers=QUOTED, status="206 Partial Content"))
