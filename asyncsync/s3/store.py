@@ -357,7 +357,7 @@ class S3Store:
         is_signed = "authorization" in sent
         error = refusal(response.status, response.headers, body, key, is_signed=is_signed)
         of_run = error.of_run if isinstance(error, RefusedError) else error
-        if await self._moves(response, body, sent):
+        if self._moves(response, body, sent):
             return RegionCorrectedError(f"{error}; the region was put right meanwhile")
         if isinstance(of_run, ClockError) and is_signed:
             if self._clock.corrects(of_run.ahead, sent["x-amz-date"]):
@@ -369,7 +369,7 @@ class S3Store:
             return CredentialsRenewedError(f"{error}; the credentials were renewed meanwhile")
         return error
 
-    async def _moves(self, response: Response, body: bytes, sent: SignedHeaders) -> bool:
+    def _moves(self, response: Response, body: bytes, sent: SignedHeaders) -> bool:
         """Return whether requests now go elsewhere than this one, which was refused, has gone."""
         if sent.place != self._signer.place:
             return True  # another request was refused before, and has put the region right
@@ -380,8 +380,8 @@ class S3Store:
         self._has_moved = True
         origin, http = address_of(there).origin, self._http
         if origin != address_of(found).origin:
-            there_too = HttpClient(origin, read_timeout=http.read_timeout)
-            http = await self._opened.enter_async_context(there_too)
+            http = HttpClient(origin, read_timeout=http.read_timeout)
+            self._opened.push_async_exit(http)
         self._look_at(there, http)
         self._notice(told_of(found, there))
         return True

@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from asyncsync.errors import ConfigError
 from asyncsync.secret import Secret
-from asyncsync.services import has_own_paths, is_aws
+from asyncsync.services import has_own_paths
 
 _NAME = re.compile(r"(?:(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.|$))+")  # what botocore accepts
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~-]|%[0-9A-F]{2})+)*")
@@ -20,7 +20,7 @@ def endpoint(url: Secret, bucket: Secret, *, allow_http: bool) -> str:
 
     Args:
         url: the endpoint.
-        bucket: the bucket's name: at the end of the path, or in front of a host of AWS's.
+        bucket: the bucket's name: at the end of the path, or in front of a host of R2's or AWS's.
         allow_http: whether data may be sent unencrypted to another machine.
 
     Raises:
@@ -65,11 +65,10 @@ def _checked(url: str, bucket: str, allow_http: bool) -> str:
             "http:// would send data unencrypted; use https://, or --allow-http if nobody else "
             "can listen on the way"
         )
-    path = _path(parts, host, bucket)
-    netloc = parts.netloc
-    if is_aws(host.removeprefix(f"{bucket}.")):
-        netloc = netloc[len(host) - len(host.removeprefix(f"{bucket}.")) :]
-    return f"{parts.scheme}://{netloc}{path}"
+    netloc, without = parts.netloc, host.removeprefix(f"{bucket}.")
+    if has_own_paths(host) and not has_own_paths(without):
+        netloc, host = netloc[len(host) - len(without) :], without
+    return f"{parts.scheme}://{netloc}{_path(parts, host, bucket)}"
 
 
 def _path(parts: SplitResult, host: str, bucket: str) -> str:

@@ -2,13 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import asyncsync
 from asyncsync.errors import AsyncSyncError, AuthError, RedirectError, RegionCorrectedError
 from asyncsync.model import RemoteObject, Settings
 from asyncsync.s3.store import S3Store, open_store
 from tests.rigs.names import lead_here
+from tests.rigs.scripted import Authority
 from tests.rigs.scripted_s3 import Answer, Hook, Request, ScriptedS3, etag_of
 
 pytestmark = pytest.mark.anyio
@@ -121,6 +124,29 @@ async def test_region_is_put_right_for_every_kind_of_request(names: list[str], v
             with pytest.raises(RegionCorrectedError):
                 await calls[verb]()
             await calls[verb]()
+
+
+@pytest.mark.row(137)
+async def test_sync_goes_on_in_the_right_region(
+    names: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Over TLS, with the certificates that AWS's hosts have, and with nothing lost on the way."""
+    authority = Authority()
+    hosts = [f"*.s3.{region}.amazonaws.com" for region in ("us-east-1", "eu-west-1")]
+    authority.ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    async with ScriptedS3(
+        dict.fromkeys(KEYS, DATA), page_size=2, tls=authority.server(*hosts)
+    ) as s3:
+        s3.on_list = s3.on_object = unless(in_ireland, WRONG_REGION[0])
+        endpoint = s3.endpoint.replace("http://127.0.0.1", "https://s3.us-east-1.amazonaws.com")
+        for name, value in (s3.environment | {"R2_ENDPOINT_URL": endpoint}).items():
+            monkeypatch.setenv(name, value)
+        dest = tmp_path / "dest"
+        report = await asyncsync.sync(dest=dest, prefixes=KEYS, parquet_check=False)
+    assert (report.exit_code, report.downloaded) == (0, len(KEYS))
+    assert {(dest / key).read_bytes() for key in KEYS} == {DATA}
+    assert set(names) == {host.replace("*", "sensors") for host in hosts}
 
 
 async def first_page(s3: ScriptedS3) -> str:

@@ -309,6 +309,7 @@ def test_no_value_of_a_credential_is_ever_shown(value: str) -> None:
         ("https://s3.eu-west-1.amazonaws.com", "https://s3.eu-west-1.amazonaws.com"),
         ("https://s3.amazonaws.com/sensor-data", "https://s3.amazonaws.com"),
         ("https://sensor-data.s3.eu-west-1.amazonaws.com", "https://s3.eu-west-1.amazonaws.com"),
+        ("https://sensor-data.me.r2.cloudflarestorage.com", "https://me.r2.cloudflarestorage.com"),
         ("https://SENSOR-data.s3.amazonaws.com:444/", "https://s3.amazonaws.com:444"),
         ("https://sensor-data.minio.example", "https://sensor-data.minio.example"),
         ("http://localhost:8333", "http://localhost:8333"),
@@ -317,7 +318,7 @@ def test_no_value_of_a_credential_is_ever_shown(value: str) -> None:
     ],
 )
 def test_endpoint_is_scheme_host_port_and_path(url: str, expected: str) -> None:
-    """The bucket's name is removed, behind it or in front of a host of AWS's."""
+    """The bucket's name is removed, behind it or in front of a host of R2's or AWS's."""
     assert settings(R2_ENDPOINT_URL=url).endpoint_url == expected
 
 
@@ -429,6 +430,7 @@ def test_bucket_that_no_host_can_name_is_refused_for_virtual_addressing(
         (f"{ENDPOINT}/another-bucket", "the path after the host"),
         (f"{ENDPOINT}/sensor-data/1hz", "the path after the host"),
         ("https://s3.eu-west-1.amazonaws.com/s3", "the path after the host"),
+        ("https://sensor-data.s3.eu-west-1.amazonaws.com/s3", "the path after the host"),
         ("https://h.example/a//b", "the path after the host"),
         ("https://h.example/a/../b", "the path after the host"),
         ("https://h.example/.", "the path after the host"),
