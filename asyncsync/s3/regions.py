@@ -15,24 +15,34 @@ from asyncsync.model import Settings
 from asyncsync.s3.pages import parse_error_fields
 from asyncsync.services import endpoint_in, is_aws, region_in
 
-_STATUSES = {301, 307, 400}
+_REDIRECTS = {301, 307}
+_WRONG_SCOPE = "AuthorizationHeaderMalformed"
+"""The code of a 400 for a signature that names another region than the server's."""
 _REGION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
-def settings_there(
-    settings: Settings, status: int, headers: Mapping[str, str], body: bytes
-) -> Settings | None:
-    """Return the settings that lead to the region that an answer names.
+def region_told(status: int, headers: Mapping[str, str], body: bytes) -> str:
+    """Return the region in which the bucket is, if a refusal says so; empty if it does not."""
+    fields = parse_error_fields(body)
+    if status not in _REDIRECTS and fields.get("Code", "") != _WRONG_SCOPE:
+        return ""
+    told = headers.get("x-amz-bucket-region", "") or fields.get("Region", "").strip()
+    told = told or region_in(fields.get("Endpoint", "").strip())
+    return told if _REGION.fullmatch(told) else ""
 
-    None if it names none, or that of the settings, or if only another host would do.
+
+def settings_in(region: str, settings: Settings, *, redirects: bool) -> Settings | None:
+    """Return the settings that lead to a region; None if these do, or only another host would.
+
+    Args:
+        region: where the bucket is.
+        settings: where it was looked for.
+        redirects: whether the server there would have another host asked.
     """
-    region = _told(headers, body)
-    if status not in _STATUSES or not _REGION.fullmatch(region):
-        return None
     endpoint_url = settings.endpoint_url
     if is_aws(urlsplit(endpoint_url).hostname or ""):
         endpoint_url = endpoint_in(region, endpoint_url)
-    elif "location" in headers:
+    elif redirects:
         return None
     there = replace(settings, region=region, endpoint_url=endpoint_url)
     return there if endpoint_url and there != settings else None
@@ -50,10 +60,3 @@ def told_of(settings: Settings, there: Settings) -> str:
         f"({settings.region} at {settings.endpoint_url}); requests go there from now on; "
         f"set {' and '.join(right)}"
     )
-
-
-def _told(headers: Mapping[str, str], body: bytes) -> str:
-    if told := headers.get("x-amz-bucket-region", ""):
-        return told
-    fields = parse_error_fields(body)
-    return fields.get("Region", "").strip() or region_in(fields.get("Endpoint", "").strip())

@@ -49,7 +49,7 @@ from asyncsync.s3.credentials import HeldCredentials
 from asyncsync.s3.pages import parse_page, parse_size
 from asyncsync.s3.reading import PageReader
 from asyncsync.s3.refusals import refusal
-from asyncsync.s3.regions import settings_there, told_of
+from asyncsync.s3.regions import region_told, settings_in, told_of
 from asyncsync.s3.sigv4 import CHECKSUM_MODE, Signer, path_of
 from asyncsync.secret import SignedHeaders
 from asyncsync.services import address_of
@@ -371,10 +371,11 @@ class S3Store:
 
     def _moves(self, response: Response, body: bytes, sent: SignedHeaders) -> bool:
         """Return whether requests now go elsewhere than this one, which was refused, has gone."""
-        if sent.place != self._signer.place:
+        region = region_told(response.status, response.headers, body)
+        if region and sent.place != self._signer.place:
             return True  # another request was refused before, and has put the region right
-        found = self._settings
-        there = settings_there(found, response.status, response.headers, body)
+        found, redirects = self._settings, "location" in response.headers
+        there = settings_in(region, found, redirects=redirects) if region else None
         if there is None or self._has_moved:
             return False
         self._has_moved = True
