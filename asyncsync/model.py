@@ -277,7 +277,12 @@ class Settings:
     request_payer: bool = False
     """Whether requests say that their sender pays for them."""
     reload: Callable[[], "Settings"] | None = field(default=None, repr=False, compare=False)
-    """Reads the settings again from where they came from; may raise ConfigError."""
+    """Reads the settings again from where they came from; may block, and raise AsyncSyncError."""
+    renew: Callable[[], Credentials] | None = field(default=None, repr=False, compare=False)
+    """Returns credentials that do not expire soon; may block, and raise AsyncSyncError. None for
+    those that do not expire."""
+    credentials_place: str = field(default="", compare=False)
+    """Where the credentials are from; empty for variables of R2's."""
 
     def __post_init__(self) -> None:
         """Hide what is given as text."""

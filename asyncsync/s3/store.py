@@ -45,7 +45,7 @@ from asyncsync.s3.bodies import (
 )
 from asyncsync.s3.checksums import parse_checksum
 from asyncsync.s3.clock import Clock, agree
-from asyncsync.s3.credentials import HeldCredentials
+from asyncsync.s3.credentials import HeldCredentials, hold
 from asyncsync.s3.pages import parse_page, parse_size
 from asyncsync.s3.reading import PageReader
 from asyncsync.s3.refusals import refusal
@@ -89,18 +89,18 @@ async def open_store(
         ConfigError: the file of certificate authorities that the environment names cannot be read.
     """
     http = HttpClient(address_of(settings).origin, read_timeout=read_timeout)
-    async with http, AsyncExitStack() as opened:
-        yield S3Store(settings, http, Clock(notice), opened, notice)
+    async with http, hold(settings) as held, AsyncExitStack() as opened:
+        yield S3Store(settings, http, Clock(notice), held, opened, notice)
 
 
 class S3Store:
     """A bucket. Made by `open_store`.
 
     Args:
-        settings: the endpoint, the bucket and the credentials; the credentials are read again when
-            the server refuses them.
+        settings: the endpoint and the bucket.
         http: the transport to the endpoint.
         clock: the time to sign with.
+        held: the credentials to sign with.
         opened: closes the clients together with the store.
         notice: called with what a person should know.
     """
@@ -110,13 +110,14 @@ class S3Store:
         settings: Settings,
         http: HttpClient,
         clock: Clock,
+        held: HeldCredentials,
         opened: AsyncExitStack,
         notice: Callable[[str], object],
     ) -> None:
         self._clock = clock
         self._opened = opened
         self._notice = notice
-        self._held = HeldCredentials(settings)
+        self._held = held
         self._look_at(settings, http)
         self._lister: Lister | None = None
         self._has_moved = False
@@ -365,8 +366,8 @@ class S3Store:
             if agree(of_run.ahead) and self._clock.may_pass(key, sent["x-amz-date"]):
                 return ServerError(str(of_run))
             return error
-        if isinstance(of_run, AuthError) and is_signed and self._held.renewed(sent):
-            return CredentialsRenewedError(f"{error}; the credentials were renewed meanwhile")
+        if isinstance(of_run, AuthError) and is_signed:
+            return await self._held.refused(error, sent)
         return error
 
     def _moves(self, response: Response, body: bytes, sent: SignedHeaders) -> bool:

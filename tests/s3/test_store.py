@@ -1,6 +1,5 @@
 """The real store against servers that answer as no good server would."""
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -510,17 +509,13 @@ async def test_head_is_asked_again_when_others_brought_new_credentials() -> None
         assert len(server.heads) == 2
 
 
-async def test_credentials_that_cannot_be_read_again_stay_refused(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_credentials_that_cannot_be_read_again_stay_refused() -> None:
     """A file that is gone, half written or another user's is no better than the old one."""
-    caplog.set_level(logging.INFO)
 
     def reload() -> Settings:
         raise ConfigError("R2_BUCKET: not set")
 
     expired = answers(error("ExpiredToken", "403 Forbidden"))
     async with served(expired, reload=reload) as (store, _):
-        with pytest.raises(AuthError, match="ExpiredToken"):
+        with pytest.raises(AuthError, match=r"ExpiredToken.*cannot be read again: R2_BUCKET: not"):
             await store.list_page("")
-    assert "cannot be read again: R2_BUCKET: not set" in caplog.text
