@@ -30,6 +30,7 @@ from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.pace import STREAMS_AT_ONCE, Limit, LimitedStore, Pace
 from asyncsync.report import Plan, Report, Verification, read_plan
 from asyncsync.settings import Options, load
+from asyncsync.threads import in_thread
 
 Command = Callable[[pipeline.Job], Awaitable[None]]
 
@@ -79,6 +80,11 @@ class Given(TypedDict, total=False):
             what is sent; False by default.
         env_file: The file with settings; `./.env` by default, if it exists. One that another user
             could have written, or put there, is an error.
+        bucket: The bucket's name; that of `R2_BUCKET` by default. Where no `R2_...` is set, the
+            other settings are AWS's: `AWS_ACCESS_KEY_ID`, `AWS_PROFILE`, `~/.aws` and so on.
+        endpoint_url: The S3 endpoint; that of `R2_ENDPOINT_URL` by default, or of AWS's settings.
+        region: The region; that of `R2_REGION` by default, or of AWS's settings.
+        profile: A profile of `~/.aws`, where no `R2_...` is set; by default that of `AWS_PROFILE`.
         observer: Is notified of what happens; none by default. `asyncsync.Bars()` draws progress
             bars. An observer that is a context manager is open during the run.
     """
@@ -104,6 +110,10 @@ class Given(TypedDict, total=False):
     addressing: Literal["auto", "path", "virtual"] | None
     allow_http: bool | None
     env_file: Path | str | None
+    bucket: str | None
+    endpoint_url: str | None
+    region: str | None
+    profile: str | None
     observer: Observer | None
 
 
@@ -131,9 +141,9 @@ async def sync(**given: Unpack[GivenToSync]) -> Report:
         **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `validate`,
             `parquet_check`, `deep`, `attempts`, `read_timeout`, `space_check`, `durable`,
             `limit_rate`, `since`, `strict`, `sign_request`, `request_payer`, `addressing`,
-            `allow_http`, `env_file`, `observer`, and `plan`. All are optional.
-            `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
-            `plan`.
+            `allow_http`, `env_file`, `bucket`, `endpoint_url`, `region`, `profile`, `observer`,
+            and `plan`. All are optional. `help(asyncsync.api.Given)` describes them,
+            `help(asyncsync.api.GivenToSync)` describes `plan`.
 
     Returns:
         Counts of files and bytes, and the failures.
@@ -269,7 +279,7 @@ async def _perform(
     prefixes = [prefixes] if isinstance(prefixes, str) else list(prefixes)
     file = given.get("env_file")
     env_file = None if file is None else Path(file)
-    found, options = load(env_file, given=given)
+    found, options = await in_thread(partial(load, env_file, given=given))
     own_route = route(found, options)
     pages = None if planned is None else planned_pages(planned, own_route, given)
     started = time.monotonic()

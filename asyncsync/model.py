@@ -260,6 +260,18 @@ class Addressing(StrEnum):
     """In front of the host: `https://bucket.host/key`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What messages call the settings, by how they were set: so a reader finds what to change."""
+
+    access_key_id: str = "R2_ACCESS_KEY_ID"
+    secret_access_key: str = "R2_SECRET_ACCESS_KEY"  # noqa: S105 - its name
+    session_token: str = "R2_SESSION_TOKEN"  # noqa: S105 - its name
+    endpoint_url: str = "R2_ENDPOINT_URL"
+    bucket: str = "R2_BUCKET"
+    region: str = "R2_REGION"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where the bucket is, and the credentials for it."""
@@ -283,6 +295,8 @@ class Settings:
     those that do not expire."""
     credentials_place: str = field(default="", compare=False)
     """Where the credentials are from; empty for variables of R2's."""
+    names: Names = field(default_factory=Names, repr=False, compare=False)
+    """What messages call them."""
 
     def __post_init__(self) -> None:
         """Hide what is given as text."""

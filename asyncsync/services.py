@@ -19,6 +19,8 @@ _AWS_HOST = re.compile(
     r"\.(?P<domain>amazonaws\.(?:com|com\.cn|eu))"
 )
 """AWS's hosts for S3. Others of its names are those of its customers' machines."""
+_AWS_DOMAINS = {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}
+"""Of regions whose names begin so, where it is another than that of all others."""
 _AWS_REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]+)+-\d+")
 _AWS_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}")
 """Also the names that us-east-1 allowed until 2018."""
@@ -69,6 +71,12 @@ def region_in(host: str) -> str:
     """Return the region that a host of AWS's names, which may be that of a bucket."""
     found = re.search(rf"(?:^|\.){_AWS_HOST.pattern}$", host)
     return "" if found is None else found["region"] or "us-east-1"
+
+
+def aws_endpoint(region: str) -> str:
+    """Return AWS's endpoint of S3 in one of its regions."""
+    domain = _AWS_DOMAINS.get(region.partition("-")[0], "amazonaws.com")
+    return f"https://s3.{region}.{domain}"
 
 
 def endpoint_in(region: str, endpoint_url: str) -> str:

@@ -26,6 +26,8 @@ _TEXTS = (
     *("limit_rate", "since", "addressing"),
 )
 """Options whose values are parsed by `settings`, by field name."""
+_SETTINGS = ("bucket", "endpoint_url", "region", "profile")
+"""Options whose values `settings` takes as they are."""
 _SWITCHES = (
     *("parquet_check", "deep", "space_check", "durable", "strict"),
     *("sign_request", "request_payer", "allow_http"),
@@ -58,10 +60,11 @@ exit codes:
   129, 130, 143  stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM
 
 The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL \
-and R2_BUCKET, in the environment or in the env file. The options up to --allow-http, except \
---env-file, can be set there as well: ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An option \
-that takes a GLOB may be repeated; in a variable, separate globs with spaces. `*` matches `/` as \
-well.
+and R2_BUCKET, in the environment or in the env file. Where no R2_... is set but --bucket is, \
+they come from AWS's settings: AWS_ACCESS_KEY_ID, AWS_PROFILE, ~/.aws and so on. --dest and the \
+options from --include to --allow-http can be set there as well: ASYNCSYNC_DEST, \
+ASYNCSYNC_MAX_WORKERS and so on. An option that takes a GLOB may be repeated; in a variable, \
+separate globs with spaces. `*` matches `/` as well.
 """
 _SEE_ALSO = "Settings and exit codes: `asyncsync --help`."
 
@@ -227,7 +230,8 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
     """
     from asyncsync.settings import globs, parse_option  # slow to import: help does not need it
 
-    given: dict[str, object] = {name: getattr(arguments, name, None) for name in _SWITCHES}
+    as_they_are = (*_SWITCHES, *_SETTINGS)
+    given: dict[str, object] = {name: getattr(arguments, name, None) for name in as_they_are}
     for name in (*_GLOBS, *_TEXTS):
         value = getattr(arguments, name, None)
         parse = globs if name in _GLOBS else partial(parse_option, name)

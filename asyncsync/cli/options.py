@@ -87,6 +87,30 @@ OPTIONS = (
         help="file with the settings (default: ./.env)",
     ),
     Option(
+        "--bucket",
+        commands=_ALL_BUT_DEMO,
+        metavar="NAME",
+        help="the bucket, in place of R2_BUCKET",
+    ),
+    Option(
+        "--endpoint-url",
+        commands=_ALL_BUT_DEMO,
+        metavar="URL",
+        help="the endpoint, in place of R2_ENDPOINT_URL",
+    ),
+    Option(
+        "--region",
+        commands=_ALL_BUT_DEMO,
+        metavar="REGION",
+        help="the region, in place of R2_REGION",
+    ),
+    Option(
+        "--profile",
+        commands=_ALL_BUT_DEMO,
+        metavar="PROFILE",
+        help="profile of ~/.aws, where no R2_... is set",
+    ),
+    Option(
         "--include",
         commands=_ALL_BUT_DEMO,
         metavar="GLOB",

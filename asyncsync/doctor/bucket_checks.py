@@ -31,6 +31,7 @@ from asyncsync.report import Look, ok, skipped, warning
 from asyncsync.secret import Secret
 from asyncsync.services import R2_HOST, address_of, is_aws
 from asyncsync.settings import Options, exposure, keys_logged, origins, parse, unencrypted
+from asyncsync.threads import in_thread
 from asyncsync.units import format_size
 
 CONNECT_TIMEOUT = 10.0
@@ -55,10 +56,8 @@ CONCURRENT_REQUESTS = 8
 SPEED_UP = 1.5
 """How much faster several requests at once must be for more of them to help."""
 
-_R2_SHAPES = {
-    "R2_ACCESS_KEY_ID": re.compile("[0-9a-f]{32}"),
-    "R2_SECRET_ACCESS_KEY": re.compile("[0-9a-f]{64}"),
-}
+_R2_SHAPES = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
+"""Of an access key ID, and of its secret."""
 
 
 class Visit:
@@ -97,16 +96,23 @@ class Visit:
 
 async def variables(visit: Visit) -> Look:
     """Report which variables are set, and where; never their values."""
-    found = origins(visit.env_file, given=visit.given)
+    found = await in_thread(partial(origins, visit.env_file, given=visit.given))
     problems = [
         f"{name} is empty in the environment, which hides its value in the env file: unset it"
         for name in found.hidden
     ]
     try:
-        visit.settings, visit.options = parse(visit.env_file, given=visit.given)
+        visit.settings, visit.options = await in_thread(
+            partial(parse, visit.env_file, given=visit.given)
+        )
     except ConfigError as error:
         raise ConfigError("; ".join([str(error), *problems])) from error
     problems += [f"{name} is not the name of a setting: mistyped?" for name in found.unknown]
+    problems += [
+        f"{name} in the env file has no effect: AWS's settings are read from the environment and "
+        "from ~/.aws"
+        for name in found.unread
+    ]
     if exposed := exposure(visit.env_file):
         if visit.options.strict:
             raise ConfigError(exposed)
@@ -117,6 +123,8 @@ async def variables(visit: Visit) -> Look:
     if problems:
         return warning("; ".join(problems))
     by_place: dict[str, list[str]] = {}
+    if visit.settings.credentials_place:
+        by_place[visit.settings.credentials_place] = ["credentials"]
     for name, place in found.places.items():
         by_place.setdefault(place, []).append(name)
     return ok("; ".join(f"{', '.join(names)} from {place}" for place, names in by_place.items()))
@@ -143,25 +151,29 @@ async def endpoint(visit: Visit) -> Look:
 def _find_suspect_setting(settings: Settings) -> str:
     """Return which setting is probably a mistake, and why; empty for none."""
     host = urlsplit(settings.endpoint_url).hostname or ""
+    names = settings.names
     if host.endswith(".r2.dev"):
         return (
-            "R2_ENDPOINT_URL: r2.dev serves a bucket to browsers; S3 requests go to "
+            f"{names.endpoint_url}: r2.dev serves a bucket to browsers; S3 requests go to "
             "https://<account>.r2.cloudflarestorage.com"
         )
     if is_aws(host) and settings.region == "auto":
-        return "R2_REGION: AWS needs the bucket's region, such as eu-central-1, not auto"
+        return f"{names.region}: AWS needs the bucket's region, such as eu-central-1, not auto"
     r2 = R2_HOST.fullmatch(host)
     if r2 is None:
         return ""
     if not settings.access_key_id:
         return "R2 answers no request without a signature: leave out --no-sign-request"
     if not re.fullmatch("[0-9a-f]{32}", r2["account"]):
-        return "R2_ENDPOINT_URL: the host must begin with an account ID of 32 hexadecimal digits"
+        return (
+            f"{names.endpoint_url}: the host must begin with an account ID of 32 hexadecimal digits"
+        )
+    called = (names.access_key_id, names.secret_access_key)
     values = (Secret(settings.access_key_id), settings.credentials.secret_access_key)
-    for (variable, shape), value in zip(_R2_SHAPES.items(), values, strict=True):
+    for name, shape, value in zip(called, _R2_SHAPES, values, strict=True):
         if not shape.fullmatch(value.reveal()):
             return (
-                f"{variable}: R2 uses {shape.pattern[-3:-1]} hexadecimal digits, but this value "
+                f"{name}: R2 uses {shape.pattern[-3:-1]} hexadecimal digits, but this value "
                 "has another form; did you paste the API token, or swap the two keys?"
             )
     return ""

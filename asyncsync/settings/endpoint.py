@@ -11,16 +11,16 @@ from asyncsync.services import has_own_paths
 _NAME = re.compile(r"(?:(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.|$))+")  # what botocore accepts
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~-]|%[0-9A-F]{2})+)*")
 """A path that is signed as it is sent."""
-_VARIABLE = "R2_ENDPOINT_URL"
 _EXAMPLE = "https://<account>.r2.cloudflarestorage.com, with the account's ID for <account>"
 
 
-def endpoint(url: Secret, bucket: Secret, *, allow_http: bool) -> str:
+def endpoint(url: Secret, bucket: Secret, variable: str, *, allow_http: bool) -> str:
     """Return scheme, host, port and path. The bucket's name, which is often added, is cut.
 
     Args:
-        url: the endpoint.
+        url: as it was set.
         bucket: the bucket's name: at the end of the path, or in front of a host of R2's or AWS's.
+        variable: what messages call the setting.
         allow_http: whether data may be sent unencrypted to another machine.
 
     Raises:
@@ -31,7 +31,7 @@ def endpoint(url: Secret, bucket: Secret, *, allow_http: bool) -> str:
         return _checked(url.reveal(), bucket.reveal(), allow_http)
     except ValueError as error:
         problem = str(error)
-    raise ConfigError(f"{_VARIABLE}: {problem}")  # anew: the frames of the other hold the URL
+    raise ConfigError(f"{variable}: {problem}")  # anew: the frames of the other hold the URL
 
 
 def is_unencrypted(endpoint_url: str) -> bool:
@@ -52,10 +52,7 @@ def _checked(url: str, bucket: str, allow_http: bool) -> str:
     except ValueError:  # not kept as the cause: its message can show a password as the port
         raise ValueError(f"not a URL; it should look like {_EXAMPLE}") from None
     if parts.username is not None or parts.password is not None:
-        raise ValueError(
-            "has a user name or password; the credentials belong in "
-            "R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY"
-        )
+        raise ValueError("has a user name or password; the credentials are settings of their own")
     if parts.scheme not in {"http", "https"} or not host or port == 0:
         raise ValueError(f"not an HTTP address; it should look like {_EXAMPLE}")
     if not _address(host) and not _NAME.fullmatch(host):
@@ -80,8 +77,7 @@ def _path(parts: SplitResult, host: str, bucket: str) -> str:
             break
     if parts.query or parts.fragment or (path and not has_own_paths(host)):
         raise ValueError(
-            "the path after the host is not the bucket in R2_BUCKET; "
-            f"it should look like {_EXAMPLE}"
+            f"the path after the host is not the bucket's name; it should look like {_EXAMPLE}"
         )
     if not _PATH.fullmatch(path):
         raise ValueError(

@@ -6,7 +6,7 @@ import resource
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from asyncsync.disk import Folder, lock
 from asyncsync.doctor import doctor, folder_checks
 from asyncsync.doctor.bucket_checks import _duration, _find_suspect_setting
 from asyncsync.errors import DiskFullError
-from asyncsync.model import Settings
+from asyncsync.model import Names, Settings
 from asyncsync.report import Finding, Verdict
 from asyncsync.settings import Options
 from tests.rigs.bucket import Bucket
@@ -204,6 +204,10 @@ async def test_unknown_setting_is_a_warning(examine: Examine) -> None:
 
 ID, KEY = "76543210fedcba98" * 2, "76543210fedcba98" * 4
 ACCOUNT = f"https://{ID}.r2.cloudflarestorage.com"
+OF_AWS = Settings(
+    *(ID, ID, "https://s3.eu-west-1.amazonaws.com", "sensors"),
+    names=Names(secret_access_key="AWS_SECRET_ACCESS_KEY", endpoint_url="--endpoint-url"),
+)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +222,9 @@ ACCOUNT = f"https://{ID}.r2.cloudflarestorage.com"
         (Settings(ID, KEY, "https://me.r2.cloudflarestorage.com", "sensors"), "an account ID"),
         (Settings(ID, KEY, "https://pub-1.r2.dev", "sensors"), "r2.dev serves a bucket to browser"),
         (Settings("A", "b", "https://s3.eu-west-1.amazonaws.com", "sensors"), "R2_REGION: AWS"),
+        (replace(OF_AWS, endpoint_url=ACCOUNT), "AWS_SECRET_ACCESS_KEY: R2 uses 64"),
+        (replace(OF_AWS, endpoint_url="https://pub-1.r2.dev"), "--endpoint-url: r2.dev serves"),
+        (replace(OF_AWS, names=Names(region="--region")), "--region: AWS needs"),
     ],
 )
 def test_probable_mistakes_in_settings_are_found(settings: Settings, problem: str) -> None:
