@@ -118,7 +118,7 @@ class IncompleteListingError(ListingError):
 class NetworkError(SourceError):
     """The endpoint cannot be reached."""
 
-    hint = "check R2_ENDPOINT_URL, HTTPS_PROXY and the network"
+    hint = "check the endpoint, HTTPS_PROXY and the network"
 
 
 class RedirectError(SourceError):
@@ -281,7 +281,7 @@ class ConnectionLostError(TransientError):
 class UnreachableError(ConnectionLostError):
     """No connection could be opened. It is not the object's fault, so no attempt is counted."""
 
-    hint = "check R2_ENDPOINT_URL; behind a firewall, set a proxy (HTTPS_PROXY)"
+    hint = "check the endpoint; behind a firewall, set a proxy (HTTPS_PROXY)"
 
 
 class CredentialsRenewedError(TransientError):

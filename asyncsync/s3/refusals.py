@@ -23,10 +23,12 @@ from asyncsync.errors import (
     VanishedError,
 )
 from asyncsync.keys import escaped, shown
+from asyncsync.model import Names
 from asyncsync.s3.clock import agree
 from asyncsync.s3.pages import parse_error
 from asyncsync.times import parse_http_date
 
+_OF_R2 = Names()
 _REDIRECTS = {301, 302, 303, 307, 308}
 _BUSY = {429, 503}
 _BUSY_CODES = {
@@ -67,6 +69,7 @@ def refusal(
     key: str | None,
     *,
     is_signed: bool = True,
+    names: Names = _OF_R2,
 ) -> AsyncSyncError:
     """Return the error that an answer stands for.
 
@@ -76,19 +79,20 @@ def refusal(
         body: an S3 error, something else, or nothing, as after HEAD.
         key: the object that was requested; None for a listing.
         is_signed: whether the request had a signature.
+        names: what messages call the settings.
     """
     code, message = parse_error(body)
     said = escaped(" ".join(f"{status} {code} {message}".split())[:300]).rstrip(".")
     if passing := _transient(status, code, said, headers, body):
         return passing
     of_run = (
-        _redirected(status, headers)
+        _redirected(status, headers, names)
         or (
-            _unauthorized(status, code, said, headers)
+            _unauthorized(status, code, said, headers, names)
             if is_signed
             else _unsigned(status, said, key)
         )
-        or _bucket_refused(status, code, said, key)
+        or _bucket_refused(status, code, said, key, names)
     )
     if key is None:
         return of_run or _not_s3(said)
@@ -106,7 +110,7 @@ def _not_s3(said: str) -> SourceError:
     return SourceError(f"the endpoint does not answer like S3: {said}")
 
 
-def _redirected(status: int, headers: Mapping[str, str]) -> SourceError | None:
+def _redirected(status: int, headers: Mapping[str, str], names: Names) -> SourceError | None:
     if status not in _REDIRECTS:
         return None
     try:
@@ -116,7 +120,7 @@ def _redirected(status: int, headers: Mapping[str, str]) -> SourceError | None:
     region = shown(headers.get("x-amz-bucket-region", ""))
     return RedirectError(
         f"the endpoint redirects to {target}{region and f', region {region}'}, which "
-        "asyncsync does not follow; set R2_ENDPOINT_URL to the right endpoint"
+        f"asyncsync does not follow; set {names.endpoint_url} to the right endpoint"
     )
 
 
@@ -140,7 +144,7 @@ def _unsigned(status: int, said: str, key: str | None) -> SourceError | None:
 
 
 def _unauthorized(
-    status: int, code: str, said: str, headers: Mapping[str, str]
+    status: int, code: str, said: str, headers: Mapping[str, str], names: Names
 ) -> SourceError | None:
     if code == "RequestTimeTooSkewed":
         date = parse_http_date(headers.get("date", ""))
@@ -153,23 +157,25 @@ def _unauthorized(
         return ClockError(f"this machine's clock is off{offset}: {said}", ahead)
     if status == 401 or code in _AUTH_CODES:
         return AuthError(
-            f"the credentials are not accepted: {said}; check R2_ACCESS_KEY_ID and "
-            "R2_SECRET_ACCESS_KEY (a new token may need up to a minute)"
+            f"the credentials are not accepted: {said}; check {names.access_key_id} and "
+            f"{names.secret_access_key} (a new token may need up to a minute)"
         )
     return None
 
 
-def _bucket_refused(status: int, code: str, said: str, key: str | None) -> SourceError | None:
+def _bucket_refused(
+    status: int, code: str, said: str, key: str | None, names: Names
+) -> SourceError | None:
     if code == "NoSuchBucket" or (status == 404 and key is None):
         return BucketError(
-            f"no such bucket: {said}; check R2_BUCKET and R2_ENDPOINT_URL (a bucket with a "
-            "jurisdiction has its own endpoint, such as <account>.eu.r2...)"
+            f"no such bucket: {said}; check {names.bucket} and {names.endpoint_url} "
+            "(a bucket with a jurisdiction has its own endpoint, such as <account>.eu.r2...)"
         )
     if status == 403 and key is None:
         return AuthError(
             f"the credentials do not allow listing the bucket: {said}; give the token the "
-            "permission Object Read for it, and check R2_BUCKET and R2_ENDPOINT_URL (a bucket with "
-            "a jurisdiction has its own endpoint, such as <account>.eu.r2...)"
+            f"permission Object Read for it, and check {names.bucket} and {names.endpoint_url} "
+            "(a bucket with a jurisdiction has its own endpoint, such as <account>.eu.r2...)"
         )
     return None
 

@@ -52,11 +52,16 @@ def told_of(settings: Settings, there: Settings) -> str:
     """Return what to say when requests go to another region from now on."""
     right = []
     if there.region != settings.region:
-        right.append(f"R2_REGION={there.region}")
+        right.append(_set(settings.names.region, there.region))
     if there.endpoint_url != settings.endpoint_url:
-        right.append(f"R2_ENDPOINT_URL={there.endpoint_url}")
+        right.append(_set(settings.names.endpoint_url, there.endpoint_url))
     return (
         f"the bucket is in the region {there.region}, not where it was looked for "
         f"({settings.region} at {settings.endpoint_url}); requests go there from now on; "
         f"set {' and '.join(right)}"
     )
+
+
+def _set(name: str, value: str) -> str:
+    """Return how a setting is given a value: a variable, an option, or one of a profile."""
+    return f"{name} to {value}" if " " in name else f"{name}={value}"

@@ -356,7 +356,11 @@ class S3Store:
         except TransientError:
             body = b""  # cut off or endless: the status must do
         is_signed = "authorization" in sent
-        error = refusal(response.status, response.headers, body, key, is_signed=is_signed)
+        error = refusal(
+            *(response.status, response.headers, body, key),
+            is_signed=is_signed,
+            names=self._settings.names,
+        )
         of_run = error.of_run if isinstance(error, RefusedError) else error
         if self._moves(response, body, sent):
             return RegionCorrectedError(f"{error}; the region was put right meanwhile")

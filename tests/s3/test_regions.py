@@ -8,7 +8,8 @@ import pytest
 
 import asyncsync
 from asyncsync.errors import AsyncSyncError, RedirectError, RegionCorrectedError, SourceError
-from asyncsync.model import RemoteObject, Settings
+from asyncsync.model import Names, RemoteObject, Settings
+from asyncsync.s3.regions import told_of
 from asyncsync.s3.store import S3Store, open_store
 from tests.rigs.names import lead_here
 from tests.rigs.scripted import Authority
@@ -248,3 +249,17 @@ async def test_region_is_changed_once_for_a_run(names: list[str]) -> None:
             assert type(await fails(store)) is RedirectError
             assert type(await fails(store)) is RedirectError
     assert len(s3.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("R2_REGION", "set R2_REGION=eu"),
+        ("--region", "set --region=eu"),
+        ("region of profile data", "set region of profile data to eu"),
+    ],
+)
+def test_what_is_to_be_set_is_called_by_its_name(name: str, said: str) -> None:
+    """The variable, the option, or the setting of AWS's."""
+    found = Settings("AKID", "secret", "https://h", "b", names=Names(region=name))
+    assert told_of(found, replace(found, region="eu")).endswith(said)
