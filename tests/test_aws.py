@@ -47,6 +47,21 @@ async def test_command_line_takes_bucket_and_profile(profile: Path, tmp_path: Pa
     assert all("/eu-west-1/s3/" in r.headers["authorization"] for r in s3.requests)
 
 
+async def test_public_bucket_is_read_without_credentials(profile: Path, tmp_path: Path) -> None:
+    """The endpoint is the profile's, nothing is signed with its key, and messages name no R2."""
+    async with ScriptedS3(OBJECTS) as s3:
+        with profile.open("a") as file:
+            file.write(f"endpoint_url = {s3.endpoint}\n")
+        arguments = ("--bucket=sensors", "--profile=data", "--no-sign-request", "--dest=dest")
+        done = await asyncsync({}, *arguments)
+        assert (done.code, done.err) == (0, "")
+        s3.on_list = lambda _: Answer(b"<Error><Code>NoSuchBucket</Code></Error>", 404)
+        lost = await asyncsync({}, "plan", *arguments)
+    assert (lost.code, "R2_" in lost.err) == (4, False)
+    assert "check --bucket and endpoint_url of profile data" in lost.err
+    assert [request for request in s3.requests if "authorization" in request.headers] == []
+
+
 async def test_arguments_win_over_variables_of_r2s(tmp_path: Path) -> None:
     """The credentials are R2's, and bucket and endpoint those of the arguments."""
     async with ScriptedS3(OBJECTS) as s3:

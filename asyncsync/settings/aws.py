@@ -84,8 +84,7 @@ class Aws:
         profile: the name of the profile to use; without one that of AWS_PROFILE, or `default`.
 
     Raises:
-        ConfigError: there is no such profile, or a file cannot be read, or others can change it;
-            or SSLKEYLOGFILE is set, which botocore would obey.
+        ConfigError: there is no such profile, or a file cannot be read, or others can change it.
     """
 
     def __init__(self, profile: str | None) -> None:
@@ -110,10 +109,12 @@ class Aws:
         """Return credentials that are valid now; their provider is asked before they expire.
 
         Raises:
-            ConfigError: there are none, or what is set for them makes no sense.
+            ConfigError: there are none, or what is set for them makes no sense; or SSLKEYLOGFILE is
+                set, which botocore would obey.
             AuthError: their provider did not give them.
         """
         try:
+            _refuse_key_log()
             with _unlogged():
                 return _frozen(self._session.get_credentials())
         except (AsyncSyncError, *_FAILURES) as error:
@@ -138,17 +139,21 @@ class Aws:
 
 def _session(profile: str | None) -> Session:
     """Return a session whose requests to SSO and STS trust whom those to the bucket do."""
-    if os.environ.get("SSLKEYLOGFILE") and not sys.flags.ignore_environment:
-        raise ConfigError(
-            "SSLKEYLOGFILE is set: the keys of requests for AWS's credentials would be written "
-            "there, with which everything could be read that is sent; unset it"
-        )
     session = Session(profile=profile)
     session.set_default_client_config(_PATIENCE)
     authorities = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
     if session.get_config_variable("ca_bundle") is None and authorities:
         session.set_config_variable("ca_bundle", authorities)
     return session
+
+
+def _refuse_key_log() -> None:
+    """Ask nobody for credentials where botocore would write down the keys of the connection."""
+    if os.environ.get("SSLKEYLOGFILE") and not sys.flags.ignore_environment:
+        raise ConfigError(
+            "SSLKEYLOGFILE is set: the keys of requests for AWS's credentials would be written "
+            "there, with which everything could be read that is sent; unset it"
+        )
 
 
 def _frozen(held: Any) -> Credentials:
@@ -160,7 +165,8 @@ def _frozen(held: Any) -> Credentials:
     if held is None:
         raise ConfigError(
             "AWS's settings have no credentials; set R2_ACCESS_KEY_ID and the others of R2, or "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with --profile"
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with --profile; a "
+            "public bucket needs none with --no-sign-request"
         )
     frozen = held.get_frozen_credentials()
     return Credentials(

@@ -387,6 +387,38 @@ def test_device_of_a_profile_without_a_role_asks_for_nothing(environ: pytest.Mon
     assert settings().reload is not None
 
 
+def test_nobody_is_asked_for_credentials_where_nothing_is_signed(
+    environ: pytest.MonkeyPatch,
+) -> None:
+    """Endpoint and region are AWS's settings all the same, and none of the credentials is used."""
+    write("config", *PROFILES)
+    environ.setenv("SSLKEYLOGFILE", str(Path("keys").absolute()))  # of requests that are not sent
+    with provides(lambda _: of_container()) as provider:
+        environ.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", provider.endpoint)
+        environ.setenv("AWS_ENDPOINT_URL_S3", "https://storage.example")
+        found = settings(sign_request=False, region="eu")
+        assert found == Settings("", "", "https://storage.example", "sensors", "", "eu")
+        assert (found.reload, found.renew, found.credentials_place) == (None, None, "")
+        assert settings(sign_request=False, profile="data").region == "eu-west-1"
+    assert provider.asked == []
+
+
+def test_messages_call_each_setting_by_where_it_was_set(environ: pytest.MonkeyPatch) -> None:
+    """By its variable, by the profile that has it, or by the option that would set it."""
+    names = settings().names
+    assert (names.bucket, names.endpoint_url, names.region) == (
+        *("--bucket", "--endpoint-url", "--region"),
+    )
+    assert names.access_key_id == "AWS_ACCESS_KEY_ID"
+    write("config", *PROFILES)
+    environ.setenv("AWS_REGION", "eu")
+    names = settings(profile="data").names
+    assert (names.endpoint_url, names.region) == ("endpoint_url of profile data", "AWS_REGION")
+    assert names.secret_access_key.startswith("the secret access key of profile data (")
+    names = load(environ=REQUIRED, given={"bucket": "other"})[0].names
+    assert (names.bucket, names.region) == ("--bucket", "R2_REGION")
+
+
 # what is refused --------------------------------------------------------------------------------
 
 
