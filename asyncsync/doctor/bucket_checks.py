@@ -198,7 +198,12 @@ async def connection(visit: Visit) -> Look:
     connection.abort()
     await connection.lost
     if not certificate:
-        return ok(f"connected in {took}, without TLS, which is for servers on this machine only")
+        by = (
+            "so whoever is on the way can read and change all"
+            if unencrypted(visit.settings)
+            else "which is for servers on this machine only"
+        )
+        return ok(f"connected in {took}, without TLS, {by}")
     expiry = str(certificate["notAfter"])
     left = ssl.cert_time_to_seconds(expiry) - time.time()
     text = f"connected in {took}, {version}, the certificate is valid for the host until {expiry}"

@@ -24,6 +24,7 @@ from asyncsync.report import Finding, Verdict
 from asyncsync.settings import Options
 from tests.rigs.bucket import Bucket
 from tests.rigs.decompressing import Decompressing
+from tests.rigs.names import lead_here
 from tests.rigs.scripted import Authority, ScriptedServer, answers, response
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
 
@@ -261,7 +262,7 @@ async def test_unknown_host_is_named(examine: Examine) -> None:
     assert seen.code == 4
     assert seen.verdicts("name", "connection", "listing", "folder") == [WRONG, SKIPPED, SKIPPED, OK]
     assert "nowhere.invalid:443" in seen.text("name")
-    assert "check R2_ENDPOINT_URL" in seen.text("name")
+    assert "check the endpoint" in seen.text("name")
 
 
 async def test_refused_connection_is_wrong(examine: Examine) -> None:
@@ -270,6 +271,20 @@ async def test_refused_connection_is_wrong(examine: Examine) -> None:
     assert seen.code == 4
     assert seen.verdicts("name", "connection", "clock") == [OK, WRONG, SKIPPED]
     assert "HTTPS_PROXY" in seen.text("connection")
+
+
+async def test_connection_without_tls_says_who_can_read_it(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On this machine nobody; on the way to another one, everybody."""
+    async with ScriptedS3(OBJECTS) as s3:
+        seen = await examine(s3.environment)
+        assert seen.text("connection").endswith("which is for servers on this machine only")
+        lead_here(monkeypatch)
+        elsewhere = s3.endpoint.replace("127.0.0.1", "storage.example")
+        seen = await examine({**s3.environment, "R2_ENDPOINT_URL": elsewhere}, allow_http=True)
+    assert seen.verdicts("settings", "connection", "listing") == [WARNING, OK, OK]
+    assert seen.text("connection").endswith("so whoever is on the way can read and change all")
 
 
 @pytest.fixture
