@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEMO := $(VENV)/.installed-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo docs test test-long soak check audit format bench bench-quick build lock clean
+.PHONY: help venv demo docs servers test test-long soak check audit format bench bench-quick build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ venv: $(INSTALLED) ## make .venv with the pinned packages (PYTHON=python3.12 to 
 # Where all that developers need is installed, it holds what the demo needs.
 demo: $(or $(wildcard $(INSTALLED)),$(INSTALLED_DEMO)) ## sync a sample dataset from a local S3 server
 	$(PY) -m asyncsync demo
+
+servers: $(INSTALLED) ## install the S3 servers that tests run against; without one, its tests are skipped
+	$(PY) -m tests.rigs.servers
 
 test: $(INSTALLED) ## run the tests, less those that take minutes (ARGS=--durations=20: the slowest)
 	$(PY) -m pytest -n auto --dist loadfile -m "not long" $(ARGS)

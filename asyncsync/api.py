@@ -4,146 +4,55 @@ report = await asyncsync.sync(dest="downloads")          # in async code and in 
 report = asyncsync.run(dest="downloads")                 # in scripts and in notebooks
 plan = await asyncsync.plan(prefixes=["1hz/"])
 report = await asyncsync.sync(plan=plan)                 # downloads exactly what was planned
+report = await asyncsync.sync("s3://bucket/1hz/", "1hz") # as other tools write it
 async for outcome in asyncsync.stream(dest="downloads"):
     ...                                                  # each file as it arrives
 """
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
-from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import Unpack
 
 from asyncsync import pipeline
 from asyncsync.compare import Selection
 from asyncsync.descriptors import affordable_requests
-from asyncsync.disk import Folder
-from asyncsync.errors import ConfigError
+from asyncsync.disk import Folder, free_bytes
+from asyncsync.given import Given as Given
+from asyncsync.given import GivenToSync as GivenToSync
 from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObserver
-from asyncsync.keys import escaped
 from asyncsync.listing import Scope, Since
 from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.pace import STREAMS_AT_ONCE, Limit, LimitedStore, Pace
-from asyncsync.report import Plan, Report, Verification, read_plan
-from asyncsync.settings import Options, load
+from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan
+from asyncsync.settings import Options, bucket_identity, load, split_source, stripped_prefix
 from asyncsync.threads import in_thread
 
 Command = Callable[[pipeline.Job], Awaitable[None]]
 
 
-class Given(TypedDict, total=False):
-    """The keyword arguments of all functions. Each is optional.
-
-    An argument takes precedence over the environment (`R2_...`, `ASYNCSYNC_...`), and that over the
-    env file. None means the same as no argument.
-
-    Attributes:
-        prefixes: Key prefixes to sync, as a sequence of str or one str; the whole bucket by
-            default.
-        dest: The local folder; `downloads` by default. Created if it is missing.
-        include: Globs; a key must match one of them as a whole. `["*.parquet"]` by default.
-        exclude: Globs; a key that matches one of them is left out. None by default.
-        workers: How many requests for objects are in flight; `"auto"`, the default, adapts the
-            number to the network.
-        max_workers: The highest number that `"auto"` may choose; 256 by default.
-        validate: What must agree before a file gets its final name. `"response"`: the headers of
-            GET, with the listing. `"head"`: those of a HEAD request as well. `"content"`, the
-            default: also the checksum of the bytes, if the answer to HEAD tells one, or their MD5,
-            if the ETag has one.
-        parquet_check: Whether files named `*.parquet` must begin and end like Parquet files; True
-            by default.
-        deep: Whether `verify` also reads the files to check their content; False by default.
-        attempts: How often a request is tried before its object fails; 8 by default.
-        read_timeout: Seconds without a byte after which a request is sent again; 30 by default.
-            After each answer that did not begin in time, the next has twice as long, up to 120.
-        space_check: Whether the run ends as soon as it finds more than fits on the disk; True by
-            default.
-        durable: Whether files are written to disk with fsync, to survive a power cut, before they
-            count as downloaded; False by default.
-        limit_rate: The highest download rate in bytes per second, as a number or a str such as
-            `"20M"` (units are powers of 1024); `"off"` by default.
-        since: `"auto"` lists only keys that sort after those of the last run, and all keys once a
-            day; `"off"`, the default, always lists all. The README says what `"auto"` misses.
-        strict: Whether an env file that other users can read is an error; False, the default, only
-            warns.
-        sign_request: Whether requests are signed; True by default. Public buckets also answer
-            requests that are not, for which no credentials are needed.
-        request_payer: Whether requests say that their sender pays for them, as buckets demand whose
-            owner does not; False by default.
-        addressing: Where a request names the bucket: `"path"` behind the host, `"virtual"` in front
-            of it, or `"auto"`, the default: in front of AWS's hosts, and behind all others.
-        allow_http: Whether the endpoint may be `http://` on another machine, where others can read
-            what is sent; False by default.
-        env_file: The file with settings; `./.env` by default, if it exists. One that another user
-            could have written, or put there, is an error.
-        bucket: The bucket's name; that of `R2_BUCKET` by default. Where no `R2_...` is set, the
-            other settings are AWS's: `AWS_ACCESS_KEY_ID`, `AWS_PROFILE`, `~/.aws` and so on.
-        endpoint_url: The S3 endpoint; that of `R2_ENDPOINT_URL` by default, or of AWS's settings.
-        region: The region; that of `R2_REGION` by default, or of AWS's settings.
-        profile: A profile of `~/.aws`, where no `R2_...` is set; by default that of `AWS_PROFILE`.
-        observer: Is notified of what happens; none by default. `asyncsync.Bars()` draws progress
-            bars. An observer that is a context manager is open during the run.
-    """
-
-    prefixes: Sequence[str] | None
-    dest: Path | str | None
-    include: Sequence[str] | None
-    exclude: Sequence[str] | None
-    workers: int | Literal["auto"] | None
-    max_workers: int | None
-    validate: Literal["content", "head", "response"] | None
-    parquet_check: bool | None
-    deep: bool | None
-    attempts: int | None
-    read_timeout: int | None
-    space_check: bool | None
-    durable: bool | None
-    limit_rate: float | str | None
-    since: Literal["auto", "off"] | None
-    strict: bool | None
-    sign_request: bool | None
-    request_payer: bool | Literal["requester"] | None
-    addressing: Literal["auto", "path", "virtual"] | None
-    allow_http: bool | None
-    env_file: Path | str | None
-    bucket: str | None
-    endpoint_url: str | None
-    region: str | None
-    profile: str | None
-    observer: Observer | None
-
-
-class GivenToSync(Given, total=False):
-    """The keyword arguments of the functions that download: those of `Given`, and a plan.
-
-    Attributes:
-        plan: The result of `plan`, or the path of a file that `asyncsync plan --json` wrote. Only
-            the planned objects are fetched, in the planned versions, and nothing is listed. Cannot
-            be combined with `prefixes`, `include` or `exclude`. A `Plan` syncs to its own
-            destination unless `dest` is given. A file must have been made for the destination that
-            is set, unless `dest` is given.
-    """
-
-    plan: "Plan | Path | str | None"
-
-
-async def sync(**given: Unpack[GivenToSync]) -> Report:
+async def sync(
+    source: str | None = None, dest: Path | str | None = None, /, **given: Unpack[GivenToSync]
+) -> Report:
     """Download the objects that are missing or out of date, and validate them.
 
     Errors of single objects are not raised. They are in the report: see its `exit_code` and
     `failures`.
 
     Args:
-        **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `validate`,
-            `parquet_check`, `deep`, `attempts`, `read_timeout`, `space_check`, `durable`,
-            `limit_rate`, `since`, `strict`, `sign_request`, `request_payer`, `addressing`,
-            `allow_http`, `env_file`, `bucket`, `endpoint_url`, `region`, `profile`, `observer`,
-            and `plan`. All are optional. `help(asyncsync.api.Given)` describes them,
-            `help(asyncsync.api.GivenToSync)` describes `plan`.
+        source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
+        dest: The local folder; the same as the keyword argument.
+        **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `compare`,
+            `validate`, `parquet_check`, `deep`, `attempts`, `read_timeout`, `space_check`,
+            `durable`, `limit_rate`, `since`, `strip_prefix`, `strict`, `sign_request`,
+            `request_payer`, `addressing`, `allow_http`, `env_file`, `bucket`, `endpoint_url`,
+            `region`, `profile`, `observer`, and `plan`. All are optional.
+            `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
+            `plan`.
 
     Returns:
         Counts of files and bytes, and the failures.
@@ -155,26 +64,32 @@ async def sync(**given: Unpack[GivenToSync]) -> Report:
     """
     report = Report()
     planned = given.pop("plan", None)
-    await _perform(pipeline.sync, report, given, planned)
+    await _perform(pipeline.sync, report, _with(given, source, dest), planned)
     return report
 
 
-async def plan(**given: Unpack[Given]) -> Plan:
+async def plan(
+    source: str | None = None, dest: Path | str | None = None, /, **given: Unpack[Given]
+) -> Plan:
     """Return what `sync` would download. Downloads nothing and writes nothing.
 
     Args:
+        source: As for `sync`.
+        dest: As for `sync`.
         **given: As for `sync`, without `plan`.
 
     Raises:
         ConfigError, SourceError: as for `sync`.
     """
     found = Plan()
-    found.route, options = await _perform(pipeline.plan, found, given)
-    found.free_bytes = Folder(options.dest).free_bytes()
+    found.route, options = await _perform(pipeline.plan, found, _with(given, source, dest))
+    found.free_bytes = free_bytes(options.dest)
     return found
 
 
-async def verify(**given: Unpack[Given]) -> Report:
+async def verify(
+    source: str | None = None, dest: Path | str | None = None, /, **given: Unpack[Given]
+) -> Report:
     """Compare the files with the listing and with HEAD requests. Writes nothing.
 
     With `validate="response"` no HEAD requests are sent. With `deep=True` the files are read, to
@@ -183,20 +98,27 @@ async def verify(**given: Unpack[Given]) -> Report:
     bucket, which are not failures.
 
     Args:
+        source: As for `sync`.
+        dest: As for `sync`.
         **given: As for `sync`, without `plan`.
 
     Raises:
         ConfigError, SourceError: as for `sync`.
     """
     report = Verification()
-    await _perform(pipeline.verify, report, given)
+    _, options = await _perform(pipeline.verify, report, _with(given, source, dest))
+    report.deep = options.deep
     return report
 
 
-def run(**given: Unpack[GivenToSync]) -> Report:
+def run(
+    source: str | None = None, dest: Path | str | None = None, /, **given: Unpack[GivenToSync]
+) -> Report:
     """Run `sync` and wait for it. For scripts; works in a notebook's cell as well.
 
     Args:
+        source: As for `sync`.
+        dest: As for `sync`.
         **given: As for `sync`.
 
     Raises:
@@ -205,7 +127,7 @@ def run(**given: Unpack[GivenToSync]) -> Report:
     from anyio.from_thread import start_blocking_portal  # the command line does without it
 
     with start_blocking_portal() as portal:
-        future = portal.start_task_soon(partial(sync, **given))
+        future = portal.start_task_soon(partial(sync, source, dest, **given))
         try:
             # An interrupt that arrives just before the wait is not handled before the wait ends.
             while not wait([future], timeout=0.5).done:
@@ -216,7 +138,9 @@ def run(**given: Unpack[GivenToSync]) -> Report:
             raise
 
 
-async def stream(**given: Unpack[GivenToSync]) -> AsyncGenerator[Outcome, None]:
+async def stream(
+    source: str | None = None, dest: Path | str | None = None, /, **given: Unpack[GivenToSync]
+) -> AsyncGenerator[Outcome, None]:
     """Run `sync` and yield the outcome of each object while it goes on.
 
     Yields `UpToDate` for files that were up to date already, `Downloaded` for new files, which have
@@ -224,6 +148,8 @@ async def stream(**given: Unpack[GivenToSync]) -> AsyncGenerator[Outcome, None]:
     the caller is slow. Closing the generator stops the sync.
 
     Args:
+        source: As for `sync`.
+        dest: As for `sync`.
         **given: As for `sync`.
 
     Raises:
@@ -234,7 +160,7 @@ async def stream(**given: Unpack[GivenToSync]) -> AsyncGenerator[Outcome, None]:
 
     async def produce() -> None:
         try:
-            await sync(**given)
+            await sync(source, dest, **given)
         finally:
             outcomes.put_nowait(None)
 
@@ -267,6 +193,19 @@ class _OutcomeQueue(SilentObserver):
         self._outcomes.put_nowait(outcome)
 
 
+def _with(given: Given, source: str | None, dest: Path | str | None) -> Given:
+    """Return the keyword arguments with those that were given by their place."""
+    if source is not None:
+        if given.get("prefixes") is not None:
+            raise TypeError("prefixes: given twice")
+        given["prefixes"] = [source]
+    if dest is not None:
+        if given.get("dest") is not None:
+            raise TypeError("dest: given twice")
+        given["dest"] = dest
+    return given
+
+
 async def _perform(
     command: Command, report: Report, given: Given, planned: Plan | Path | str | None = None
 ) -> tuple[Route, Options]:
@@ -277,15 +216,16 @@ async def _perform(
         given["dest"] = planned.route.dest
     prefixes = given.get("prefixes") or ()
     prefixes = [prefixes] if isinstance(prefixes, str) else list(prefixes)
+    bucket, prefixes = split_source(prefixes)
     file = given.get("env_file")
     env_file = None if file is None else Path(file)
-    found, options = await in_thread(partial(load, env_file, given=given))
-    own_route = route(found, options)
-    pages = None if planned is None else planned_pages(planned, own_route, given)
+    found, options = await in_thread(partial(load, env_file, given={**given, "source": bucket}))
+    own_route = route(found, options, prefixes)
+    checked = None if planned is None else checked_plan(planned, own_route, given)
     started = time.monotonic()
     try:
         with Observers(report, _observer(given)) as observer:
-            await perform(command, found, options, prefixes, observer, pages)
+            await perform(command, found, options, prefixes, observer, checked)
     finally:
         report.seconds = time.monotonic() - started
     return own_route, options
@@ -296,39 +236,20 @@ def _observer(given: Given) -> Observer:
     return SilentObserver() if observer is None else observer
 
 
-def route(found: Settings, options: Options) -> Route:
-    """Return where a run with these settings reads from and writes to."""
-    return Route(found.endpoint_url, found.bucket, str(Folder(options.dest).path))
-
-
-def planned_pages(
-    plan: Plan | Path | str, own: Route, given: Mapping[str, object]
-) -> pipeline.Pages:
-    """Return the objects of a plan in pages, after checking that the plan fits the run.
-
-    Args:
-        plan: a plan made in this process, or the path of a plan's file.
-        own: the route of the run.
-        given: the explicit arguments, without those from the environment. If they include `dest`,
-            the plan's own destination does not matter.
+def route(
+    found: Settings,
+    options: Options,
+    prefixes: Sequence[str],
+    planned: Plan | PlanFile | None = None,
+) -> Route:
+    """Return where a run reads from and writes to.
 
     Raises:
-        ConfigError: the plan is damaged or was made for another route, or prefixes or globs are
-            given as well.
+        ConfigError: its prefixes cannot be stripped, although the options say so.
     """
-    for name in ("prefixes", "include", "exclude"):
-        if given.get(name):
-            raise ConfigError(f"{name}: a plan already says what to fetch; give one or the other")
-    found = plan if isinstance(plan, Plan) else read_plan(Path(plan))
-    wanted = own if given.get("dest") is None else replace(own, dest=found.route.dest)
-    for part in fields(Route):
-        made_for, here = getattr(found.route, part.name), getattr(wanted, part.name)
-        if made_for != here:
-            hint = "; set --dest to sync elsewhere" if part.name == "dest" else ""
-            raise ConfigError(
-                f"the plan was made for {part.name} {escaped(made_for)}, not {escaped(here)}{hint}"
-            )
-    return found.pages()
+    stripped = stripped_prefix(prefixes) if options.strip_prefix else ""
+    stripped = planned.route.stripped if planned else stripped
+    return Route(found.endpoint_url, found.bucket, str(Folder(options.dest).path), stripped)
 
 
 async def perform(
@@ -337,11 +258,11 @@ async def perform(
     options: Options,
     prefixes: Sequence[str],
     observer: Observer,
-    planned: pipeline.Pages | None = None,
+    planned: Plan | PlanFile | None = None,
 ) -> None:
     """Run a command of the pipeline with the real bucket and the real disk.
 
-    With `planned` pages, a sync fetches these objects and lists nothing.
+    With a plan, a sync fetches its objects and lists nothing.
 
     Raises:
         SourceError, DestinationError: as for `sync`.
@@ -352,7 +273,14 @@ async def perform(
     if "" in prefixes:  # the whole bucket, as none: `since` then follows each top-level prefix
         prefixes = ()
     limit = Limit(options.limit_rate) if options.limit_rate else None
-    folder = Folder(options.dest, durable=options.durable, notice=observer.noticed)
+    stripped = route(found, options, prefixes, planned).stripped
+    folder = Folder(
+        options.dest,
+        durable=options.durable,
+        notice=observer.noticed,
+        stripped=stripped,
+        source=bucket_identity(found.endpoint_url, found.bucket),
+    )
     since = None
     if options.since and planned is None and command is not pipeline.verify:
         scope = Scope(
@@ -361,6 +289,7 @@ async def perform(
             sorted(set(prefixes)),
             options.include,
             options.exclude,
+            stripped,
         )
         since = Since(folder, scope, observer.noticed)
         observer = Observers(observer, since)
@@ -370,7 +299,7 @@ async def perform(
                 pipeline.Job(
                     store=LimitedStore(store, limit) if limit else store,
                     folder=folder,
-                    selection=Selection(options.include, options.exclude, prefixes),
+                    selection=Selection(options.include, options.exclude, prefixes, stripped),
                     pace=Pace(
                         options.workers and affordable_requests(options.workers),
                         affordable_requests(options.max_workers),
@@ -380,9 +309,10 @@ async def perform(
                     ),
                     observer=observer,
                     checks=options.checks,
+                    compare=options.compare,
                     deep=options.deep,
                     checks_space=options.space_check,
-                    planned=planned,
+                    planned=planned.pages() if planned else None,
                     since=since,
                 )
             )

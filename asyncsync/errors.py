@@ -19,6 +19,7 @@
     ├── TransferError               one object failed; the others go on                      exit 1
     │   ├── AccessDeniedError       the credentials may not read this key
     │   ├── EncodedObjectError      decompressed on the way, so its bytes differ from its size
+    │   ├── HeadRefusedError        GET is allowed, and HEAD is not; checked by the GET alone
     │   ├── IntegrityError          the bytes are not those that were announced
     │   ├── LocalFileError          this one path cannot be read or written
     │   ├── NotParquetError         named *.parquet, but not a Parquet file
@@ -28,12 +29,14 @@
     │   ├── RemoteChangedError      replaced since it was listed
     │   ├── RetriesExhaustedError   transient errors until the attempts ran out
     │   └── SkippedError            this key cannot be synced here                           exit 3
+    │       ├── ArchivedError       in a storage class that must be restored first
     │       ├── KeyCollisionError   two keys need the same path
     │       ├── UnsafeKeyError      the key has no safe local path
     │       └── VanishedError       deleted since it was listed
     └── TransientError              worth another attempt; never leaves the retry loop
         ├── ClockCorrectedError     time refused; requests now use the server's time
         ├── ConnectionLostError     connection cut, refused or silent for too long
+        │   ├── SilentError         a new connection is left without an answer
         │   └── UnreachableError    no connection could be opened
         ├── CredentialsRenewedError credentials refused; there are new ones now
         ├── ProtocolError           the response is not valid HTTP or S3
@@ -176,13 +179,22 @@ class TransferError(AsyncSyncError):
 class AccessDeniedError(TransferError):
     """The credentials may list this key but not read it."""
 
-    hint = "the token may list, but not read: give it the permission Object Read"
+    hint = (
+        "the token may list, but not read: give it the permission Object Read; where requesters "
+        "pay for the bucket, it wants --request-payer"
+    )
 
 
 class EncodedObjectError(TransferError):
     """The object does not come as it is stored: a server on the way decompresses it."""
 
     hint = "upload it without a Content-Encoding, or with `Cache-Control: no-transform`"
+
+
+class HeadRefusedError(TransferError):
+    """The endpoint refuses HEAD for this object, though not GET. Never leaves `download/`."""
+
+    hint = "--validate response asks for no HEAD"
 
 
 class IntegrityError(TransferError):
@@ -249,6 +261,18 @@ class SkippedError(TransferError):
     exit_code = 3
 
 
+class ArchivedError(SkippedError):
+    """The object is in an archive, from which nothing is read before it is restored."""
+
+    def __init__(self, key: str, archive: str = "") -> None:
+        of_class = f" ({archive})" if archive else ""
+        super().__init__(
+            key,
+            f"archived{of_class}; restore it to a storage class that can be read, or exclude it "
+            "(--exclude)",
+        )
+
+
 class KeyCollisionError(SkippedError):
     """Two keys need the same local path, or one needs a folder where the other needs a file."""
 
@@ -276,6 +300,10 @@ class ConnectionLostError(TransientError):
         super().__init__(message)
         self.silence = silence
         """Seconds for which nothing had come."""
+
+
+class SilentError(ConnectionLostError):
+    """A new connection was opened, and no byte of an answer came on it in time."""
 
 
 class UnreachableError(ConnectionLostError):

@@ -72,6 +72,7 @@ class Store(Protocol):
         """Return what the bucket says about the object now.
 
         Raises:
+            HeadRefusedError: only GET is allowed.
             TransferError: about this object, such as VanishedError.
             SourceError: about the endpoint or the credentials.
             TransientError: worth another attempt.
@@ -84,6 +85,7 @@ class Store(Protocol):
             remote: the object.
             asks: whether to send a HEAD beside the GET. Then a transient error of one of them is
                 returned in the place of its answer, so that only this one need be sent again.
+                Where only GET is allowed, there is no answer to the HEAD.
             as_stored: as for `get`.
 
         Raises:
@@ -126,6 +128,19 @@ class Observer(Protocol):
 
     def compared(self, page: Compared) -> None:
         """A page of the listing was compared with the files. Its transfers will be fetched."""
+
+    def filtered(self, objects: Mapping[str, int]) -> None:
+        """The listing has shown objects that `include` and `exclude` leave out.
+
+        Args:
+            objects: their number by top-level prefix.
+        """
+
+    def absent(self, prefix: str) -> None:
+        """No key in the bucket begins with this prefix, although it was asked for.
+
+        `unmatched` is called as well.
+        """
 
     def unmatched(self, prefix: str) -> None:
         """No selected object has this prefix, although it was asked for.
@@ -200,7 +215,9 @@ class Observers:
         self._observers = observers
         # Called for each block of a large object, so without those that do nothing then.
         self._advancing = [
-            one for one in observers if type(one).advanced is not SilentObserver.advanced
+            one
+            for one in observers
+            if getattr(one.advanced, "__func__", None) is not SilentObserver.advanced
         ]
         self._opened = ExitStack()
 
@@ -233,6 +250,22 @@ class Observers:
         try:
             for observer in self._observers:
                 observer.compared(page)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
+
+    def filtered(self, objects: Mapping[str, int]) -> None:
+        """Notify each observer."""
+        try:
+            for observer in self._observers:
+                observer.filtered(objects)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
+
+    def absent(self, prefix: str) -> None:
+        """Notify each observer."""
+        try:
+            for observer in self._observers:
+                observer.absent(prefix)
         except (Exception, CancelledError) as error:
             raise ObserverError.of(error) from error
 
@@ -300,6 +333,12 @@ class SilentObserver:
         """Do nothing."""
 
     def compared(self, page: Compared) -> None:
+        """Do nothing."""
+
+    def filtered(self, objects: Mapping[str, int]) -> None:
+        """Do nothing."""
+
+    def absent(self, prefix: str) -> None:
         """Do nothing."""
 
     def unmatched(self, prefix: str) -> None:

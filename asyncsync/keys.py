@@ -10,6 +10,9 @@ import unicodedata
 
 from asyncsync.errors import UnsafeKeyError
 
+SCHEME = "s3://"
+"""What stands before a bucket's name, a slash and a key, where all three are named as one."""
+
 STATE_DIR = ".asyncsync"
 """The state folder, with the lock and the unfinished files.
 
@@ -30,21 +33,28 @@ _WINDOWS_UNSAFE = re.compile(r'[<>:"\\|?*\x00-\x1f]|[. ]$')
 _WINDOWS_DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])(?:\..*)?", re.IGNORECASE)
 
 
-def local_path(key: str, *, windows: bool = os.name == "nt") -> tuple[str, ...]:
+def local_path(key: str, stripped: str = "", *, windows: bool = os.name == "nt") -> tuple[str, ...]:
     """Return the components of the key's path below the destination.
 
-    The path is the key itself. Nothing is folded, cut or replaced, so no two keys share a path.
+    The path is the key itself, without the prefix that is stripped. Nothing else is cut, and
+    nothing folded or replaced, so no two keys share a path.
+
+    Args:
+        key: the key.
+        stripped: how all keys of the run begin, and no path does: empty, or a prefix up to a `/`.
+        windows: whether names must suit Windows.
 
     Raises:
         UnsafeKeyError: the key has no path that is safely inside the destination.
     """
+    name = key[len(stripped) :]
     if not windows and len(key) <= MAX_KEY_BYTES and _ORDINARY.fullmatch(key):
-        return tuple(key.split("/"))
+        return tuple(name.split("/"))
     if is_too_long(key):
         raise UnsafeKeyError(key, f"a key cannot be longer than {MAX_KEY_BYTES:,} bytes")
     if key.endswith("/"):
         raise UnsafeKeyError(key, "a key that ends in '/' is a folder and cannot have content")
-    components = tuple(key.split("/"))
+    components = tuple(name.split("/"))
     for component in components:
         _check_component(key, component, windows=windows)
     if any(map(is_state_name, components)):
@@ -59,7 +69,13 @@ def is_state_name(name: str) -> bool:
 
 
 def _check_component(key: str, component: str, *, windows: bool) -> None:
-    if component in {"", ".", ".."}:
+    if not component:
+        raise UnsafeKeyError(
+            key,
+            "a '/' stands first, or beside another, and no file can be called so; rename the "
+            "object, or leave it out with --exclude",
+        )
+    if component in {".", ".."}:
         raise UnsafeKeyError(key, f"{component!r} is not a safe file name")
     if "\0" in component:
         raise UnsafeKeyError(key, "a path cannot contain a NUL character")
@@ -90,10 +106,10 @@ def abridged(key: str) -> str:
     return f"{key[:MAX_KEY_BYTES]} … {key[-100:].rpartition('/')[2]}"
 
 
-def has_path(key: str) -> bool:
+def has_path(key: str, stripped: str = "") -> bool:
     """Return whether the key has a safe local path."""
     try:
-        local_path(key)
+        local_path(key, stripped)
     except UnsafeKeyError:
         return False
     return True

@@ -31,6 +31,8 @@ class RemoteObject:
     """Without its quotes; empty if the server sends none."""
     modified_ns: int
     """LastModified in nanoseconds since the epoch; 0 if it cannot be parsed."""
+    archive: str = ""
+    """The storage class, if nothing can be read from it before the object is restored."""
 
     @property
     def is_pinned(self) -> bool:
@@ -66,6 +68,8 @@ class Page:
     """CommonPrefixes: the keys rolled up by the delimiter; empty without a delimiter."""
     next_token: str
     """NextContinuationToken; empty on the last page."""
+    is_by_marker: bool = False
+    """Whether it answers ListObjects, version 1: the next page is the one behind a marker."""
 
     @property
     def complete_to(self) -> str:
@@ -134,6 +138,17 @@ class Checks:
     """Files named `*.parquet` begin and end like Parquet files."""
 
 
+class Compare(StrEnum):
+    """What shows that a file is up to date."""
+
+    TIME = "time"
+    """It has the object's size, and is not older."""
+    SIZE = "size"
+    """It has the object's size."""
+    HASH = "hash"
+    """It has the object's size, and its bytes have the hash that the bucket tells."""
+
+
 class Proof(Flag):
     """What was proven about a file."""
 
@@ -173,6 +188,10 @@ class Reason(StrEnum):
     """The file was changed after it was downloaded."""
     UNSURE = "unsure"
     """A power cut or a crash of the machine may have damaged the file."""
+    UNPROVEN = "unproven"
+    """Only its hash can tell whether the file is the object. If it is, nothing is fetched."""
+    HASH_DIFFERS = "hash-differs"
+    """The bytes of the file have another hash than the object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +247,13 @@ class Compared:
     up_to_date: list[UpToDate]
     refused: list[Failed]
     """Objects whose key has no safe path, or whose path belongs to another key."""
+    unproven: list[Transfer] = field(default_factory=list)
+    """Transfers that are made only if the hash of the file does not prove it.
+
+    What is found out about each comes as a page of its own, which `decides`.
+    """
+    decides: bool = False
+    """Whether this page is about an object of an earlier page's `unproven`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +264,8 @@ class Route:
     bucket: str
     dest: str
     """The destination's absolute path, with symbolic links resolved."""
+    stripped: str = ""
+    """The prefix that paths leave out; see `keys.local_path`."""
 
 
 @dataclass(frozen=True, slots=True)

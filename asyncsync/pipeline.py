@@ -7,10 +7,14 @@ Listing is fast and downloading is slow, so one queue connects them. It is the o
 bounded: a listing that is far ahead waits, so memory does not grow with the bucket.
 
 A plan that was made earlier can replace the listing: it is a sequence of pages as well.
+
+Where only its hash can tell whether a file is up to date, a worker reads the file first. Whether
+the object is needed is told then, and the listing counts as ended only when all of that is known.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from asyncio import Event
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -18,7 +22,7 @@ from typing import TypeVar
 from asyncsync.compare import Check, ComparedHandler, PlanCheck, Selection, Space, in_order
 from asyncsync.concurrently import run_all, task_group
 from asyncsync.disk import Folder
-from asyncsync.download import Downloader, Verifier
+from asyncsync.download import Adopter, Downloader, Verifier
 from asyncsync.errors import (
     DestinationError,
     IncompleteListingError,
@@ -28,7 +32,17 @@ from asyncsync.errors import (
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import key_hash
 from asyncsync.listing import Landmarks, Since, has_key, list_in_order, list_objects
-from asyncsync.model import Checks, Compared, Failed, Outcome, RemoteObject, Transfer, UpToDate
+from asyncsync.model import (
+    Checks,
+    Compare,
+    Compared,
+    Failed,
+    Outcome,
+    Reason,
+    RemoteObject,
+    Transfer,
+    UpToDate,
+)
 from asyncsync.pace import Pace
 from asyncsync.threads import in_thread
 
@@ -49,6 +63,8 @@ class Job:
     pace: Pace
     observer: Observer
     checks: Checks
+    compare: Compare = Compare.TIME
+    """What shows that a file is up to date."""
     checks_space: bool = True
     """Whether a sync fails as soon as the objects found so far do not fit on the disk."""
     deep: bool = False
@@ -81,10 +97,22 @@ async def sync(job: Job) -> None:
     """
     exact = job.planned is not None
     downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks, exact=exact)
-    with job.folder.writing():
+    unproven, space = _Unproven(job), Space(job.folder)
+
+    def accept(transfers: Collection[Transfer]) -> None:
+        unproven.add(transfers)
+        if job.checks_space:
+            space.claim(transfers)
+
+    async def fetch(transfer: Transfer) -> Outcome | None:
+        if transfer.reason is not Reason.UNPROVEN:
+            return await downloader.download(transfer)
+        needed = await unproven.decide(transfer)
+        return await downloader.download(needed) if needed else None
+
+    with job.folder.syncing():
         try:
-            claim = Space(job.folder).claim if job.checks_space else None
-            await _run(job, lambda page: page.transfers, downloader.download, claim)
+            await _run(job, _transfers, fetch, unproven, accept)
             downloader.report_unpinned()
             job.folder.check_place()
             if job.planned is None:  # only a listing shows which unfinished files have no object
@@ -95,19 +123,26 @@ async def sync(job: Job) -> None:
             await job.folder.settle()
 
 
+def _transfers(page: Compared) -> Sequence[Transfer]:
+    return [*page.transfers, *page.unproven] if page.unproven else page.transfers
+
+
 async def plan(job: Job) -> None:
     """Compare the bucket with the folder, without downloading or writing anything.
+
+    A file of which only its hash can tell is read.
 
     Raises:
         SourceError: the bucket could not be listed completely.
         DestinationError: the folder could not be read.
     """
+    unproven = _Unproven(job)
 
-    async def ignore(page: Compared) -> None:
-        """Leave the transfers to a later sync: the observer has the page already."""
+    async def decide(transfer: Transfer) -> None:
+        await unproven.decide(transfer)  # and the observer knows; the rest is left to a sync
 
     with job.folder.reading():
-        await _list_and_compare(job, ignore)
+        await _run(job, lambda page: page.unproven, decide, unproven, unproven.add)
 
 
 async def verify(job: Job) -> None:
@@ -125,35 +160,74 @@ async def verify(job: Job) -> None:
     listed: set[int] = set()  # hashes of the keys: a third of the memory that the keys would take
 
     def pick(page: Compared) -> Sequence[UpToDate | Transfer]:
-        found: list[UpToDate | Transfer] = [*page.up_to_date, *page.transfers]
+        found: list[UpToDate | Transfer] = [*page.up_to_date, *page.transfers, *page.unproven]
         listed.update(key_hash(entry.remote.key) for entry in [*found, *page.refused])
         return found
 
     with job.folder.reading():
-        await _run(job, pick, verifier.verify)
+        await _run(job, pick, verifier.verify, _Unproven(job))
         for key in await job.folder.unlisted(job.selection, listed):
             job.observer.unlisted(key)
+
+
+class _Unproven:
+    """The transfers that are made only if the hash of the file does not prove it, and that wait."""
+
+    def __init__(self, job: Job) -> None:
+        self._observer = job.observer
+        self._adopter = Adopter(job.store, job.folder, job.pace, job.checks)
+        self._waiting: set[str] = set()
+        """Their keys."""
+        self._fewer = Event()
+
+    def add(self, transfers: Iterable[Transfer]) -> None:
+        """Let those of the transfers wait that are unproven, each until `decide` gets it."""
+        self._waiting.update(t.remote.key for t in transfers if t.reason is Reason.UNPROVEN)
+
+    async def decide(self, transfer: Transfer) -> Transfer | None:
+        """Tell the observer what is found out about a transfer; return it if it is needed."""
+        found = await self._adopter.decide(transfer)
+        page = Compared([], [], [], decides=True)
+        match found:
+            case UpToDate():
+                page.up_to_date.append(found)
+            case Transfer():
+                page.transfers.append(found)
+            case Failed():
+                page.refused.append(found)
+        self._observer.compared(page)
+        self._waiting.discard(transfer.remote.key)
+        self._fewer.set()
+        return found if isinstance(found, Transfer) else None
+
+    async def all_decided(self) -> None:
+        """Wait until none is left."""
+        while self._waiting:
+            self._fewer = Event()
+            await self._fewer.wait()
 
 
 # List and compare -------------------------------------------------------------------------------
 
 
-async def _find_objects(job: Job, handle: ComparedHandler) -> SourceError | None:
+async def _find_objects(
+    job: Job, handle: ComparedHandler, unproven: _Unproven
+) -> SourceError | None:
     """Handle every page of the listing or plan; return the error that ended it early, if any.
 
     The error is returned, not raised, because raising would cancel the downloads in flight.
     """
     try:
         if job.planned is None:
-            await _list_and_compare(job, handle)
+            await _list_and_compare(job, handle, unproven)
         else:
-            await _compare_planned(job, job.planned, handle)
+            await _compare_planned(job, job.planned, handle, unproven)
     except SourceError as error:
         return error
     return None
 
 
-async def _list_and_compare(job: Job, handle: ComparedHandler) -> None:
+async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unproven) -> None:
     """List the objects, compare each page with the disk, and handle it."""
     since, prefixes = job.since, job.selection.prefixes
     check = Check(
@@ -163,6 +237,7 @@ async def _list_and_compare(job: Job, handle: ComparedHandler) -> None:
         handle,
         is_folder_needed=partial(has_key, job.store, job.pace, job.selection.needs_folder),
         expected=[p for p in prefixes or [""] if not (since and since.lists_part_of(p))],
+        compare=job.compare,
     )
     landmarks = Landmarks()
 
@@ -182,17 +257,22 @@ async def _list_and_compare(job: Job, handle: ComparedHandler) -> None:
             except IncompleteListingError:
                 await check.decide()  # nothing that was shown is left out
                 raise
+        await check.decide()
+        await unproven.all_decided()
         await check.finish()
 
     await run_all(count_files, list_all)
 
 
-async def _compare_planned(job: Job, planned: Pages, handle: ComparedHandler) -> None:
+async def _compare_planned(
+    job: Job, planned: Pages, handle: ComparedHandler, unproven: _Unproven
+) -> None:
     """Compare the pages of a plan with the disk, and handle each."""
-    check = PlanCheck(job.folder, job.observer, handle)
+    check = PlanCheck(job.folder, job.observer, handle, job.compare)
     pages = in_order(planned) if check.needs_order else planned
     while objects := await in_thread(next, pages, None):
         await check.handle_page(objects)
+    await unproven.all_decided()
     job.observer.listed()
 
 
@@ -202,16 +282,18 @@ async def _compare_planned(job: Job, planned: Pages, handle: ComparedHandler) ->
 async def _run(
     job: Job,
     pick: Callable[[Compared], Sequence[Item]],
-    work: Callable[[Item], Awaitable[Outcome]],
-    claim: Callable[[Iterable[Item]], None] | None = None,
+    work: Callable[[Item], Awaitable[Outcome | None]],
+    unproven: _Unproven,
+    accept: Callable[[Collection[Item]], None] | None = None,
 ) -> None:
     """Find objects and queue them; at the same time, work on what is queued.
 
     Args:
         job: the run.
         pick: selects what to work on from a compared page.
-        work: downloads and validates, or verifies, one object.
-        claim: called with what was picked before any of it is queued; may raise to end the run.
+        work: downloads and validates, or verifies, one object; None if the observer knows already.
+        unproven: the listing counts as ended only when none of these is left.
+        accept: called with what was picked before any of it is queued; may raise to end the run.
     """
     queue: asyncio.Queue[Item | None] = asyncio.Queue(QUEUE_SIZE)  # None: no more will come
     active: set[str] = set()  # keys that are queued or being worked on
@@ -222,8 +304,8 @@ async def _run(
         # before `active` is updated, so a page that is handled beside this one cannot slip in.
         nonlocal hired
         found = {item.remote.key: item for item in pick(page) if item.remote.key not in active}
-        if claim:
-            claim(found.values())
+        if accept and found:
+            accept(found.values())
         active.update(found)
         for _ in range(min(len(found), job.pace.most - hired)):
             workers.start_soon(_work_and_report, work, queue, active, job.observer)
@@ -236,7 +318,7 @@ async def _run(
         async with task_group() as run:
             run.start_soon(job.pace.tune)
             async with task_group() as workers:
-                listing_error = await _find_objects(job, enqueue)
+                listing_error = await _find_objects(job, enqueue, unproven)
                 await queue.put(None)
             run.cancel_scope.cancel()
     except DestinationError as error:
@@ -248,7 +330,7 @@ async def _run(
 
 
 async def _work_and_report(
-    work: Callable[[Item], Awaitable[Outcome]],
+    work: Callable[[Item], Awaitable[Outcome | None]],
     queue: asyncio.Queue[Item | None],
     active: set[str],
     observer: Observer,
@@ -259,6 +341,7 @@ async def _work_and_report(
             outcome = await work(item)
         except TransferError as error:
             outcome = Failed(item.remote, error)
-        observer.ended(outcome)
+        if outcome:
+            observer.ended(outcome)
         active.discard(item.remote.key)
     queue.put_nowait(None)  # for the next worker

@@ -12,6 +12,7 @@ from asyncsync.disk import unsynced
 from tests.rigs.bucket import Bucket, client_of, new_bucket
 from tests.rigs.child import interruptible
 from tests.rigs.read_once import read_once
+from tests.rigs.servers import Servers
 
 try:
     from hypothesis import HealthCheck, settings
@@ -67,6 +68,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedServer]:
         closing(client_of(running)),
     ):
         yield running
+
+
+@pytest.fixture(scope="session")
+def servers(server: SeaweedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Further real servers; each starts when a test first asks for it."""
+    with closing(Servers(tmp_path_factory.mktemp("servers"), server)) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -499,3 +499,86 @@ def test_import_of_the_package_imports_no_module_of_it() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
     )
     assert done.stdout == "[]\n"
+
+
+# s3://bucket/prefix -----------------------------------------------------------------------------
+
+
+async def test_source_and_destination_may_be_given_by_their_place(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bucket in it takes the place of the one in the settings."""
+    use_memory(monkeypatch, store, "other")
+    dest = tmp_path / "dest"
+    assert len(await asyncsync.plan("s3://other/1hz/", dest)) == 2
+    assert (await asyncsync.sync("s3://other/1hz/", dest)).downloaded == 2
+    assert (await asyncsync.verify("s3://other/1hz/", dest)).verified == 2
+    found = asyncsync.stream(prefixes="s3://other/1hz/", dest=dest)
+    assert [type(outcome) async for outcome in found] == [UpToDate, UpToDate]
+    report = await anyio.to_thread.run_sync(asyncsync.run, "s3://other/1hz/", str(dest))
+    assert report.up_to_date == 2
+    assert sorted(tree(dest)) == ["1hz/a.parquet", "1hz/b.parquet"]
+
+
+async def test_place_and_keyword_exclude_each_other(store: MemoryStore) -> None:
+    """Only one of two folders, or of two sources, could be meant."""
+    with pytest.raises(TypeError, match="prefixes: given twice"):
+        await asyncsync.sync("1hz/", prefixes=["1hz/"])
+    with pytest.raises(TypeError, match="dest: given twice"):
+        await asyncsync.sync("1hz/", "a", dest="b")
+    with pytest.raises(ConfigError, match="goes without other prefixes"):
+        await asyncsync.sync(prefixes=["s3://a/", "s3://b/"])
+    assert store.requests == []
+
+
+async def test_plan_that_strips_a_prefix_is_synced_so(store: MemoryStore, tmp_path: Path) -> None:
+    """The plan knows; the sync of it takes neither prefix nor option."""
+    plan = await asyncsync.plan("1hz/", tmp_path / "dest", strip_prefix=True)
+    assert [transfer.path for transfer in plan] == [("a.parquet",), ("b.parquet",)]
+    report = await asyncsync.sync(plan=plan)
+    assert report.downloaded == 2
+    assert tree(tmp_path / "dest") == {"a.parquet": b"a", "b.parquet": b"bb"}
+    with pytest.raises(ConfigError, match=r"^strip_prefix: a plan already says"):
+        await asyncsync.sync(plan=plan, strip_prefix=True)
+
+
+async def test_keys_that_were_listed_for_another_path_are_listed_again(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    """What `since` has noted of a folder holds only for the prefix that it strips."""
+    store.put_many({f"1hz/{number:04}.parquet": b"x" for number in range(3000)})
+    dest = tmp_path / "dest"
+    await asyncsync.sync("1hz/", dest, since="auto")
+    for name in (".asyncsync", "1hz"):
+        (dest / name).rename(tmp_path / name)
+    (dest / ".asyncsync").mkdir()
+    state = next((tmp_path / ".asyncsync").iterdir())
+    report = await asyncsync.sync("1hz/", dest, since="auto", strip_prefix=True)
+    assert state.exists()
+    assert report.downloaded == 3002
+
+
+# what is left out -------------------------------------------------------------------------------
+
+
+async def test_report_counts_what_the_globs_leave_out(store: MemoryStore, tmp_path: Path) -> None:
+    """By prefix and in total; a prefix with which no key begins is named."""
+    store.put_many({"1hz/a.csv": b"x", "csv/b.csv": b"x", "csv/c.csv": b"x", "csv/d/": b""})
+    report = await asyncsync.sync(dest=tmp_path / "dest")
+    assert (report.left_out, report.tallies["csv/"].left_out, report.exit_code) == (3, 2, 0)
+    missing = await asyncsync.plan(prefixes=["csv/", "cvs/"], dest=tmp_path / "dest")
+    assert (missing.left_out, missing.exit_code) == (2, 3)
+    assert (missing.unmatched_prefixes, missing.absent_prefixes) == (["csv/", "cvs/"], ["cvs/"])
+
+
+async def test_deep_verification_says_what_it_has_proven(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    """Also where that is nothing, because the bucket tells no hash."""
+    for key, data in OBJECTS.items():
+        store.put(key, data, etag=f"opaque-{key}")
+    await asyncsync.sync(dest=tmp_path / "dest")
+    report = await asyncsync.verify(dest=tmp_path / "dest", deep=True)
+    assert (report.verified, report.content_proven) == (3, 0)
+    assert "content proven of 0" in report.summary()
+    assert "content proven" not in (await asyncsync.verify(dest=tmp_path / "dest")).summary()

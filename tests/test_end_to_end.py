@@ -24,6 +24,7 @@ from asyncsync.times import parse_time
 from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.child import SOON, asyncsync, ended, started
 from tests.rigs.relay import Relay
+from tests.rigs.state import STATE
 from tests.rigs.terminal import Terminal
 from tests.rigs.watch import snapshot, tree, unfinished
 from tests.s3.test_store_contract import ODD_KEYS
@@ -46,7 +47,7 @@ def stock(server: SeaweedServer) -> Iterator[Bucket]:
     """A bucket for tests that only read: good objects, one that fails, one with an unsafe key."""
     with new_bucket(server) as bucket:
         bucket.put_many(GOOD)
-        bucket.put("bad/encoded.parquet", b"data", encoding="gzip")
+        bucket.put("bad/blocked.parquet", b"data")
         bucket.put(".asyncsync/x.parquet", b"data")
         yield bucket
 
@@ -66,6 +67,33 @@ async def until(condition: Callable[[], object]) -> None:
 
 def below(dest: Path) -> dict[str, bytes]:
     return tree(dest) if dest.exists() else {}
+
+
+# s3://bucket/prefix -----------------------------------------------------------------------------
+
+
+async def test_other_tools_way_to_name_a_bucket_works(
+    stock: Bucket, settings: dict[str, str], tmp_path: Path
+) -> None:
+    """Bucket and prefix stand in an argument, and the prefix is stripped from what arrives."""
+    here = {**settings, "R2_BUCKET": "another-bucket"}
+    source = f"s3://{stock.server.bucket}/good/"
+    given = (
+        source,
+        str(tmp_path / "dest"),
+        "--strip-prefix",
+        "--no-progress",
+        "--no-parquet-check",
+    )
+    done = await asyncsync(here, *given)
+    assert (done.code, done.err) == (0, "")
+    assert below(tmp_path / "dest") == {k.removeprefix("good/"): v for k, v in GOOD.items()}
+    again = await asyncsync(here, "--json", *given)
+    assert (again.code, again.summary["up_to_date"]) == (0, len(GOOD))
+    deep = await asyncsync(here, "verify", "--deep", *given)
+    assert (deep.code, f"content proven of {len(GOOD)}" in deep.out) == (0, True)
+    hint = await asyncsync(settings, "plan", source.removeprefix("s3://"))
+    assert (hint.code, f"did you mean {source}?" in hint.err) == (3, True)
 
 
 # everything arrives -----------------------------------------------------------------------------
@@ -99,6 +127,7 @@ async def test_large_bucket_arrives_and_a_second_run_only_lists(
         (tmp_path / "huge.parquet").rename(dest / "fft_hub1/huge.parquet")
         assert unfinished(dest) == []
 
+        (dest / STATE / "sources").unlink()  # the relay is another endpoint, of the same bucket
         async with Relay(server.endpoint_url) as relay:
             environment["R2_ENDPOINT_URL"] = relay.endpoint
             second = await asyncsync(environment, *arguments)
@@ -228,6 +257,7 @@ async def test_terminal_shows_bars_and_no_torn_line(
     ours, theirs = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     arguments = ["good/", "bad/", "--verbose", "--dest", str(tmp_path / "dest")]
+    (tmp_path / "dest" / "bad" / "blocked.parquet").mkdir(parents=True)
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "asyncsync", *arguments),
         env={**os.environ, **settings, "TERM": "xterm"},
@@ -288,9 +318,10 @@ async def test_each_exit_code_has_its_cause(settings: dict[str, str], tmp_path: 
     """Each from 0 to 6, in a run of its own."""
     held, file = tmp_path / "held", tmp_path / "file"
     file.touch()
+    (tmp_path / "folder in the way" / "bad" / "blocked.parquet").mkdir(parents=True)
     causes: dict[str, tuple[int, dict[str, str], *tuple[str, ...]]] = {
         "all done": (0, settings, "good/0"),
-        "encoded object": (1, settings, "bad/", "good/0"),
+        "folder in the way": (1, settings, "bad/", "good/0"),
         "no bucket set": (2, settings | {"R2_BUCKET": ""}),
         "own name": (3, settings, ".asyncsync/", "good/0"),
         "wrong secret": (4, settings | {"R2_SECRET_ACCESS_KEY": "wrong"}),
@@ -310,7 +341,7 @@ async def test_each_exit_code_has_its_cause(settings: dict[str, str], tmp_path: 
     for name, run in done.items():
         assert "wrong" not in run.err.replace("wrong secret", ""), name
         assert len(run.err.splitlines()) == (codes[name] != 0), run.err
-    for name in ("encoded object", "own name"):
+    for name in ("folder in the way", "own name"):
         assert len(tree(tmp_path / name)) == 10
 
 

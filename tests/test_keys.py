@@ -261,3 +261,23 @@ def test_every_key_has_a_hash_of_eight_bytes(key: str) -> None:
     """Also one that is not valid UTF-8; it stays the same."""
     assert key_hash(key) == key_hash("".join(key))
     assert -(2**63) <= key_hash(key) < 2**63
+
+
+@given(HOSTILE, HOSTILE, st.booleans())
+@example("p", "a", False)
+@example("..", "a", False)
+@example("é" * 600, "a", False)
+def test_stripped_key_has_the_path_of_its_rest(folder: str, name: str, windows: bool) -> None:
+    """Or none, if the rest has none or the whole key is too long; the error names the key."""
+    stripped = f"{folder}/"
+    key = stripped + name
+    try:
+        expected = local_path(name, windows=windows)
+    except UnsafeKeyError:
+        expected = ()
+    if expected and not is_too_long(key):
+        assert local_path(key, stripped, windows=windows) == expected
+        return
+    with pytest.raises(UnsafeKeyError) as caught:
+        local_path(key, stripped, windows=windows)
+    assert caught.value.key == key

@@ -12,24 +12,24 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from asyncsync.cli.options import COMMANDS, OPTIONS, PREFIX, WITHOUT_PREFIXES
+from asyncsync.cli.options import COMMANDS, OPTIONS, PREFIX, SOURCE, WITHOUT_PREFIXES
 from asyncsync.console import print_line
 from asyncsync.errors import ConfigError
-from asyncsync.keys import shown
+from asyncsync.keys import SCHEME, shown
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 _GLOBS = ("include", "exclude")
 _TEXTS = (
-    *("dest", "workers", "max_workers", "validate", "attempts", "read_timeout"),
+    *("dest", "workers", "max_workers", "compare", "validate", "attempts", "read_timeout"),
     *("limit_rate", "since", "addressing"),
 )
 """Options whose values are parsed by `settings`, by field name."""
 _SETTINGS = ("bucket", "endpoint_url", "region", "profile")
 """Options whose values `settings` takes as they are."""
 _SWITCHES = (
-    *("parquet_check", "deep", "space_check", "durable", "strict"),
+    *("parquet_check", "deep", "space_check", "durable", "strip_prefix", "strict"),
     *("sign_request", "request_payer", "allow_http"),
 )
 """Options without a value on the command line, by field name."""
@@ -40,7 +40,6 @@ _WITH_VALUE = {name for option in OPTIONS if option.metavar for name in option.n
 _WRITTEN_ELSEWHERE = {"--request-payer=requester": "--request-payer"}
 """Options as other tools write them."""
 
-_USAGE = f"asyncsync [{'|'.join(COMMANDS)}] [{PREFIX} ...] [options]"
 _DESCRIPTION = "Sync an R2 (S3-compatible) bucket to a local folder."
 _COMMAND_LINES = "\n".join(f"  {command:<8}  {does}" for command, does in COMMANDS.items())
 _EPILOG = f"""\
@@ -53,18 +52,19 @@ exit codes:
   0  everything selected is present and validated
   1  some objects failed; all others were done
   2  usage or configuration
-  3  keys were skipped (unsafe, colliding, gone); all others were done
+  3  keys were skipped (unsafe, colliding, archived, gone), or a prefix has none; others were done
   4  the remote side ended the run: credentials, bucket, listing, TLS, network
   5  the local side ended the run: disk full, not writable, out of memory
   6  another run holds the destination
   129, 130, 143  stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM
 
 The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL \
-and R2_BUCKET, in the environment or in the env file. Where no R2_... is set but --bucket is, \
-they come from AWS's settings: AWS_ACCESS_KEY_ID, AWS_PROFILE, ~/.aws and so on. --dest and the \
-options from --include to --allow-http can be set there as well: ASYNCSYNC_DEST, \
-ASYNCSYNC_MAX_WORKERS and so on. An option that takes a GLOB may be repeated; in a variable, \
-separate globs with spaces. `*` matches `/` as well.
+and R2_BUCKET, in the environment or in the env file. As in other tools, s3://BUCKET/PREFIX names \
+bucket and prefix, and the word behind it is the folder. Where no R2_... is set but the bucket is \
+named so, or by --bucket, all else comes from AWS's settings: AWS_ACCESS_KEY_ID, AWS_PROFILE, \
+~/.aws and so on. --dest and the options from --include to --allow-http can be set there as well: \
+ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An option that takes a GLOB may be repeated; in a \
+variable, separate globs with spaces. `*` matches `/` as well.
 """
 _SEE_ALSO = "Settings and exit codes: `asyncsync --help`."
 
@@ -96,22 +96,33 @@ class _Parser(argparse.ArgumentParser):
 
 def make_parser(command: str = "") -> argparse.ArgumentParser:
     """Return the parser of a command; "" is `asyncsync` itself, with the options of sync."""
-    words = "" if command in WITHOUT_PREFIXES else f" [{PREFIX} ...]"
+    takes_prefixes = command not in WITHOUT_PREFIXES
     does = COMMANDS.get(command, "")
     parser = _Parser(
         prog=f"asyncsync {command}".rstrip(),
-        usage=f"asyncsync {command}{words} [options]" if command else _USAGE,
+        usage=_usage(command),
         description=f"{does[0].upper()}{does[1:]}." if command else _DESCRIPTION,
         epilog=_SEE_ALSO if command else _EPILOG,
         formatter_class=_Help,
         allow_abbrev=False,
         add_help=False,
     )
-    if words:
+    if takes_prefixes:
         whole = "prefixes of keys (default: the whole bucket)"
         parser.add_argument("prefixes", nargs="*", metavar=PREFIX, help=whole)
     add_options(parser, command)
     return parser
+
+
+def _usage(command: str) -> str:
+    """Return how the command is called; "" is `asyncsync` itself."""
+    if command in WITHOUT_PREFIXES:
+        return f"asyncsync {command} [options]"
+    commands = command or f"[{'|'.join(COMMANDS)}]"
+    return (
+        f"asyncsync {commands} [{PREFIX} ...] [options]\n"
+        f"       asyncsync {command or '[COMMAND]'} {SOURCE} [options]"
+    )
 
 
 def add_options(parser: argparse.ArgumentParser, command: str) -> list[argparse.Action]:
@@ -143,6 +154,11 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         _refuse(parser, command, unknown[0].partition("=")[0])
     if prefixes and command in WITHOUT_PREFIXES:
         raise ConfigError(f"{command}: takes no {PREFIX}, and so not {shown(prefixes[0])}")
+    if any(word.startswith(SCHEME) for word in prefixes):
+        prefixes, dest = _source_and_dest(prefixes)
+        if dest and arguments.dest is not None:
+            raise ConfigError(f"--dest: the folder is {shown(dest)} already; name it once")
+        arguments.dest = dest or arguments.dest
     arguments.command, arguments.prefixes = command, prefixes
     return arguments
 
@@ -172,6 +188,22 @@ def _split_arguments(argv: Iterable[str]) -> tuple[str, list[str], list[str]]:
     if words and words[0] in COMMANDS:
         return words[0], words[1:], options
     return "", words, options
+
+
+def _source_and_dest(words: list[str]) -> tuple[list[str], str]:
+    """Return `s3://bucket/prefix` alone, and the word behind it; "" if there is none.
+
+    Raises:
+        ConfigError: there is another word.
+    """
+    source, *others = words
+    if not source.startswith(SCHEME):
+        raise ConfigError(f"{shown(source)}: does not go with an {SCHEME} argument; use one alone")
+    if len(others) > 1 or any(word.startswith(SCHEME) for word in others):
+        raise ConfigError(
+            f"{shown(others[-1])}: one too many; an {SCHEME} argument goes with one folder at most"
+        )
+    return [source], "".join(others)
 
 
 def _is_option(word: str) -> bool:
@@ -209,14 +241,19 @@ def _refuse(parser: argparse.ArgumentParser, command: str, name: str) -> NoRetur
     parser.error(f"no such option: {shown(name)}{hint}")
 
 
-def prefix_hint(prefix: str) -> str:
+def prefix_hint(prefix: str, bucket: str) -> str:
     """Return a guess at what was meant by a prefix that no key begins with; empty for none."""
+    if f"{prefix}/".startswith(f"{bucket}/"):
+        return f"; {shown(bucket)} is the bucket: did you mean {SCHEME}{shown(prefix)}?"
     if similar := _similar(prefix, COMMANDS):
         return f"; did you mean the command {similar}?"
     if prefix == "help":
         return "; did you mean --help?"
     if "://" in prefix or prefix.startswith(("/", "./")):
-        return "; a prefix is the beginning of a key, without the bucket's name and a leading /"
+        return (
+            "; a prefix is the beginning of a key, without the bucket's name and a leading /; "
+            f"with the bucket, write {SCHEME}BUCKET/PREFIX"
+        )
     if "*" in prefix:
         return "; a prefix is not a glob: use --include for globs"
     return ""

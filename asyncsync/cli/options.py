@@ -19,6 +19,9 @@ WITHOUT_PREFIXES = ("demo",)
 PREFIX = "PREFIX"
 """What help and usage call a prefix of keys."""
 
+SOURCE = "s3://BUCKET[/PREFIX] [DEST]"
+"""What may stand in the place of prefixes."""
+
 
 class Option:
     """An option of the command line.
@@ -139,6 +142,13 @@ OPTIONS = (
         help="upper limit for auto (default: 256)",
     ),
     Option(
+        "--compare",
+        commands=_RUNS,
+        also="doctor",
+        metavar="HOW",
+        help="time (default): up to date if as large and not older; size; hash",
+    ),
+    Option(
         "--validate",
         commands="sync verify doctor",
         also="plan",
@@ -200,6 +210,13 @@ OPTIONS = (
         also="verify doctor",
         metavar="auto",
         help="list from the last keys on; misses keys that sort before them",
+    ),
+    Option(
+        "--strip-prefix",
+        commands=_RUNS,
+        also="doctor",
+        **_ON,
+        help="put the content of the one prefix right into the folder",
     ),
     Option(
         "--strict",

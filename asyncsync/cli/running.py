@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -25,11 +25,20 @@ from asyncsync.console import RED, coloured, columns, print_line, takes_escapes
 from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError, ConfigError, MachineError
 from asyncsync.interfaces import Observers
-from asyncsync.model import Settings
+from asyncsync.model import Route, Settings
 from asyncsync.others import PlantedError, open_file
 from asyncsync.progress import Lines
-from asyncsync.report import Finding, Report, Verdict, check_json
-from asyncsync.settings import Options, load, origins
+from asyncsync.report import (
+    Finding,
+    Plan,
+    PlanFile,
+    Report,
+    Verdict,
+    Verification,
+    check_json,
+    checked_plan,
+)
+from asyncsync.settings import Options, load, origins, split_source
 
 if TYPE_CHECKING:
     from asyncsync.progress import Bars
@@ -60,38 +69,41 @@ def run(arguments: argparse.Namespace) -> int:
         _open_log(arguments)
         return anyio.run(partial(_examine, given, arguments))
     env_file = _env_file(arguments)
+    bucket, prefixes = split_source(arguments.prefixes)
+    given["source"] = bucket
     settings, options = load(env_file, given=given)
     tells_all = arguments.verbose and not arguments.quiet
     if tells_all and settings.access_key_id and (mixture := origins(env_file, given=given).mixture):
         print_line(f"asyncsync: {mixture}", sys.stderr)
-    planned = _planned_pages(settings, options, arguments)
+    own = api.route(settings, options, prefixes)
+    planned = _checked_plan(own, {**given, "prefixes": arguments.prefixes}, arguments)
     _open_log(arguments)
-    return anyio.run(partial(_run, settings, options, arguments, planned))
+    return anyio.run(partial(_run, settings, options, prefixes, arguments, planned))
 
 
 def _env_file(arguments: argparse.Namespace) -> Path | None:
     return None if arguments.env_file is None else Path(arguments.env_file)
 
 
-def _planned_pages(
-    settings: Settings, options: Options, arguments: argparse.Namespace
-) -> pipeline.Pages | None:
-    """Return the objects of the plan named by `--plan`; None without one."""
+def _checked_plan(
+    own: Route, given: Mapping[str, object], arguments: argparse.Namespace
+) -> Plan | PlanFile | None:
+    """Return the plan named by `--plan`; None without one."""
     if getattr(arguments, "plan", None) is None:
         return None
-    given = {**given_options(arguments), "prefixes": arguments.prefixes}
-    return api.planned_pages(arguments.plan, api.route(settings, options), given)
+    return checked_plan(arguments.plan, own, given)
 
 
 async def _run(
     settings: Settings,
     options: Options,
+    prefixes: Sequence[str],
     arguments: argparse.Namespace,
-    planned: pipeline.Pages | None,
+    planned: Plan | PlanFile | None,
 ) -> int:
     """Run sync, plan or verify, report on it, and return the exit code."""
     command: str = arguments.command
-    figures = Report()
+    figures = Verification(deep=options.deep) if command == "verify" else Report()
     error = ""
     exit_code: int | None = None
     started = time.monotonic()
@@ -109,9 +121,10 @@ async def _run(
                 quiet=arguments.quiet,
             )
         )
-        screen.begin(settings, options)
+        own = api.route(settings, options, prefixes, planned)
+        screen.begin(own, options.dest)
         log = Log(command, figures, Folder(options.dest))
-        log.begin(settings, options)
+        log.begin(own, options.dest)
         observer = Observers(figures, *([progress] if progress else []), screen, log)
 
         def finish(exit_code: int, error: str) -> int:
@@ -136,7 +149,7 @@ async def _run(
             ):
                 try:
                     await api.perform(
-                        _RUNS[command], settings, options, arguments.prefixes, observer, planned
+                        _RUNS[command], settings, options, prefixes, observer, planned
                     )
                 except AsyncSyncError as failure:
                     error, exit_code = failure.advice, failure.exit_code
@@ -151,6 +164,8 @@ async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -
     """Run the doctor, print its findings, and return the exit code."""
     from asyncsync.doctor import examine, format_finding
 
+    bucket, prefixes = split_source(arguments.prefixes)
+    given = {**given, "source": bucket}
     is_complete = True
 
     def report(finding: Finding) -> None:
@@ -167,7 +182,7 @@ async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         with stop_on_signals(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught:
-            exit_code = await examine(_env_file(arguments), given, arguments.prefixes, report)
+            exit_code = await examine(_env_file(arguments), given, prefixes, report)
     return 128 + caught[0] if caught else exit_code or int(not is_complete)
 
 

@@ -4,16 +4,16 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TextIO
 
-from asyncsync.api import route
 from asyncsync.cli.arguments import prefix_hint
 from asyncsync.console import GREEN, RED, coloured, columns, print_line
-from asyncsync.disk import Folder
+from asyncsync.disk import Folder, free_bytes
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver, Urgent
 from asyncsync.keys import escaped, shown
-from asyncsync.model import Compared, Downloaded, Failed, Outcome, Settings
+from asyncsync.model import Compared, Downloaded, Failed, Outcome, Route
 from asyncsync.report import (
     Json,
     Report,
@@ -23,12 +23,9 @@ from asyncsync.report import (
     plan_summary,
     start_json,
     summary_json,
-    sync_summary,
     table,
     transfer_json,
-    verify_summary,
 )
-from asyncsync.settings import Options
 from asyncsync.units import format_size
 
 MAX_ROWS = 20
@@ -61,10 +58,12 @@ class Text(SilentObserver):
         self._say = say
         self._verbose = verbose
         self._quiet = quiet
+        self._bucket = ""
 
-    def begin(self, settings: Settings, options: Options) -> None:
+    def begin(self, route: Route, dest: Path) -> None:
         """Print the source and the destination."""
-        self._print(_describe_route(self._command, settings, options))
+        self._bucket = route.bucket
+        self._print(_describe_route(self._command, route, dest))
 
     def compared(self, page: Compared) -> None:
         """Name the refused objects and, if verbose, those that are missing."""
@@ -77,13 +76,14 @@ class Text(SilentObserver):
 
     def unmatched(self, prefix: str) -> None:
         """Warn of a prefix or a glob that may be mistyped."""
-        why = (
-            f"under prefix {shown(prefix)}: no key begins with it"
-            if prefix
-            else "in the bucket: it is empty"
-        )
-        globs = "or --include and --exclude select none"
-        self._say(f"nothing to sync {why}, {globs}{prefix_hint(prefix)}", sys.stderr)
+        where = f"under prefix {shown(prefix)}" if prefix else "in the bucket"
+        if prefix in self._figures.absent_prefixes:
+            why = f"no key begins with it{prefix_hint(prefix, self._bucket)}"
+        elif self._figures.left_out:
+            why = "--include and --exclude leave out what is there; --include '*' includes all"
+        else:
+            why = "it is empty"
+        self._say(f"nothing to sync {where}: {why}", sys.stderr)
 
     def listed(self) -> None:
         """Print the sync check."""
@@ -136,9 +136,9 @@ class JsonLines(SilentObserver):
         self._figures = figures
         self._is_complete = True
 
-    def begin(self, settings: Settings, options: Options) -> None:
+    def begin(self, route: Route, dest: Path) -> None:  # noqa: ARG002 - the route has all of it
         """Write the source and the destination."""
-        self._write(start_json(self._command, route(settings, options)))
+        self._write(start_json(self._command, route))
 
     def compared(self, page: Compared) -> None:
         """Write the refused objects, and in a plan those that a sync would download."""
@@ -182,9 +182,9 @@ class Log(SilentObserver):
         self._figures = figures
         self._folder = folder
 
-    def begin(self, settings: Settings, options: Options) -> None:
+    def begin(self, route: Route, dest: Path) -> None:
         """Log the source and the destination."""
-        logger.info("%s", _describe_route(self._command, settings, options))
+        logger.info("%s", _describe_route(self._command, route, dest))
 
     def compared(self, page: Compared) -> None:
         """Log the refused objects."""
@@ -210,16 +210,15 @@ class Log(SilentObserver):
             logger.info("%s (exit code %d)", escaped(error), exit_code)
 
 
-def _describe_route(command: str, settings: Settings, options: Options) -> str:
-    source = f"{settings.bucket} at {settings.endpoint_url}"
-    return f"{command}: {source} -> {escaped(str(options.dest))}"
+def _describe_route(command: str, route: Route, dest: Path) -> str:
+    """Return the source and the destination, which is named as the user did."""
+    stripped = f"/{shown(route.stripped)}" if route.stripped else ""
+    return f"{command}: {route.bucket}{stripped} at {route.endpoint} -> {escaped(str(dest))}"
 
 
 def _summary(command: str, figures: Report, folder: Folder) -> str:
     match command:
         case "plan":
-            return plan_summary(figures, folder.free_bytes())
-        case "verify":
-            return verify_summary(figures)
+            return plan_summary(figures, free_bytes(folder.path))
         case _:
-            return sync_summary(figures)
+            return figures.summary()

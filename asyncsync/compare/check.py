@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from anyio import Event
 
 from asyncsync.compare.collisions import Collisions, IsFolderNeeded
-from asyncsync.compare.compare import compare_page
+from asyncsync.compare.compare import compare_page, set_apart
 from asyncsync.compare.names import Names
 from asyncsync.compare.selection import Selection
 from asyncsync.disk import Folder
 from asyncsync.interfaces import Observer
-from asyncsync.model import Compared, Reason, RemoteObject
+from asyncsync.model import Compare, Compared, Reason, RemoteObject
 
 ComparedHandler = Callable[[Compared], Awaitable[None]]
 """Takes a compared page; may wait until there is room for it."""
@@ -40,6 +40,7 @@ class Check:
         handle: gets each compared page.
         is_folder_needed: asks the bucket whether it has a key that needs a folder at a prefix.
         expected: the prefixes to report as unmatched if no selected object is below them.
+        compare: what shows that a file is up to date.
     """
 
     def __init__(
@@ -50,13 +51,19 @@ class Check:
         handle: ComparedHandler,
         is_folder_needed: IsFolderNeeded,
         expected: Iterable[str],
+        compare: Compare = Compare.TIME,
     ) -> None:
         self._folder = folder
         self._selection = selection
         self._observer = observer
         self._handle = handle
         self._is_folder_needed = is_folder_needed
+        self._compare = compare
         self._unmatched = set(expected)
+        self._absent = set(filter(None, self._unmatched))
+        """Those of the unmatched prefixes with which no key begins, selected or not."""
+        self._left_out = Counter[str]()
+        """Objects that are not selected, by top-level prefix."""
         self._counted = Event()
         self._separated: set[str] = set()
         self._collisions = Collisions(selection.needs_folder, is_folder_needed, self._separated)
@@ -93,12 +100,15 @@ class Check:
                 if the server does not list keys in order.
         """
         selected = [remote for remote in objects if self._selection.takes(remote)]
+        matched = _matched(self._unmatched, selected)
+        self._unmatched -= matched
+        self._absent -= matched
+        if len(selected) < len(objects):
+            self._left_out.update(self._selection.left_out(objects))
+            self._absent -= _matched(self._absent, objects)
         if not selected:
             return
-        self._unmatched.difference_update(
-            [p for p in self._unmatched if any(remote.key.startswith(p) for remote in selected)]
-        )
-        compared = await compare_page(selected, self._folder, self._is_folder_needed)
+        compared = await compare_page(selected, self._folder, self._is_folder_needed, self._compare)
         certain, doubtful = self._collisions.split(objects, compared, complete_to)
         if self._names:  # a waiting transfer may be the first key of its name
             certain.transfers.extend(self._collisions.release_up_to(complete_to))
@@ -119,13 +129,17 @@ class Check:
         """
         await self.decide()
         await self._counted.wait()
+        if self._left_out:
+            self._observer.filtered(self._left_out)
         for prefix in sorted(self._unmatched):
+            if prefix in self._absent:
+                self._observer.absent(prefix)
             self._observer.unmatched(prefix)
         self._observer.listed()
 
     async def _pass_on(self, page: Compared) -> None:
         await self._counted.wait()
-        page = self._names.kept(page) if self._names else page
+        page = set_apart(self._names.kept(page) if self._names else page)
         self._observer.compared(page)
         await self._handle(page)
 
@@ -139,10 +153,18 @@ class PlanCheck:
         folder: the destination.
         observer: gets each compared page before `handle` does.
         handle: gets each compared page.
+        compare: what shows that a file is up to date.
     """
 
-    def __init__(self, folder: Folder, observer: Observer, handle: ComparedHandler) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        observer: Observer,
+        handle: ComparedHandler,
+        compare: Compare = Compare.TIME,
+    ) -> None:
         self._folder = folder
+        self._compare = compare
         self._observer = observer
         self._handle = handle
         self._files = Counter[str]()
@@ -157,7 +179,7 @@ class PlanCheck:
 
     async def handle_page(self, objects: Sequence[RemoteObject]) -> None:
         """Compare a page with the disk, and pass it on. Call it for one page after the other."""
-        page = await compare_page(objects, self._folder, _never)
+        page = await compare_page(objects, self._folder, _never, self._compare)
         page = self._names.kept(page) if self._names else page
         self._files.update(known.remote.prefix for known in page.up_to_date)
         self._files.update(
@@ -166,8 +188,14 @@ class PlanCheck:
             if transfer.reason is not Reason.MISSING
         )
         self._observer.counted(self._files)
+        page = set_apart(page)
         self._observer.compared(page)
         await self._handle(page)
+
+
+def _matched(prefixes: Iterable[str], objects: Sequence[RemoteObject]) -> set[str]:
+    """Return the prefixes with which the key of an object begins."""
+    return {p for p in prefixes if any(remote.key.startswith(p) for remote in objects)}
 
 
 async def _never(prefix: str) -> bool:  # noqa: ARG001 - an `IsFolderNeeded`

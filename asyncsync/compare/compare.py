@@ -9,6 +9,10 @@
 | one that a power cut may have damaged   | Transfer, unsure                 |
 | a newer file, made by a sync            | Transfer, edited                 |
 | a newer file, from elsewhere            | UpToDate                         |
+| any file of its size, compared by size  | UpToDate                         |
+| any file of its size, compared by hash  | Transfer, unproven               |
+| one that is up to date, but may be of   | Transfer, unproven               |
+| another bucket that was synced here     |                                  |
 | a folder that other keys need           | Failed, KeyCollisionError        |
 | another folder, FIFO, socket or device  | Failed, LocalFileError           |
 | nothing: one of its folders is a file   | Failed, KeyCollisionError        |
@@ -21,6 +25,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from asyncsync.disk import Folder, LocalFile
 from asyncsync.errors import (
+    ArchivedError,
     IntegrityError,
     KeyCollisionError,
     LocalFileError,
@@ -28,7 +33,16 @@ from asyncsync.errors import (
     UnsafeKeyError,
 )
 from asyncsync.keys import local_path
-from asyncsync.model import UNKNOWN_SIZE, Compared, Failed, Reason, RemoteObject, Transfer, UpToDate
+from asyncsync.model import (
+    UNKNOWN_SIZE,
+    Compare,
+    Compared,
+    Failed,
+    Reason,
+    RemoteObject,
+    Transfer,
+    UpToDate,
+)
 
 _GRAINS = (10_000_000, 1_000_000_000, 2_000_000_000)
 """Nanoseconds: exFAT, HFS+ and FAT round times down to a multiple of this."""
@@ -40,25 +54,53 @@ async def compare_page(
     objects: Sequence[RemoteObject],
     folder: Folder,
     is_folder_needed: Callable[[str], Awaitable[bool]],
+    compare: Compare = Compare.TIME,
 ) -> Compared:
     """Compare the objects with what is at their paths.
+
+    If there is anything to fetch, the run begins to write. If it did not before, the folder is
+    looked at again then: another run may have been at work in between.
 
     Args:
         objects: a page of the listing.
         folder: the destination.
         is_folder_needed: returns whether the bucket has a key that needs a folder at a prefix;
             called where a folder is in the way of a file.
+        compare: what shows that a file is up to date.
 
     Raises:
-        DestinationError: the disk cannot be read.
+        DestinationError: the disk cannot be read, or is to be written and cannot.
         SourceError: raised by `is_folder_needed`.
     """
+    was_writing = folder.is_writing
+    compared = await _look_and_compare(objects, folder, is_folder_needed, compare)
+    has_work = any(transfer.reason is not Reason.UNPROVEN for transfer in compared.transfers)
+    if has_work and not was_writing and folder.begin_writing():
+        return await _look_and_compare(objects, folder, is_folder_needed, compare)
+    return compared
+
+
+def set_apart(page: Compared) -> Compared:
+    """Return the page with the transfers apart that must be proven to be needed."""
+    unproven = [transfer for transfer in page.transfers if transfer.reason is Reason.UNPROVEN]
+    if not unproven:
+        return page
+    needed = [transfer for transfer in page.transfers if transfer.reason is not Reason.UNPROVEN]
+    return Compared(needed, page.up_to_date, page.refused, unproven)
+
+
+async def _look_and_compare(
+    objects: Sequence[RemoteObject],
+    folder: Folder,
+    is_folder_needed: Callable[[str], Awaitable[bool]],
+    compare: Compare,
+) -> Compared:
     compared = Compared([], [], [])
     paths: list[tuple[str, ...]] = []
     safe: list[RemoteObject] = []
     for remote in objects:
         try:
-            path = local_path(remote.key)
+            path = local_path(remote.key, folder.stripped)
         except UnsafeKeyError as error:
             compared.refused.append(Failed(remote, error))
             continue
@@ -75,9 +117,9 @@ async def compare_page(
             compared.refused.append(
                 Failed(remote, await _explain_obstacle(remote, file, is_folder_needed))
             )
-        elif reason := reason_to_download(remote, file):
+        elif reason := reason_to_download(remote, file, compare):
             compared.transfers.append(Transfer(remote, path, reason, file.size if file else 0))
-        elif file and _is_newer(remote, file):
+        elif file and compare is Compare.TIME and _is_newer(remote, file):
             newer.append(Transfer(remote, path, Reason.EDITED, file.size))
         else:
             compared.up_to_date.append(UpToDate(remote))
@@ -85,17 +127,48 @@ async def compare_page(
         edited = await folder.were_published([transfer.remote.key for transfer in newer])
         compared.transfers.extend(t for t in newer if t.remote.key in edited)
         compared.up_to_date.extend(UpToDate(t.remote) for t in newer if t.remote.key not in edited)
+    if folder.is_mixed and compared.up_to_date:
+        await _doubt(compared, folder)
+    _refuse_archived(compared)
     return compared
 
 
-def reason_to_download(remote: RemoteObject, file: LocalFile | None) -> Reason | None:
+def _refuse_archived(compared: Compared) -> None:
+    """Take out the objects that cannot be fetched now; a hash may still prove a file of one."""
+    archived = [t for t in compared.transfers if t.remote.archive]
+    refused = [t.remote for t in archived if t.reason is not Reason.UNPROVEN]
+    if refused:
+        keys = {remote.key for remote in refused}
+        compared.transfers[:] = [t for t in compared.transfers if t.remote.key not in keys]
+        compared.refused.extend(Failed(r, ArchivedError(r.key, r.archive)) for r in refused)
+
+
+async def _doubt(compared: Compared, folder: Folder) -> None:
+    """Let files that may be of another bucket be proven; they look up to date by chance."""
+    known = compared.up_to_date
+    here = await folder.are_from_here([each.remote.key for each in known])
+    compared.transfers.extend(
+        Transfer(each.remote, local_path(each.remote.key), Reason.UNPROVEN, each.remote.size)
+        for each in known
+        if each.remote.key not in here
+    )
+    known[:] = [each for each in known if each.remote.key in here]
+
+
+def reason_to_download(
+    remote: RemoteObject, file: LocalFile | None, compare: Compare = Compare.TIME
+) -> Reason | None:
     """Return why to download the object, None if the file is up to date or newer."""
     if file is None:
         return Reason.MISSING
     if file.size != remote.size:
         return Reason.SIZE_DIFFERS
+    if compare is Compare.HASH:
+        return Reason.UNPROVEN
     if file.is_unsure and not _is_newer(remote, file):
         return Reason.UNSURE
+    if compare is Compare.SIZE:
+        return None
     if remote.modified_ns <= file.modified_ns:
         return None
     if remote.modified_ns > time.time_ns() + _DAY:

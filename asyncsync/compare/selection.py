@@ -1,7 +1,7 @@
 """Which keys a run syncs. The same rules hold for objects and for files."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import translate
 
 from asyncsync.keys import has_path
@@ -17,12 +17,18 @@ class Selection:
         include: one or more globs, one of which must match the whole key; `*` matches `/` as well.
         exclude: globs, none of which may match.
         prefixes: keys must start with one of them; any key may, if there are none.
+        stripped: the prefix that paths leave out; see `keys.local_path`.
     """
 
     def __init__(
-        self, include: Sequence[str], exclude: Sequence[str], prefixes: Sequence[str] = ()
+        self,
+        include: Sequence[str],
+        exclude: Sequence[str],
+        prefixes: Sequence[str] = (),
+        stripped: str = "",
     ) -> None:
         self.prefixes = prefixes
+        self._stripped = stripped
         self._starts = tuple(prefixes) or ""
         self._include = _compile_any(include)
         self._exclude = _compile_any(exclude) if exclude else None
@@ -41,9 +47,18 @@ class Selection:
             return bool(remote.size) and self._selects(remote.key)
         return self._selects(remote.key)
 
+    def left_out(self, objects: Sequence[RemoteObject]) -> Iterator[str]:
+        """Yield the top-level prefix of each object that the globs leave out.
+
+        A folder marker is none of them, with content or without.
+        """
+        for remote in objects:
+            if not remote.key.endswith("/") and not self._selects(remote.key):
+                yield remote.prefix
+
     def needs_folder(self, key: str) -> bool:
         """Return whether the key gets a file, so that the folders in its path must exist."""
-        return self(key) and has_path(key)
+        return self(key) and has_path(key, self._stripped)
 
     def _selects(self, key: str) -> bool:
         name = key.rstrip("/")

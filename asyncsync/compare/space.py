@@ -22,15 +22,12 @@ from asyncsync.units import format_size
 
 
 class Space:
-    """The space for the files of one run; measures the free space when it is created.
-
-    Raises:
-        DestinationError: the disk cannot be read.
-    """
+    """The space for the files of one run; measures the free space before the first is claimed."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._room = folder.room()
+        self._room: int | None = None
+        self._is_measured = False
         self._needed = 0
         self._elsewhere: dict[tuple[str, ...], bool] = {}
         """Whether a folder is on another disk, for the folders checked so far."""
@@ -42,7 +39,10 @@ class Space:
 
         Raises:
             DiskFullError: what was added so far does not fit.
+            DestinationError: the disk cannot be read.
         """
+        if not self._is_measured:
+            self._room, self._is_measured = self._folder.room(), True
         for transfer in transfers:
             parents, size = transfer.path[:-1], transfer.remote.size - transfer.replaces
             if self._elsewhere.get(parents):

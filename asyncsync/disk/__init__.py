@@ -1,12 +1,15 @@
 """The local side: the files of the destination, and the state folder beside them.
 
 Read `folder.py` first: the destination as the stages see it. `place.py` holds it and this user's
-state folder open. An object's bytes go into an unfinished file (`parts.py`; on the right disk by
-`mounts.py`). `publish.py` renames it to its path, small files in `batches.py` many at a time; with
-`--durable`, `durable.py` syncs them first. `published.py` remembers which files were made here, and
-`unsynced.py` which ones a power cut may have damaged. `directory.py` opens folders without
-following links, `lock.py` keeps a second run out, `folding.py` finds out which names the file
-system treats as one, and `translation.py` turns the system's errors into ours.
+state folder open; `state.py` opens what lies in that one, once a run begins to write. An object's
+bytes go into an unfinished file (`parts.py`; on the right disk by `mounts.py`). `publish.py`
+renames it to its path, small files in `batches.py` many at a time; with `--durable`, `durable.py`
+syncs them first. `published.py` remembers which files were made here, `sources.py` from which
+buckets, `stripped.py` which prefix their paths leave out, and `unsynced.py` which ones a power cut
+may have damaged; `notes.py` reads and writes notes. `directory.py` opens folders without following
+links, `lock.py` keeps a second run out, `folding.py` finds out which names the file system treats
+as one, `translation.py` turns the system's errors into ours, and `trial.py` finds out what can be
+done in a destination.
 
 Nothing here knows about requests, and nothing outside the destination is written.
 """
@@ -17,6 +20,7 @@ from asyncsync.disk.folding import Folding, mark, probe
 from asyncsync.disk.lock import hold_lock
 from asyncsync.disk.mounts import mounted
 from asyncsync.disk.parts import PART, PartFile, spans
+from asyncsync.disk.trial import abandoned, check_free, free_bytes, lacks_inodes, trial
 
 __all__ = [
     "PART",
@@ -24,9 +28,14 @@ __all__ = [
     "Folding",
     "LocalFile",
     "PartFile",
+    "abandoned",
+    "check_free",
+    "free_bytes",
     "hold_lock",
+    "lacks_inodes",
     "mark",
     "mounted",
     "probe",
     "spans",
+    "trial",
 ]

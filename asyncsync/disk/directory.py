@@ -330,13 +330,18 @@ def _open_parents(
         return None, None  # no file is there; if the folder cannot be made, publishing reports it
 
 
-def find_keys(root: str, matches: Callable[[str], bool]) -> Iterator[str]:
+def find_keys(root: str, matches: Callable[[str], bool], stripped: str = "") -> Iterator[str]:
     """Yield the matching keys that have a file below `root`, in no order. Blocks.
+
+    Args:
+        root: the destination.
+        matches: whether to yield a key.
+        stripped: how all keys begin, and no path does.
 
     Raises:
         OSError: the limit of open files is reached.
     """
-    pending = [("", root)]
+    pending = [(stripped, root)]
     while pending:
         base, folder = pending.pop()
         try:

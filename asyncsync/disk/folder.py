@@ -7,7 +7,9 @@
         parts/                    unfinished files; see `parts.py`
         mounts                    where other disks have theirs; see `mounts.py`
         since-*.json              notes of the listing; see `listing/since.py`
+        sources                   which buckets the files are from; see `sources.py`
         published                 which keys' files were made here; see `published.py`
+        stripped                  the prefix that paths leave out; see `stripped.py`
         case, é                   show whether two names are the same here; see `folding.py`
         unsynced                  the mark of a run that writes; see `unsynced.py`
         doubtful                  what power cuts may have damaged; see `unsynced.py`
@@ -18,10 +20,9 @@ The file at a path changes only when a complete file is renamed to it.
 import os
 import secrets
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Container, Coroutine, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import TypeVar
@@ -31,31 +32,31 @@ from anyio import CancelScope
 
 from asyncsync import descriptors
 from asyncsync.disk.batches import Batches
-from asyncsync.disk.directory import Directory, LocalFile, find_keys, look_up, open_private
+from asyncsync.disk.directory import Directory, LocalFile, find_keys, look_up
 from asyncsync.disk.durable import SyncedFolders
-from asyncsync.disk.folding import Folding, mark, probe
+from asyncsync.disk.folding import Folding, probe
 from asyncsync.disk.mounts import PartFolders
-from asyncsync.disk.parts import PartFile, clear, clear_stale, open_part_file, used_bytes
+from asyncsync.disk.notes import read_note, write_note
+from asyncsync.disk.parts import PartFile, clear_stale, open_part_file, used_bytes
 from asyncsync.disk.place import Place
 from asyncsync.disk.publish import Publisher
 from asyncsync.disk.published import Published
+from asyncsync.disk.sources import Sources
+from asyncsync.disk.state import State
+from asyncsync.disk.stripped import Stripped
 from asyncsync.disk.translation import destination_error, ends_the_run, object_error
 from asyncsync.disk.unsynced import Notice, Unsynced
 from asyncsync.errors import (
-    DestinationError,
     IntegrityError,
     LocalFileError,
     RetriesExhaustedError,
     SourceError,
     ThrottledError,
 )
-from asyncsync.keys import STATE_DIR, escaped, key_hash, local_path
+from asyncsync.keys import key_hash, local_path
 from asyncsync.model import Proof, RemoteObject, Transfer
 from asyncsync.threads import in_thread
 
-MAX_NOTE_BYTES = 64 * 1024 * 1024
-LEFTOVER_AGE = 600 * 10**9
-"""Nanoseconds after which an unfinished file counts as a leftover where the lock does not work."""
 LOOKS = 100
 """How often to try to look at files while the limit of open files is reached."""
 PAUSE = 0.1
@@ -65,27 +66,38 @@ Found = TypeVar("Found")
 
 
 class Folder:
-    """The destination. Read at any time; to write, enter `writing()`, which holds the lock.
+    """The destination. Read at any time; to write, enter `syncing()` or `writing()`.
 
     Args:
         path: the folder; if it is a symbolic link, what that leads to now.
         durable: whether a file counts as published only once it would survive a power cut.
         notice: called with each message for the user.
+        stripped: the prefix that paths leave out; see `keys.local_path`.
+        source: the bucket of this run, the same however its endpoint is spelled; empty for none.
     """
 
-    def __init__(self, path: Path, *, durable: bool = False, notice: Notice = str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        durable: bool = False,
+        notice: Notice = str,
+        stripped: str = "",
+        source: str = "",
+    ) -> None:
         self.path = Path(os.path.realpath(path))
-        self._place = Place(self.path, notice)
-        self._part_folders = PartFolders(self._place)
-        self._published = Published(self._place)
-        self._unsynced = Unsynced(self._place, self._part_folders, notice)
+        self.stripped = stripped
         self._notice = notice
         self._run = secrets.token_hex(8)
-        self._run_began_ns = 0
-        synced = SyncedFolders(self._place) if durable else None
-        self._publisher = Publisher(
-            self._place, self._part_folders, self._published, self._unsynced, self._run, synced
-        )
+        place = self._place = Place(self.path, notice)
+        parts = self._part_folders = PartFolders(place)
+        self._sources = Sources(place, source, notice)
+        files = self._published = Published(place, self._sources)
+        self._stripped = Stripped(place, files, stripped)
+        self._unsynced = Unsynced(place, parts, notice)
+        synced = SyncedFolders(place) if durable else None
+        self._state = State(place, parts, files, self._stripped, self._unsynced, synced)
+        self._publisher = Publisher(place, parts, files, self._unsynced, self._run, synced)
         self._batches = Batches(self._publisher, self._translate_errors)
 
     # reading ------------------------------------------------------------------------------------
@@ -104,6 +116,15 @@ class Folder:
         """Return those of the keys whose files were published here, by this run or an earlier."""
         return await in_thread(self._published.known, keys)
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether files here may be from other buckets than that of this run."""
+        return self._sources.is_mixed
+
+    async def are_from_here(self, keys: Sequence[str]) -> set[str]:
+        """Return those of the keys whose files this user made here from the bucket of this run."""
+        return await in_thread(self._published.from_current, keys)
+
     def open(self, remote: RemoteObject) -> FileIO:
         """Open the file of an object for reading, without following a link. Blocks.
 
@@ -111,7 +132,7 @@ class Folder:
             LocalFileError: it cannot be opened.
             ThrottledError: the limit of open files is reached.
         """
-        *parents, name = local_path(remote.key)
+        *parents, name = local_path(remote.key, self.stripped)
         try:
             with Directory.walk(self._place.root, parents) as directory:
                 return directory.open(name)
@@ -141,7 +162,7 @@ class Folder:
         )
 
     def _find_keys(self, matches: Callable[[str], bool]) -> Iterator[str]:
-        return find_keys(str(self._place.root_path), matches)
+        return find_keys(str(self._place.root_path), matches, self.stripped)
 
     async def _look(self, look: Callable[[], Found]) -> Found:
         """Call `look` in a thread and return its result; retry if it raises OSError."""
@@ -156,61 +177,8 @@ class Folder:
         """Return how names are folded here; before the first `writing`, no folding is known."""
         return probe(self._place.state)
 
-    def free_bytes(self) -> int | None:
-        """Return how many bytes are free on the destination's disk; None if it does not tell."""
-        disk = shutil.disk_usage(self._nearest())
-        return disk.free if disk.total else None
-
-    def lacks_inodes(self) -> bool:
-        """Return whether the destination's disk has no inode left; some disks do not count them."""
-        if not hasattr(os, "statvfs"):
-            return False
-        found = os.statvfs(self._nearest())
-        return found.f_files > 0 and found.f_favail == 0
-
-    def _nearest(self) -> Path:
-        """Return the destination; if it is missing, the nearest folder above it that exists."""
-        nearest = self.path
-        while not os.path.exists(nearest):  # also False without permission to look
-            nearest = nearest.parent
-        return nearest
-
-    # checking -----------------------------------------------------------------------------------
-
-    @contextmanager
-    def trial(self) -> Iterator[str]:
-        """Make a temporary folder for tests where `writing` would write, and remove it at the end.
-
-        Raises:
-            DestinationError: the folder cannot be made, or a test in it raises OSError.
-        """
-        with (
-            self._destination_errors(),
-            tempfile.TemporaryDirectory(
-                prefix=f"{STATE_DIR}-trial-", dir=self._nearest()
-            ) as folder,
-        ):
-            yield folder
-
-    def abandoned(self) -> list[tuple[Path, int | None]]:
-        """Return the state folders here of users who do not exist.
-
-        And how many bytes their unfinished files take, None where this user may not look.
-        """
-        return list(self._place.abandoned())
-
-    def check_free(self) -> None:
-        """Check that no other run works on the destination; changes nothing.
-
-        Raises:
-            LockHeldError: one does.
-        """
-        self._place.check_free()
-
     def room(self) -> int | None:
-        """Return how many bytes a run may write: free ones, and those that unfinished files take.
-
-        None where the disk does not report its size.
+        """Return how many bytes a run may write, also those of unfinished files; None if unknown.
 
         Raises:
             DestinationError: the disk cannot be queried.
@@ -226,11 +194,7 @@ class Folder:
         Raises:
             OSError: it cannot be read.
         """
-        try:
-            with open(self._place.state / name, "rb", opener=open_private) as file:
-                return file.read(MAX_NOTE_BYTES)  # a longer one is cut, and will not parse
-        except FileNotFoundError:
-            return None
+        return read_note(self._place.state / name)
 
     def unsure_until(self) -> int:
         """Return when the last unsure period ends, in ns since the epoch; 0 if there is none."""
@@ -238,38 +202,60 @@ class Folder:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Hold the folder, if it exists, so that all that is read in this context is from it."""
+        """Hold the folder, if it exists, so that all that is read in this context is from it.
+
+        Raises:
+            ConfigError: its files have other paths than this run would give them.
+        """
         with self._place.reading():
+            self._stripped.check()
+            self._sources.announce()
             yield
 
     # writing ------------------------------------------------------------------------------------
 
     @contextmanager
+    def syncing(self) -> Iterator[None]:
+        """Hold the folder for a run that may write, and find out whether another one does.
+
+        It begins to write now if the state folder waits for that, as in the first run, and
+        otherwise with `begin_writing`. If it cannot begin now, `begin_writing` raises the reason.
+
+        Raises:
+            ConfigError: as for `reading`.
+            LockHeldError: another run holds the lock.
+            DestinationError: the folder is missing, and cannot be made.
+        """
+        with self._state.syncing():
+            yield
+
+    @contextmanager
     def writing(self) -> Iterator[None]:
-        """Make the folder, hold its lock, and remove unfinished files that no run can continue.
+        """Hold the folder for a run that writes from its start on.
+
+        Raises:
+            ConfigError, LockHeldError: as for `syncing`.
+            DestinationError: the folder cannot be made or written.
+        """
+        with self.syncing():
+            self.begin_writing()
+            yield
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether this run holds the lock."""
+        return self._state.is_writing
+
+    def begin_writing(self) -> bool:
+        """Take the lock, unless this run has it or only reads; return whether it has it.
+
+        What was read here before may have changed since: look again. Blocks for milliseconds.
 
         Raises:
             LockHeldError: another run holds the lock.
             DestinationError: the folder cannot be made or written.
         """
-        with ExitStack() as stack:
-            with self._destination_errors():
-                missing = [f for f in (self.path, *self.path.parents) if not f.exists()]
-                self.path.mkdir(parents=True, exist_ok=True)
-                if self._publisher.synced:
-                    self._publisher.synced.sync_new(missing)
-                stack.enter_context(self._place.writing())
-                is_exclusive = stack.enter_context(self._place.lock())
-                locked_ns = (self._place.state / "lock").stat().st_ctime_ns
-                self._run_began_ns = locked_ns - (0 if is_exclusive else LEFTOVER_AGE)
-                stack.enter_context(self._part_folders.opened())
-                for parts in self._part_folders.all():
-                    clear(parts, self._run_began_ns)
-                stack.enter_context(self._published.writing())
-                mark(self._place.state)
-                began_ns = self._run_began_ns if is_exclusive else None
-                stack.enter_context(self._unsynced.writing(began_ns))
-            yield
+        return self._state.begin_writing()
 
     def check_place(self) -> None:
         """Check that the folder that is written to still has its name.
@@ -277,11 +263,7 @@ class Folder:
         Raises:
             DestinationError: it was moved, replaced or removed, or another disk covers it.
         """
-        if not self._place.is_in_place():
-            raise DestinationError(
-                f"{escaped(str(self.path))}: was moved, replaced or removed during the run; what "
-                "was downloaded is in the folder that had this name"
-            )
+        self._state.check_place()
 
     def publish(
         self, transfer: Transfer, content: bytes, prove: Callable[[], Proof]
@@ -314,7 +296,7 @@ class Folder:
             with CancelScope(shield=True):
                 parts = await in_thread(self._part_folders.find_on_disk, transfer.path)
                 part = await open_part_file(
-                    parts.path, self._run, transfer.remote, self._run_began_ns, self._notice
+                    parts.path, self._run, transfer.remote, self._state.began_ns, self._notice
                 )
             try:
                 try:
@@ -346,26 +328,47 @@ class Folder:
         except OSError as error:
             raise descriptors.too_many_open_files(error) or error from error
 
+    async def adopt(self, transfer: Transfer, file: LocalFile) -> bool:
+        """Give a file that proved to be the object its time, and note it as published here.
+
+        In a run that has written nothing, nothing is written if it has that time. Returns whether
+        it is up to date now; it is not if it cannot be given the time.
+
+        Raises:
+            DestinationError: nothing can be written here.
+        """
+        remote = transfer.remote
+        modified_ns = remote.modified_ns or file.modified_ns
+        is_dated = file.modified_ns == modified_ns and not file.is_unsure
+        if is_dated and (not self.is_writing or await self.are_from_here([remote.key])):
+            return True
+        if self.begin_writing():
+            try:
+                await in_thread(self._publisher.adopt, transfer, modified_ns)
+            except OSError:
+                return False  # it may be another user's
+        return True
+
     def keep_note(self, name: str, content: bytes) -> None:
         """Store a note for later runs, replacing the one of that name.
 
         Raises:
             DestinationError: it cannot be written.
         """
+        self.begin_writing()
         new = self._part_folders.find(()).path / f"{name}.{self._run}"
         with self._destination_errors():
-            with open(new, "xb", opener=open_private) as file:
-                file.write(content)
-            new.replace(self._place.state / name)
+            write_note(self._place.state / name, new, content)
 
     def clear_stale(self, covers: Callable[[str], bool]) -> None:
         """Remove earlier runs' unfinished files of keys that this run covers.
 
-        If that fails, the user is notified, and a later run tries again.
+        A run that writes nothing has found none. If that fails, the user is notified, and a later
+        run tries again.
         """
         try:
-            for parts in self._part_folders.all():
-                clear_stale(parts, self._run, covers, self._run_began_ns)
+            for parts in self._part_folders.all() if self._state.is_writing else ():
+                clear_stale(parts, self._run, covers, self._state.began_ns)
         except OSError as error:
             self._notice(f"unfinished files of earlier runs are kept for now: {error.strerror}")
 
@@ -381,7 +384,7 @@ class Folder:
         try:
             yield
         except OSError as error:
-            raise self._destination_error(error) from error
+            raise destination_error(self.path, error) from error
 
     @contextmanager
     def _translate_errors(self, transfer: Transfer) -> Iterator[None]:
@@ -392,8 +395,5 @@ class Folder:
                 raise throttled from error
             self.check_place()
             if ends_the_run(error):
-                raise self._destination_error(error) from error
+                raise destination_error(self.path, error) from error
             raise object_error(self.path, transfer, error) from error
-
-    def _destination_error(self, error: OSError) -> DestinationError:
-        return destination_error(self.path, error)

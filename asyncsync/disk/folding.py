@@ -65,6 +65,11 @@ def mark(folder: Path) -> None:
                 raise
 
 
+def is_marked(folder: Path) -> bool:
+    """Return whether the files that `probe` looks at are all there."""
+    return all(os.path.lexists(folder / name) for name, _ in (CASE, FORM))
+
+
 def probe(folder: Path) -> Folding:
     """Return how the file system folds names, as far as the files that `mark` made tell."""
     return Folding(

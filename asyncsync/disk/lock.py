@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import BinaryIO
 from asyncsync.disk.directory import SAFE_OPEN
 from asyncsync.errors import LockHeldError
 from asyncsync.keys import escaped
+
+CHECK = 0.02
+"""Seconds, in which a check whether the lock is free has long ended."""
 
 
 @contextmanager
@@ -90,7 +94,8 @@ def _holder() -> str:
 def check_free(path: Path, folder: Path) -> None:
     """Check that no other process holds the lock file at `path`; does not change or create it.
 
-    A file that cannot be opened, or is no regular file, is no lock.
+    A file that cannot be opened, or is no regular file, is no lock. This one is locked for a moment
+    only, and shared with others who check.
 
     Args:
         path: the lock file.
@@ -99,13 +104,23 @@ def check_free(path: Path, folder: Path) -> None:
     Raises:
         LockHeldError: another process holds it.
     """
-    with suppress(OSError), open(os.open(path, os.O_RDWR | SAFE_OPEN), "r+b", buffering=0) as file:
+    with suppress(OSError), open(_readable(path), "rb", buffering=0) as file:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            _acquire(file, folder)
+            _acquire(file, folder, is_shared=True)
 
 
-def _acquire(file: BinaryIO, folder: Path) -> None:
-    if not _lock(file):
+def _readable(path: Path) -> int:
+    """Open a lock file, for writing as well where this user may: NFS locks no other."""
+    try:
+        return os.open(path, os.O_RDWR | SAFE_OPEN)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EROFS}:
+            raise
+        return os.open(path, os.O_RDONLY | SAFE_OPEN)
+
+
+def _acquire(file: BinaryIO, folder: Path, *, is_shared: bool = False) -> None:
+    if not (_lock(file, is_shared=is_shared) or _lock_after_a_check(file, is_shared=is_shared)):
         holder = file.read(200).decode(errors="replace").strip()
         raise LockHeldError(
             f"{escaped(str(folder))}: another run works on this folder"
@@ -113,12 +128,18 @@ def _acquire(file: BinaryIO, folder: Path) -> None:
         )
 
 
+def _lock_after_a_check(file: BinaryIO, *, is_shared: bool) -> bool:
+    """Try again: the process that has the lock may only be checking whether it is free."""
+    time.sleep(CHECK)
+    return _lock(file, is_shared=is_shared)
+
+
 if sys.platform == "win32":
     import msvcrt
 
     _LOCKED_BYTE = 1 << 30  # nobody can read a locked byte, so it lies behind the text
 
-    def _lock(file: BinaryIO) -> bool:
+    def _lock(file: BinaryIO, *, is_shared: bool = False) -> bool:  # noqa: ARG001 - none is here
         file.seek(_LOCKED_BYTE)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -131,9 +152,10 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(file: BinaryIO) -> bool:
+    def _lock(file: BinaryIO, *, is_shared: bool = False) -> bool:
+        kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError as error:

@@ -25,6 +25,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, nullcontext, suppress
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Self
@@ -64,18 +65,16 @@ def spans(size: int) -> Iterator[range]:
         yield range(start, min(start + PART, size))
 
 
+@dataclass(slots=True)
 class _Arrived:
     """How far a part is here."""
 
-    __slots__ = ("crc", "listed", "stop")
-
-    def __init__(self, start: int) -> None:
-        self.stop = start
-        """Where its bytes of this run and earlier ones end."""
-        self.crc = 0
-        """The CRC of these bytes."""
-        self.listed = start
-        """Where those end that the journal lists."""
+    stop: int
+    """Where its bytes of this run and earlier ones end."""
+    listed: int
+    """Where those end that the journal lists."""
+    crc: int = 0
+    """The CRC of its bytes."""
 
 
 class PartFile:
@@ -115,7 +114,7 @@ class PartFile:
 
     def _part(self, start: int) -> _Arrived:
         if start not in self._arrived:
-            self._arrived[start] = _Arrived(start)
+            self._arrived[start] = _Arrived(start, start)
         return self._arrived[start]
 
     @property

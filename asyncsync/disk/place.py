@@ -3,6 +3,7 @@
     destination/.asyncsync/           shared by all users of the destination
     destination/.asyncsync/lock       held by the one run that writes; see `lock.py`
     destination/.asyncsync/<uid>/     this user's own state
+    destination/.asyncsync/.gitignore, CACHEDIR.TAG     git and backups pass over the folder
     destination/.asyncsync-<uid>/     the same, where `.asyncsync` cannot be used
 
 Whoever can write the destination can put another folder or a link at any of these names, and
@@ -32,6 +33,12 @@ MOST_USERS = 64
 _OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _UNUSABLE = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP}
 """Errors about `.asyncsync` that a folder beside it avoids."""
+
+_TAGS = {
+    ".gitignore": b"*\n",
+    "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n"
+    b"# The state of asyncsync. Backups may leave it out: https://bford.info/cachedir/\n",
+}
 
 Components = tuple[str, ...]
 """The names of the folders on the way from the destination to a folder, that folder's included."""
@@ -88,7 +95,8 @@ class Place:
             OSError: the destination cannot be opened, or no state folder can be made.
         """
         with ExitStack() as opened:
-            self._hold(opened)
+            if not self._held:
+                self._hold(opened)
             try:
                 self._use(self.open_state(()), opened)
                 yield
@@ -101,6 +109,11 @@ class Place:
 
     def _use(self, state: Directory, opened: ExitStack) -> None:
         self.state = opened.enter_context(state).path(self.path.joinpath(*self._names))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the destination is held, which exists then."""
+        return self._held is not None
 
     def is_in_place(self) -> bool:
         """Return whether the destination's name still leads to the folder that is held."""
@@ -133,6 +146,7 @@ class Place:
                     raise
                 names = (self._beside,)
                 state = _checked(folder.enter(self._beside, mode))
+                _tag(state)
                 there, here = (*parents, STATE_DIR), (*parents, *names)
                 self._notice(
                     f"{escaped(str(self.path.joinpath(*there)))} cannot be used "
@@ -277,7 +291,20 @@ def _open_shared(folder: Directory) -> Directory:
             shared.set_owner(around)
         if stat.S_IMODE(found.st_mode) != mode:
             shared.set_mode(mode)
+    _tag(shared)
     return shared
+
+
+def _tag(folder: Directory) -> None:
+    """Make the files that tell git and backups to pass over a folder, where they are missing."""
+    for name, content in _TAGS.items():
+        with suppress(OSError):  # a run can do without them
+            if not folder.exists(name):
+                file = folder.create(name)
+                try:
+                    os.write(file, content)
+                finally:
+                    os.close(file)
 
 
 def _put_aside_old_state(folder: Directory, path: Path, beside: str) -> None:

@@ -97,6 +97,17 @@ class Publisher:
         if self.synced:
             self.synced.sync(transfer.path[:-1])
 
+    def adopt(self, transfer: Transfer, modified_ns: int) -> None:
+        """Give a file that is here already a time, as if it had been published by this run."""
+        if not self.synced:
+            self._unsynced.ensure_mark()
+        if transfer.remote.modified_ns:
+            self._published.add([transfer.remote.key])
+        with Directory.walk(self._place.root, transfer.path[:-1]) as folder:
+            folder.set_time(transfer.path[-1], modified_ns)
+            if self.synced:
+                folder.sync_file(transfer.path[-1])
+
     def prepare_retry(self, transfer: Transfer, error: OSError) -> bool:
         """Return whether a file that could not be published may be, if it is written once more.
 

@@ -6,15 +6,17 @@ So each key is recorded in `published` in the state folder when its file gets it
 are read only when a run meets a younger file: a run that finds everything up to date reads none.
 The records of other users, as far as this one can read them, count as well.
 
-The file is a header, then one record for each key: an 8-byte hash of the key. Two keys with the
-same hash could only be crafted, and would cost one needless download. The hash is written before
-the file gets its name. A kill between the two leaves a record of a file that will be fetched
-anyway; a kill within a record leaves a torn one, which the next run cuts off. Nothing here fails an
-object: where records cannot be written or read, files are treated like those of another tool.
+The file is a header, then one record for each key: an 8-byte hash of the key and, where files are
+here from several buckets (`sources.py`), of the bucket. Two keys with the same hash could only be
+crafted, and would cost one needless download. The hash is written before the file gets its name. A
+kill between the two leaves a record of a file that will be fetched anyway; a kill within a record
+leaves a torn one, which the next run cuts off. Nothing here fails an object: where records cannot
+be written or read, files are treated like those of another tool.
 
 The header holds the state folder's inode, because a copy of the folder may have lost all file
 times; there the records would call every file edited. A key that is published again is recorded
-again. Once a long file may hold each key twice, it is rewritten with each key once.
+again: of several records of one key, the last says from which bucket its file is. Once a long file
+may hold each record twice, it is rewritten with each once.
 """
 
 import errno
@@ -24,14 +26,15 @@ import os
 import struct
 import sys
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import groupby
+from itertools import pairwise
 from pathlib import Path
 
 from asyncsync.disk.directory import SAFE_OPEN
 from asyncsync.disk.place import Place
+from asyncsync.disk.sources import Sources, noted_in
 from asyncsync.keys import escaped
 
 logger = logging.getLogger(__name__)
@@ -55,12 +58,19 @@ _FLAGS = os.O_APPEND | SAFE_OPEN | getattr(os, "O_BINARY", 0)
 
 
 class Published:
-    """The records of one destination. All calls block."""
+    """The records of one destination. All calls block.
 
-    def __init__(self, place: Place) -> None:
+    Args:
+        place: the destination.
+        sources: the buckets that the files here are from.
+    """
+
+    def __init__(self, place: Place, sources: Sources | None = None) -> None:
         self._place = place
+        self.sources = sources or Sources(place)
         self._file: int | None = None
         self._hashes: array[int] | None = None
+        self._origins: _Origins | None = None
 
     @property
     def _path(self) -> Path:
@@ -82,7 +92,8 @@ class Published:
 
     def add(self, keys: Iterable[str]) -> None:
         """Record that the keys' files are about to be published."""
-        records = array("Q", map(_hash, keys)).tobytes()
+        mask = _mask(self.sources.current, self.sources.own)
+        records = array("Q", [_hash(key) ^ mask for key in keys]).tobytes()
         if self._file is None or not records:
             return
         try:
@@ -93,8 +104,18 @@ class Published:
             if written < len(records):  # records after this one would be misaligned
                 self._stop_recording(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
+    def is_empty(self) -> bool:
+        """Return whether this user has published nothing here that is known of."""
+        try:
+            return self._path.stat().st_size <= HEADER.size
+        except OSError:
+            return True
+
     def known(self, keys: Iterable[str]) -> set[str]:
-        """Return those of the keys that were published here. May be called in any thread."""
+        """Return those of the keys that were published here, from whatever bucket.
+
+        May be called in any thread.
+        """
         if self._hashes is None:
             hashes = array("Q")
             with suppress(OSError):
@@ -103,7 +124,29 @@ class Published:
                 hashes += _parse(state.read(NAME, MOST_OTHERS_BYTES) or b"", state.status().st_ino)
             hashes = array("Q", sorted(hashes)) if hashes else hashes
             self._hashes = hashes  # only once it is complete, for calls in other threads
-        return {key for key in keys if _contains(self._hashes, _hash(key))}
+        masks = {0, *map(_name_mask, [*self.sources.own, *self.sources.others])}
+        return {
+            key for key in keys if any(_contains(self._hashes, _hash(key) ^ mask) for mask in masks)
+        }
+
+    def from_current(self, keys: Iterable[str]) -> set[str]:
+        """Return those of the keys whose files are from the bucket of this run.
+
+        This user has published them last from there, as far as these records tell, and no other
+        user from elsewhere. May be called in any thread.
+        """
+        if self._origins is None:
+            records = array("Q")
+            with suppress(OSError):
+                records = self._read()
+            others = [
+                (_parse(state.read(NAME, MOST_OTHERS_BYTES) or b"", state.status().st_ino), noted)
+                for state in self._place.others()
+                if (noted := noted_in(state))
+            ]
+            self._origins = _Origins(records, self.sources.own, others)
+        current = self.sources.current
+        return {key for key in keys if self._origins.are_only(_hash(key), current)}
 
     def _stop_recording(self, error: OSError) -> None:
         """Record no more keys. The file is closed at the end: another thread may be writing it."""
@@ -140,7 +183,8 @@ class Published:
         return os.open(self._path, os.O_WRONLY | _FLAGS)
 
     def _rewrite(self) -> None:
-        hashes = array("Q", [value for value, _ in groupby(self._read())])
+        records = self._read()
+        hashes = array("Q", [records[at] for at in sorted(_last_of_each(records))])
         header = HEADER.pack(MAGIC, self._inode(), max(len(hashes), MIN_COUNT))
         self._replace(header + hashes.tobytes())
 
@@ -153,9 +197,9 @@ class Published:
         os.replace(new, self._path)
 
     def _read(self) -> "array[int]":
-        """Return the hashes in ascending order; none if the file is of another folder."""
+        """Return the records in their order; none if the file is of another folder."""
         with open(os.open(self._path, os.O_RDONLY | _FLAGS), "rb") as file:
-            return array("Q", sorted(_parse(file.read(MOST_BYTES), self._inode())))
+            return _parse(file.read(MOST_BYTES), self._inode())
 
     def _parse_header(self, header: bytes) -> int | None:
         return _parse_header(header, self._inode())
@@ -189,6 +233,73 @@ def _close(file: int) -> None:
 def _hash(key: str) -> int:
     raw = key.encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(raw, digest_size=RECORD_BYTES).digest(), sys.byteorder)
+
+
+def _name_mask(source: str) -> int:
+    return _hash(f"{source}\0")
+
+
+def _mask(source: str, noted: Sequence[str]) -> int:
+    """Return what tells a source's records from those of others in a user's file.
+
+    The first that was noted has none: records are as they were before sources were noted.
+    """
+    return 0 if not source or noted[:1] in ([], [source]) else _name_mask(source)
+
+
+class _Origins:
+    """From which bucket each key's file is.
+
+    Args:
+        records: of this user, in their order.
+        noted: the sources of these records.
+        others: the same of other users.
+    """
+
+    def __init__(
+        self,
+        records: "array[int]",
+        noted: Sequence[str],
+        others: Iterable[tuple["array[int]", Sequence[str]]],
+    ) -> None:
+        self._records = records
+        self._order = array("Q", _ordered(records))
+        self._masks = {source: _mask(source, noted) for source in noted}
+        self._others = [
+            (array("Q", sorted(theirs)), {source: _mask(source, known) for source in known})
+            for theirs, known in others
+        ]
+
+    def are_only(self, key: int, source: str) -> bool:
+        """Return whether the file of the key with this hash is from this source."""
+        last = {name: self._find_last(key ^ mask) for name, mask in self._masks.items()}
+        mine = last.pop(source, -1)
+        if mine < 0 or any(other > mine for other in last.values()):
+            return False
+        return not any(
+            name != source and _contains(records, key ^ mask)
+            for records, masks in self._others
+            for name, mask in masks.items()
+        )
+
+    def _find_last(self, record: int) -> int:
+        """Return where a record is for the last time; -1 if it is nowhere."""
+        index = bisect_right(self._order, record, key=self._records.__getitem__)
+        if index and self._records[self._order[index - 1]] == record:
+            return self._order[index - 1]
+        return -1
+
+
+def _ordered(records: "array[int]") -> list[int]:
+    """Return the places of all records, by their values; equal ones stay in order."""
+    return sorted(range(len(records)), key=records.__getitem__)
+
+
+def _last_of_each(records: "array[int]") -> Iterator[int]:
+    """Yield the place where each record is for the last time."""
+    order = _ordered(records)
+    yield from (at for at, after in pairwise(order) if records[at] != records[after])
+    yield from order[-1:]
 
 
 def _contains(ascending: "array[int]", value: int) -> bool:

@@ -20,9 +20,9 @@ import anyio
 
 from asyncsync.compare import Selection
 from asyncsync.concurrently import task_group
-from asyncsync.errors import ConfigError, EncodedObjectError, TransientError
+from asyncsync.errors import ConfigError, EncodedObjectError, HeadRefusedError, TransientError
 from asyncsync.http import Dialer, HttpClient
-from asyncsync.interfaces import Store
+from asyncsync.interfaces import Store, Urgent
 from asyncsync.keys import shown
 from asyncsync.listing import Paging
 from asyncsync.model import RemoteObject, Settings
@@ -30,7 +30,15 @@ from asyncsync.pace import START, Pace
 from asyncsync.report import Look, ok, skipped, warning
 from asyncsync.secret import Secret
 from asyncsync.services import R2_HOST, address_of, is_aws
-from asyncsync.settings import Options, exposure, keys_logged, origins, parse, unencrypted
+from asyncsync.settings import (
+    Options,
+    exposure,
+    keys_logged,
+    origins,
+    parse,
+    stripped_prefix,
+    unencrypted,
+)
 from asyncsync.threads import in_thread
 from asyncsync.units import format_size
 
@@ -91,7 +99,7 @@ class Visit:
         self.prefixes = prefixes or [""]
         self.stack = stack
         self.notices: list[str] = []
-        """What the store has told, such as that the region is another one."""
+        """What a run would tell of the server, such as that the region is another one."""
 
 
 async def variables(visit: Visit) -> Look:
@@ -107,6 +115,8 @@ async def variables(visit: Visit) -> Look:
         )
     except ConfigError as error:
         raise ConfigError("; ".join([str(error), *problems])) from error
+    if visit.options.strip_prefix:
+        stripped_prefix(visit.prefixes)
     problems += [f"{name} is not the name of a setting: mistyped?" for name in found.unknown]
     problems += [
         f"{name} in the env file has no effect: AWS's settings are read from the environment and "
@@ -256,11 +266,13 @@ async def listing(visit: Visit) -> Look:
         place = f"on the first page {place}"
     if not selected:
         return warning(
-            f"--include and --exclude select none of the {len(objects):,} objects {place}"
+            f"--include and --exclude leave out all of the {len(objects):,} objects {place}; "
+            "--include '*' includes all"
         )
-    if visit.notices:
-        return warning("; ".join(visit.notices))
-    return ok(f"{accepted}; {len(selected):,} of {len(objects):,} objects {place} are selected")
+    told = "".join(f"; {notice}" for notice in visit.notices)
+    text = f"{accepted}; {len(selected):,} of {len(objects):,} objects {place} are selected{told}"
+    urgent = [notice for notice in visit.notices if isinstance(notice, Urgent)]
+    return warning("; ".join(urgent)) if urgent else ok(text)
 
 
 def _place(prefixes: Sequence[str]) -> str:
@@ -272,7 +284,10 @@ async def head(visit: Visit) -> Look:
     if not visit.objects:
         return skipped("there is no object to send HEAD for")
     remote = visit.objects[len(visit.objects) // 2]
-    found = await visit.pace.tries(remote.key).run(partial(visit.store.head, remote.key))
+    try:
+        found = await visit.pace.tries(remote.key).run(partial(visit.store.head, remote.key))
+    except HeadRefusedError as error:
+        return warning(f"{error}; {error.hint}, and a sync does without it by itself")
     if found.size != remote.size or not remote.has_version(found.etag):
         return warning(f"{shown(remote.key)}: size or ETag differs from the listing")
     return ok("size and ETag of an object agree with the listing")
@@ -296,7 +311,10 @@ async def read(visit: Visit) -> Look:
 async def latency(visit: Visit) -> Look:
     """Measure how long a HEAD and a page of the listing take, on an open connection."""
     remote = visit.objects[len(visit.objects) // 2]
-    head_time = await _median_time(HEADS, partial(visit.store.head, remote.key))
+    try:
+        head_time = await _median_time(HEADS, partial(visit.store.head, remote.key))
+    except HeadRefusedError:
+        return skipped("HEAD is refused")
     list_time = await _median_time(LISTS, partial(visit.store.list_page, visit.prefixes[0]))
     text = f"HEAD {_ms(head_time)}, LIST {_ms(list_time)}"
     if head_time < HIGH_LATENCY:

@@ -4,7 +4,17 @@ import os
 from pathlib import Path
 
 from asyncsync.descriptors import needed_descriptors, requests_within
-from asyncsync.disk import Folder, hold_lock, mark, probe
+from asyncsync.disk import (
+    Folder,
+    abandoned,
+    check_free,
+    free_bytes,
+    hold_lock,
+    lacks_inodes,
+    mark,
+    probe,
+    trial,
+)
 from asyncsync.errors import DiskFullError, LockHeldError
 from asyncsync.keys import escaped
 from asyncsync.report import Look, ok, skipped, warning
@@ -19,7 +29,7 @@ def folder(options: Options) -> Look:
     """Create, write and rename a file where the destination is, or where it would be created."""
     destination = Folder(options.dest)
     exists = destination.path.exists()
-    with destination.trial() as place:
+    with trial(destination.path) as place:
         written = Path(place, "written")
         written.write_bytes(b"asyncsync")
         os.replace(written, Path(place, "renamed"))
@@ -30,15 +40,15 @@ def folder(options: Options) -> Look:
 def space(options: Options) -> Look:
     """Check that bytes and inodes are free."""
     destination = Folder(options.dest)
-    free = destination.free_bytes()
+    free = free_bytes(destination.path)
     told = "an unknown space" if free is None else format_size(free)
-    if free == 0 or destination.lacks_inodes():
+    if free == 0 or lacks_inodes(destination.path):
         what = "space" if free == 0 else "inodes"
         raise DiskFullError(f"{escaped(str(destination.path))}: no {what} left")
-    if abandoned := destination.abandoned():
+    if left := abandoned(destination.path):
         found = [
             escaped(str(path)) + ("" if used is None else f" ({format_size(used)})")
-            for path, used in abandoned
+            for path, used in left
         ]
         return warning(
             f"{told} free; unfinished files of users who do not exist here: "
@@ -52,7 +62,7 @@ def space(options: Options) -> Look:
 
 def names(options: Options) -> Look:
     """Find out which different names the file system treats as the same."""
-    with Folder(options.dest).trial() as place:
+    with trial(Folder(options.dest).path) as place:
         mark(Path(place))
         found = probe(Path(place))
     if found:
@@ -70,8 +80,8 @@ def names(options: Options) -> Look:
 def locking(options: Options) -> Look:
     """Find out whether a lock keeps a second run out, and whether another run holds it."""
     destination = Folder(options.dest)
-    destination.check_free()
-    with destination.trial() as place:
+    check_free(destination.path)
+    with trial(destination.path) as place:
         path = Path(place, "lock")
         with hold_lock(path):
             try:

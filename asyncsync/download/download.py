@@ -14,7 +14,7 @@ change. One that the server decompresses on the way is requested again as it is 
 
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -23,6 +23,7 @@ from asyncsync.download import proof, validate
 from asyncsync.download.parts import Parts
 from asyncsync.errors import (
     EncodedObjectError,
+    HeadRefusedError,
     IntegrityError,
     NotParquetError,
     RangeIgnoredError,
@@ -84,7 +85,7 @@ class Downloader:
             SourceError, DestinationError: no object can be downloaded.
         """
         started = time.monotonic()
-        tries = self._pace.tries(transfer.remote.key)
+        tries = self._pace.tries(transfer.remote.key, self._pace.slot)
         if not transfer.remote.is_pinned:
             self._first_unpinned = self._first_unpinned or transfer.remote.key
             self._unpinned += 1
@@ -123,7 +124,8 @@ class Downloader:
             )
 
     async def _list_again(self, remote: RemoteObject, tries: Tries) -> RemoteObject:
-        page = await tries.run(partial(self._store.list_page, remote.key))
+        async with self._pace.slot:
+            page = await tries.run(partial(self._store.list_page, remote.key))
         for found in page.objects:
             if found.key == remote.key:
                 return found
@@ -163,8 +165,9 @@ class Downloader:
         async def attempt() -> None:
             nonlocal content, head
             if content is not None:
-                head = await self._store.head(remote.key)
-                validate.check_answer(remote, head, "HEAD")
+                with suppress(HeadRefusedError):  # then the GET has to do
+                    head = await self._store.head(remote.key)
+                    validate.check_answer(remote, head, "HEAD")
                 return
             asks_now = asks and head is None
             fetched = await self._store.fetch(remote, asks=asks_now, as_stored=as_stored)

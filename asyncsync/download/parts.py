@@ -79,13 +79,15 @@ class Parts:
             await self._ask()
             await run_all(self._hash, *workers)
             if self._checks.head:
-                await validate.check_head(self._remote, self._store, self._tries)
+                async with self._pace.slot:
+                    await validate.check_head(self._remote, self._store, self._tries)
         validate.check_length(self._remote, self.arrived)
         return await self._prover.finish()
 
     async def _ask(self) -> None:
         if self._checks.head:
-            head = await validate.check_head(self._remote, self._store, self._tries)
+            async with self._pace.slot:
+                head = await validate.check_head(self._remote, self._store, self._tries)
             self._prover.expect(head)
 
     async def _hash(self) -> None:

@@ -2,7 +2,13 @@
 
 from functools import partial
 
-from asyncsync.errors import EncodedObjectError, IntegrityError, OutOfStepError, RemoteChangedError
+from asyncsync.errors import (
+    EncodedObjectError,
+    HeadRefusedError,
+    IntegrityError,
+    OutOfStepError,
+    RemoteChangedError,
+)
 from asyncsync.interfaces import Store
 from asyncsync.keys import shown
 from asyncsync.model import Head, Reason, RemoteObject, Transfer, UpToDate
@@ -16,17 +22,24 @@ _OUT_OF_STEP = {
     Reason.NEWER: "the file is older than the object",
     Reason.EDITED: "the file was edited since it was downloaded",
     Reason.UNSURE: "a power cut may have damaged the file",
+    Reason.UNPROVEN: "no hash proves that the file is the object",
+    Reason.HASH_DIFFERS: "the file has other bytes",
 }
 
 
-async def check_head(remote: RemoteObject, store: Store, tries: Tries) -> Head:
+async def check_head(remote: RemoteObject, store: Store, tries: Tries) -> Head | None:
     """Send a HEAD request for the object, and return its answer, checked against the listing.
+
+    Where the endpoint allows only GET, there is no answer: the GET has to do.
 
     Raises:
         TransferError: as for `check_answer`, or the request failed.
         SourceError: the endpoint or the credentials failed.
     """
-    head = await tries.run(partial(store.head, remote.key))
+    try:
+        head = await tries.run(partial(store.head, remote.key))
+    except HeadRefusedError:
+        return None
     check_answer(remote, head, "HEAD")
     return head
 

@@ -8,7 +8,7 @@ from asyncsync.download.proof import Prover, hash_limiter
 from asyncsync.download.validate import check_head, require_up_to_date
 from asyncsync.errors import IntegrityError, LocalFileError
 from asyncsync.interfaces import Store
-from asyncsync.model import Checks, Head, Proof, RemoteObject, Transfer, UpToDate
+from asyncsync.model import Checks, Head, Proof, Reason, RemoteObject, Transfer, UpToDate
 from asyncsync.pace import Pace, Tries
 
 
@@ -46,21 +46,25 @@ class Verifier:
             TransferError: the file is out of date, cannot be read, or has other bytes.
             SourceError: the endpoint or the credentials failed, so no file can be verified.
         """
-        remote = require_up_to_date(found)
+        must_prove = isinstance(found, Transfer) and found.reason is Reason.UNPROVEN
+        remote = found.remote if must_prove else require_up_to_date(found)
         proven, head = Proof.SIZE, None
-        tries = self._pace.tries(remote.key)
+        tries = self._pace.tries(remote.key, self._pace.slot)
         if self._checks.head:
             head = await self._ask(remote, tries)
-            if remote.is_pinned:
+            if head and remote.is_pinned:
                 proven = Proof.SIZE_AND_VERSION
-        if self._deep:
+        if self._deep or must_prove:
             proven |= await self._prove_bytes(remote, head, tries)
+        if must_prove and not proven & Proof.CONTENT:
+            require_up_to_date(found)
         return UpToDate(remote, proven)
 
-    async def _ask(self, remote: RemoteObject, tries: Tries) -> Head:
+    async def _ask(self, remote: RemoteObject, tries: Tries) -> Head | None:
         async with self._pace.slot:
             head = await check_head(remote, self._store, tries)
-        self._pace.note_wait(head.waited)
+        if head:
+            self._pace.note_wait(head.waited)
         self._pace.note_object(0)
         return head
 
@@ -71,10 +75,11 @@ class Verifier:
         prover.expect(head)
         try:
             return await prover.prove_file()
-        except IntegrityError as error:  # a sync reads no files, so it does not notice
-            if head is None:  # which alone says that an ETag is no hash
-                return await self._prove_bytes(remote, await self._ask(remote, tries), tries)
-            text = f"{error}; remove the file, and the next sync downloads it again"
+        except IntegrityError as error:  # no sync reads it by itself
+            # HEAD alone says that an ETag is no hash.
+            if head is None and (asked := await self._ask(remote, tries)):
+                return await self._prove_bytes(remote, asked, tries)
+            text = f"{error}; a sync with `--compare hash` replaces it"
             raise IntegrityError(remote.key, text) from error
         except OSError as error:
             reason = error.strerror or error

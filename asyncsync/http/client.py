@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from asyncsync.concurrently import run_all
-from asyncsync.errors import ConnectionLostError, ProtocolError
+from asyncsync.errors import ConnectionLostError, ProtocolError, SilentError, UnreachableError
 from asyncsync.http.buffers import BUFFER_SIZE
 from asyncsync.http.connection import Connection, StaleConnectionError
 from asyncsync.http.dial import Dialer, tls_context
@@ -169,6 +169,11 @@ class _Pool:
         self._idle: dict[bool, dict[Connection, None]] = {False: {}, True: {}}
         """By `no_body`: connections that served only such responses have used little memory."""
         self._ticker: asyncio.TimerHandle | None = None
+        self.is_crowded = False
+        """Whether the server left a new connection waiting: then HEAD and GET share the idle ones.
+
+        Otherwise each might wait for ever, while the other's idle ones are all that is served.
+        """
         self.late: dict[str, float] = {}
         """Requests that were given up in silence, and the seconds to wait for them next time."""
         self._starts: dict[Connection, float] = {}
@@ -187,16 +192,21 @@ class _Pool:
 
     def take_idle(self, no_body: bool) -> Connection | None:
         """Return an open connection that nobody uses, None if there is none."""
-        idle = self._idle[no_body]
-        while idle:
-            connection, _ = idle.popitem()
-            if connection.error is None and not connection.closed:
-                return connection
+        for kind in (no_body, not no_body) if self.is_crowded else (no_body,):
+            idle = self._idle[kind]
+            while idle:
+                connection, _ = idle.popitem()
+                if connection.error is None and not connection.closed:
+                    return connection
         return None
 
     async def dial(self) -> Connection:
         """Open a connection; raises what `Dialer.dial` does."""
-        connection = await self._dialer.dial(self._forget)
+        try:
+            connection = await self._dialer.dial(self._forget)
+        except UnreachableError:
+            self.is_crowded = True
+            raise
         if not connection.lost.done():
             self._open.add(connection)
         if self._ticker is None:
@@ -291,6 +301,7 @@ class Exchange:
             TLSError: the certificate was rejected; nothing of the request was sent.
             UnreachableError: no connection could be opened.
             ThrottledError: this process cannot open more files.
+            SilentError: a new connection was opened, and nothing came on it.
             ConnectionLostError: the connection was cut, or the response stalled.
             ProtocolError: the response is not HTTP.
         """
@@ -310,6 +321,10 @@ class Exchange:
         except ConnectionLostError as error:
             if error.silence:
                 self._pool.note_silence(self._line, error.silence)
+            if isinstance(error, SilentError):
+                if not self._is_new:  # it has served others before
+                    raise ConnectionLostError(str(error), error.silence) from error
+                self._pool.is_crowded = True
             raise
         return Response(self, connection)
 

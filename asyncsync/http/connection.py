@@ -19,7 +19,7 @@ from typing import Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from asyncsync.errors import AsyncSyncError, ConnectionLostError, ProtocolError
+from asyncsync.errors import AsyncSyncError, ConnectionLostError, ProtocolError, SilentError
 from asyncsync.http.buffers import BUFFER_SIZE, BufferPool, Transport
 from asyncsync.http.heads import Headers, parse_headers
 from asyncsync.http.patience import Patience, StallDetector
@@ -173,9 +173,9 @@ class Connection(asyncio.BufferedProtocol):
         """Fail the response if a reader waits for it and it has stalled."""
         if self._waiter is not None:
             self._stalls = self._stalls or StallDetector()
-            reason = self._stalls.tick(patience, self._progress, self._waiter, start)
-            if reason:
-                self._fail(ConnectionLostError(f"{self._peer} {reason}", self._stalls.silence))
+            if reason := self._stalls.tick(patience, self._progress, self._waiter, start):
+                lost = ConnectionLostError if self._progress else SilentError
+                self._fail(lost(f"{self._peer} {reason}", self._stalls.silence))
 
     # Called by the transport.
 

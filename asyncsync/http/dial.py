@@ -28,7 +28,6 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _NAME_UNKNOWN: Final = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 _OTHER_NAME: Final = {62, 64}
 """OpenSSL's codes for a certificate of another host name or address (X509_V_ERR_..._MISMATCH)."""
-_NO_URL: Final = "not a URL such as https://host:port"
 _HAPPY_EYEBALLS_DELAY: Final = 0.25
 """Seconds after which the next address is tried as well (RFC 8305)."""
 _RECEIVE_SIZE: Final = 128 * 1024
@@ -148,7 +147,7 @@ class Dialer:
     ) -> None:
         parts = _split(endpoint)
         if parts is None:
-            raise ConfigError(f"the endpoint is {_NO_URL}")
+            raise ConfigError("the endpoint is not a URL such as https://host:port")
         self._hostname, self._port, self._peer = _host_and_port(parts)
         self._timeout = timeout
         self._buffers = BufferPool()
@@ -304,11 +303,20 @@ def _read_proxy(host: str) -> _Proxy | None:
     url = getproxies().get("https", "")
     if not url or proxy_bypass(host):
         return None
-    parts = _split(url if "://" in url else f"http://{url}")
+    scheme = url.partition("://")[0].lower() if "://" in url else ""
+    if scheme.startswith("socks"):
+        raise ValueError(
+            "HTTPS_PROXY: SOCKS proxies are not supported; name an HTTP proxy (http://host:port), "
+            "or unset it, or list the endpoint's host in NO_PROXY"
+        )
+    if scheme == "https":
+        raise ValueError(
+            "HTTPS_PROXY: proxies that are reached by TLS are not supported; write http://host:port"
+            " if it listens without TLS too: what goes through it is encrypted up to the endpoint"
+        )
+    parts = _split(url if scheme else f"http://{url}")
     if parts is None:
-        raise ValueError(f"HTTPS_PROXY is {_NO_URL}")
-    if parts.scheme != "http":
-        raise ValueError("HTTPS_PROXY: only http:// proxies are supported")
+        raise ValueError("HTTPS_PROXY is not a URL such as http://host:port")
     authorization = ""
     if parts.username is not None:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -46,6 +46,8 @@ class Scope:
     prefixes: Sequence[str]
     include: Sequence[str]
     exclude: Sequence[str]
+    stripped: str = ""
+    """The prefix that paths leave out; see `keys.local_path`."""
 
 
 class Since(SilentObserver):

@@ -1,14 +1,16 @@
 """How many requests at the same time, when to retry, and how fast.
 
-Read `pace.py` first: slots for requests (`slots.py`), and the only retry loop. `rate.py` limits
-requests per second after the server has refused some, and `limit.py` bytes per second
-(`--limit-rate`). `outage.py` is the time in which no connection can be opened, `standstill.py`
-that in which all requests fail, and `refused.py` says when refused objects end the run.
+Read `pace.py` first: slots for requests (`slots.py`; `tuning.py` finds how many), and the only
+retry loop. `rate.py` limits requests per second after the server has refused some, and `limit.py`
+bytes per second (`--limit-rate`). `outage.py` is the time in which no connection can be opened,
+`standstill.py` that in which all requests fail, and `refused.py` says when refused objects end the
+run.
 
 Nothing here knows what a request is about.
 """
 
 from asyncsync.pace.limit import Limit, LimitedStore
-from asyncsync.pace.pace import START, STREAMS_AT_ONCE, Pace, Tries
+from asyncsync.pace.pace import STREAMS_AT_ONCE, Pace, Tries
+from asyncsync.pace.tuning import START
 
 __all__ = ["START", "STREAMS_AT_ONCE", "Limit", "LimitedStore", "Pace", "Tries"]

@@ -2,15 +2,14 @@
 
 All requests of a run share one `Pace`, so what one of them learns about the server helps all:
 
-- `slot` limits the objects and parts in flight. `large` also limits the objects in several parts,
-  and `streams` the parts. Unless the number of workers is given, `tune` doubles the slots while
-  requests wait, the event loop is not busy, answers come not much later than the first ones did,
-  and the last doubling brought more bytes per second; it undoes a doubling that did not. A server
-  that has asked for fewer requests is near its limit, and asks again when the limit is reached:
-  from then on `tune` adds a quarter at a time.
+- `slot` limits the objects and parts in flight; unless the number of workers is given, `tuning.py`
+  finds how many. `large` also limits the objects in several parts, and `streams` the parts.
 - `Tries` retries after a transient error, after a pause that grows and has jitter. When the server
   asks for fewer requests, the slots are halved, all requests pause, and then they are sent one by
   one, as many per second as the server answers (`rate.py`).
+- A new connection on which nothing comes while others are served is a sign of load as well: some
+  servers have few connections, and let all others wait. Each such request gives up its slot for
+  good, waits for another, and has lost no attempt; only once, as it may be to blame itself.
 - If no connection can be opened, this concerns the whole run, not one object: what counts is the
   time since the last answer to any request. When it is too long, the run ends; the first answer
   lets all requests go on. A connection that is opened, and reset before the first byte of an
@@ -36,6 +35,7 @@ from asyncsync.errors import (
     NetworkError,
     RefusedError,
     RetriesExhaustedError,
+    SilentError,
     StandstillError,
     ThrottledError,
     TransferError,
@@ -48,15 +48,12 @@ from asyncsync.pace.rate import RequestRate
 from asyncsync.pace.refused import Refused
 from asyncsync.pace.slots import Slots
 from asyncsync.pace.standstill import GRACE, LONGEST, TOLD_AFTER, Standstill
+from asyncsync.pace.tuning import START, Tuning
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-START = 8
-FEWEST = 4
-FEW = 64
-"""Slots up to which a doubling is not judged: so many cost little, and it saves time."""
 LARGE_AT_ONCE = 16
 """Objects in several parts in flight: few enough that some are finished early."""
 STREAMS_AT_ONCE = 64
@@ -64,20 +61,6 @@ STREAMS_AT_ONCE = 64
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 LONGEST_RETRY_AFTER = 60.0
-INTERVAL = 0.1
-"""Seconds over which `tune` measures the throughput once."""
-SETTLE = 1
-"""Measurements to skip after a doubling, while its connections are being opened."""
-WORTH_IT = 1.1
-"""The factor by which a doubling must raise the throughput to be kept."""
-BUSY = 0.9
-"""The share of time for which the event loop is busy when more requests cannot help."""
-CROWDED = 3.0
-"""How many times the shortest wait for an answer the mean one may last: then answers queue."""
-HOLD = 10
-"""Measurements before the next doubling after one that did not help."""
-RELIEF = 3
-"""Measurements before a quarter is added after the server has asked for fewer requests."""
 
 
 class Pace:
@@ -107,13 +90,13 @@ class Pace:
         self.most = workers or max_workers
         self.attempts = attempts
         self.slot = Slots(workers or min(START, max_workers))
+        self._tuning = Tuning(self.slot, self.most, sleep, clock, worked)
         self.large = Slots(LARGE_AT_ONCE)
         self.streams = Slots(min(streams, STREAMS_AT_ONCE))
         self._adapts = workers is None
         self._sleep = sleep
         self._clock = clock
         self._notice = notice
-        self._worked = worked
         self._paused_until = 0.0
         self._answered_at = float("-inf")
         self._outage: Outage | None = None
@@ -122,19 +105,22 @@ class Pace:
         self._refusals = 0
         self.refused = Refused()
         self._rate = RequestRate()
-        self._received = 0
-        self._waits = 0.0
-        self._waited = 0
-        self._shortest_wait = float("inf")
 
-    def tries(self, key: str) -> "Tries":
-        """Return the retry loop for the requests about one object, or about one prefix."""
-        return Tries(self, key)
+    def tries(self, key: str, slot: Slots | None = None) -> "Tries":
+        """Return the retry loop for the requests about one object, or about one prefix.
+
+        Args:
+            key: the object's, or the prefix.
+            slot: what the requests are sent in, if they are.
+        """
+        return Tries(self, key, slot)
 
     def note_bytes(self, size: int, *, is_new: bool = True) -> None:
         """Count bytes of objects that have arrived; new ones are progress."""
-        self._received += size
-        self.note_answer()
+        self._tuning.received += size
+        self._answered_at = self._clock()
+        if self._outage:
+            self.note_answer()
         if self.refused.keys:
             self.refused.keys.clear()
         if is_new and self._standstill:
@@ -142,9 +128,8 @@ class Pace:
 
     def note_wait(self, seconds: float) -> None:
         """Record how long the head of an answer took to come."""
-        self._waits += seconds
-        self._waited += 1
-        self._shortest_wait = min(self._shortest_wait, seconds)
+        if self._adapts:
+            self._tuning.note_wait(seconds)
 
     def note_answer(self) -> None:
         """Record that the endpoint has answered, even if with an error."""
@@ -157,7 +142,7 @@ class Pace:
 
     def note_object(self, size: int) -> None:
         """Count the bytes of an object that has arrived as a whole, or 0 for an answer about it."""
-        self._received += size
+        self._tuning.received += size
         if self.refused.keys:
             self.refused.keys.clear()
         self.note_progress()
@@ -270,57 +255,32 @@ class Pace:
         now = self._clock()
         if now >= self._paused_until:  # all refusals of one burst count once
             if self._adapts:
-                self._set_slots(self.slot.total // 2)
+                self._tuning.halve()
             self._throttled_at = now
             self._refusals += 1
             self._rate.refused(now)
             self._paused_until = now + _pause(self._refusals)
         self._paused_until = max(self._paused_until, now + requested)
 
-    def _set_slots(self, number: int) -> None:
-        self.slot.total = max(min(number, self.most), min(FEWEST, self.most))
+    def is_left_waiting(self, error: TransientError, sent: float) -> bool:
+        """Return whether the server serves others, and has let this request wait; then ask less.
+
+        Args:
+            error: the failure of the request.
+            sent: when it was sent.
+        """
+        is_silence = isinstance(error, SilentError | UnreachableError)
+        if not is_silence or self._answered_at <= sent:
+            return False
+        if self._adapts:
+            self._tuning.give_up_slot()
+        logger.info("%s, while others are served; %d at once now", error, self.slot.total)
+        return True
 
     async def tune(self) -> None:
         """Find the best number of slots; runs until it is cancelled."""
-        trial: tuple[float, int] | None = None  # the rate and the slots before the last doubling
-        hold = 0
-        while self._adapts:
-            throttled_at = self._throttled_at
-            rate, busy, wait = await self._measure()
-            if throttled_at != self._throttled_at:
-                trial, hold = None, RELIEF
-            elif hold:
-                hold -= 1
-            elif trial and rate < trial[0] * WORTH_IT:
-                self._set_slots(trial[1])
-                trial, hold = None, HOLD
-            else:
-                trial = None
-                is_full = busy >= BUSY or wait > CROWDED * self._shortest_wait
-                is_idle = not (rate or wait) or not self.slot.waiting
-                if is_idle or is_full or self.slot.total == self.most:
-                    continue
-                if self._throttled_at > float("-inf"):
-                    hold = RELIEF
-                    self._set_slots(self.slot.total + max(1, self.slot.total // 4))
-                else:
-                    if self.slot.total >= FEW:
-                        trial, hold = (rate, self.slot.total), SETTLE
-                    self._set_slots(self.slot.total * 2)
-
-    async def _measure(self) -> tuple[float, float, float]:
-        """Measure one interval.
-
-        Returns:
-            The bytes per second, the share of the time this thread was busy, and the mean wait for
-            an answer in seconds, 0 without one.
-        """
-        received, start, worked = self._received, self._clock(), self._worked()
-        self._waits, self._waited = 0.0, 0
-        await self._sleep(INTERVAL)
-        seconds = self._clock() - start
-        wait = self._waits / max(self._waited, 1)
-        return (self._received - received) / seconds, (self._worked() - worked) / seconds, wait
+        if self._adapts:
+            await self._tuning.run()
 
 
 def _pause(attempt: int) -> float:
@@ -337,9 +297,10 @@ def _requested(error: TransientError) -> float:
 class Tries:
     """The retry loop for the requests about one key."""
 
-    def __init__(self, pace: Pace, key: str) -> None:
+    def __init__(self, pace: Pace, key: str, slot: Slots | None) -> None:
         self._pace = pace
         self._key = key
+        self._slot = slot
         self.most = 1
         """The attempts of the request that needed most of them."""
 
@@ -353,6 +314,7 @@ class Tries:
             RetriesExhaustedError: all attempts have failed; the last error is the cause.
         """
         attempt = failed = 0
+        has_given_way = False
         while True:
             sent = await self._pace.wait_for_turn(requests)
             attempt += 1
@@ -360,13 +322,17 @@ class Tries:
                 self.most = attempt
             try:
                 answer = await call()
-            except UnreachableError as error:
-                await self._pace.wait_for_endpoint(error, sent)
             except TransientError as error:
-                self._pace.note_answer()
-                self._pace.note_failure(self._key, error)
-                failed += 1
-                await self._pause(error, failed)
+                if self._slot and not has_given_way and self._pace.is_left_waiting(error, sent):
+                    has_given_way = True
+                    await self._slot.requeue()
+                elif isinstance(error, UnreachableError):
+                    await self._pace.wait_for_endpoint(error, sent)
+                else:
+                    self._pace.note_answer()
+                    self._pace.note_failure(self._key, error)
+                    failed += 1
+                    await self._pause(error, failed)
             except TransferError as error:
                 self._pace.note_answer()
                 self._pace.note_progress()

@@ -59,6 +59,15 @@ class Slots:
     ) -> None:
         self._leave()
 
+    async def requeue(self) -> None:
+        """Within the context: let in who has waited longer, and wait for another turn."""
+        self._leave()
+        try:
+            await self.__aenter__()
+        except BaseException:
+            self.used += 1  # the end of the context leaves once more
+            raise
+
     def _leave(self) -> None:
         self.used -= 1
         if self._waiting:

@@ -95,12 +95,13 @@ class Bars(Progress):
         bar = self._overall
         more = "+" if self.listing else ""
         bar.desc = f"{self.ended_objects:,}/{self.objects:,}{more} files"
+        reading = f"{self.unproven:,} to read" if self.unproven else ""
         if self._terminal:
             bar.lost = self.lost
-            bar.note = "listing" if self.listing else ""
+            bar.note = reading or ("listing" if self.listing else "")
             self._terminal.draw_if_due()
         else:
-            bar.desc += ": "
+            bar.desc += f", {reading}: " if reading else ": "
             if bar.total != self.size:
                 _set_total(bar, self.size)
         bar.update(self.arrived + self.lost - bar.n)

@@ -41,10 +41,11 @@ class Lines(Progress):
             return
         self._next = now + SECONDS_BETWEEN_LINES
         more = "+" if self.listing else ""
+        reading = f", {self.unproven:,} to read" if self.unproven else ""
         rate = self.arrived / (now - self._started)
         line = (
             f"{self.ended_objects:,} of {self.objects:,}{more} files, "
             f"{format_size(self.arrived + self.lost)} of {format_size(self.size)}{more}, "
-            f"{format_size(rate)}/s"
+            f"{format_size(rate)}/s{reading}"
         )
         print_line(line, self._stream)

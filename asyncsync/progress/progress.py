@@ -26,6 +26,8 @@ class Progress(SilentObserver):
         self.ended_objects = 0
         self.arrived = 0
         self.listing = True
+        self.unproven = 0
+        """Files that are still to be read, to find out whether their objects are needed."""
         self.in_flight: dict[str, int] = {}
         """The bytes that have arrived of each started transfer, by key."""
 
@@ -33,6 +35,7 @@ class Progress(SilentObserver):
         """Count the transfers of a page."""
         self.objects += len(page.transfers)
         self.size += sum(transfer.remote.size for transfer in page.transfers)
+        self.unproven += len(page.unproven) - page.decides
         self.draw()
 
     def listed(self) -> None:

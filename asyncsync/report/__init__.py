@@ -18,8 +18,8 @@ from asyncsync.report.events import (
     transfer_json,
 )
 from asyncsync.report.findings import Finding, Look, Verdict, ok, skipped, warning
-from asyncsync.report.plan import Plan, Verification
-from asyncsync.report.planfile import read_plan
+from asyncsync.report.plan import Plan, Verification, checked_plan
+from asyncsync.report.planfile import PlanFile
 from asyncsync.report.report import (
     Report,
     Tally,
@@ -35,17 +35,18 @@ __all__ = [
     "Json",
     "Look",
     "Plan",
+    "PlanFile",
     "Report",
     "Tally",
     "Verdict",
     "Verification",
     "check_json",
+    "checked_plan",
     "extra_json",
     "failure",
     "ok",
     "outcome_json",
     "plan_summary",
-    "read_plan",
     "skipped",
     "start_json",
     "summary_json",

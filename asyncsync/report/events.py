@@ -23,6 +23,7 @@ def start_json(command: str, route: Route) -> Json:
         "endpoint": route.endpoint,
         "bucket": route.bucket,
         "dest": route.dest,
+        "stripped": route.stripped,
     }
 
 
@@ -75,9 +76,12 @@ def summary_json(report: Report, command: str, exit_code: int, error: str = "") 
         "up_to_date": report.up_to_date,
         "failed": report.failed,
         "skipped": report.skipped,
+        "archived": report.archived,
         "retried": report.retried,
         "proven": report.proven,
+        "content_proven": report.content_proven,
         "unmatched": report.unmatched_prefixes,
+        "absent": report.absent_prefixes,
         "verified": report.verified,
         "extra": report.extra_files,
         "seconds": round(report.seconds, 3),

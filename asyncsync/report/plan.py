@@ -1,11 +1,13 @@
-"""The reports of a plan and of a verification."""
+"""The reports of a plan and of a verification, and whether a plan fits a run."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
-from asyncsync.keys import shown
+from asyncsync.errors import ConfigError
+from asyncsync.keys import escaped, shown
 from asyncsync.model import Compared, RemoteObject, Route, Transfer
-from asyncsync.report.planfile import PAGE
+from asyncsync.report.planfile import PAGE, PlanFile, read_plan
 from asyncsync.report.report import Report, plan_summary, verify_summary
 from asyncsync.units import format_size
 
@@ -60,9 +62,45 @@ class Plan(Report):
             yield [transfer.remote for transfer in page]
 
 
+@dataclass
 class Verification(Report):
     """The report of a verification."""
 
+    deep: bool = False
+    """Whether it reads the files."""
+
     def summary(self) -> str:
         """Return one line about the verification."""
-        return verify_summary(self)
+        return verify_summary(self, deep=self.deep)
+
+
+def checked_plan(
+    plan: Plan | Path | str, own: Route, given: Mapping[str, object]
+) -> Plan | PlanFile:
+    """Return a plan after checking that it fits the run. What it strips, the run will strip.
+
+    Args:
+        plan: a plan made in this process, or the path of a plan's file.
+        own: the route of the run.
+        given: the explicit arguments, without those from the environment. If they include `dest`,
+            the plan's own destination does not matter.
+
+    Raises:
+        ConfigError: the plan is damaged or was made for another route, or prefixes or globs are
+            given as well.
+    """
+    for name in ("prefixes", "include", "exclude", "strip_prefix"):
+        if given.get(name):
+            raise ConfigError(f"{name}: a plan already says what to fetch; give one or the other")
+    found = plan if isinstance(plan, Plan) else read_plan(Path(plan))
+    wanted = replace(own, stripped=found.route.stripped)
+    if given.get("dest") is not None:
+        wanted = replace(wanted, dest=found.route.dest)
+    for part in fields(Route):
+        made_for, here = getattr(found.route, part.name), getattr(wanted, part.name)
+        if made_for != here:
+            hint = "; set --dest to sync elsewhere" if part.name == "dest" else ""
+            raise ConfigError(
+                f"the plan was made for {part.name} {escaped(made_for)}, not {escaped(here)}{hint}"
+            )
+    return found

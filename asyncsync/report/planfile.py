@@ -58,13 +58,16 @@ def read_plan(path: Path) -> PlanFile:
 def _objects(path: Path) -> Iterator[RemoteObject]:
     """Yield the objects of the plan's transfers."""
     events = _events(path)
-    _route(path, events)
     number, found = 1, 0
+    stripped = _route(path, events).stripped
     for number, event in events:
         match event.get("event"):
             case "transfer":
                 found += 1
-                yield _remote(path, number, event)
+                remote = _remote(path, number, event)
+                if not remote.key.startswith(stripped):
+                    raise _invalid(path, number, "its key lacks the prefix that the plan strips")
+                yield remote
             case "skipped" | "failed":
                 pass  # not part of the plan
             case "summary":
@@ -82,9 +85,11 @@ def _route(path: Path, events: Iterator[tuple[int, Json]]) -> Route:
         case _, {"event": "start", "command": "plan", "format": form, **rest}:
             if form != FORMAT:
                 raise _invalid(path, 1, f"its format is not {FORMAT}: another version wrote it")
+            stripped = rest.get("stripped", "")
             match rest:
                 case {"endpoint": str(endpoint), "bucket": str(bucket), "dest": str(dest)}:
-                    return Route(endpoint, bucket, dest)
+                    if isinstance(stripped, str) and (not stripped or stripped.endswith("/")):
+                        return Route(endpoint, bucket, dest, stripped)
     raise _invalid(path, 1, "is not the start of a plan")
 
 

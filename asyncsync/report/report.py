@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from asyncsync.errors import SkippedError
+from asyncsync.errors import ArchivedError, SkippedError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import display_width, escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, UpToDate
@@ -28,6 +28,8 @@ class Tally:
     """Objects that are missing or whose file is out of date."""
     bytes_to_download: int = 0
     """The size of the objects to download."""
+    left_out: int = 0
+    """Objects that `include` and `exclude` leave out."""
 
 
 @dataclass
@@ -54,7 +56,7 @@ class Report(SilentObserver):
     extra_keys: list[str] = field(default_factory=list)
     """The keys of the first thousand of these files."""
     proofs: Counter[Proof] = field(default_factory=Counter)
-    """The number of downloaded or verified files by what was proven about them."""
+    """The number of files that were downloaded, verified or taken, by what was proven of them."""
     retried: int = 0
     """Downloaded objects that needed more than one attempt."""
     growth: int = 0
@@ -62,11 +64,15 @@ class Report(SilentObserver):
     failed: int = 0
     """Objects that failed."""
     skipped: int = 0
-    """Keys that cannot be synced here: unsafe, colliding, or deleted since they were listed."""
+    """Keys that cannot be synced: unsafe, colliding, archived, or deleted since the listing."""
+    archived: int = 0
+    """Those among them that are in an archive, and must be restored first."""
     failures: list[Failed] = field(default_factory=list, repr=False)
     """The first thousand failed and skipped objects, with their errors."""
     unmatched_prefixes: list[str] = field(default_factory=list)
     """Requested prefixes without any selected object; an empty one stands for the whole bucket."""
+    absent_prefixes: list[str] = field(default_factory=list)
+    """Those of them with which no key in the bucket begins at all."""
     seconds: float = 0.0
     """How long the run took."""
 
@@ -86,16 +92,26 @@ class Report(SilentObserver):
         return counts
 
     @property
+    def left_out(self) -> int:
+        """Objects that `include` and `exclude` leave out, of those that were listed."""
+        return self.total.left_out
+
+    @property
+    def content_proven(self) -> int:
+        """Downloaded or verified files whose content a hash has proven."""
+        return sum(number for proof, number in self.proofs.items() if proof & Proof.CONTENT)
+
+    @property
     def without_hash(self) -> int:
         """Files whose content no hash has proven."""
-        return sum(number for proof, number in self.proofs.items() if not proof & Proof.CONTENT)
+        return self.proofs.total() - self.content_proven
 
     @property
     def exit_code(self) -> int:
-        """1 if objects failed, 3 if none failed but keys were skipped, and otherwise 0."""
+        """1 if objects failed; 3 if none did, but keys were skipped or a prefix is absent; or 0."""
         if self.failed:
             return 1
-        return SkippedError.exit_code if self.skipped else 0
+        return SkippedError.exit_code if self.skipped or self.absent_prefixes else 0
 
     def counted(self, files: Mapping[str, int]) -> None:
         """Count the existing files."""
@@ -103,20 +119,34 @@ class Report(SilentObserver):
             self._tally(prefix).local = count
 
     def compared(self, page: Compared) -> None:
-        """Count the objects of a page."""
+        """Count the objects of a page; one that it decides about is counted in the bucket."""
+        is_new = not page.decides
         for prefix, count in Counter(known.remote.prefix for known in page.up_to_date).items():
-            self._tally(prefix).in_bucket += count
+            self._tally(prefix).in_bucket += count * is_new
+        for transfer in page.unproven:
+            self._tally(transfer.remote.prefix).in_bucket += 1
         for transfer in page.transfers:
             tally = self._tally(transfer.remote.prefix)
-            tally.in_bucket += 1
+            tally.in_bucket += is_new
             tally.missing += transfer.reason is transfer.reason.MISSING
             tally.to_download += 1
             tally.bytes_to_download += transfer.remote.size
             self.growth += transfer.remote.size - transfer.replaces
         for refused in page.refused:
-            self._tally(refused.remote.prefix).in_bucket += 1
+            self._tally(refused.remote.prefix).in_bucket += is_new
             self._fail(refused)
+        if page.decides:
+            self.proofs.update(known.proven for known in page.up_to_date)
         self.up_to_date += len(page.up_to_date)
+
+    def filtered(self, objects: Mapping[str, int]) -> None:
+        """Count the objects that `include` and `exclude` leave out."""
+        for prefix, count in objects.items():
+            self._tally(prefix).left_out = count
+
+    def absent(self, prefix: str) -> None:
+        """Record a prefix with which no key begins."""
+        self.absent_prefixes.append(prefix)
 
     def unmatched(self, prefix: str) -> None:
         """Record a prefix without any selected object."""
@@ -161,6 +191,7 @@ class Report(SilentObserver):
     def _fail(self, failed: Failed) -> None:
         if isinstance(failed.error, SkippedError):
             self.skipped += 1
+            self.archived += isinstance(failed.error, ArchivedError)
         else:
             self.failed += 1
         if len(self.failures) < MOST_FAILURES:
@@ -182,8 +213,9 @@ def table(report: Report, most_rows: int | None = None, width: int = 0) -> Itera
         width: leave out columns while a line is wider than so many terminal cells; 0 for never.
     """
     rows = list(_check_rows(report, most_rows))
-    for optional in ("local", "missing", "in bucket"):
-        if width and sum(cells + 2 for cells in _column_widths(rows)) > width:
+    for optional in ("local", "missing", "in bucket", "left out"):
+        is_there = optional in rows[0]
+        if width and is_there and sum(cells + 2 for cells in _column_widths(rows)) > width:
             at = rows[0].index(optional)
             rows = [(*row[:at], *row[at + 1 :]) for row in rows]
     widths = _column_widths(rows)
@@ -199,20 +231,22 @@ def _column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
 def _check_rows(report: Report, most_rows: int | None) -> Iterator[tuple[str, ...]]:
     """Yield the cells of the sync check, from its header to its total."""
     chosen = sorted(report.tallies.items())
-    left_out = 0
+    unshown = 0
     if most_rows is not None and len(chosen) > most_rows:
         chosen.sort(key=lambda item: -item[1].bytes_to_download)
-        left_out = len(chosen) - most_rows
+        unshown = len(chosen) - most_rows
         chosen = sorted(chosen[:most_rows])
-    yield "prefix", "local", "in bucket", "missing", "to download", "bytes"
-    for prefix, tally in chosen:
-        yield _check_row(shown(prefix) or "(root)", tally)
-    if left_out:
-        yield f"({left_out:,} more prefixes)", "", "", "", "", ""
-    yield _check_row("total", report.total)
+    header = ("prefix", "local", "in bucket", "missing", "to download", "bytes")
+    rows = [_check_row(shown(prefix) or "(root)", tally) for prefix, tally in chosen]
+    if unshown:
+        rows.append((f"({unshown:,} more prefixes)", *[""] * len(header)))
+    rows.append(_check_row("total", report.total))
+    is_needed = report.left_out > 0
+    for row in [(*header, "left out"), *rows]:
+        yield row if is_needed else row[:-1]
 
 
-def _check_row(name: str, tally: Tally) -> tuple[str, str, str, str, str, str]:
+def _check_row(name: str, tally: Tally) -> tuple[str, ...]:
     return (
         name,
         f"{tally.local:,}",
@@ -220,6 +254,7 @@ def _check_row(name: str, tally: Tally) -> tuple[str, str, str, str, str, str]:
         f"{tally.missing:,}",
         f"{tally.to_download:,}",
         format_size(tally.bytes_to_download),
+        f"{tally.left_out:,}",
     )
 
 
@@ -240,7 +275,8 @@ def sync_summary(report: Report) -> str:
         f"{report.failed:,} failed",
     ]
     if report.skipped:
-        parts.append(f"{report.skipped:,} skipped")
+        parts.append(_skipped(report))
+    parts += _left_out(report)
     if report.retried:
         parts.append(f"{report.retried:,} after a retry")
     if report.without_hash:
@@ -248,6 +284,11 @@ def sync_summary(report: Report) -> str:
     if report.kept_bytes:
         parts.append(f"{format_size(report.kept_bytes)} kept from an earlier run")
     return f"{', '.join(parts)}, in {report.seconds:.1f} s"
+
+
+def _skipped(report: Report) -> str:
+    archived = f" ({report.archived:,} archived)" if report.archived else ""
+    return f"{report.skipped:,} skipped{archived}"
 
 
 def plan_summary(report: Report, free_bytes: int | None) -> str:
@@ -265,20 +306,29 @@ def plan_summary(report: Report, free_bytes: int | None) -> str:
     if report.failed:
         parts.append(f"{report.failed:,} failed")
     if report.skipped:
-        parts.append(f"{report.skipped:,} skipped")
+        parts.append(_skipped(report))
+    parts += _left_out(report)
     return f"{', '.join(parts)}; {space}"
 
 
-def verify_summary(report: Report) -> str:
-    """Return the summary of a verification, one line."""
+def verify_summary(report: Report, *, deep: bool = False) -> str:
+    """Return the summary of a verification, one line; a deep one tells of contents in any case."""
     parts = [
         f"{report.verified:,} verified",
         f"{report.failed:,} not in sync",
-        f"{report.skipped:,} skipped",
+        _skipped(report),
     ]
     if report.extra_files:
         parts.append(f"{report.extra_files:,} not in the bucket")
-    hashed = report.verified - report.without_hash
-    if hashed:
-        parts.append(f"content proven of {hashed:,}")
+    parts += _left_out(report)
+    if report.content_proven or deep:
+        parts.append(f"content proven of {report.content_proven:,}")
     return f"{', '.join(parts)}, in {report.seconds:.1f} s"
+
+
+def _left_out(report: Report) -> list[str]:
+    """Return what a summary says about the objects that the globs leave out."""
+    number = report.left_out
+    if number and not report.total.in_bucket:
+        return [f"all {number:,} objects left out (--include '*' includes all)"]
+    return [f"{number:,} left out"] if number else []

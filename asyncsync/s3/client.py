@@ -29,7 +29,7 @@ from botocore.loaders import Loader
 from asyncsync.errors import AsyncSyncError
 from asyncsync.http import HttpClient, Response
 from asyncsync.model import Credentials, Page, Settings
-from asyncsync.s3.pages import parse_page
+from asyncsync.s3.pages import MARKER, parse_page
 from asyncsync.s3.reading import PageReader
 from asyncsync.s3.redaction import redact_libraries
 from asyncsync.secret import SignedHeaders
@@ -75,15 +75,15 @@ class Lister:
         Raises:
             SourceError, TransientError: as for `Store.list_page`.
         """
-        parameters = {
-            "Prefix": prefix,
-            "Delimiter": delimiter,
-            "StartAfter": start_after,
-            "ContinuationToken": token,
-            "RequestPayer": self._payer,
-        }
+        parameters = {"Prefix": prefix, "Delimiter": delimiter, "RequestPayer": self._payer}
+        if token.startswith(MARKER):
+            list_objects = self._client.list_objects
+            parameters["Marker"] = token.removeprefix(MARKER)
+        else:
+            list_objects = self._client.list_objects_v2
+            parameters |= {"StartAfter": start_after, "ContinuationToken": token}
         try:
-            answer = await self._client.list_objects_v2(
+            answer = await list_objects(
                 Bucket=_BUCKET,
                 EncodingType="url",
                 **{name: value for name, value in parameters.items() if value},

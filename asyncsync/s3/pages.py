@@ -1,4 +1,4 @@
-"""Parses the XML of one ListObjectsV2 answer into a `Page`.
+"""Parses the XML of one ListObjectsV2 answer into a `Page`, or one of ListObjects.
 
 This is the only work of a listing that is done for every key, so it must be fast. Entries that look
 exactly like S3's are read with one regular expression, in half the time that an XML parser takes.
@@ -11,14 +11,18 @@ a key that is too long only the start and the end are kept.
 """
 
 import re
-from urllib.parse import unquote_to_bytes
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from urllib.parse import quote, unquote_to_bytes
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 from asyncsync.errors import ListingError, ProtocolError
 from asyncsync.keys import MAX_KEY_BYTES, abridged, escaped, is_too_long
-from asyncsync.model import LARGEST_SIZE, UNKNOWN_SIZE, Page, RemoteObject
+from asyncsync.model import LARGEST_SIZE, LAST, UNKNOWN_SIZE, Page, RemoteObject
 from asyncsync.times import parse_time
 
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
+"""Bytes of a key that are not valid UTF-8, as `surrogateescape` decodes them."""
 PAGE_LIMIT = 16 * 1024 * 1024
 """Bytes in a page, at most. 1,000 keys of 1,024 bytes, percent-encoded, take 4 MiB."""
 MOST_ENTRIES = 10_000
@@ -34,6 +38,12 @@ LONGEST_TOKEN = 8 * 1024
 """Characters of a token for the next page, at most. It may hold a percent-encoded key."""
 LONGEST_ETAG = 1024
 """Characters of an ETag, at most. A longer one is none."""
+
+_ARCHIVES = {name: name for name in ("GLACIER", "DEEP_ARCHIVE")}
+"""Storage classes from which nothing can be read at once. (From GLACIER_IR it can.)"""
+_ARCHIVE_MARKS = [f"<StorageClass>{name}<".encode() for name in _ARCHIVES]
+MARKER = "\0"
+"""What the token begins with that is a marker. No token of a server's holds a NUL."""
 
 _SIZE = re.compile("[0-9]{1,16}")
 """Of an object, in at most as many digits as `LARGEST_SIZE`: converting many takes long."""
@@ -86,11 +96,29 @@ def parse_page(body: bytes) -> Page:
     token = root.findtext(namespace + "NextContinuationToken", "")
     if len(token) > LONGEST_TOKEN:
         raise ProtocolError(f"not an S3 answer: a token of more than {LONGEST_TOKEN:,} bytes")
+    is_by_marker = not token and _is_by_marker(root, namespace)
+    if is_by_marker:
+        token = _decoded(root.findtext(namespace + "NextMarker", ""), encoded)
     said = root.findtext(namespace + "IsTruncated", "").strip().lower()
     truncated = said == "true" or (said != "false" and bool(token))  # if in doubt, go on
-    if truncated and not token:
+    if is_by_marker:
+        token = MARKER + (token or _last(objects, prefixes))
+    if truncated and token in {"", MARKER}:
         raise ListingError("the listing says that more follows, but has no token to continue with")
-    return Page(objects, prefixes, token if truncated else "")
+    return Page(objects, prefixes, token if truncated else "", is_by_marker)
+
+
+def _is_by_marker(root: Element, namespace: str) -> bool:
+    """Return whether this is an answer of ListObjects, as by a server that knows no version 2."""
+    if root.find(namespace + "KeyCount") is not None:
+        return False
+    return any(root.find(namespace + name) is not None for name in ("Marker", "NextMarker"))
+
+
+def _last(objects: Sequence[RemoteObject], prefixes: Sequence[str]) -> str:
+    """Return the marker behind a page that names none: S3 names one only with a delimiter."""
+    last = [remote.key for remote in objects[-1:]] + [prefix + LAST for prefix in prefixes[-1:]]
+    return max(last, key=lambda key: key.encode("utf-8", "surrogateescape"), default="")
 
 
 def _check_bounds(body: bytes) -> None:
@@ -108,8 +136,10 @@ def _check_bounds(body: bytes) -> None:
 def _plain_entries(body: bytes) -> tuple[list[tuple[str, ...]], bytes]:
     """Return the groups of `_PLAIN` for every entry, and the page without the entries.
 
-    If any entry is not plain, return no groups and the page as it is.
+    If any entry is not plain, or any is archived, return no groups and the page as it is.
     """
+    if any(mark in body for mark in _ARCHIVE_MARKS):  # the groups have no storage class
+        return [], body
     start, end = body.find(b"<Contents>"), body.rfind(b"</Contents>") + len(b"</Contents>")
     try:
         plain = _PLAIN.findall(body[start:end].decode("ascii")) if start >= 0 else []
@@ -121,13 +151,15 @@ def _plain_entries(body: bytes) -> tuple[list[tuple[str, ...]], bytes]:
 
 
 def _objects(root: Element, namespace: str, encoded: bool) -> list[RemoteObject]:
-    tag = {name: namespace + name for name in ("Key", "Size", "ETag", "LastModified")}
+    names = ("Key", "Size", "ETag", "LastModified", "StorageClass")
+    tag = {name: namespace + name for name in names}
     return [
         RemoteObject(
             key=_key(entry.findtext(tag["Key"], ""), encoded),
             size=parse_size(entry.findtext(tag["Size"], "")),
             etag=parse_etag(entry.findtext(tag["ETag"], "")),
             modified_ns=parse_time(entry.findtext(tag["LastModified"], "")),
+            archive=_ARCHIVES.get(entry.findtext(tag["StorageClass"], ""), ""),
         )
         for entry in root.iterfind(namespace + "Contents")
     ]
@@ -146,14 +178,8 @@ def _parse(body: bytes) -> Element:
         raise ProtocolError(f"not an S3 answer: {escaped(str(error)[:200])}") from error
 
 
-def parse_error(body: bytes) -> tuple[str, str]:
-    """Return the code and the message of an S3 error; empty strings if the body is none."""
-    found = parse_error_fields(body)
-    return found.get("Code", ""), found.get("Message", "")
-
-
-def parse_error_fields(body: bytes) -> dict[str, str]:
-    """Return what an S3 error says, by the names of its elements; nothing if the body is none."""
+def parse_error(body: bytes) -> Mapping[str, str]:
+    """Return the fields of an S3 error, such as Code and Message; none if the body is none."""
     try:
         root = _parse(body)
     except ProtocolError:
@@ -188,3 +214,27 @@ def parse_size(text: str) -> int:
         return UNKNOWN_SIZE
     size = int(text)
     return size if size <= LARGEST_SIZE else UNKNOWN_SIZE
+
+
+def page_query(prefix: str, delimiter: str, more: Mapping[str, str]) -> str:
+    """Return the query that asks for a page, percent-encoded; what is empty is left out."""
+    parameters = {"encoding-type": "url", "prefix": prefix, "delimiter": delimiter, **more}
+    return "&".join(
+        f"{name}={quote(value.encode('utf-8', 'surrogateescape'), safe='')}"
+        for name, value in parameters.items()
+        if value
+    )
+
+
+def as_text(prefix: str) -> str:
+    """Return what of a prefix a request can hold: text, and no bytes that are not UTF-8."""
+    return _NOT_UTF8.split(prefix, maxsplit=1)[0]
+
+
+def only_with(prefix: str, page: Page) -> Page:
+    """Return what of a page begins with a prefix: a request holds only as much of it as is text."""
+    return replace(
+        page,
+        objects=[found for found in page.objects if found.key.startswith(prefix)],
+        prefixes=[found for found in page.prefixes if found.startswith(prefix)],
+    )

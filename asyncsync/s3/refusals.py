@@ -1,15 +1,16 @@
-"""Turns an unexpected answer of the endpoint into one error."""
+"""Turns an unexpected answer of the endpoint into one error; `meanings.py` explains codes."""
 
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from urllib.parse import urlsplit
 
 from asyncsync.errors import (
     AccessDeniedError,
+    ArchivedError,
     AsyncSyncError,
     AuthError,
-    BucketError,
     ClockError,
     ProtocolError,
     RedirectError,
@@ -25,6 +26,7 @@ from asyncsync.errors import (
 from asyncsync.keys import escaped, shown
 from asyncsync.model import Names
 from asyncsync.s3.clock import agree
+from asyncsync.s3.meanings import DENIED, MEANINGS, NO_BUCKET, NO_LISTING, OTHER_REGION, Meaning
 from asyncsync.s3.pages import parse_error
 from asyncsync.times import parse_http_date
 
@@ -49,17 +51,10 @@ _PASSING = {408, 500, 502, 504, *range(520, 531)}
 _PASSING_CODES = {"RequestTimeout", "ClientDisconnect", "IncompleteBody", "InternalError"}
 _CODES_OF_ONE_KEY = {"InvalidObjectName", "InvalidRequest", "InvalidURI", "KeyTooLongError"}
 """Of a 400."""
-_CREDENTIAL_CODES = {"ExpiredRequest", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken"}
-"""About the credentials alone, whatever was requested with them."""
 _WANTS_KEY = re.compile("server.side.encryption", re.IGNORECASE)
 """In what servers say of an object that is encrypted with a customer's key; their codes differ."""
+_REGION = re.compile("[a-z0-9-]{1,63}")
 _SIGN = "leave out --no-sign-request, and set credentials that may read it"
-_AUTH_CODES = {
-    *_CREDENTIAL_CODES,
-    "AuthorizationHeaderMalformed",
-    "SignatureDoesNotMatch",
-    "Unauthorized",
-}
 
 
 def refusal(
@@ -81,46 +76,73 @@ def refusal(
         is_signed: whether the request had a signature.
         names: what messages call the settings.
     """
-    code, message = parse_error(body)
-    said = escaped(" ".join(f"{status} {code} {message}".split())[:300]).rstrip(".")
+    fields = parse_error(body)
+    code = fields.get("Code", "")
+    said = " ".join(f"{status} {code} {fields.get('Message', '')}".split())
+    said = escaped(said[:300]).rstrip(".")
     if passing := _transient(status, code, said, headers, body):
         return passing
-    of_run = (
-        _redirected(status, headers, names)
-        or (
-            _unauthorized(status, code, said, headers, names)
-            if is_signed
-            else _unsigned(status, said, key)
-        )
-        or _bucket_refused(status, code, said, key, names)
-    )
-    if key is None:
-        return of_run or _not_s3(said)
-    if of_run and (
-        code in _CREDENTIAL_CODES or (isinstance(of_run, ClockError) and not agree(of_run.ahead))
-    ):
+    if not is_signed and status in {401, 403}:
+        return _unsigned(said, key)
+    if code == "RequestTimeTooSkewed":
+        clock = _clock_refused(said, headers)
+        return _of_one(clock, status, code, said, key) if agree(clock.ahead) else clock
+    region = headers.get("x-amz-bucket-region") or fields.get("Region", "")
+    region = region if _REGION.fullmatch(region) else ""
+    if status in _REDIRECTS:
+        redirect = _redirected(headers, region, names)
+        return _of_one(redirect, status, code, str(redirect), key)
+    meaning = MEANINGS.get(code) or _meaning_of(status, key)
+    if meaning is None:
+        of_object = None if key is None else _object_refused(status, code, said, key)
+        unknown = SourceError(f"the endpoint does not answer like S3: {said}")
+        return of_object or _of_one(unknown, status, code, f"the endpoint refuses: {said}", key)
+    advice = meaning.advice.format(**asdict(names))
+    if meaning is OTHER_REGION and region:
+        advice = f"{advice}={region}"
+    of_run = meaning.kind(f"{meaning.what}: {said}; {advice}")
+    if meaning.is_of_credentials:
         return of_run
-    if of_run is None and (of_object := _object_refused(status, code, said, key, is_signed)):
-        return of_object
-    text = str(of_run) if isinstance(of_run, RedirectError) else f"the endpoint refuses: {said}"
-    return RefusedError(key, text, f"{status} {code}", of_run or _not_s3(said))
+    is_unclear = meaning.kind is not SourceError  # then it may not hold for others
+    text = f"the endpoint refuses: {said}" if is_unclear else str(of_run)
+    return _of_one(of_run, status, code, text, key)
 
 
-def _not_s3(said: str) -> SourceError:
-    return SourceError(f"the endpoint does not answer like S3: {said}")
+def _of_one(
+    of_run: SourceError, status: int, code: str, text: str, key: str | None
+) -> SourceError | RefusedError:
+    """Return what an answer says of one object, or of the run if it answers a listing."""
+    return of_run if key is None else RefusedError(key, text, f"{status} {code}", of_run)
 
 
-def _redirected(status: int, headers: Mapping[str, str], names: Names) -> SourceError | None:
-    if status not in _REDIRECTS:
-        return None
+def _unsigned(said: str, key: str | None) -> AsyncSyncError:
+    if key is None:
+        return AuthError(f"the bucket cannot be listed without a signature: {said}; {_SIGN}")
+    return AccessDeniedError(key, f"access denied without a signature: {said}; {_SIGN}")
+
+
+def _meaning_of(status: int, key: str | None) -> Meaning | None:
+    """Return what an answer means that has no code of S3's, as after HEAD."""
+    if status == 401:
+        return DENIED
+    if key is None and status in {403, 404}:
+        return NO_LISTING if status == 403 else NO_BUCKET
+    return None
+
+
+def _redirected(headers: Mapping[str, str], region: str, names: Names) -> RedirectError:
     try:
         target = shown(urlsplit(headers.get("location", "")).netloc) or "another host"
     except ValueError:
         target = "an invalid address"
-    region = shown(headers.get("x-amz-bucket-region", ""))
+    of_region, advice = "", f"set {names.endpoint_url} to the right endpoint"
+    if region:
+        of_region = f", region {region}"
+        advice = (
+            f"set {names.region}={region}, and {names.endpoint_url} to the endpoint of that region"
+        )
     return RedirectError(
-        f"the endpoint redirects to {target}{region and f', region {region}'}, which "
-        f"asyncsync does not follow; set {names.endpoint_url} to the right endpoint"
+        f"the endpoint redirects to {target}{of_region}, which asyncsync does not follow; {advice}"
     )
 
 
@@ -137,56 +159,21 @@ def _transient(
     return None
 
 
-def _unsigned(status: int, said: str, key: str | None) -> SourceError | None:
-    if status in {401, 403} and key is None:
-        return AuthError(f"the bucket cannot be listed without a signature: {said}; {_SIGN}")
-    return None
+def _clock_refused(said: str, headers: Mapping[str, str]) -> ClockError:
+    date = parse_http_date(headers.get("date", ""))
+    ahead = None if date is None else time.time() - date
+    if agree(ahead):
+        text = f"the server refuses the time of a request, though the clocks agree: {said}"
+        return ClockError(text, ahead)
+    offset = "" if ahead is None else f" by {ahead:+.0f} s"
+    return ClockError(f"this machine's clock is off{offset}: {said}", ahead)
 
 
-def _unauthorized(
-    status: int, code: str, said: str, headers: Mapping[str, str], names: Names
-) -> SourceError | None:
-    if code == "RequestTimeTooSkewed":
-        date = parse_http_date(headers.get("date", ""))
-        ahead = None if date is None else time.time() - date
-        if agree(ahead):
-            return ClockError(
-                f"the server refuses the time of a request, though the clocks agree: {said}", ahead
-            )
-        offset = "" if ahead is None else f" by {ahead:+.0f} s"
-        return ClockError(f"this machine's clock is off{offset}: {said}", ahead)
-    if status == 401 or code in _AUTH_CODES:
-        return AuthError(
-            f"the credentials are not accepted: {said}; check {names.access_key_id} and "
-            f"{names.secret_access_key} (a new token may need up to a minute)"
-        )
-    return None
-
-
-def _bucket_refused(
-    status: int, code: str, said: str, key: str | None, names: Names
-) -> SourceError | None:
-    if code == "NoSuchBucket" or (status == 404 and key is None):
-        return BucketError(
-            f"no such bucket: {said}; check {names.bucket} and {names.endpoint_url} "
-            "(a bucket with a jurisdiction has its own endpoint, such as <account>.eu.r2...)"
-        )
-    if status == 403 and key is None:
-        return AuthError(
-            f"the credentials do not allow listing the bucket: {said}; give the token the "
-            f"permission Object Read for it, and check {names.bucket} and {names.endpoint_url} "
-            "(a bucket with a jurisdiction has its own endpoint, such as <account>.eu.r2...)"
-        )
-    return None
-
-
-def _object_refused(
-    status: int, code: str, said: str, key: str, is_signed: bool
-) -> TransferError | None:
+def _object_refused(status: int, code: str, said: str, key: str) -> TransferError | None:
     """Return what is wrong with the object, however many others are like it; None if unknown."""
     match status:
-        case 401 | 403 if not is_signed:
-            return AccessDeniedError(key, f"access denied without a signature: {said}; {_SIGN}")
+        case 403 if code == "InvalidObjectState":
+            return ArchivedError(key)
         case 403:
             return AccessDeniedError(key, f"access denied: {said}")
         case 404:

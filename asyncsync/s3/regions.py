@@ -12,7 +12,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from asyncsync.model import Settings
-from asyncsync.s3.pages import parse_error_fields
+from asyncsync.s3.pages import parse_error
 from asyncsync.services import endpoint_in, is_aws, region_in
 
 _REDIRECTS = {301, 307}
@@ -23,7 +23,7 @@ _REGION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 def region_told(status: int, headers: Mapping[str, str], body: bytes) -> str:
     """Return the region in which the bucket is, if a refusal says so; empty if it does not."""
-    fields = parse_error_fields(body)
+    fields = parse_error(body)
     if status not in _REDIRECTS and fields.get("Code", "") != _WRONG_SCOPE:
         return ""
     told = headers.get("x-amz-bucket-region", "") or fields.get("Region", "").strip()
@@ -35,7 +35,7 @@ def settings_in(region: str, settings: Settings, *, redirects: bool) -> Settings
     """Return the settings that lead to a region; None if these do, or only another host would.
 
     Args:
-        region: where the bucket is.
+        region: where the bucket is; empty if nothing says so.
         settings: where it was looked for.
         redirects: whether the server there would have another host asked.
     """
@@ -43,6 +43,8 @@ def settings_in(region: str, settings: Settings, *, redirects: bool) -> Settings
     if is_aws(urlsplit(endpoint_url).hostname or ""):
         endpoint_url = endpoint_in(region, endpoint_url)
     elif redirects:
+        return None
+    if not region:
         return None
     there = replace(settings, region=region, endpoint_url=endpoint_url)
     return there if endpoint_url and there != settings else None

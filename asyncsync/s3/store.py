@@ -7,13 +7,10 @@ host names and never follows a redirect. `refusals.py` turns every unexpected an
 """
 
 import logging
-import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from anyio import Lock
 
@@ -24,19 +21,22 @@ from asyncsync.errors import (
     ClockError,
     ConnectionLostError,
     CredentialsRenewedError,
+    HeadRefusedError,
     IntegrityError,
     RangeIgnoredError,
     RefusedError,
     RegionCorrectedError,
     ServerError,
+    SourceError,
     TransientError,
 )
 from asyncsync.http import HttpClient, Response, send_both
-from asyncsync.interfaces import READ_TIMEOUT, Body
+from asyncsync.interfaces import READ_TIMEOUT, Body, Urgent
 from asyncsync.model import UNKNOWN_SIZE, Fetched, Head, Page, RemoteObject, Settings
 from asyncsync.s3.bodies import (
     ENCODINGS,
     UnannouncedBody,
+    add_conditions,
     is_span,
     open_body,
     other_size,
@@ -46,15 +46,15 @@ from asyncsync.s3.bodies import (
 from asyncsync.s3.checksums import parse_checksum
 from asyncsync.s3.clock import Clock, agree
 from asyncsync.s3.credentials import HeldCredentials, hold
-from asyncsync.s3.pages import parse_page, parse_size
+from asyncsync.s3.pages import MARKER, as_text, only_with, page_query, parse_page, parse_size
 from asyncsync.s3.reading import PageReader
 from asyncsync.s3.refusals import refusal
 from asyncsync.s3.regions import region_told, settings_in, told_of
+from asyncsync.s3.server import MAY_REFUSE_HEAD, SERVED, Server
 from asyncsync.s3.sigv4 import CHECKSUM_MODE, Signer, path_of
 from asyncsync.secret import SignedHeaders
 from asyncsync.services import address_of
 from asyncsync.threads import in_thread
-from asyncsync.times import format_http_date
 
 if TYPE_CHECKING:
     from asyncsync.s3.client import Lister
@@ -66,9 +66,6 @@ SHORT_LISTING = 32
 """Pages that are listed without aioboto3's client: it would cost them more than a tenth."""
 _MODE_UNKNOWN = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED}
 """How a server answers a HEAD that asks for a checksum, if it knows no such header; and others."""
-
-_NOT_UTF8 = re.compile("[\ud800-\udfff]")
-"""Bytes of a key that are not valid UTF-8, as `surrogateescape` decodes them."""
 
 
 @asynccontextmanager
@@ -119,6 +116,7 @@ class S3Store:
         self._notice = notice
         self._held = held
         self._look_at(settings, http)
+        self._server = Server(notice)
         self._lister: Lister | None = None
         self._has_moved = False
         """Whether another region was gone to, which is done once."""
@@ -142,34 +140,46 @@ class S3Store:
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
     ) -> Page:
         """Return one page of a listing, as `Store` says."""
-        sent = _NOT_UTF8.split(prefix, maxsplit=1)[0]
+        sent = as_text(prefix)
         # Loading aioboto3's client takes 0.23 s of processor time, as much as listing and comparing
         # three pages. So a short listing goes without it, and so does every page while this
-        # machine's clock, which the client would sign with, is wrong.
+        # machine's clock, which the client signs with, is wrong. Nor can it send bytes as a marker.
         self._pages += 1
-        if token and self._pages > SHORT_LISTING and not self._clock.is_corrected:
+        is_long = self._pages > SHORT_LISTING and not self._clock.is_corrected
+        if token and is_long and as_text(token) == token:
             lister = await self._open_lister()
             page = await lister.page(sent, delimiter, start_after, token)
         else:
             page = await self._page(sent, delimiter, start_after, token)
-        if sent != prefix:  # a request holds text only, so the rest of the prefix is compared here
-            page = replace(
-                page,
-                objects=[found for found in page.objects if found.key.startswith(prefix)],
-                prefixes=[found for found in page.prefixes if found.startswith(prefix)],
-            )
-        return page
+        return page if sent == prefix else only_with(prefix, page)
 
     async def _page(self, prefix: str, delimiter: str, start_after: str, token: str) -> Page:
-        parameters = {
-            "prefix": prefix,
-            "delimiter": delimiter,
-            "start-after": start_after,
-            "continuation-token": token,
-        }
-        path, query = self._path or "/", "list-type=2&encoding-type=url"
-        for name, value in parameters.items():
-            query += f"&{name}={quote(value, safe='')}" if value else ""
+        """Request a page by ListObjectsV2, or by ListObjects from a server that knows no other."""
+        behind = {"start-after": start_after, "continuation-token": token}
+        marker = {"marker": token.removeprefix(MARKER) or start_after}
+        if self._server.lists_by_marker or token.startswith(MARKER):
+            return await self._request_page(prefix, delimiter, marker)
+        try:
+            page = await self._request_page(prefix, delimiter, {"list-type": "2", **behind})
+        except SourceError as error:
+            if type(error) is not SourceError or self._server.lists_by_token:
+                raise
+            with suppress(SourceError):
+                page = await self._request_page(prefix, delimiter, marker)
+                self._server.note_markers()
+                return page
+            raise
+        if not page.is_by_marker:
+            self._server.lists_by_token = True
+            return page
+        self._server.note_markers()
+        if start_after:  # of which such a server knows nothing
+            page = await self._request_page(prefix, delimiter, marker)
+        return page
+
+    async def _request_page(self, prefix: str, delimiter: str, more: Mapping[str, str]) -> Page:
+        query = page_query(prefix, delimiter, more)
+        path = self._path or "/"
         headers = self._signed("GET", path, query)
         async with self._http.request("GET", f"{path}?{query}", headers) as response:
             if response.status != HTTPStatus.OK:
@@ -179,23 +189,17 @@ class S3Store:
     async def _open_lister(self) -> "Lister":
         """Return aioboto3's client; a new one when the credentials or the region have changed."""
         async with self._opening:
-            if self._lister is None or not self._lister.is_for(
-                self._held.current, self._signer.place
-            ):
+            place, held = self._signer.place, self._held.current
+            if self._lister is None or not self._lister.is_for(held, place):
                 open_lister = await in_thread(_load_client)
-                opening = open_lister(
-                    self._settings,
-                    self._held.current,
-                    self._http,
-                    self._signer.place,
-                    self._reader,
-                    self._refused,
-                )
+                where = (self._settings, held, self._http, place)
+                opening = open_lister(*where, self._reader, self._refused)
                 self._lister = await self._opened.enter_async_context(opening)
             return self._lister
 
     async def head(self, key: str) -> Head:
         """Return what the bucket says of an object, as `Store` says."""
+        self._server.check_head(key)
         path = path_of(self._path, key)
         headers = self._signed_head(path)
         async with self._http.request("HEAD", path, headers) as response:
@@ -216,6 +220,7 @@ class S3Store:
         if response.status != HTTPStatus.OK:
             raise await self._refused_head(response, path, key, sent)
         self._tells_checksums |= CHECKSUM_MODE in sent
+        self._server.answers_head = True
         length = response.headers["content-length"] or await self._length_by_range(path, key)
         size = parse_size(length)
         if size == UNKNOWN_SIZE:
@@ -230,7 +235,7 @@ class S3Store:
         Meanwhile another request may have corrected the clock or renewed the credentials, so that
         the GET, signed anew, is not refused. Then HEAD is worth another attempt.
         """
-        if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
+        if response.status in {*MAY_REFUSE_HEAD, HTTPStatus.BAD_REQUEST}:
             headers = self._signed("GET", path)
             headers["range"] = "bytes=0-0"
             async with self._http.request("GET", path, headers) as told:
@@ -245,6 +250,8 @@ class S3Store:
                     return CredentialsRenewedError(
                         "HEAD was signed before the credentials were renewed"
                     )
+                if told.status in SERVED and response.status in MAY_REFUSE_HEAD:
+                    return self._server.head_refused(key)
         return await self._refused(response, key, sent)
 
     async def _length_by_range(self, path: str, key: str) -> str:
@@ -270,7 +277,7 @@ class S3Store:
         path = path_of(self._path, key)
         get_headers = self._conditional(path, remote, as_stored)
         get = self._http.request("GET", path, get_headers)
-        if not asks:
+        if not asks or self._server.refuses_head:
             async with get as response:
                 return await self._whole(response, remote, get_headers)
         head_headers = self._signed_head(path)
@@ -287,6 +294,8 @@ class S3Store:
             get.close()
             try:
                 asked = await self._head(await head.receive(), path, key, head_headers)
+            except HeadRefusedError:
+                return fetched
             except TransientError as error:
                 return Fetched(fetched.content, fetched.got, error)
             return Fetched(fetched.content, fetched.got, asked)
@@ -313,12 +322,7 @@ class S3Store:
     def _conditional(self, path: str, remote: RemoteObject, as_stored: bool) -> SignedHeaders:
         """Return the headers of a GET of the listed version."""
         headers = self._signed("GET", path)
-        if remote.is_pinned:
-            headers["if-match"] = f'"{remote.etag}"'
-        elif remote.modified_ns:
-            headers["if-unmodified-since"] = format_http_date(remote.modified_ns)
-        if as_stored:
-            headers["accept-encoding"] = ENCODINGS
+        add_conditions(headers, remote, as_stored)
         return headers
 
     @asynccontextmanager
@@ -356,11 +360,8 @@ class S3Store:
         except TransientError:
             body = b""  # cut off or endless: the status must do
         is_signed = "authorization" in sent
-        error = refusal(
-            *(response.status, response.headers, body, key),
-            is_signed=is_signed,
-            names=self._settings.names,
-        )
+        status, headers, names = response.status, response.headers, self._settings.names
+        error = refusal(status, headers, body, key, is_signed=is_signed, names=names)
         of_run = error.of_run if isinstance(error, RefusedError) else error
         if self._moves(response, body, sent):
             return RegionCorrectedError(f"{error}; the region was put right meanwhile")
@@ -379,8 +380,8 @@ class S3Store:
         region = region_told(response.status, response.headers, body)
         if region and sent.place != self._signer.place:
             return True  # another request was refused before, and has put the region right
-        found, redirects = self._settings, "location" in response.headers
-        there = settings_in(region, found, redirects=redirects) if region else None
+        found = self._settings
+        there = settings_in(region, found, redirects="location" in response.headers)
         if there is None or self._has_moved:
             return False
         self._has_moved = True
@@ -389,7 +390,7 @@ class S3Store:
             http = HttpClient(origin, read_timeout=http.read_timeout)
             self._opened.push_async_exit(http)
         self._look_at(there, http)
-        self._notice(told_of(found, there))
+        self._notice(Urgent(told_of(found, there)))
         return True
 
 

@@ -14,6 +14,25 @@ _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~-]|%[0-9A-F]{2})+)*")
 _EXAMPLE = "https://<account>.r2.cloudflarestorage.com, with the account's ID for <account>"
 
 
+_PORTS = {"http": 80, "https": 443}
+
+
+def bucket_identity(endpoint_url: str, bucket: str) -> str:
+    """Return what names a bucket, the same however its endpoint is spelled.
+
+    The scheme, upper and lower case, the usual port and a slash or a dot at the end do not matter;
+    nor does it matter which of AWS's endpoints it is, as all of them lead to the same bucket.
+    """
+    parts = urlsplit(endpoint_url)
+    host = (parts.hostname or "").rstrip(".")
+    if host == "localhost":
+        host = "127.0.0.1"
+    if host.endswith(".amazonaws.com"):
+        host = "amazonaws.com"
+    port = "" if parts.port in {None, _PORTS.get(parts.scheme)} else f":{parts.port}"
+    return "/".join(part for part in (host + port, parts.path.strip("/"), bucket) if part)
+
+
 def endpoint(url: Secret, bucket: Secret, variable: str, *, allow_http: bool) -> str:
     """Return scheme, host, port and path. The bucket's name, which is often added, is cut.
 

@@ -9,6 +9,7 @@ AWS's settings (`aws.py`). A run that has any of R2's reads nothing of AWS's.
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from asyncsync.settings.sources import UNSET, chosen_settings, set_variables, us
 
 logger = logging.getLogger(__name__)
 
+_QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
+
 
 def load(
     env_file: Path | None = None,
@@ -36,7 +39,8 @@ def load(
         env_file: the file to read; None reads `./.env` if it exists.
         environ: the environment; None takes that of the process.
         given: values of `Options` fields, by field name, that win over everything; None is unset.
-            So are those of `bucket`, `endpoint_url`, `region`, and AWS's `profile`.
+            So are those of `bucket`, `endpoint_url`, `region`, and AWS's `profile`; and of
+            `source`, the bucket of `s3://bucket/prefix`.
 
     Raises:
         ConfigError: something is missing, malformed or contradictory. The message has its name,
@@ -77,6 +81,12 @@ def _parse(
 ) -> tuple[Settings, Options]:
     chosen = chosen_settings(given or {})
     values = set_variables(file, environ)
+    for name, value in values.items():
+        if _QUOTED.fullmatch(value.strip().reveal()):
+            raise ConfigError(
+                f"{name}: there are quotes around its value; remove them (`docker run --env-file` "
+                "keeps them, as other programs do that read such a file)"
+            )
     options = _parse_options(values, given or {})
 
     def reload() -> Settings:

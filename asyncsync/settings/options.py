@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asyncsync.errors import ConfigError
 from asyncsync.keys import STATE_DIR, escaped
-from asyncsync.model import Addressing, Checks
+from asyncsync.model import Addressing, Checks, Compare
 
 MAX_REQUESTS = 1024
 MAX_READ_TIMEOUT = 120
@@ -64,6 +64,8 @@ class Options:
     """Bytes of objects a second at most; None sets no limit."""
     since: str | None = None
     """`auto` lists from the last keys on; None lists everything."""
+    strip_prefix: bool = False
+    """Whether paths leave out the prefix that all keys of the run begin with."""
     strict: bool = False
     """Whether an env file that others can read is an error, and not only a warning."""
     sign_request: bool = True
@@ -73,6 +75,8 @@ class Options:
     addressing: Addressing = Addressing.AUTO
     allow_http: bool = False
     """Whether an endpoint on another machine may be one without TLS."""
+    compare: Compare = Compare.TIME
+    """What shows that a file is up to date."""
 
     def __post_init__(self) -> None:
         """Convert what callers of the API may pass as well: a str for a path, `20M`, a list."""
@@ -81,6 +85,10 @@ class Options:
         except ValueError as error:
             raise ConfigError(f"dest: {error}") from None
         object.__setattr__(self, "dest", Path(self.dest))
+        for name, kind in _CHOICES.items():
+            if (given := getattr(self, name)) not in set(kind):
+                raise ConfigError(f"{name}: {given!r} is not one of {', '.join(kind)}")
+            object.__setattr__(self, name, kind(given))
         if not self.include:
             raise ConfigError("include: without a glob no key is selected; use '*' for all keys")
         for name in ("include", "exclude"):
@@ -118,13 +126,17 @@ def globs(given: str | Sequence[str]) -> tuple[str, ...]:
     return found
 
 
+_CHOICES: dict[str, type[StrEnum]] = {
+    "compare": Compare,
+    "validate": Validate,
+    "addressing": Addressing,
+}
 _NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate")
 _SWITCHES = (
-    *("parquet_check", "deep", "space_check", "durable", "strict"),
+    *("parquet_check", "deep", "space_check", "durable", "strip_prefix", "strict"),
     *("sign_request", "request_payer", "allow_http"),
 )
-_CHOICES: dict[str, type[StrEnum]] = {"validate": Validate, "addressing": Addressing}
-_CONVERTED = (*_NUMBERS, "since", *_SWITCHES, *_CHOICES)
+_CONVERTED = (*_NUMBERS, *_SWITCHES, "since")
 """Options whose values are not text, but may be given as text, as on the command line."""
 
 
@@ -177,7 +189,7 @@ def parse_option(name: str, text: str) -> object:
             return _parse_folder(text)
         case "include" | "exclude":
             return tuple(text.split())
-        case "validate" | "addressing":
+        case "compare" | "validate" | "addressing":
             return _parse_choice(name, text)
         case "request_payer" if text == "requester":  # as other tools write it
             return True

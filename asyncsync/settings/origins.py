@@ -76,6 +76,8 @@ def origins(
     for name in KNOWN:
         if (value := (given or {}).get(arguments.get(name, ""))) is not None:
             places[name] = option_name(arguments[name], value)
+        elif name == "R2_BUCKET" and "source" in chosen and not has_aws:
+            places[name] = "the argument"
         elif environment.get(name, "").strip():
             places[name] = "the environment"
         elif name in in_file and in_file[name].strip():
@@ -90,7 +92,9 @@ def origins(
 
 def _aws_places(chosen: Mapping[str, Secret]) -> dict[str, str]:
     """Return where AWS's settings are, but for the credentials; no request is sent."""
-    places = {name: option_name(name) for name in chosen}
+    places = {name: option_name(name) for name in chosen if name != "source"}
+    if "source" in chosen:
+        places["bucket"] = "the argument"
     place = open_aws(chosen).place
     for name in ("profile", "endpoint_url", "region"):
         if name not in places and (own := getattr(place, name)):

@@ -11,7 +11,7 @@ from asyncsync.secret import Secret
 from asyncsync.services import aws_endpoint, bucket_problem, region_of, virtual_problem
 from asyncsync.settings.endpoint import endpoint
 from asyncsync.settings.options import Options
-from asyncsync.settings.sources import PLACE, UNSET, VARIABLES, open_aws, option_name
+from asyncsync.settings.sources import PLACE, UNSET, VARIABLES, bucket_name, open_aws, option_name
 
 _OPTIONAL = {"session_token", "region"}
 _TO_SIGN_WITH = {"access_key_id", "secret_access_key", "session_token"}
@@ -44,8 +44,11 @@ def own_settings(
         raise ConfigError(
             f"{', '.join(missing)}: not set; set {it} in the environment or in {file}{hint}"
         )
-    names = Names(**VARIABLES | {name: option_name(name) for name in given})
-    return _checked(found, names, options, "auto")
+    called = VARIABLES | {name: option_name(name) for name in given}
+    if "bucket" in given:
+        called["bucket"] = bucket_name(chosen)
+    cut = values.get("R2_BUCKET", UNSET).strip()
+    return _checked(found, Names(**called), options, "auto", cut)
 
 
 def aws_settings(
@@ -60,7 +63,7 @@ def aws_settings(
         raise ConfigError("--bucket: not given, and AWS's settings name no bucket")
     aws = open_aws(chosen)
     found = {name: chosen[name] for name in PLACE if name in chosen}
-    called = {name: option_name(name) for name in PLACE}
+    called = {name: option_name(name) for name in PLACE} | {"bucket": bucket_name(chosen)}
     for name in ("endpoint_url", "region"):
         if name not in found and (own := getattr(aws.place, name)):
             found[name], called[name] = own.value, own.called
@@ -92,9 +95,13 @@ def _names_of_credentials(place: str) -> dict[str, str]:
 
 
 def _checked(
-    found: dict[str, Secret], names: Names, options: Options, default_region: str
+    found: dict[str, Secret],
+    names: Names,
+    options: Options,
+    default_region: str,
+    cut: Secret = UNSET,
 ) -> Settings:
-    """Return settings whose form is right."""
+    """Return settings whose form is right; another bucket's name is cut from the endpoint."""
     for name, value in found.items():
         if name != "bucket" and not _VISIBLE.fullmatch(value.reveal()):
             raise ConfigError(
@@ -108,7 +115,7 @@ def _checked(
     endpoint_url = aws_endpoint(region or default_region)
     if "endpoint_url" in found:
         endpoint_url = endpoint(
-            found["endpoint_url"], bucket, names.endpoint_url, allow_http=options.allow_http
+            found["endpoint_url"], cut or bucket, names.endpoint_url, allow_http=options.allow_http
         )
     host = urlsplit(endpoint_url).hostname or ""
     if problem := bucket_problem(host, bucket.reveal()):

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from asyncsync.errors import ConfigError
+from asyncsync.keys import shown
 from asyncsync.secret import Environment, Secret
 from asyncsync.settings.envfile import EnvFile
 from asyncsync.settings.options import Options
@@ -40,6 +41,10 @@ def chosen_settings(given: Mapping[str, object]) -> dict[str, Secret]:
         chosen[name] = (value if isinstance(value, Secret) else Secret(str(value))).strip()
         if not chosen[name]:
             raise ConfigError(f"{option_name(name)}: is empty")
+    if source := str(given.get("source") or ""):
+        if chosen.get("bucket", Secret(source)) != Secret(source):
+            raise ConfigError(f"--bucket: another than that of s3://{shown(source)}")
+        chosen["bucket"] = chosen["source"] = Secret(source)
     return chosen
 
 
@@ -51,6 +56,12 @@ def option_name(name: str, value: object = None) -> str:
 def set_variables(file: EnvFile, environ: Environment) -> dict[str, Secret]:
     """Return what the variables are set to; the environment wins over the env file."""
     return dict(file.values) | {name: Secret(environ[name]) for name in KNOWN if name in environ}
+
+
+def bucket_name(chosen: Mapping[str, Secret]) -> str:
+    """Return what messages call the bucket of an argument."""
+    source = chosen.get("source", UNSET).reveal()
+    return f"s3://{shown(source)}" if source else "--bucket"
 
 
 def uses_aws(values: Mapping[str, Secret], chosen: Mapping[str, Secret]) -> bool:

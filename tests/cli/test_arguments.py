@@ -13,7 +13,7 @@ from asyncsync.cli.arguments import given_options, make_parser, parse_arguments
 from asyncsync.cli.options import COMMANDS, OPTIONS
 from asyncsync.errors import ConfigError
 from tests.rigs.called import Ran, Run
-from tests.rigs.memory_store import MemoryStore
+from tests.rigs.memory_store import MemoryStore, use_memory
 from tests.rigs.watch import tree
 
 SYNC_OPTIONS = {name for option in OPTIONS if option.is_accepted("sync") for name in option.names}
@@ -117,7 +117,9 @@ def test_prefixes_select_what_a_command_works_on(store: MemoryStore, run: Run) -
     [
         ("snyc", "did you mean the command sync?"),
         ("help", "did you mean --help?"),
-        ("s3://sensors/1hz/", "a prefix is the beginning of a key"),
+        ("gs://sensors/1hz/", "with the bucket, write s3://BUCKET/PREFIX"),
+        ("sensors/1hz/", "sensors is the bucket: did you mean s3://sensors/1hz/?"),
+        ("sensors", "sensors is the bucket: did you mean s3://sensors?"),
         ("/1hz/", "a prefix is the beginning of a key"),
         ("./1hz/", "a prefix is the beginning of a key"),
         ("1hz/*.parquet", "use --include for globs"),
@@ -128,9 +130,89 @@ def test_prefix_that_is_something_else_brings_a_hint(
 ) -> None:
     """The warning about a prefix that matches nothing says what may have been meant."""
     ran = run(prefix)
-    assert ran.code == 0
+    assert ran.code == 3
     assert hint in ran.err
     assert ran.err.count("\n") == 1
+
+
+# s3://bucket/prefix ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "command", "prefixes", "dest"),
+    [
+        ("s3://b/1hz/", "sync", ["s3://b/1hz/"], None),
+        ("s3://b/1hz/ here", "sync", ["s3://b/1hz/"], "here"),
+        ("sync s3://b/1hz/ --json here", "sync", ["s3://b/1hz/"], "here"),
+        ("plan s3://b --dest here", "plan", ["s3://b"], "here"),
+        ("verify --deep s3://b/ .", "verify", ["s3://b/"], "."),
+        ("doctor s3://b/ here", "doctor", ["s3://b/"], "here"),
+        ("s3://b/ plan", "sync", ["s3://b/"], "plan"),
+    ],
+)
+def test_word_behind_a_source_is_the_destination(
+    line: str, command: str, prefixes: list[str], dest: str | None
+) -> None:
+    """As other tools write it; options may stand anywhere."""
+    found = parse_arguments(line.split())
+    assert (found.command, found.prefixes, found.dest) == (command, prefixes, dest)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("s3://a/ s3://b/", "s3://b/: one too many"),
+        ("s3://a/ here there", "there: one too many"),
+        ("s3://a/ here s3://b/", "s3://b/: one too many"),
+        ("1hz/ s3://a/", "1hz/: does not go with an s3:// argument"),
+        ("s3://a/ here --dest there", "--dest: the folder is here already"),
+        ("s3://", "s3://: names no bucket"),
+        ("s3://other/b --strip-prefix", "--strip-prefix: b is not a whole folder; write b/"),
+        ("1hz/ 2hz/ --strip-prefix", "--strip-prefix: goes with one prefix"),
+        ("s3://../", "s3://..: not the name of a bucket"),
+    ],
+)
+@pytest.mark.parametrize("command", ["sync", "plan", "verify"])
+def test_source_goes_with_one_destination_and_nothing_else(
+    store: MemoryStore, run: Run, command: str, line: str, says: str
+) -> None:
+    """That is an error of usage, before any request."""
+    ran = run(command, *line.split())
+    assert (ran.code, ran.out, store.requests) == (2, "", [])
+    assert ran.err.startswith(f"asyncsync: {says}")
+    assert ran.err.count("\n") == 1
+
+
+def test_source_takes_the_place_of_the_bucket_in_the_settings(
+    store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands show it, and work on it and on the folder behind it."""
+    use_memory(monkeypatch, store, "other")
+    assert run("plan", "s3://other/1hz/", "here").out.startswith("plan: other at https://")
+    assert run("s3://other/1hz/", "here").code == 0
+    assert sorted(tree(Path("here"))) == ["1hz/a.parquet", "1hz/b.parquet"]
+    assert run("verify", "s3://other/1hz/", "here").code == 0
+
+
+def test_stripped_prefix_is_planned_kept_in_the_plan_and_verified(
+    store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync of the plan's file strips what the plan does, and needs no option for it."""
+    use_memory(monkeypatch, store, "other")
+    given = ("s3://other/1hz/", "here", "--strip-prefix")
+    planned = run("plan", *given, "--json")
+    assert planned.events[0]["stripped"] == "1hz/"
+    Path("plan.json").write_text(planned.out)
+    monkeypatch.setenv("R2_BUCKET", "other")
+    assert run("sync", "--plan", "plan.json", "--dest", "here").code == 0
+    assert tree(Path("here")) == {"a.parquet": b"a", "b.parquet": b"bb"}
+    assert run(*given).out.splitlines()[-1].startswith("0 downloaded, 2 up to date")
+    assert run("verify", *given).code == 0
+    refused = run("sync", "--plan", "plan.json", "--dest", "here", "--strip-prefix")
+    assert (refused.code, "strip_prefix: a plan already says" in refused.err) == (2, True)
+    other = run("sync", "s3://other/", "here")
+    assert other.code == 2
+    assert "here: holds 1hz/ without that prefix; use --strip-prefix" in other.err
 
 
 # options ----------------------------------------------------------------------------------------
@@ -145,7 +227,8 @@ def line_with(option: str) -> list[str]:
         "--max-workers": "3",
         "--limit-rate": "1M",
     }
-    values |= {"--validate": "head", "--since": "auto", "--addressing": "path"}
+    values |= {"--validate": "head", "--compare": "size", "--since": "auto"}
+    values["--addressing"] = "path"
     takes_value = any(known.metavar for known in OPTIONS if option in known.names)
     return [option, *[values.get(option, "x")] * takes_value]
 
@@ -297,7 +380,10 @@ def test_command_has_its_own_help(run: Run, command: str, has: set[str], has_not
     """It has usage and options of that command alone, wherever `--help` stands."""
     ran = run(command, "--help")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith(f"usage: asyncsync {command} [PREFIX ...] [options]\n")
+    assert ran.out.startswith(
+        f"usage: asyncsync {command} [PREFIX ...] [options]\n"
+        f"       asyncsync {command} s3://BUCKET[/PREFIX] [DEST] [options]\n"
+    )
     shown = options_in(ran.out)
     assert shown > has | {"--dest", "--include", "--json", "-q", "-h"}
     assert not shown & {*has_not, "--version", "--print-completion"}

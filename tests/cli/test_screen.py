@@ -13,7 +13,7 @@ from asyncsync.console import print_line
 from asyncsync.disk import Folder
 from asyncsync.errors import IntegrityError, UnsafeKeyError
 from asyncsync.model import Compared, Downloaded, Failed, Reason, RemoteObject, Transfer, UpToDate
-from asyncsync.report import Report
+from asyncsync.report import Report, Verification
 
 OBJECT = RemoteObject("1hz/\x1b[2J", 1500, "etag", 0)
 TRANSFER = Transfer(OBJECT, ("1hz", "\x1b[2J"), Reason.NEWER)
@@ -49,11 +49,12 @@ def report_run(
     error: str = "",
 ) -> None:
     """Report a whole run with one object of each kind to `Text`."""
-    figures = Report(seconds=1.0)
+    figures = (Verification if command == "verify" else Report)(seconds=1.0)
     text = Text(command, figures, Folder(folder), printed.say, verbose=verbose, quiet=quiet)
     for observer in (figures, text):
         observer.counted({"1hz/": 1})
         observer.compared(PAGE)
+        observer.absent("typo\n/")
         observer.unmatched("typo\n/")
         observer.listed()
         observer.ended(Downloaded(TRANSFER, 1, 0.1))
@@ -72,7 +73,7 @@ def test_text_has_the_check_the_failures_and_the_summary(printed: Printed, tmp_p
     report_run(printed, tmp_path)
     assert [line.split()[0] for line in printed.out] == ["prefix", "../", "1hz/", "total", "1"]
     assert printed.out[-1] == SUM
-    unmatched = r"typo\n/: no key begins with it, or --include and --exclude select none"
+    unmatched = r"typo\n/: no key begins with it"
     assert printed.error == [
         "skipped: ../x: unsafe",
         f"nothing to sync under prefix {unmatched}",
@@ -194,10 +195,7 @@ def test_text_is_printed_as_whole_lines(capsys: pytest.CaptureFixture[str], tmp_
     Text("sync", Report(), Folder(tmp_path), print_line, verbose=False, quiet=False).unmatched("x/")
     out, error = capsys.readouterr()
     assert out == ""
-    assert error == (
-        "nothing to sync under prefix x/: no key begins with it, "
-        "or --include and --exclude select none\n"
-    )
+    assert error == "nothing to sync under prefix x/: it is empty\n"
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,30 @@ async def test_end_of_the_listing_waits_until_the_files_are_counted(tmp_path: Pa
     assert rig.observer.unmatched_prefixes == [""]
 
 
+async def test_objects_that_the_globs_leave_out_are_counted(tmp_path: Path) -> None:
+    """By top-level prefix, once, at the end; a folder marker is no such object."""
+    rig = Rig(tmp_path, ["p/a", "p/b.no", "p/c.no", "q/a.no", "q/d/", "root.no"])
+    await rig.count()
+    await rig.page("p/a", "p/b.no", "p/c.no", complete_to="p/c.no")
+    await rig.page("q/a.no", "q/d/", "root.no")
+    assert rig.observer.left_out is None
+    await rig.check.finish()
+    assert rig.observer.left_out == {"p/": 2, "q/": 1, "": 1}
+    assert rig.transfers == ["p/a"]
+
+
+async def test_prefix_is_absent_if_no_key_begins_with_it(tmp_path: Path) -> None:
+    """One that has only what the globs leave out, or a marker, is merely unmatched."""
+    rig = Rig(tmp_path, ["out/a.no", "some/a"], ("marker/", "out/", "some/", "typo/"))
+    rig.store.put("marker/", b"")
+    await rig.count()
+    await rig.page("marker/", "out/a.no", "some/a")
+    await rig.check.finish()
+    assert rig.observer.absent_prefixes == ["typo/"]
+    assert rig.observer.unmatched_prefixes == ["marker/", "out/", "typo/"]
+    assert rig.observer.left_out == {"out/": 1}
+
+
 # Pages ------------------------------------------------------------------------------------------
 
 

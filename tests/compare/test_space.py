@@ -55,7 +55,7 @@ def test_disk_that_cannot_be_read_ends_the_run(folder: Folder) -> None:
     """As when it has just been removed."""
     shutil.rmtree(folder.path)
     with pytest.raises(DestinationError, match="No such file or directory"):
-        Space(folder)
+        Space(folder).claim([transfer(1)])
 
 
 def test_replaced_files_make_room(folder: Folder, disk: Disk) -> None:

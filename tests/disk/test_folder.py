@@ -13,6 +13,7 @@ import pytest
 from asyncsync.disk import folder as disk
 from asyncsync.disk.directory import LocalFile
 from asyncsync.disk.folder import Folder
+from asyncsync.disk.trial import free_bytes
 from asyncsync.errors import ConnectionLostError, DestinationError, DiskFullError, LockHeldError
 from tests.rigs.failing_disk import failing_call
 from tests.rigs.publishing import transfer_of
@@ -107,7 +108,7 @@ async def test_missing_folder_counts_nothing(root: Path) -> None:
 def test_free_bytes_are_those_of_the_disk_the_folder_will_be_on(root: Path) -> None:
     """The folder does not have to exist yet."""
     disk_of_parent = shutil.disk_usage(root.parent)
-    assert 0 < (Folder(root / "not" / "yet").free_bytes() or 0) <= disk_of_parent.total
+    assert 0 < (free_bytes(root / "not" / "yet") or 0) <= disk_of_parent.total
 
 
 def test_free_bytes_need_no_right_to_look(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +122,7 @@ def test_free_bytes_need_no_right_to_look(root: Path, monkeypatch: pytest.Monkey
         return original(path, **options)
 
     monkeypatch.setattr(os, "stat", refusing)
-    assert Folder(root).free_bytes()
+    assert free_bytes(root)
 
 
 def test_writing_makes_the_folder_and_its_private_state(root: Path) -> None:

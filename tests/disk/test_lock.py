@@ -1,5 +1,6 @@
 """The lock: one holder at a time, who is named, and whose end releases it."""
 
+import fcntl
 import os
 import re
 import socket
@@ -12,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.disk.lock import hold_lock
+from asyncsync.disk.lock import check_free, hold_lock
 from asyncsync.errors import LockHeldError
 
 HOLDER = """
 import sys
 from pathlib import Path
-from asyncsync.disk.lock import hold_lock
+from asyncsync.disk.lock import check_free, hold_lock
 with hold_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -125,3 +126,30 @@ def test_link_in_place_of_the_lock_file_is_not_followed(path: Path, tmp_path: Pa
     with pytest.raises(OSError, match="symbolic links"), hold_lock(path):
         pytest.fail("followed a link")
     assert (tmp_path / "elsewhere").read_bytes() == b"precious"
+
+
+def test_check_of_the_lock_changes_nothing(path: Path) -> None:
+    """It finds the holder of a file that it may only read, and makes none."""
+    check_free(path, path.parent)
+    assert not path.exists()
+    path.write_text("process 1 on host\n")
+    path.chmod(0o444)
+    check_free(path, path.parent)
+    with hold_lock(path), pytest.raises(LockHeldError):
+        check_free(path, path.parent)
+
+
+def test_checks_do_not_disturb_each_other(path: Path) -> None:
+    """Two of them at once take neither for a run, and a run gets its lock right after one."""
+    path.touch()
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        check_free(path, path.parent)
+
+        def end_check(seconds: float) -> None:
+            fcntl.flock(other, fcntl.LOCK_UN)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("asyncsync.disk.lock.time.sleep", end_check)
+            with hold_lock(path):
+                pass

@@ -113,3 +113,18 @@ def test_journal_without_an_end_is_not_read_to_it(root: Path) -> None:
     with folder.writing():
         folder.clear_stale(lambda key: False)
     assert os.listdir(root / PARTS) == []
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["shared", "beside"])
+def test_git_and_backups_pass_over_the_state(root: Path, *, beside: bool) -> None:
+    """By an ignore file and a cache tag, which are made anew where they are missing."""
+    if beside:
+        (root / ".asyncsync").write_bytes(b"in the way")
+    place = Place(root)
+    state = root / (f".asyncsync-{place.user}" if beside else ".asyncsync")
+    for _ in range(2):
+        with place.writing():
+            assert (state / ".gitignore").read_bytes() == b"*\n"
+        tag = (state / "CACHEDIR.TAG").read_bytes()
+        assert tag.startswith(b"Signature: 8a477f597d28d172789f06886806bc55\n")
+        (state / ".gitignore").unlink()

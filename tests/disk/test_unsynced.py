@@ -317,7 +317,7 @@ async def test_folder_that_locks_nothing_has_no_mark(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two runs may work there at once, and one would remove the other's mark."""
-    monkeypatch.setattr("asyncsync.disk.lock._lock", lambda _: True)
+    monkeypatch.setattr("asyncsync.disk.lock._lock", lambda _, **__: True)
     await machine.sync_and_kill()
     assert not machine.mark.exists()
     machine.mark.write_text(f"{'0' * 36} 1\n", encoding="ascii")

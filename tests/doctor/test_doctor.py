@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import resource
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,18 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from asyncsync.descriptors import affordable_requests, needed_descriptors
-from asyncsync.disk import Folder, lock
-from asyncsync.doctor import doctor, folder_checks
+from asyncsync.disk import Folder
+from asyncsync.doctor import doctor
 from asyncsync.doctor.bucket_checks import _duration, _find_suspect_setting
-from asyncsync.errors import DiskFullError
 from asyncsync.model import Names, Settings
 from asyncsync.report import Finding, Verdict
-from asyncsync.settings import Options
 from tests.rigs.bucket import Bucket
 from tests.rigs.decompressing import Decompressing
 from tests.rigs.names import lead_here
@@ -410,7 +405,7 @@ async def test_request_that_fails_is_sent_twice(examine: Examine) -> None:
     ("objects", "text"),
     [
         ({}, "there is no object in the bucket"),
-        ({"a.txt": b"", "b/": b""}, "select none of the 1 objects in the bucket"),
+        ({"a.txt": b"", "b/": b""}, "leave out all of the 1 objects in the bucket; --include '*'"),
     ],
 )
 async def test_bucket_without_a_selected_object_is_a_warning(
@@ -422,6 +417,13 @@ async def test_bucket_without_a_selected_object_is_a_warning(
     assert seen.code == 0
     assert seen.verdicts("listing", "read", "throughput") == [WARNING, SKIPPED, SKIPPED]
     assert text in seen.text("listing")
+
+
+async def test_prefixes_that_cannot_be_stripped_are_wrong_settings(examine: Examine) -> None:
+    """A sync would end with the same exit code, before any request."""
+    seen = await examine(leading_to("https://host"), prefixes=["1hz"], strip_prefix=True)
+    assert (seen.code, seen.verdicts("settings", "listing")) == (2, [WRONG, SKIPPED])
+    assert "1hz is not a whole folder" in seen.text("settings")
 
 
 async def test_head_that_differs_from_the_listing_is_a_warning(examine: Examine) -> None:
@@ -496,56 +498,12 @@ async def test_destination_of_another_run_is_wrong(examine: Examine, tmp_path: P
     assert f"process {os.getpid()}" in seen.text("lock")
 
 
-def test_file_system_without_locks_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """There, two runs get the lock at the same time."""
-    monkeypatch.setattr(lock, "_lock", lambda file: True)
-    verdict, text = folder_checks.locking(Options(dest=tmp_path))
-    assert (verdict, "no two runs" in text) == (WARNING, True)
-
-
-@pytest.mark.parametrize(
-    ("alias", "text"), [("CASE", "in upper and lower case"), ("e\u0301", "accents")]
-)
-def test_file_system_that_folds_names_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, alias: str, text: str
-) -> None:
-    """There, a file can be found by a name that it was not given."""
-    exists = os.path.lexists
-    monkeypatch.setattr(os.path, "lexists", lambda path: path.name == alias or exists(path))
-    verdict, said = folder_checks.names(Options(dest=tmp_path))
-    assert (verdict, text in said) == (WARNING, True)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("free", "inodes", "said"),
-    [(5_000_000, 9, "only 5 MB free"), (0, 9, "no space left"), (5_000_000, 0, "no inodes left")],
-)
-def test_low_space_is_a_warning_and_none_is_wrong(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, inodes: int, said: str
-) -> None:
-    """That holds also for inodes."""
-    blocks = {"f_frsize": 1, "f_blocks": 10**9, "f_bfree": free, "f_bavail": free}
-    volume = SimpleNamespace(f_files=10, f_favail=inodes, **blocks)
-    monkeypatch.setattr(os, "statvfs", lambda path: volume)
-    if free and inodes:
-        verdict, text = folder_checks.space(Options(dest=tmp_path))
-        assert (verdict, text.startswith(said)) == (WARNING, True)
-    else:
-        with pytest.raises(DiskFullError, match=said):
-            folder_checks.space(Options(dest=tmp_path))
-
-
-def test_low_limit_on_open_files_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The finding has the number of requests that a run makes with the limit, and no other."""
-    limits = (64, needed_descriptors(100))
-    monkeypatch.setattr(resource, "getrlimit", lambda which: limits)
-    monkeypatch.setattr(resource, "setrlimit", lambda which, raised: None)
-    verdict, text = folder_checks.open_files(Options(max_workers=128))
-    assert (verdict, "a sync makes 100 at once" in text) == (WARNING, True)
-    assert affordable_requests(128) == 100
-    assert folder_checks.open_files(Options(max_workers=100))[0] == OK
-    assert folder_checks.open_files(Options(workers=100))[0] == OK
-    assert affordable_requests(100) == 100
+async def test_what_the_server_lacks_is_told(examine: Examine) -> None:
+    """A sync does without, so nothing is wrong; the option that asks for no HEAD is named."""
+    async with ScriptedS3(OBJECTS, second="refused") as s3:
+        s3.on_object = lambda request: Answer(b"", 405) if request.verb == "HEAD" else None
+        seen = await examine(s3.environment)
+    assert seen.verdicts("listing", "head", "read", "latency") == [OK, WARNING, OK, SKIPPED]
+    assert "knows no ListObjectsV2" in seen.text("listing")
+    assert "--validate response" in seen.text("head")
+    assert seen.code == 0

@@ -112,7 +112,8 @@ def place(bucket: Bucket, tmp_path: Path) -> Mapping[str, str]:
     The folder has a filled-in `.env.example` as `.env`, and a virtual environment.
     """
     parquet = b"PAR1" + bytes(100) + b"PAR1"
-    bucket.put_many({"1hz/2026/01/a.parquet": parquet, "root.parquet": parquet})
+    folders = ("", "1hz/2026/01/", "1hz/2026/11/", "1hz/2026/12/", "fft_hub1/")
+    bucket.put_many({f"{folder}a.parquet": parquet for folder in folders})
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     for name, value in bucket.server.environment().items():
         text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
@@ -140,15 +141,19 @@ def test_most_blocks_are_run() -> None:
 
 
 @pytest.mark.parametrize("document", sorted({block.document for block in RUN}))
-def test_blocks_succeed(document: str, place: Mapping[str, str], tmp_path: Path) -> None:
+def test_blocks_succeed(
+    document: str, place: Mapping[str, str], bucket: Bucket, tmp_path: Path
+) -> None:
     """One after the other, as a reader runs them."""
     for block in RUN:
         if block.document != document:
             continue
         if re.search(r"\bjq\b", block.text) and not shutil.which("jq"):
             pytest.skip("jq is not installed")
+        text = block.text.replace("/srv/sensors", str(tmp_path))
+        text = text.replace("s3://sensor-data/", f"s3://{bucket.server.bucket}/")
         done = subprocess.run(
-            ["sh", "-e", "-c", block.text.replace("/srv/sensors", str(tmp_path))],
+            ["sh", "-e", "-c", text],
             cwd=tmp_path,
             env=place,
             capture_output=True,

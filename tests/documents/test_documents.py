@@ -125,8 +125,7 @@ def test_keyword_arguments_are_the_api() -> None:
 
 def test_keyword_arguments_are_in_the_help() -> None:
     """`sync` names all, the others refer to it, and `Given` describes each."""
-    text = " ".join((asyncsync.sync.__doc__ or "").split())
-    named = text.partition("**given: ")[2].partition(", and `plan`")[0]
+    named = (asyncsync.sync.__doc__ or "").partition("**given: ")[2].partition("and `plan`")[0]
     assert re.findall(r"`(\w+)`", named) == list(Given.__annotations__)
     for function in (asyncsync.plan, asyncsync.verify, asyncsync.run, asyncsync.stream):
         assert "**given: As for `sync`" in (function.__doc__ or "")

@@ -97,7 +97,7 @@ async def test_head_confirms_no_version_without_a_strong_etag(tmp_path: Path, et
     assert await rig.verify() == UpToDate(rig.remote, Proof.SIZE)
 
 
-@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("reason", [r for r in Reason if r is not Reason.UNPROVEN])
 async def test_outdated_file_fails_without_a_request(tmp_path: Path, reason: Reason) -> None:
     """For whatever reason a sync would download it."""
     rig = Rig(tmp_path)
@@ -179,7 +179,7 @@ async def test_other_bytes_fail_and_the_error_says_what_to_do(tmp_path: Path, da
     """A sync would not notice, because it reads no files."""
     rig = Rig(tmp_path, data)
     rig.path.write_bytes(data.replace(b"a footer", b"A footer"))
-    with pytest.raises(IntegrityError, match="remove the file, and the next sync") as caught:
+    with pytest.raises(IntegrityError, match="--compare hash` replaces it") as caught:
         await rig.verify(deep=True)
     assert caught.value.key == KEY
 
@@ -267,6 +267,23 @@ async def test_etag_that_is_a_hash_fails_a_deep_verification_without_head(tmp_pa
     rig = Rig(tmp_path)
     rig.remote = replace(rig.remote, etag="0" * 32)
     rig.store.always("head", KEY, Act(head=Head(len(DATA), rig.remote.etag)))
-    with pytest.raises(IntegrityError, match="remove the file"):
+    with pytest.raises(IntegrityError, match="--compare hash"):
         await rig.verify(deep=True, head=False)
     assert rig.store.count("head") == 1
+
+
+async def test_unproven_file_is_read_although_only_deep_verifications_read_files(
+    tmp_path: Path,
+) -> None:
+    """It is up to date if its bytes have the hash, and fails if they have not or none is told."""
+    rig = Rig(tmp_path)
+    unproven = Transfer(rig.remote, ("1hz", "a.parquet"), Reason.UNPROVEN)
+    assert (await rig.verify(unproven)).proven & Proof.MD5
+    opaque = replace(rig.remote, etag="opaque")
+    rig.store.always("head", KEY, Act(head=Head(len(DATA), "opaque")))
+    with pytest.raises(OutOfStepError, match="no hash proves"):
+        await rig.verify(replace(unproven, remote=opaque))
+    rig.store.behave()
+    rig.path.write_bytes(parquet(b"atad"))
+    with pytest.raises(IntegrityError, match="MD5"):
+        await rig.verify(unproven)

@@ -132,7 +132,7 @@ async def test_bodies_and_headers_are_changed(rig: Rig) -> None:
     no_length = Rule("GET", KEY, Act(headers={"content-length": None}, ending="fin"))
     assert await read_by(rig, no_length) == DATA
     other_length = Rule("GET", KEY, Act(body=lambda body: body + b"more", chunked=True))
-    with pytest.raises(EncodedObjectError, match="sends no length"):
+    with pytest.raises(EncodedObjectError, match="without a length"):
         await read_by(rig, other_length)
     tagged = Rule("HEAD", KEY, Act(headers={"etag": '"other"', "content-length": "3"}))
     async with rig.proxy(tagged) as proxy, open_store(rig.settings(proxy)) as store:

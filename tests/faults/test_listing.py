@@ -317,8 +317,10 @@ async def test_failed_listing_decides_the_exit_code_when_the_disk_is_full(
     given_up = asyncio.Event()
     really = pipeline._find_objects
 
-    async def find(job: pipeline.Job, handle: ComparedHandler) -> SourceError | None:
-        error = await really(job, handle)
+    async def find(
+        job: pipeline.Job, handle: ComparedHandler, unproven: pipeline._Unproven
+    ) -> SourceError | None:
+        error = await really(job, handle, unproven)
         given_up.set()
         return error
 
@@ -360,7 +362,7 @@ async def test_prefix_without_objects_is_reported(dest: Path) -> None:
     """It may be a typing error; nothing fails and nothing is deleted."""
     async with ScriptedS3(OBJECTS) as s3:
         ran = await sync(s3, dest, "1Hz/")
-    assert (ran.code, ran.seen.unmatched_prefixes) == (0, ["1Hz/"])
+    assert (ran.code, ran.seen.unmatched_prefixes) == (3, ["1Hz/"])
     assert tree(dest) == {"1hz/mine.parquet": b"mine"}
 
 

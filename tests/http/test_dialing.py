@@ -17,7 +17,7 @@ from asyncsync.errors import (
 )
 from asyncsync.http.client import HttpClient
 from tests.rigs.http_client import AUTHORITY, client_of, fetch
-from tests.rigs.scripted import Peer, Script, ScriptedServer, answers, response, silent
+from tests.rigs.scripted import Peer, Script, ScriptedServer, answers, response
 
 pytestmark = pytest.mark.anyio
 
@@ -184,16 +184,20 @@ async def test_refusing_proxy_ends_the_run(status: str, monkeypatch: pytest.Monk
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.row(16)
-async def test_silent_proxy_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The connect timeout covers the proxy, and the error has no password."""
-    async with ScriptedServer(silent) as server:
-        proxy = f"http://user:secret@127.0.0.1:{server.port}"
-        async with proxied_client(monkeypatch, proxy, connect_timeout=0.05) as client:
-            with pytest.raises(
-                ConnectionLostError, match=f"proxy 127.0.0.1:{server.port}"
-            ) as caught:
-                await fetch(client)
+@pytest.mark.parametrize(
+    ("proxy", "advice"),
+    [
+        ("socks5://u:secret@p:1", "SOCKS proxies are not supported; name an HTTP proxy"),
+        ("SOCKS5h://p:1", "SOCKS proxies are not supported"),
+        ("https://u:secret@p:1", "reached by TLS are not supported; write http://host:port"),
+    ],
+)
+def test_proxy_of_another_kind_is_called_by_it(
+    proxy: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the error says what to set in its place."""
+    with pytest.raises(ConfigError, match=advice) as caught:
+        proxied_client(monkeypatch, proxy)
     assert "secret" not in str(caught.value)
 
 

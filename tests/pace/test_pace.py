@@ -14,6 +14,7 @@ from asyncsync.errors import (
     NetworkError,
     RetriesExhaustedError,
     ServerError,
+    SilentError,
     ThrottledError,
     TransferError,
     UnreachableError,
@@ -21,61 +22,18 @@ from asyncsync.errors import (
 from asyncsync.interfaces import CONNECT_TIMEOUT
 from asyncsync.pace.outage import FIRST_ANSWER, LONGEST_OUTAGE
 from asyncsync.pace.pace import (
-    FEWEST,
     FIRST_PAUSE,
-    HOLD,
     LARGE_AT_ONCE,
     LONGEST_PAUSE,
-    RELIEF,
-    SETTLE,
-    START,
     Pace,
 )
+from asyncsync.pace.tuning import FEWEST, START
+from tests.rigs.clocks import MOST, Clock, StandingClock
 
 pytestmark = pytest.mark.anyio
 
-MOST = 256
 SHORTEST, LONGEST = 0.8, 1.2
 """The factors between which a pause is multiplied at random."""
-
-
-class Clock:
-    """A clock that moves only, and at once, while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:
-        """Let the time pass."""
-        self.slept.append(seconds)
-        self.now += seconds
-
-    def pace(self, workers: int | None = None, most: int = MOST, attempts: int = 8) -> Pace:
-        """Return a pace with this clock."""
-        return Pace(workers, most, attempts, self.sleep, lambda: self.now)
-
-
-class StandingClock(Clock):
-    """A clock that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._moved = anyio.Event()
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait until the time has come."""
-        self.slept.append(seconds)
-        until = self.now + seconds
-        while self.now < until:
-            await self._moved.wait()
-
-    async def move(self, seconds: float) -> None:
-        """Let the time pass, and all go on whose time has come."""
-        self.now += seconds
-        self._moved.set()
-        self._moved = anyio.Event()
-        await wait_all_tasks_blocked()
 
 
 @pytest.fixture(autouse=True)
@@ -407,162 +365,87 @@ async def test_first_number_of_slots_is_limited(clock: Clock, most: int, start: 
 
 
 async def test_busy_server_never_raises_the_number_of_slots(clock: Clock) -> None:
-    """Not even if fewer are allowed than the usual minimum."""
+    """Not even if fewer are allowed than the usual minimum, or were left by silence."""
     pace = clock.pace(most=2)
     await pace.pause(ThrottledError("busy"), 1)
     assert pace.slot.total <= 2
+    pace = clock.pace()
+    pace.slot.total = 1
+    await pace.pause(ThrottledError("busy"), 1)
+    assert pace.slot.total == 1
 
 
-# tuning
+# connections that are left waiting
 
 
-class Over(Exception):  # noqa: N818  # it is no error
-    """The script of a test has ended."""
+async def asked(pace: Pace, *errors: AsyncSyncError, served: bool = True) -> int:
+    """Return how many attempts a request needs whose first ones fail, in a slot."""
+    tries = pace.tries("k", pace.slot)
+    left = list(errors)
+
+    async def call() -> None:
+        await anyio.lowlevel.checkpoint()
+        await pace._sleep(1)
+        if served:
+            pace.note_answer()
+        await pace._sleep(1)
+        if left:
+            raise left.pop(0)
+
+    async with pace.slot:
+        await tries.run(call)
+    assert pace.slot.used == 0
+    return tries.most
 
 
-class Looks(Clock):
-    """Plays what `tune` sees: so many bytes a second in each look.
+@pytest.mark.row(135)
+@pytest.mark.parametrize("error", [SilentError("silent"), UnreachableError("timed out")])
+async def test_request_that_is_left_waiting_loses_no_attempt(
+    clock: Clock, error: AsyncSyncError
+) -> None:
+    """The server serves others, so it has too many; but only once, as it may be the object."""
+    pace = clock.pace(attempts=1)
+    assert await asked(pace, error) == 2
+    assert pace.slot.total == 1  # one less than the one in use, but not none
+    with pytest.raises(RetriesExhaustedError):
+        await asked(pace, error, SilentError("again"))
 
-    If `throttled`, the server is busy in the first one; the event loop is at work for the share
-    `busy` of the time.
-    """
 
-    def __init__(
-        self, *rates: int, most: int = MOST, throttled: bool = False, busy: float = 0.1
-    ) -> None:
-        super().__init__()
-        self.under = Pace(
-            None, most, 8, self.sleep, lambda: self.now, worked=lambda: self.now * busy
-        )
-        self.tokens: list[int] = []
-        """The slots during each look."""
-        self._rates = list(rates)
-        self.waits: list[float] = []
-        """How long the answers of each look took to come, in seconds."""
-        self._throttled = throttled
+async def test_silence_while_nobody_is_served_is_a_failed_attempt(clock: Clock) -> None:
+    """It says nothing about how many requests are too many."""
+    pace = clock.pace(attempts=1)
+    with pytest.raises(RetriesExhaustedError):
+        await asked(pace, SilentError("silent"), served=False)
+    assert pace.slot.total == START
 
-    async def sleep(self, seconds: float) -> None:
-        """Let a look's time pass."""
-        await super().sleep(seconds)
-        if self._throttled:
-            self.under._throttle(seconds)
-            self._throttled = False
-        await wait_all_tasks_blocked()
-        self.tokens.append(self.under.slot.total)
-        if not self._rates:
-            raise Over
-        self.under.note_bytes(round(self._rates.pop(0) * seconds))
-        if self.waits:
-            self.under.note_wait(self.waits.pop(0))
 
-    async def run(self, waiting: int = 2 * MOST) -> list[int]:
-        """Tune while so many requests want a slot for ever; return the slots at each look."""
+@pytest.mark.row(135)
+async def test_those_that_are_left_waiting_give_up_their_slots(clock: Clock) -> None:
+    """At once, and wait behind others; those that are served go on."""
+    pace = clock.pace()
+    pace.slot.total = 16
+    order: list[str] = []
 
-        async def request() -> None:
-            async with self.under.slot:
-                await anyio.sleep_forever()
+    async def ask(name: str, *errors: AsyncSyncError) -> None:
+        left = list(errors)
 
-        async with create_task_group() as group:
-            for _ in range(waiting):
-                group.start_soon(request)
+        async def call() -> None:
             await wait_all_tasks_blocked()
-            with pytest.raises(Over):
-                await self.under.tune()
-            group.cancel_scope.cancel()
-        return self.tokens
+            pace._answered_at = clock.now = clock.now + 1
+            if left:
+                raise left.pop(0)
+            order.append(name)
 
+        async with pace.slot:
+            await pace.tries(name, pace.slot).run(call)
 
-def looks(*rates: int) -> list[int]:
-    """Return the rates of looks in which a doubling settles before each that counts."""
-    return [rate for rate in rates for _ in range(SETTLE + 1)][SETTLE:]
-
-
-SURE = [1000] * 3
-"""The rates of the looks in which nothing judges a doubling yet."""
-
-
-async def test_slots_double_while_the_throughput_grows() -> None:
-    """After each doubling that raised the throughput follows another, up to the limit."""
-    rates = [*SURE, *looks(1000, 2000, 4000)]
-    assert await Looks(*rates).run() == [8, 16, 32, *looks(64, 128, 256), 256]
-
-
-async def test_first_doublings_are_not_judged() -> None:
-    """So few slots cost little, and opening their connections takes as long as a look."""
-    assert await Looks(1000, 10, 10).run() == [8, 16, 32, 64]
-
-
-async def test_doubling_without_effect_is_undone() -> None:
-    """After a while it is tried again, because the network may have changed."""
-    rates = [*SURE, *looks(1000, 2000, 2000), *[2000] * HOLD, *looks(2000, 2000)]
-    tokens = await Looks(*rates).run()
-    settled = len(SURE) + 1 + 2 * (SETTLE + 1)
-    assert tokens[:settled] == [8, 16, 32, *looks(64, 128, 256)]
-    assert tokens[settled:] == [128] * (HOLD + 1) + [256] * (SETTLE + 1) + [128]
-
-
-async def test_doubling_is_judged_when_its_connections_are_open() -> None:
-    """The throughput while they are being opened does not count."""
-    rates = [*SURE, 1000, *[0] * SETTLE, 2000, *[0] * SETTLE, 4000]
-    assert await Looks(*rates).run() == [8, 16, 32, *looks(64, 128, 256), 256]
-
-
-async def test_slots_stay_the_same_before_the_first_bytes() -> None:
-    """Nothing is known of the server yet."""
-    assert await Looks(0, 0, 1000).run() == [START] * 3 + [2 * START]
-
-
-async def test_slots_double_without_bytes_while_answers_come() -> None:
-    """As in a verification, which asks for no content."""
-    asking = Looks(0, 0, 0)
-    asking.waits = [0.06, 0.06, 0.06]
-    assert await asking.run() == [8, 16, 32, 64]
-
-
-async def test_slots_stay_the_same_while_answers_queue() -> None:
-    """Where answers come much later than the first did, more requests would only wait as well."""
-    crowd = Looks(1000, 2000, 4000, 8000)
-    crowd.waits = [0.01, 0.03, 0.031, 0.02]
-    assert await crowd.run() == [8, 16, 32, 32, 64]
-
-
-async def test_slots_stay_the_same_while_no_request_waits() -> None:
-    """More slots than requests have no effect."""
-    assert await Looks(1000, 2000, 4000).run(waiting=START) == [START] * 4
-
-
-async def test_slots_stay_the_same_while_the_event_loop_is_busy() -> None:
-    """If the processor is the bottleneck, more requests cannot help."""
-    assert await Looks(1000, 2000, 4000, busy=0.9).run() == [START] * 4
-
-
-@pytest.mark.row(20, 21)
-async def test_throttled_run_gets_a_quarter_more_at_a_time() -> None:
-    """After the server has asked for fewer requests, the slots never double again."""
-    looks = Looks(*[1000] * (2 * RELIEF + 3), throttled=True)
-    assert await looks.run() == [
-        *[START // 2] * (RELIEF + 2),
-        *[START // 2 * 5 // 4] * (RELIEF + 1),
-        START // 2 * 5 // 4 * 5 // 4,
-    ]
-
-
-async def test_throughput_does_not_reduce_the_slots_of_a_throttled_run() -> None:
-    """Throughput shows nothing if the server limits requests."""
-    looks = Looks(*[1000, 500, 100] * RELIEF, throttled=True)
-    tokens = await looks.run()
-    assert tokens == sorted(tokens)
-    assert tokens[-1] > START // 2
-
-
-async def test_most_slots_are_kept_once_they_are_reached() -> None:
-    """At the limit no doubling is tried, and none is undone."""
-    assert await Looks(*[1000] * 5, most=START).run() == [START] * 6
-    rates = looks(1000, 2000, 2000, 2000)
-    assert await Looks(*rates, most=2 * START).run() == [START] + [2 * START] * len(rates)
-
-
-async def test_undone_step_restores_the_slots_before_it() -> None:
-    """Even if the limit made the last step smaller than a doubling."""
-    rates = [*SURE, *looks(1000, 1000)]
-    assert await Looks(*rates, most=100).run() == [8, 16, 32, *looks(64, 100), 64]
+    async with create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(ask, "served")
+        for _ in range(12):
+            group.start_soon(ask, "waiting", SilentError("silent"))
+        for _ in range(4):
+            group.start_soon(ask, "new")
+    assert pace.slot.total == 4
+    assert "waiting" not in order[:4]
+    assert len(order) == 20

@@ -138,8 +138,8 @@ async def test_deep_verification_finds_other_content(dest: Path, deep: bool) -> 
     }
     assert rig.watcher.failures == (found if deep else {})
     errors = {o.remote.key: str(o.error) for o in rig.watcher.outcomes if isinstance(o, Failed)}
-    advice = {key: text.partition("; remove the file, and ")[2] for key, text in errors.items()}
-    again = "the next sync downloads it again"
+    advice = {key: text.partition("; a sync with ")[2] for key, text in errors.items()}
+    again = "`--compare hash` replaces it"
     assert advice == ({"a.parquet": again, "b.parquet": again, "d.parquet": ""} if deep else {})
     assert rig.watcher.confirmed == ["c.parquet"] if deep else sorted(objects)
     assert snapshot(dest) == before

@@ -1,9 +1,11 @@
 """Lines: what a log gets instead of bars."""
 
 import io
+from dataclasses import replace
 
 import pytest
 
+from asyncsync.model import Compared, UpToDate
 from asyncsync.progress.lines import SECONDS_BETWEEN_LINES, Lines
 from tests.rigs.outcomes import MB, downloaded, failed, page, transfer
 
@@ -59,3 +61,24 @@ def test_short_run_prints_no_line(log: io.StringIO) -> None:
         lines.compared(page(transfer("a")))
         lines.ended(downloaded(transfer("a")))
     assert log.getvalue() == ""
+
+
+def test_lines_say_how_many_files_are_still_to_be_read(log: io.StringIO) -> None:
+    """Until each turns out to be its object, or another transfer."""
+    now = 0.0
+    with Lines(log, lambda: now) as lines:
+        unproven = [transfer(str(number)) for number in range(3)]
+        for each in (
+            replace(page(), unproven=unproven),
+            replace(page(unproven[0]), decides=True),
+            Compared([], [UpToDate(unproven[1].remote)], [], decides=True),
+            Compared([], [UpToDate(unproven[2].remote)], [], decides=True),
+        ):
+            now += SECONDS_BETWEEN_LINES
+            lines.compared(each)
+    assert log.getvalue().splitlines() == [
+        "0 of 0+ files, 0 B of 0 B+, 0 B/s, 3 to read",
+        "0 of 1+ files, 0 B of 10 MB+, 0 B/s, 2 to read",
+        "0 of 1+ files, 0 B of 10 MB+, 0 B/s, 1 to read",
+        "0 of 1+ files, 0 B of 10 MB+, 0 B/s",
+    ]

@@ -30,13 +30,14 @@ KINDS = [reference["$ref"].rpartition("/")[2] for reference in SCHEMA["oneOf"]]
 
 def test_start_names_bucket_and_destination() -> None:
     """It also has the version of the format."""
-    assert events.start_json("plan", Route("https://host", "sensors", "/srv/data")) == {
+    assert events.start_json("plan", Route("https://host", "sensors", "/srv/data", "1hz/")) == {
         "event": "start",
         "format": 1,
         "command": "plan",
         "endpoint": "https://host",
         "bucket": "sensors",
         "dest": "/srv/data",
+        "stripped": "1hz/",
     }
 
 
@@ -86,6 +87,8 @@ def test_summary_has_all_counts() -> None:
         Compared([transfer("1hz/a", 7)], [UpToDate(remote("b"))], [failed("a//c", VanishedError)])
     )
     report.ended(Downloaded(transfer("1hz/a", 7), 2, 0.5, 3, HASHED))
+    report.filtered({"1hz/": 2})
+    report.absent("typo/")
     report.unmatched("typo/")
     summary = events.summary_json(report, "sync", AuthError.exit_code, "no network")
     assert json.loads(json.dumps(summary)) == {
@@ -99,6 +102,7 @@ def test_summary_has_all_counts() -> None:
         "up_to_date": 1,
         "failed": 0,
         "skipped": 1,
+        "archived": 0,
         "retried": 1,
         "proven": {
             "size": 1,
@@ -111,22 +115,24 @@ def test_summary_has_all_counts() -> None:
             "sha256": 0,
             "parquet": 0,
         },
+        "content_proven": 1,
         "unmatched": ["typo/"],
+        "absent": ["typo/"],
         "verified": 0,
         "extra": 0,
         "seconds": 2.0,
         "prefixes": {
-            "": tally(1, 1, 0, 0, 0),
-            "1hz/": tally(3, 1, 1, 1, 7),
-            "a/": tally(0, 1, 0, 0, 0),
-            "old/": tally(7, 0, 0, 0, 0),
+            "": tally(1, 1, 0, 0, 0, 0),
+            "1hz/": tally(3, 1, 1, 1, 7, 2),
+            "a/": tally(0, 1, 0, 0, 0, 0),
+            "old/": tally(7, 0, 0, 0, 0, 0),
         },
-        "total": tally(11, 3, 1, 1, 7),
+        "total": tally(11, 3, 1, 1, 7, 2),
     }
 
 
 def tally(*figures: int) -> dict[str, int]:
-    names = ("local", "in_bucket", "missing", "to_download", "bytes_to_download")
+    names = ("local", "in_bucket", "missing", "to_download", "bytes_to_download", "left_out")
     return dict(zip(names, figures, strict=True))
 
 

@@ -18,6 +18,14 @@ def test_notebook_shows_summary_check_and_failures(report: Report) -> None:
     assert "<details>" not in Report()._repr_html_()
 
 
+def test_notebook_shows_what_the_globs_leave_out(report: Report) -> None:
+    """In the summary, and in a column of the check."""
+    report.filtered({"1hz/": 7})
+    shown = report._repr_html_()
+    assert ", 7 left out" in shown
+    assert ">left out</th>" in shown
+
+
 def test_notebook_escapes_keys() -> None:
     """Markup, control characters and lone surrogates are text on one line."""
     hostile = "<img src=x onerror='x'>&\x1b[2J\udcff/"

@@ -3,6 +3,7 @@
 import json
 import os
 import tracemalloc
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -218,3 +219,32 @@ def test_damaged_file_is_refused_or_has_as_many_objects(path: Path, data: st.Dat
     except ConfigError:
         return
     assert sum(map(len, pages)) == len(OBJECTS)
+
+
+def stripped_lines(stripped: object) -> str:
+    """Return the lines of a plan that strips a prefix."""
+    start, *rest = lines()
+    return json.dumps({**json.loads(start), "stripped": stripped}) + "\n" + "".join(rest)
+
+
+def test_plan_keeps_the_prefix_that_it_strips(path: Path) -> None:
+    """A file of a version that knew none has none."""
+    start, *rest = lines(OBJECTS[:1])
+    path.write_text(json.dumps({**json.loads(start), "stripped": "1hz/"}) + "\n" + "".join(rest))
+    assert planfile.read_plan(path).route == replace(ROUTE, stripped="1hz/")
+    older = {name: value for name, value in json.loads(start).items() if name != "stripped"}
+    path.write_text(json.dumps(older) + "\n" + "".join(rest))
+    assert planfile.read_plan(path).route == ROUTE
+
+
+@pytest.mark.parametrize("stripped", ["1hz", 7, None, ["1hz/"]])
+def test_prefix_that_cannot_be_stripped_is_refused(path: Path, stripped: object) -> None:
+    """It would cut names."""
+    said = "line 1: is not the start of a plan; make the plan again"
+    assert refusal(path, stripped_lines(stripped)) == said
+
+
+def test_key_without_the_stripped_prefix_is_refused(path: Path) -> None:
+    """Its path would be that of another key."""
+    said = "line 4: its key lacks the prefix that the plan strips; make the plan again"
+    assert refusal(path, stripped_lines("1hz/")) == said

@@ -165,3 +165,49 @@ def test_summaries_show_the_counts(report: Report) -> None:
         "2 verified, 0 not in sync, 0 skipped, 1 not in the bucket, content proven of 1, in 0.0 s"
     )
     assert (deep.extra_files, deep.extra_keys, deep.exit_code) == (1, ["c"], 0)
+
+
+def test_objects_that_are_left_out_have_a_column_and_a_word(report: Report) -> None:
+    """Without any there is neither; a narrow table does without the column."""
+    assert "left out" not in f"{next(table(report))} {sync_summary(report)}"
+    report.filtered({"1hz/": 1200, "csv/": 3})
+    assert report.left_out == 1203
+    rows = {line.split()[0]: line.split()[-1] for line in table(report)}
+    assert rows == {
+        "prefix": "out", "(root)": "0", "1hz/": "1,200", "csv/": "3", "fft/": "0", "old/": "0",
+        "total": "1,203",
+    }  # fmt: skip
+    assert "left out" not in next(table(report, None, 10))
+    for summary in (sync_summary(report), plan_summary(report, 0), verify_summary(report)):
+        assert ", 1,203 left out" in summary
+
+
+def test_summary_names_the_glob_if_it_leaves_out_all() -> None:
+    """What to do about it stands there as well."""
+    report = Report()
+    report.filtered({"csv/": 3})
+    said = "all 3 objects left out (--include '*' includes all)"
+    for summary in (sync_summary(report), plan_summary(report, 0), verify_summary(report)):
+        assert said in summary
+
+
+def test_deep_verification_tells_of_proven_contents_in_any_case() -> None:
+    """Also if there is none, because the bucket tells no hash."""
+    opaque = report_of(UpToDate(remote("a")), UpToDate(remote("b")))
+    assert (opaque.content_proven, opaque.without_hash) == (0, 2)
+    assert verify_summary(opaque, deep=True) == (
+        "2 verified, 0 not in sync, 0 skipped, content proven of 0, in 0.0 s"
+    )
+    hashed = report_of(UpToDate(remote("a"), HASHED), UpToDate(remote("b"), HASHED))
+    assert "content proven of 2" in verify_summary(hashed, deep=True)
+
+
+def test_prefix_that_is_absent_makes_the_exit_code_3() -> None:
+    """As a skipped key does; a failed object weighs more."""
+    report = Report()
+    report.unmatched("1hz/")
+    assert report.exit_code == 0
+    report.absent("typo/")
+    assert report.exit_code == 3
+    report.ended(failed("a"))
+    assert report.exit_code == 1

@@ -96,10 +96,18 @@ def client_of(server: SeaweedServer) -> BaseClient:
 @contextmanager
 def new_bucket(server: SeaweedServer) -> Iterator[Bucket]:
     """Make an empty bucket with a name of its own, and delete it with all it holds afterwards."""
+    bucket = made_bucket(server)
+    try:
+        yield bucket
+    finally:  # this server deletes full buckets as well
+        client_of(server).delete_bucket(Bucket=bucket.server.bucket)
+
+
+def made_bucket(server: SeaweedServer) -> Bucket:
+    """Make an empty bucket with a name of its own, in the region that requests are signed for."""
     name = f"test-{secrets.token_hex(6)}"
     client = client_of(server)
-    client.create_bucket(Bucket=name)
-    try:
-        yield Bucket(replace(server, bucket=name), client)
-    finally:
-        client.delete_bucket(Bucket=name)  # this server deletes full buckets as well
+    client.create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": client.meta.region_name}
+    )
+    return Bucket(replace(server, bucket=name), client)

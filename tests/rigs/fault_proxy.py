@@ -284,7 +284,7 @@ def _parse(raw: bytes) -> Request:
     asked = parse_qs(query)
     named = (field.partition(":") for field in fields)
     headers = {name.lower(): value.strip() for name, _, value in named}
-    if "list-type" in asked:
+    if "list-type" in asked or "encoding-type" in asked:  # by version 2 or 1
         return Request("LIST", asked.get("prefix", [""])[0], headers)
     key = unquote(path.removeprefix("/").partition("/")[2])
     return Request("HEAD" if method == "HEAD" else "GET", key, headers)

@@ -114,10 +114,13 @@ class MemoryStore:
 
     # Setting the scene.
 
-    def put(self, key: str, data: bytes = b"") -> str:
-        """Store an object, each a second younger than the last, and return its ETag."""
+    def put(self, key: str, data: bytes = b"", *, etag: str = "") -> str:
+        """Store an object, each a second younger than the last, and return its ETag.
+
+        That is the MD5 of its bytes, unless another is given.
+        """
         self._puts += 1
-        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        etag = etag or hashlib.md5(data, usedforsecurity=False).hexdigest()
         modified_ns = (_FIRST_SECOND + self._puts) * _SECOND
         self._stored[key] = _Stored(data, etag, modified_ns)
         return etag
@@ -126,6 +129,10 @@ class MemoryStore:
         """Store many objects."""
         for key, data in objects.items():
             self.put(key, data)
+
+    def set_etag(self, key: str, etag: str) -> None:
+        """Let an object have another ETag from now on."""
+        self._stored[key] = replace(self._stored[key], etag=etag)
 
     def delete(self, key: str) -> None:
         """Delete an object."""
@@ -284,12 +291,20 @@ def _head(stored: _Stored) -> Head:
     return Head(len(stored.data), stored.etag)
 
 
-def use_memory(monkeypatch: pytest.MonkeyPatch, store: MemoryStore) -> None:
-    """Let the settings lead to a store in memory, for all that runs in this process."""
+def use_memory(
+    monkeypatch: pytest.MonkeyPatch, store: MemoryStore, bucket: str = MEMORY.bucket
+) -> None:
+    """Let the settings lead to a store in memory, for all that runs in this process.
+
+    Args:
+        monkeypatch: sets the environment and the store.
+        store: what a run gets that works on the bucket.
+        bucket: the bucket that a run must name; the environment names that of `MEMORY`.
+    """
 
     @asynccontextmanager
     async def open_store(settings: Settings, *_: object) -> AsyncIterator[MemoryStore]:
-        assert settings == MEMORY
+        assert settings == replace(MEMORY, bucket=bucket)
         yield store
 
     monkeypatch.setattr("asyncsync.s3.open_store", open_store)

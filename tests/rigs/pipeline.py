@@ -41,12 +41,14 @@ class Rig:
         self.include = ["*.parquet"]
         self.exclude: list[str] = []
         self.workers = 8
+        self.source = ""
+        """The bucket, as the folder notes it."""
 
     def job(self) -> pipeline.Job:
         """Return what to work on."""
         return pipeline.Job(
             store=self.store,
-            folder=Folder(self.dest),
+            folder=Folder(self.dest, notice=self.watcher.noticed, source=self.source),
             selection=Selection(self.include, self.exclude, self.prefixes),
             pace=quick_pace(workers=self.workers),
             observer=self.watcher,

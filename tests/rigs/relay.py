@@ -42,6 +42,8 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self.requests: list[str] = []
         """Method and target of all requests in the order of arrival."""
+        self.sent = 0
+        """Bytes of all answers that were passed on."""
 
     @property
     def endpoint(self) -> str:
@@ -119,6 +121,7 @@ class Relay:
                     hold.stopped.set()
                     await hold.released.wait()
                 passed += len(block)
+                self.sent += len(block)
                 writer.write(block)
                 await writer.drain()
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -33,6 +33,7 @@ from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError
 from asyncsync.interfaces import Observers
 from asyncsync.model import Checks, Settings
+from asyncsync.pace import Pace
 from asyncsync.report import Report
 from asyncsync.s3 import open_store
 from tests.rigs.watch import Watcher, quick_pace, unfinished
@@ -58,6 +59,9 @@ class Request:
     delimiter: str = ""
     start_after: str = ""
     token: str = ""
+    marker: str = ""
+    version: int = 2
+    """Of the interface that lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class ScriptedS3:
         objects: what it holds at first.
         page_size: objects and rolled-up prefixes on one page.
         encodes: whether it does what `encoding-type=url` asks for.
+        second: what it makes of a request by version 2 of the interface that lists: `ignored`
+            answers as by version 1, which knows neither `start-after` nor tokens.
         listener: where it listens, unless on a free port of 127.0.0.1.
         tls: what it speaks.
     """
@@ -102,6 +108,7 @@ class ScriptedS3:
         *,
         page_size: int = 1000,
         encodes: bool = True,
+        second: Literal["known", "refused", "ignored"] = "known",
         listener: socket.socket | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -112,6 +119,7 @@ class ScriptedS3:
         self.encodes = encodes
         self.modified: dict[str, str] = {}
         """When an object was uploaded, if not at `MODIFIED`."""
+        self.second = second
         self.on_list: Hook = _nothing
         self.on_object: Hook = _nothing
         """For GET and HEAD."""
@@ -161,8 +169,12 @@ class ScriptedS3:
         truncated: bool | None = None,
         prefixes: Iterable[str] = (),
         encoded: bool | None = None,
+        marker: str | None = None,
     ) -> bytes:
-        """Return the XML of a page; a key of no object is shown with one byte."""
+        """Return the XML of a page; a key of no object is shown with one byte.
+
+        With a marker, which may be empty, it is a page of version 1.
+        """
         encoded = self.encodes if encoded is None else encoded
         truncated = bool(token) if truncated is None else truncated
 
@@ -172,7 +184,11 @@ class ScriptedS3:
         lines = ['<?xml version="1.0" encoding="UTF-8"?><ListBucketResult>']
         lines += ["<EncodingType>url</EncodingType>"] * encoded
         lines += [f"<IsTruncated>{str(truncated).lower()}</IsTruncated>"]
-        lines += [f"<NextContinuationToken>{token}</NextContinuationToken>"] * bool(token)
+        if marker is None:
+            lines += [f"<NextContinuationToken>{token}</NextContinuationToken>"] * bool(token)
+        else:
+            lines += ["<Marker></Marker>"]
+            lines += [f"<NextMarker>{written(marker)}</NextMarker>"] * bool(marker)
         for key in keys:
             data = self.objects.get(key, b"x")
             lines.append(
@@ -212,6 +228,9 @@ class ScriptedS3:
         traceback: TracebackType | None,
     ) -> None:
         self._server.close()
+        await self._stop()
+
+    async def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -256,10 +275,15 @@ class ScriptedS3:
             for name in ("prefix", "delimiter", "start-after", "continuation-token")
         )
         number = self.count("LIST")
-        return Request("LIST", prefix, number, headers, delimiter, start_after, token)
+        marker = query.get("marker", [""])[0]
+        version = 2 if "list-type" in query else 1
+        told = (delimiter, start_after, token, marker, version)
+        return Request("LIST", prefix, number, headers, *told)
 
     def _usual(self, request: Request) -> Answer:
         if request.verb == "LIST":
+            if request.version == 2 and self.second == "refused":
+                return Answer(b"<Error><Code>NotImplemented</Code></Error>", 501)
             return Answer(self._listed(request))
         if request.key not in self.objects:
             return Answer(b"<Error><Code>NoSuchKey</Code></Error>", 404)
@@ -280,7 +304,11 @@ class ScriptedS3:
         return {} if data is None else {"ETag": f'"{self.tag(data)}"'}
 
     def _listed(self, request: Request) -> bytes:
-        behind = bytes.fromhex(request.token) or _raw(request.start_after)
+        first = request.version == 1 or self.second == "ignored"
+        if first:
+            behind = _raw(request.marker)
+        else:
+            behind = bytes.fromhex(request.token) or _raw(request.start_after)
         entries: dict[str, bool] = {}  # and whether they are rolled up
         for key in sorted(self.objects, key=_raw):
             if key.startswith(request.key):
@@ -289,10 +317,12 @@ class ScriptedS3:
                 if _raw(entry) > behind:
                     entries[entry] = at >= 0
         shown = list(entries)[: self.page_size]
+        last = shown[-1] if len(entries) > len(shown) > 0 else ""
         return self.page(
             *(entry for entry in shown if not entries[entry]),
-            token=_raw(shown[-1]).hex() if len(entries) > len(shown) > 0 else "",
+            token=_raw(last).hex(),
             prefixes=[entry for entry in shown if entries[entry]],
+            marker=(last if request.delimiter else "") if first else None,  # as S3 names it
         )
 
     async def _send(self, writer: asyncio.StreamWriter, request: Request, answer: Answer) -> None:
@@ -400,6 +430,7 @@ async def sync(
     workers: int = 8,
     seen: Watcher | None = None,
     alone: bool = True,
+    pace: Pace | None = None,
 ) -> Ran:
     """Sync with pauses that take no time; a run to the end must leave nothing unfinished.
 
@@ -412,7 +443,7 @@ async def sync(
             store=store,
             folder=Folder(dest, notice=seen.noticed),
             selection=Selection(tuple(include), (), prefixes),
-            pace=quick_pace(workers=workers),
+            pace=pace or quick_pace(workers=workers),
             observer=Observers(report, seen),
             checks=Checks(parquet=False),
         )

@@ -56,6 +56,8 @@ class Watcher(SilentObserver):
         self._on_ended = on_ended
         self.files: Mapping[str, int] | None = None
         self.pages: list[Compared] = []
+        self.left_out: Mapping[str, int] | None = None
+        self.absent_prefixes: list[str] = []
         self.unmatched_prefixes: list[str] = []
         self.listings_ended = 0
         self.begun: list[str] = []
@@ -74,6 +76,14 @@ class Watcher(SilentObserver):
         assert self.files is not None
         self.pages.append(page)
         self._on_compared()
+
+    def filtered(self, objects: Mapping[str, int]) -> None:
+        """Remember."""
+        self.left_out = objects
+
+    def absent(self, prefix: str) -> None:
+        """Remember."""
+        self.absent_prefixes.append(prefix)
 
     def unmatched(self, prefix: str) -> None:
         """Remember."""

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncsync.errors import ListingError, ProtocolError
-from asyncsync.model import UNKNOWN_SIZE, Page, RemoteObject
-from asyncsync.s3.pages import MOST_TAGS, parse_error, parse_page
+from asyncsync.model import LAST, UNKNOWN_SIZE, Page, RemoteObject
+from asyncsync.s3.pages import MARKER, MOST_TAGS, parse_error, parse_page
 
 S3 = "http://s3.amazonaws.com/doc/2006-03-01/"
 
@@ -227,7 +227,7 @@ def test_document_type_is_refused(doctype: str, encoding: str) -> None:
     body = f"{doctype}<ListBucketResult><Prefix>&c;</Prefix></ListBucketResult>".encode(encoding)
     with pytest.raises(ProtocolError, match="document type"):
         parse_page(body)
-    assert parse_error(body) == ("", "")
+    assert parse_error(body) == {}
 
 
 @pytest.mark.parametrize("tag", [b"<a/>", b"<a>"], ids=["beside", "inside"])
@@ -277,11 +277,17 @@ def test_no_bytes_crash_the_parser(body: bytes) -> None:
 
 def test_error_has_a_code_and_a_message() -> None:
     """In a namespace or without, in any order, one of them or both."""
-    assert parse_error(b"<Error><Code>A</Code><Message>b c</Message></Error>") == ("A", "b c")
-    assert parse_error(b"<Error xmlns='x'><Message>b</Message><Code>A</Code></Error>") == ("A", "b")
-    assert parse_error(b"<Error><Code/></Error>") == ("", "")
-    assert parse_error(b"<html><head/></html>") == ("", "")
-    assert parse_error(b"<Error><Code>A</Co") == ("", "")
+    assert parse_error(b"<Error><Code>A</Code><Message>b c</Message></Error>") == {
+        "Code": "A",
+        "Message": "b c",
+    }
+    assert parse_error(b"<Error xmlns='x'><Message>b</Message><Code>A</Code></Error>") == {
+        "Message": "b",
+        "Code": "A",
+    }
+    assert parse_error(b"<Error><Code/></Error>") == {"Code": ""}
+    assert parse_error(b"<html><head/></html>") == {"head": ""}
+    assert parse_error(b"<Error><Code>A</Co") == {}
 
 
 # more than S3 sends -----------------------------------------------------------------------------
@@ -395,3 +401,54 @@ def test_token_that_is_too_long_is_refused(length: int) -> None:
 def test_etag_that_is_too_long_is_none() -> None:
     """No request can hold it."""
     assert parse_page(listing(contents("a", etag="e" * 1025))).objects[0].etag == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "archive"),
+    [
+        ("GLACIER", "GLACIER"),
+        ("DEEP_ARCHIVE", "DEEP_ARCHIVE"),
+        ("GLACIER_IR", ""),
+        ("INTELLIGENT_TIERING", ""),
+        ("STANDARD", ""),
+    ],
+)
+def test_archives_are_told_by_the_storage_class(name: str, archive: str) -> None:
+    """Of the whole page only those objects are archived whose class says so."""
+    entry = "<Contents><Key>{}</Key><Size>1</Size><ETag>&quot;e&quot;</ETag>{}</Contents>"
+    entries = [
+        entry.format("a", "<StorageClass>STANDARD</StorageClass>"),
+        entry.format("b", f"<StorageClass>{name}</StorageClass>"),
+        entry.format("c", ""),
+    ]
+    page = parse_page(f"<ListBucketResult>{''.join(entries)}</ListBucketResult>".encode())
+    assert [(found.key, found.archive) for found in page.objects] == [
+        ("a", ""),
+        ("b", archive),
+        ("c", ""),
+    ]
+
+
+def test_page_of_list_objects_goes_on_behind_a_marker() -> None:
+    """Behind NextMarker, or else behind the last key or folder; a token is never taken for one."""
+    page = "<ListBucketResult><IsTruncated>true</IsTruncated>{}</ListBucketResult>"
+    key, folder = "<Contents><Key>{}</Key></Contents>", "<CommonPrefixes><Prefix>{}</Prefix>{}"
+    folder = folder.format("{}", "</CommonPrefixes>")
+    for fields, marker in [
+        ("<Marker/><NextMarker>m</NextMarker>" + key.format("a"), "m"),
+        ("<Marker/>" + key.format("a") + key.format("b"), "b"),
+        ("<Marker/>" + key.format("a") + folder.format("b/"), "b/" + LAST),
+        ("<Marker/>" + key.format("c") + folder.format("b/"), "c"),
+        (
+            "<EncodingType>url</EncodingType><NextMarker>a%2Bb</NextMarker>" + key.format("a"),
+            "a+b",
+        ),
+    ]:
+        found = parse_page(page.format(fields).encode())
+        assert (found.next_token, found.is_by_marker) == (MARKER + marker, True)
+    token = "<NextContinuationToken>t</NextContinuationToken><Marker/>"
+    found = parse_page(page.format(token + key.format("a")).encode())
+    assert (found.next_token, found.is_by_marker) == ("t", False)
+    for fields in ("<Marker/>", "<KeyCount>1</KeyCount><Marker/>" + key.format("a")):
+        with pytest.raises(ListingError):
+            parse_page(page.format(fields).encode())

@@ -1,5 +1,6 @@
 """Which error an answer stands for, row by row."""
 
+import re
 import time
 from email.utils import formatdate
 
@@ -162,6 +163,51 @@ def test_body_that_is_no_error_of_s3_leaves_the_status(body: bytes) -> None:
     """HEAD has none, portals have pages: the status alone decides."""
     assert type(refusal(404, {}, body, "a")) is VanishedError
     assert type(refusal(500, {}, body, None)) is ServerError
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "told"),
+    [
+        (
+            400,
+            "<Code>AuthorizationHeaderMalformed</Code><Region>eu-central-1</Region>",
+            "signed for another region than the bucket's: 400 .*; set R2_REGION=eu-central-1$",
+        ),
+        (400, "<Code>AuthorizationHeaderMalformed</Code>", "; set R2_REGION$"),
+        (
+            400,
+            "<Code>AuthorizationHeaderMalformed</Code><Region>\n; rm</Region>",
+            "; set R2_REGION$",
+        ),
+        (403, "<Code>ExpiredToken</Code>", "^the session token has expired: .*R2_SESSION_TOKEN"),
+        (400, "<Code>InvalidToken</Code>", "^the session token is not accepted.*R2_SESSION_TOKEN"),
+        (403, "<Code>InvalidAccessKeyId</Code>", "R2_ACCESS_KEY_ID.*temporary.*R2_SESSION_TOKEN"),
+        (400, "<Code>UserProjectMissing</Code>", "^requesters pay.*--request-payer"),
+        (403, "<Code>AccessDenied</Code>", "Object Read.*--request-payer"),
+        (400, "<Code>InvalidBucketName</Code>", "R2_BUCKET"),
+        (403, "<Code>NotSignedUp</Code>", "^the account may not use the service"),
+    ],
+)
+def test_message_says_what_it_means_and_what_to_do(status: int, fields: str, told: str) -> None:
+    """By the code of the error, and by the values that the server adds."""
+    error = refusal(status, {}, f"<Error>{fields}</Error>".encode(), None)
+    assert error.exit_code == 4
+    assert re.search(told, str(error)), str(error)
+
+
+def test_redirect_to_another_region_names_the_setting() -> None:
+    """With the region's name, from a header or from the error."""
+    told = "set R2_REGION=eu-west-1, and R2_ENDPOINT_URL to the endpoint of that region"
+    body = b"<Error><Code>PermanentRedirect</Code><Region>eu-west-1</Region></Error>"
+    assert told in str(refused(301, key=None, x_amz_bucket_region="eu-west-1"))
+    assert told in str(refusal(301, {}, body, None))
+
+
+def test_object_under_a_key_that_is_gone_says_so() -> None:
+    """The object fails, with what to do about its key in KMS."""
+    error = refused(400, "KMS.DisabledException", key="a")
+    assert str(error).startswith("its key in KMS cannot be used: 400 KMS.DisabledException")
+    assert "kms:Decrypt" in str(error)
 
 
 @pytest.mark.row(36)

@@ -205,7 +205,7 @@ async def fails(store: S3Store) -> AsyncSyncError:
         refused(301, "PermanentRedirect", x_amz_bucket_region="eu-west-1.evil.example"),
         refused(301, "PermanentRedirect", x_amz_bucket_region="evil.example#"),
         refused(307, "TemporaryRedirect", Location="http://evil.example/"),
-        refused(400, "InvalidRequest", x_amz_bucket_region="eu-west-1"),
+        refused(400, "AccountProblem", x_amz_bucket_region="eu-west-1"),
         refused(400, "AuthorizationHeaderMalformed", "<Region>@evil.example</Region>"),
         refused(400, "AuthorizationHeaderMalformed", "<Region>us-east-1</Region>"),
     ],

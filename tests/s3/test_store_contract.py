@@ -1,17 +1,16 @@
 """What every `Store` promises: the one in memory that stage tests use, and the real one."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
 
-from asyncsync.demo.seaweed import SeaweedServer
 from asyncsync.errors import RemoteChangedError, VanishedError
 from asyncsync.interfaces import Store
 from asyncsync.model import Page, RemoteObject, Settings
 from asyncsync.s3 import open_store
-from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.memory_store import MemoryStore
+from tests.rigs.servers import PACKAGES, UNSTORABLE, Servers
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +38,24 @@ ODD_KEYS = [
     "\U0001f600.parquet",
 ]
 
+_MATCH = "ignores If-Match; that the object was replaced shows in the ETag of the answer"
+DIFFERENCES: Mapping[tuple[str, str], str] = {
+    ("MinIO", "test_thousand_keys_make_a_page_and_a_token_leads_to_the_next"): (
+        "JuiceFS puts 4,500 keys on a page"
+    ),
+    ("MinIO", "test_markers_are_listed_like_any_object"): "JuiceFS has no ETag for a folder",
+    ("rclone", "test_markers_are_listed_like_any_object"): "folders are no objects",
+    ("rclone", "test_replaced_object_is_not_fetched"): _MATCH,
+    ("s3rver", "test_thousand_keys_make_a_page_and_a_token_leads_to_the_next"): (
+        "puts all folders on one page"
+    ),
+    ("s3rver", "test_replaced_object_is_not_fetched"): _MATCH,
+    ("s3rver", "test_span_is_fetched_to_the_byte[range(0, 1)-b'0']"): (
+        "sends everything for bytes=0-0, and its Content-Range says so"
+    ),
+}
+"""Server and test: what does not hold there, and what the server does instead."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -48,6 +65,7 @@ class Subject:
     put: Callable[[str, bytes], str]
     put_many: Callable[[Mapping[str, bytes]], None]
     delete: Callable[[str], None]
+    unstorable: Collection[str] = ()
 
     async def listed(self, key: str) -> RemoteObject:
         """Return the object as the listing shows it."""
@@ -60,55 +78,29 @@ class Subject:
             return await body.read()
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One event loop for all tests here, since they share the real store."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def shared_bucket(server: SeaweedServer) -> Iterator[Bucket]:
-    """One bucket for all tests here; each leaves it empty."""
-    with new_bucket(server) as bucket:
-        yield bucket
-
-
-@pytest.fixture(scope="module")
-async def s3_store(shared_bucket: Bucket) -> AsyncIterator[Store]:
-    """The real store on the real server."""
-    server = shared_bucket.server
-    settings = Settings(
-        access_key_id=server.access_key_id,
-        secret_access_key=server.secret_access_key,
-        endpoint_url=server.endpoint_url,
-        bucket=server.bucket,
-    )
-    async with open_store(settings) as store:
-        yield store
-
-
-@pytest.fixture(params=["memory", "s3"])
-def subject(
-    request: pytest.FixtureRequest, shared_bucket: Bucket, s3_store: Store
-) -> Iterator[Subject]:
+@pytest.fixture(params=["memory", "SeaweedFS", *PACKAGES])
+async def subject(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[Subject]:
     """Each store in turn, empty."""
-    if request.param == "memory":
+    name = request.param
+    test = request.node.name.replace(f"[{name}]", "").replace(f"[{name}-", "[")
+    if name == "memory":
         memory = MemoryStore()
         yield Subject(memory, memory.put, memory.put_many, memory.delete)
-    else:
-        bucket = shared_bucket
-        yield Subject(s3_store, bucket.put, bucket.put_many, bucket.delete)
-        empty(bucket)
-
-
-def empty(bucket: Bucket) -> None:
-    """Delete all; where there were folders, which outlive their objects, the bucket as well."""
-    client, name = bucket._client, bucket.server.bucket
-    if client.list_objects_v2(Bucket=name, Delimiter="/").get("CommonPrefixes"):
-        client.delete_bucket(Bucket=name)
-        client.create_bucket(Bucket=name)
-    for key in sorted(bucket.keys()):
-        bucket.delete(key)
+        return
+    if reason := DIFFERENCES.get((name, test)):
+        request.applymarker(pytest.mark.xfail(reason=reason))
+    with servers.bucket(name) as bucket:
+        server = bucket.server
+        settings = Settings(
+            access_key_id=server.access_key_id,
+            secret_access_key=server.secret_access_key,
+            endpoint_url=server.endpoint_url,
+            bucket=server.bucket,
+        )
+        async with open_store(settings) as store:
+            yield Subject(
+                store, bucket.put, bucket.put_many, bucket.delete, UNSTORABLE.get(name, ())
+            )
 
 
 def keys(page: Page) -> list[str]:
@@ -136,6 +128,7 @@ async def test_thousand_keys_make_a_page_and_a_token_leads_to_the_next(subject: 
         assert pages == [expected[:1000], expected[1000:]]
 
 
+@pytest.mark.parametrize("subject", ["memory", "SeaweedFS"], indirect=True)
 @pytest.mark.parametrize("number", [0, 1, 1000, 1001])
 async def test_pages_hold_every_key_once(subject: Subject, number: int) -> None:
     """In order, with a token on each page but the last, whoever signs the request for it."""
@@ -199,10 +192,11 @@ async def test_listing_shows_size_version_and_time(subject: Subject) -> None:
 
 async def test_odd_keys_are_listed_and_fetched_as_they_are(subject: Subject) -> None:
     """Nothing is decoded twice, folded or lost on the way to the server and back."""
-    for key in ODD_KEYS:
+    odd = sorted(set(ODD_KEYS).difference(subject.unstorable))
+    for key in odd:
         subject.put(key, key.encode())
     page = await subject.store.list_page("")
-    assert sorted(keys(page)) == sorted(ODD_KEYS)
+    assert sorted(keys(page)) == odd
     for remote in page.objects:
         assert await subject.fetched(remote) == remote.key.encode()
         assert (await subject.store.head(remote.key)).size == remote.size

@@ -13,7 +13,7 @@ from asyncsync import others
 from asyncsync.errors import ConfigError
 from asyncsync.model import Addressing, Settings
 from asyncsync.secret import Secret
-from asyncsync.settings import Options, Validate, load
+from asyncsync.settings import Options, Validate, bucket_identity, load
 from tests.rigs.environment import ENDPOINT, REQUIRED, SECRET, options
 
 
@@ -492,3 +492,49 @@ def test_region_is_kept(region: str) -> None:
 def test_bad_region_is_refused(region: str) -> None:
     """The S3 client would refuse it later, with an error of its own."""
     assert "R2_REGION" in refusal(R2_REGION=region)
+
+
+SPELLINGS = [
+    ("https://Account.r2.cloudflarestorage.com", "https://account.r2.cloudflarestorage.com:443/"),
+    ("https://account.r2.cloudflarestorage.com.", "http://account.r2.cloudflarestorage.com"),
+    ("https://s3.eu-west-1.amazonaws.com", "https://s3.dualstack.us-east-1.amazonaws.com"),
+    ("http://localhost:9000", "http://127.0.0.1:9000"),
+]
+APART = [
+    ("https://account.r2.cloudflarestorage.com", "https://account.eu.r2.cloudflarestorage.com"),
+    ("https://one.example", "https://one.example:8443"),
+    ("https://one.example/a", "https://one.example/b"),
+    ("https://s3.eu-west-1.amazonaws.com", "https://s3.cn-north-1.amazonaws.com.cn"),
+    ("http://127.0.0.1:9000", "http://127.0.0.1:9001"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SPELLINGS)
+def test_bucket_is_the_same_however_its_endpoint_is_spelled(one: str, other: str) -> None:
+    """So a change of the spelling makes no file doubtful."""
+    assert bucket_identity(one, "sensors") == bucket_identity(other, "sensors")
+    assert bucket_identity(one, "sensors") != bucket_identity(other, "others")
+
+
+@pytest.mark.parametrize(("one", "other"), APART)
+def test_buckets_of_other_endpoints_are_others(one: str, other: str) -> None:
+    """Even if they have the same name."""
+    assert bucket_identity(one, "sensors") != bucket_identity(other, "sensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("R2_BUCKET", '"sensors"'),
+        ("R2_SECRET_ACCESS_KEY", " 'the-secret' "),
+        ("R2_ENDPOINT_URL", '"https://r2.example"'),
+        ("ASYNCSYNC_INCLUDE", '"*.csv" "*.json"'),
+    ],
+)
+def test_quotes_around_a_value_are_named(name: str, value: str) -> None:
+    """As `docker run --env-file` keeps them; they would be a part of the name or of the secret."""
+    message = refusal(**{name: value})
+    assert message.partition(": ")[2].startswith(
+        f"{name}: there are quotes around its value; remove them"
+    )
+    assert "the-secret" not in message

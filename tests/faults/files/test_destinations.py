@@ -24,7 +24,7 @@ WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if not os
 
 
 @pytest.mark.row(94)
-async def test_read_only_disk_ends_the_run_before_a_request(tmp_path: Path) -> None:
+async def test_read_only_disk_ends_the_run_before_it_downloads(tmp_path: Path) -> None:
     """The destination exists, but nothing can be created in it."""
     dest = tmp_path / "disk"
     wrapper = on_a_disk(dest, "size=1m", 'mount -o remount,ro "$PWD"')
@@ -37,17 +37,35 @@ async def test_read_only_disk_ends_the_run_before_a_request(tmp_path: Path) -> N
 
 @pytest.mark.row(94)
 @pytest.mark.parametrize("name", ["dest", "dest/new"])
-async def test_destination_without_the_right_to_write_ends_the_run_before_a_request(
+async def test_destination_without_the_right_to_write_ends_the_run_before_it_downloads(
     tmp_path: Path, name: str
 ) -> None:
-    """Whether it exists or would have to be created."""
+    """Whether it exists or would have to be created: then nothing is even listed."""
     (tmp_path / "dest").mkdir(mode=0o555)
     async with ScriptedS3(OBJECTS) as s3:
         done = await run(WITHOUT_RIGHTS, s3, tmp_path / name)
-        assert s3.requests == []
+        assert [r.verb for r in s3.requests] == ["LIST"] * (name == "dest")
     assert done.code == 5
     assert "Permission denied" in done.err
     assert list((tmp_path / "dest").iterdir()) == []
+
+
+@pytest.mark.row(94)
+@pytest.mark.parametrize("state", ["", "rm -r .asyncsync;"], ids=["a sync's", "another tool's"])
+async def test_read_only_disk_will_do_where_all_is_in_step(tmp_path: Path, state: str) -> None:
+    """Nothing needs to be written, until there is something to do."""
+    first, dest = tmp_path / "first", tmp_path / "disk"
+    copy = on_a_disk(dest, "size=1m", f'cp -a {first}/. .; {state} mount -o remount,ro "$PWD"')
+    async with ScriptedS3(OBJECTS) as s3:
+        assert (await sync(s3, first)).code == 0
+        s3.requests.clear()
+        done = await run(copy, s3, dest)
+        assert (done.code, done.out, done.err) == (0, "", "")
+        assert [r.verb for r in s3.requests] == ["LIST"]
+        s3.objects["a/2.parquet"] = b"of another size"
+        done = await run(copy, s3, dest)
+        assert (done.code, s3.count("GET")) == (5, 0)
+        assert "Read-only file system" in done.err
 
 
 @pytest.mark.row(95)

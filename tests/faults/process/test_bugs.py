@@ -37,9 +37,10 @@ BUGS = {
     ),
     "large objects": (
         "disk.parts.PartFile.create",
-        "disk.parts.PartFile.at",
-        "disk.parts.PartFile._add_piece",
-        "download.parts.Parts._count",
+        "disk.parts.PartFile.__aenter__",
+        "disk.parts.PartFile.write",
+        "disk.parts.PartFile._list",
+        "download.parts.Parts._fetch_part",
     ),
     "asking HEAD": (
         "download.validate.check_head",

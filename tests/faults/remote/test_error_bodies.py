@@ -74,8 +74,11 @@ async def test_error_body_without_bounds_is_hung_up_on(
         hook = partial(_flooding, verb, flood)
         s3.on_list, s3.on_object = hook, hook
         ran = await sync(s3, tmp_path / "dest")
-    assert ran.code == (4 if verb == "LIST" else 1)
-    assert tree(tmp_path / "dest") == {}
+    if (verb, status) == ("HEAD", 403):  # then the GET has to do
+        assert (ran.code, tree(tmp_path / "dest")) == (0, {KEY: SMALL})
+    else:
+        assert ran.code == (4 if verb == "LIST" else 1)
+        assert tree(tmp_path / "dest") == {}
     assert len(s3.sent) == times
     assert max(s3.sent) < MOST_IN_SOCKETS
 

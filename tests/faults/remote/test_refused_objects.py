@@ -3,6 +3,7 @@
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -11,13 +12,21 @@ from asyncsync.errors import (
     AccessDeniedError,
     AsyncSyncError,
     IntegrityError,
-    RefusedError,
     RemoteChangedError,
     RetriesExhaustedError,
     TransferError,
     VanishedError,
 )
-from tests.faults.remote.scene import FIRST, KEY, OTHER, PARTS, SMALL, WHOLE, assert_only_key_failed
+from tests.faults.remote.scene import (
+    BOTH,
+    FIRST,
+    KEY,
+    OTHER,
+    PARTS,
+    SMALL,
+    WHOLE,
+    assert_only_key_failed,
+)
 from tests.rigs.acts import s3_error
 from tests.rigs.bucket import Bucket
 from tests.rigs.fault_proxy import Act, Rule, Verb
@@ -37,12 +46,55 @@ async def test_refusal_for_the_sake_of_one_object_fails_alone(bucket: Bucket, de
 
 
 @pytest.mark.row(30, 40)
-@pytest.mark.parametrize("verb", ["HEAD", "GET"])
-async def test_forbidden_object_fails_alone(bucket: Bucket, dest: Path, verb: Verb) -> None:
+@pytest.mark.parametrize("verb", ["*", "GET"])
+async def test_forbidden_object_fails_alone(
+    bucket: Bucket, dest: Path, verb: Literal["*", "GET"]
+) -> None:
     """The object fails without a retry, and all others are downloaded."""
     run = await synced(bucket, dest, Rule(verb, KEY, s3_error("403 Forbidden", "AccessDenied")))
     assert_only_key_failed(run, AccessDeniedError)
-    assert run.proxy.count(verb, KEY) == 1
+    assert run.proxy.count("GET", KEY) == 1
+
+
+@pytest.mark.row(30, 40)
+@pytest.mark.parametrize("data", [SMALL, WHOLE, PARTS], ids=["small", "large", "parts"])
+@pytest.mark.parametrize(
+    "status", ["401 Unauthorized", "403 Forbidden", "405 Method Not Allowed", "501 Not Implemented"]
+)
+async def test_object_whose_head_is_refused_is_validated_by_its_get(
+    bucket: Bucket, dest: Path, status: str, data: bytes
+) -> None:
+    """Where GET is allowed: one notice says so, and names the option that asks for no HEAD."""
+    bucket.put(KEY, data)
+    run = await synced(bucket, dest, Rule("HEAD", KEY, s3_error(status)))
+    assert run.tree == {KEY: data, OTHER: SMALL}
+    assert run.ended_by == (None, 0)
+    (notice,) = run.watcher.notices
+    assert notice.startswith(f"{KEY}: HEAD is refused, though GET is allowed")
+    assert "--validate response" in notice
+
+
+@pytest.mark.row(30)
+async def test_head_is_not_sent_any_more_where_none_is_answered(bucket: Bucket, dest: Path) -> None:
+    """After the first that is refused, and told once; the content is proven all the same."""
+    objects = {f"1hz/{number:02}.parquet": SMALL for number in range(40)}
+    bucket.put_many(objects)
+    refused = Rule("HEAD", "*", s3_error("403 Forbidden"))
+    run = await synced(bucket, dest, refused)
+    assert run.tree == BOTH | objects
+    assert run.ended_by == (None, 0)
+    assert run.proxy.count("HEAD") < len(objects) / 2  # those under way at the first refusal
+    assert len(run.watcher.notices) == 1
+    assert run.report.proven["md5"] == len(run.tree)
+
+
+@pytest.mark.row(30)
+async def test_wrong_bytes_fail_where_head_is_refused(bucket: Bucket, dest: Path) -> None:
+    """The MD5 in the ETag does not depend on HEAD."""
+    flipped = Act(body=lambda data: bytes(reversed(data)))
+    refused = Rule("HEAD", "*", s3_error("403 Forbidden"))
+    run = await synced(bucket, dest, refused, Rule("GET", KEY, flipped))
+    assert_only_key_failed(run, IntegrityError)
 
 
 @pytest.mark.row(32)
@@ -63,7 +115,6 @@ async def test_object_that_is_gone_is_skipped(bucket: Bucket, dest: Path, verb: 
 @pytest.mark.parametrize(
     ("status", "kind", "code"),
     [
-        ("401 Unauthorized", RefusedError, 1),
         ("404 Not Found", VanishedError, 3),
         ("412 Precondition Failed", RemoteChangedError, 1),
         ("503 Busy", RetriesExhaustedError, 1),

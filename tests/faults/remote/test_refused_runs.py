@@ -31,10 +31,11 @@ pytestmark = pytest.mark.anyio
 async def test_refusal_of_the_request_ends_the_run(
     bucket: Bucket, dest: Path, status: str, code: str
 ) -> None:
-    """The run ends at once, with the server's code."""
+    """The run ends at once, with the server's code, after a request by ListObjects."""
     run = await synced(bucket, dest, Rule("LIST", "*", s3_error(status, code)))
     assert_source_error(run, SourceError, code, status[:3])
-    assert len(run.proxy.requests) == 1
+    assert len(run.proxy.requests) == 2
+    assert run.waited == 0
 
 
 @pytest.mark.row(27)

@@ -1,0 +1,31 @@
+"""Notes in the state folder: small files that a run leaves for later ones. All calls block."""
+
+from pathlib import Path
+
+from asyncsync.disk.directory import open_private
+
+MAX_BYTES = 64 * 1024 * 1024
+
+
+def read_note(path: Path) -> bytes | None:
+    """Return what an earlier run noted there; None if nothing.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        with open(path, "rb", opener=open_private) as file:
+            return file.read(MAX_BYTES)  # a longer one is cut, and will not parse
+    except FileNotFoundError:
+        return None
+
+
+def write_note(path: Path, new: Path, content: bytes) -> None:
+    """Replace the note there, by way of a new file beside it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with open(new, "xb", opener=open_private) as file:
+        file.write(content)
+    new.replace(path)

@@ -1,0 +1,77 @@
+"""Which prefix the paths of a destination leave out, so that no run mistakes its files.
+
+With `--strip-prefix`, `1hz/a.parquet` and `2hz/a.parquet` have the same path. A run that finds the
+one's file there, of the same size and time, would take it for the other's. So a run that strips a
+prefix notes it in the state folder before its first file, and each run on files that were published
+here must strip the same one, or none where there is no note.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from asyncsync.disk.directory import open_private
+from asyncsync.disk.notes import read_note
+from asyncsync.disk.place import Place
+from asyncsync.disk.published import Published
+from asyncsync.errors import ConfigError
+from asyncsync.keys import escaped, shown
+
+NAME = "stripped"
+
+
+class Stripped:
+    """The prefix that the paths of one run leave out. All calls block.
+
+    Args:
+        place: the destination.
+        published: which keys' files were made here.
+        prefix: what is left out; empty for nothing.
+    """
+
+    def __init__(self, place: Place, published: Published, prefix: str) -> None:
+        self._prefix = prefix
+        self._place = place
+        self._published = published
+
+    def check(self) -> bool:
+        """Return whether the prefix is noted, or is none and needs no note.
+
+        Raises:
+            ConfigError: the files here have other paths than those that this run would give them.
+        """
+        noted = b""
+        with suppress(OSError):
+            noted = read_note(self._place.state / NAME) or b""
+        if noted == self._prefix.encode("utf-8", "surrogatepass"):
+            return True
+        if self._published.is_empty():
+            return False
+        held = noted.decode("utf-8", "replace")
+        raise ConfigError(_refusal(self._place.path, held, self._prefix))
+
+    def note(self) -> None:
+        """Note the prefix before the first file is published, and wait until it is on the disk.
+
+        Raises:
+            ConfigError: as for `check`.
+            OSError: the note cannot be written.
+        """
+        if not self.check():
+            path = self._place.state / NAME
+            new = path.with_name(f"{NAME}.new")
+            with open(new, "wb", buffering=0, opener=open_private) as file:
+                file.write(self._prefix.encode("utf-8", "surrogatepass"))
+                os.fsync(file.fileno())
+            os.replace(new, path)
+            self._place.sync_names()
+
+
+def _refusal(path: Path, held: str, stripped: str) -> str:
+    dest = f"dest: {escaped(str(path))}"
+    if not held:
+        return f"{dest}: holds files with whole keys as paths; strip prefixes into another folder"
+    there = f"{dest}: holds {shown(held)} without that prefix"
+    if stripped:
+        return f"{there}; choose another folder for {shown(stripped)}"
+    return f"{there}; use --strip-prefix, or choose another folder"

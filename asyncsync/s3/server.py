@@ -1,0 +1,70 @@
+"""What the server of this run was seen to lack: HEAD, or ListObjectsV2. A person is told once."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+from asyncsync.errors import HeadRefusedError
+from asyncsync.interfaces import Urgent
+from asyncsync.keys import shown
+
+MAY_REFUSE_HEAD: Final = {
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.NOT_IMPLEMENTED,
+}
+"""How HEAD may be refused where GET is not. A 400 may pass: R2 answers so when it gave up waiting.
+"""
+SERVED: Final = {
+    HTTPStatus.OK,
+    HTTPStatus.PARTIAL_CONTENT,
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,  # an empty object has no first byte
+}
+"""How a GET of the first byte is answered where it is allowed."""
+_HEAD_REFUSED: Final = "HEAD is refused, though GET is allowed"
+
+
+class Server:
+    """What is known of it.
+
+    Args:
+        notice: called with what a person should know.
+    """
+
+    def __init__(self, notice: Callable[[str], object]) -> None:
+        self._notice = notice
+        self.answers_head = False
+        self.refuses_head = False
+        """Whether HEAD is never sent: it was refused where GET was not, and never answered."""
+        self._has_told_of_head = False
+        self.lists_by_token = False
+        """Whether it knows ListObjectsV2, as far as is known."""
+        self.lists_by_marker = False
+        """Whether it knows only ListObjects."""
+
+    def check_head(self, key: str) -> None:
+        """Raise HeadRefusedError if no HEAD is to be sent."""
+        if self.refuses_head:
+            raise HeadRefusedError(key, _HEAD_REFUSED)
+
+    def head_refused(self, key: str) -> HeadRefusedError:
+        """Return the error for an object of which GET is allowed, but HEAD is not."""
+        self.refuses_head = not self.answers_head
+        if not self._has_told_of_head:
+            self._has_told_of_head = True
+            self._notice(
+                Urgent(
+                    f"{shown(key)}: {_HEAD_REFUSED}: what is refused so is validated by the GET "
+                    "alone, as all is by --validate response, which sends no HEAD"
+                )
+            )
+        return HeadRefusedError(key, _HEAD_REFUSED)
+
+    def note_markers(self) -> None:
+        """Record that it answers ListObjects, and knows no ListObjectsV2."""
+        if not self.lists_by_marker:
+            self.lists_by_marker = True
+            self._notice(
+                "the server knows no ListObjectsV2, so the bucket is listed by ListObjects"
+            )

@@ -1,0 +1,125 @@
+"""A folder that more than one bucket is synced to."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from asyncsync import pipeline
+from asyncsync.errors import IntegrityError
+from asyncsync.model import Reason
+from tests.rigs.child import asyncsync
+from tests.rigs.memory_store import Act
+from tests.rigs.pipeline import OBJECTS, Rig
+from tests.rigs.scripted_s3 import ScriptedS3
+from tests.rigs.state import STATE
+from tests.rigs.watch import snapshot, tree
+
+pytestmark = pytest.mark.anyio
+KEY = "root.parquet"
+ALIKE = {key: data[::-1] if key == KEY else data for key, data in OBJECTS.items()}
+"""Objects of another bucket, of the same sizes and times; one has other bytes."""
+
+
+def rig(dest: Path, source: str, objects: Mapping[str, bytes] = OBJECTS) -> Rig:
+    """Return a pipeline from a bucket of this name."""
+    rig = Rig(dest, objects)
+    rig.source = source
+    return rig
+
+
+def asked(rig: Rig) -> set[str]:
+    """Return what was asked, besides the listing."""
+    return {request.key for request in rig.store.requests if request.verb != "list"}
+
+
+@pytest.mark.row(143)
+async def test_nothing_of_another_bucket_is_up_to_date_by_chance(dest: Path) -> None:
+    """What has the size and the time of an object is read, and replaced if its hash differs."""
+    await rig(dest, "one").sync()
+    other = rig(dest, "other", ALIKE)
+    seen = await other.sync()
+    assert seen.downloaded == [KEY]
+    reasons = {t.remote.key: t.reason for page in seen.pages for t in page.transfers}
+    assert reasons == {KEY: Reason.HASH_DIFFERS}
+    assert tree(dest) == ALIKE
+    [notice] = seen.notices
+    assert "holds files of one, and this run is for other" in notice
+
+
+@pytest.mark.row(143)
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)], ids=["", "quiet"])
+async def test_another_bucket_is_told_aloud(dest: Path, quiet: tuple[str, ...]) -> None:
+    """Once, with --quiet as well; the endpoint matters as the bucket's name does."""
+    async with ScriptedS3({KEY: b"one"}) as one, ScriptedS3({KEY: b"two"}) as other:
+        arguments = ("--dest", str(dest), "--no-progress", "--no-parquet-check", *quiet)
+        for s3, told in ((one, False), (other, True), (other, False), (one, False)):
+            done = await asyncsync(s3.environment, *arguments)
+            assert (done.code, "holds files of" in done.err) == (0, told)
+            assert tree(dest) == s3.objects
+
+
+async def test_bucket_under_another_name_is_read_once(dest: Path) -> None:
+    """Nothing is fetched, and from then on the files are known to be from there, and not before."""
+    await rig(dest, "one").sync()
+    renamed = rig(dest, "renamed")
+    assert (await renamed.sync()).downloaded == []
+    assert renamed.store.count("get") == 0
+    assert asked(renamed) == set(OBJECTS)
+    seen = await renamed.again()
+    assert (asked(renamed), seen.notices) == (set(), [])
+    again = rig(dest, "one")
+    await again.sync()
+    assert asked(again) == set(OBJECTS)
+
+
+async def test_two_buckets_of_different_keys_share_a_folder(dest: Path) -> None:
+    """After the first sync of each, neither reads or asks for anything, whoever was last."""
+    other = {"more/x.parquet": b"x", "y.parquet": b"y"}
+    for source, objects in (("one", OBJECTS), ("other", other)) * 2:
+        await rig(dest, source, objects).sync()
+    for source, objects in (("one", OBJECTS), ("other", other)):
+        last = rig(dest, source, objects)
+        assert (await last.sync()).notices == []
+        assert asked(last) == set()
+    assert tree(dest) == dict(sorted({**OBJECTS, **other}.items(), key=lambda i: i[0].split("/")))
+
+
+async def test_doubts_outlive_a_run_that_is_cut_short(dest: Path) -> None:
+    """The bucket is noted before the first file, and each file when it is proven."""
+    await rig(dest, "one").sync()
+    cut = rig(dest, "other", ALIKE)
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    cut.store.on("head", KEY, Act(before=fail))
+    with pytest.raises(ZeroDivisionError):
+        await cut.sync()
+    other = rig(dest, "other", ALIKE)
+    assert (await other.sync()).downloaded == [KEY]
+    assert tree(dest) == ALIKE
+
+
+async def test_plan_and_verification_know_of_the_other_bucket(dest: Path) -> None:
+    """They read the files in doubt as well, say so, and change nothing."""
+    await rig(dest, "one").sync()
+    before = snapshot(dest)
+    planned = rig(dest, "other", ALIKE)
+    await pipeline.plan(planned.job())
+    assert [t.remote.key for page in planned.watcher.pages for t in page.transfers] == [KEY]
+    verified = rig(dest, "other", ALIKE)
+    await pipeline.verify(verified.job())
+    assert verified.watcher.failures == {KEY: IntegrityError}
+    assert len(planned.watcher.notices) == len(verified.watcher.notices) == 1
+    assert snapshot(dest) == before
+
+
+async def test_folder_without_a_note_is_trusted_as_ever(dest: Path) -> None:
+    """As one that an earlier version has synced, or whose note somebody removed on purpose."""
+    await rig(dest, "one").sync()
+    (dest / STATE / "sources").unlink()
+    other = rig(dest, "other")
+    seen = await other.sync()
+    assert (asked(other), seen.notices) == (set(), [])
+    assert (dest / STATE / "sources").exists()
