@@ -40,6 +40,7 @@
         │   └── UnreachableError    no connection could be opened
         ├── CredentialsRenewedError credentials refused; there are new ones now
         ├── ProtocolError           the response is not valid HTTP or S3
+        ├── RegionCorrectedError    sent to the wrong region; requests now go to the right one
         ├── ServerError             the server reports an error of its own
         └── ThrottledError          the server asks for fewer requests
 
@@ -120,7 +121,7 @@ class IncompleteListingError(ListingError):
 class NetworkError(SourceError):
     """The endpoint cannot be reached."""
 
-    hint = "check R2_ENDPOINT_URL, HTTPS_PROXY and the network"
+    hint = "check the endpoint, HTTPS_PROXY and the network"
 
 
 class RedirectError(SourceError):
@@ -308,7 +309,7 @@ class SilentError(ConnectionLostError):
 class UnreachableError(ConnectionLostError):
     """No connection could be opened. It is not the object's fault, so no attempt is counted."""
 
-    hint = "check R2_ENDPOINT_URL; behind a firewall, set a proxy (HTTPS_PROXY)"
+    hint = "check the endpoint; behind a firewall, set a proxy (HTTPS_PROXY)"
 
 
 class CredentialsRenewedError(TransientError):
@@ -317,6 +318,10 @@ class CredentialsRenewedError(TransientError):
 
 class ProtocolError(TransientError):
     """The response is not valid HTTP or S3, or not the one that was asked for."""
+
+
+class RegionCorrectedError(TransientError):
+    """The bucket is in another region than the request was meant for. It is known now."""
 
 
 class ServerError(TransientError):

@@ -277,20 +277,54 @@ class Credentials:
     session_token: Secret
 
 
+class Addressing(StrEnum):
+    """Where the name of the bucket stands in the URL of a request."""
+
+    AUTO = "auto"
+    """In front of AWS's hosts, unless it has dots; behind those of all others."""
+    PATH = "path"
+    """Behind the host: `https://host/bucket/key`."""
+    VIRTUAL = "virtual"
+    """In front of the host: `https://bucket.host/key`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What messages call the settings, by how they were set: so a reader finds what to change."""
+
+    access_key_id: str = "R2_ACCESS_KEY_ID"
+    secret_access_key: str = "R2_SECRET_ACCESS_KEY"  # noqa: S105 - its name
+    session_token: str = "R2_SESSION_TOKEN"  # noqa: S105 - its name
+    endpoint_url: str = "R2_ENDPOINT_URL"
+    bucket: str = "R2_BUCKET"
+    region: str = "R2_REGION"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where the bucket is, and the credentials for it."""
 
     access_key_id: str
+    """Empty if requests are not signed."""
     secret_access_key: Secret | str = field(repr=False)
     """Kept as a secret, as is the token."""
     endpoint_url: str
-    """Scheme, host and port, without a path."""
+    """Scheme, host, port, and the path in front of the bucket, if there is one."""
     bucket: str
     session_token: Secret | str = field(default="", repr=False)
     region: str = "auto"
+    addressing: Addressing = Addressing.AUTO
+    request_payer: bool = False
+    """Whether requests say that their sender pays for them."""
     reload: Callable[[], "Settings"] | None = field(default=None, repr=False, compare=False)
-    """Reads the settings again from where they came from; may raise ConfigError."""
+    """Reads the settings again from where they came from; may block, and raise AsyncSyncError."""
+    renew: Callable[[], Credentials] | None = field(default=None, repr=False, compare=False)
+    """Returns credentials that do not expire soon; may block, and raise AsyncSyncError. None for
+    those that do not expire."""
+    credentials_place: str = field(default="", compare=False)
+    """Where the credentials are from; empty for variables of R2's."""
+    names: Names = field(default_factory=Names, repr=False, compare=False)
+    """What messages call them."""
 
     def __post_init__(self) -> None:
         """Hide what is given as text."""

@@ -70,7 +70,10 @@ class Environment(Mapping[str, str]):
 class SignedHeaders(dict[str, str]):
     """The headers of a request, of which some authenticate it; `repr` shows none of them."""
 
-    __slots__ = ()
+    __slots__ = ("place",)
+
+    place: str
+    """The host and the region that they were made for."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} headers>"

@@ -20,6 +20,7 @@ FLOOR = {
 } | {
     "others",
     "secret",
+    "services",
     "threads",
     "times",
     "units",
@@ -38,7 +39,8 @@ ALLOWED = {
     "download": FLOOR | {"disk", "pace"},
     "pipeline": FLOOR | STAGES | {"disk"},
     "settings": FLOOR,
-    "api": FLOOR | STAGES | {"disk", "s3", "pipeline", "settings"},
+    "given": FLOOR | {"report"},
+    "api": FLOOR | STAGES | {"disk", "s3", "pipeline", "settings", "given"},
     "demo": FLOOR | {"s3"},
     "doctor": FLOOR | STAGES | {"disk", "s3", "http", "settings"},
     "cli": FLOOR | STAGES | {"disk", "progress", "pipeline", "settings", "api", "demo", "doctor"},

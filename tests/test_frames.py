@@ -92,7 +92,7 @@ def test_secret_shows_itself_to_nobody() -> None:
         {"R2_ENDPOINT_URL": SECRET},
         {"R2_ENDPOINT_URL": f"https://me:{SECRET}@host"},
         {"R2_ENDPOINT_URL": f"https://host:{SECRET}"},
-        {"R2_ENDPOINT_URL": f"https://host/{SECRET}"},
+        {"R2_ENDPOINT_URL": f"https://a.r2.cloudflarestorage.com/{SECRET}"},
         {"R2_ENDPOINT_URL": f"{ENDPOINT}?key={SECRET}"},
         {"ASYNCSYNC_WORKERS": "many"},
         {"ASYNCSYNC_DEST": "/"},

@@ -22,22 +22,23 @@ if TYPE_CHECKING:
 
 _GLOBS = ("include", "exclude")
 _TEXTS = (
-    "dest",
-    "workers",
-    "max_workers",
-    "compare",
-    "validate",
-    "attempts",
-    "read_timeout",
-    "limit_rate",
-    "since",
+    *("dest", "workers", "max_workers", "compare", "validate", "attempts", "read_timeout"),
+    *("limit_rate", "since", "addressing"),
 )
 """Options whose values are parsed by `settings`, by field name."""
-_SWITCHES = ("parquet_check", "deep", "space_check", "durable", "strip_prefix", "strict")
+_SETTINGS = ("bucket", "endpoint_url", "region", "profile")
+"""Options whose values `settings` takes as they are."""
+_SWITCHES = (
+    *("parquet_check", "deep", "space_check", "durable", "strip_prefix", "strict"),
+    *("sign_request", "request_payer", "allow_http"),
+)
 """Options without a value on the command line, by field name."""
 
 _NAMES = {name for option in OPTIONS for name in option.names}
 _WITH_VALUE = {name for option in OPTIONS if option.metavar for name in option.names}
+
+_WRITTEN_ELSEWHERE = {"--request-payer=requester": "--request-payer"}
+"""Options as other tools write them."""
 
 _DESCRIPTION = "Sync an R2 (S3-compatible) bucket to a local folder."
 _COMMAND_LINES = "\n".join(f"  {command:<8}  {does}" for command, does in COMMANDS.items())
@@ -59,10 +60,11 @@ exit codes:
 
 The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL \
 and R2_BUCKET, in the environment or in the env file. As in other tools, s3://BUCKET/PREFIX names \
-bucket and prefix, and the word behind it is the folder. The options up to --strict, except \
---env-file, can be set there as well: ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An option \
-that takes a GLOB may be repeated; in a variable, separate globs with spaces. `*` matches `/` as \
-well.
+bucket and prefix, and the word behind it is the folder. Where no R2_... is set but the bucket is \
+named so, or by --bucket, all else comes from AWS's settings: AWS_ACCESS_KEY_ID, AWS_PROFILE, \
+~/.aws and so on. --dest and the options from --include to --allow-http can be set there as well: \
+ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An option that takes a GLOB may be repeated; in a \
+variable, separate globs with spaces. `*` matches `/` as well.
 """
 _SEE_ALSO = "Settings and exit codes: `asyncsync --help`."
 
@@ -172,8 +174,12 @@ def _split_arguments(argv: Iterable[str]) -> tuple[str, list[str], list[str]]:
     is_value = False
     remaining = iter(argv)
     for word in remaining:
+        if not is_value:
+            word = _WRITTEN_ELSEWHERE.get(word, word)
         if word == "--":
             words += remaining
+        elif word == "requester" and options[-1:] == ["--request-payer"]:
+            continue  # the only value that it has in other tools
         elif is_value or _is_option(word):
             options.append(word)
             is_value = not is_value and word in _WITH_VALUE
@@ -261,7 +267,8 @@ def given_options(arguments: argparse.Namespace) -> dict[str, object]:
     """
     from asyncsync.settings import globs, parse_option  # slow to import: help does not need it
 
-    given: dict[str, object] = {name: getattr(arguments, name, None) for name in _SWITCHES}
+    as_they_are = (*_SWITCHES, *_SETTINGS)
+    given: dict[str, object] = {name: getattr(arguments, name, None) for name in as_they_are}
     for name in (*_GLOBS, *_TEXTS):
         value = getattr(arguments, name, None)
         parse = globs if name in _GLOBS else partial(parse_option, name)

@@ -90,6 +90,30 @@ OPTIONS = (
         help="file with the settings (default: ./.env)",
     ),
     Option(
+        "--bucket",
+        commands=_ALL_BUT_DEMO,
+        metavar="NAME",
+        help="the bucket, in place of R2_BUCKET",
+    ),
+    Option(
+        "--endpoint-url",
+        commands=_ALL_BUT_DEMO,
+        metavar="URL",
+        help="the endpoint, in place of R2_ENDPOINT_URL",
+    ),
+    Option(
+        "--region",
+        commands=_ALL_BUT_DEMO,
+        metavar="REGION",
+        help="the region, in place of R2_REGION",
+    ),
+    Option(
+        "--profile",
+        commands=_ALL_BUT_DEMO,
+        metavar="PROFILE",
+        help="profile of ~/.aws, where no R2_... is set",
+    ),
+    Option(
         "--include",
         commands=_ALL_BUT_DEMO,
         metavar="GLOB",
@@ -199,6 +223,31 @@ OPTIONS = (
         commands=_ALL_BUT_DEMO,
         **_ON,
         help="fail if others can read the env file",
+    ),
+    Option(
+        "--no-sign-request",
+        commands=_ALL_BUT_DEMO,
+        **_OFF,
+        dest="sign_request",
+        help="sign nothing, for public buckets; needs no credentials",
+    ),
+    Option(
+        "--request-payer",
+        commands=_ALL_BUT_DEMO,
+        **_ON,
+        help="pay for the requests, where the bucket's owner does not",
+    ),
+    Option(
+        "--addressing",
+        commands=_ALL_BUT_DEMO,
+        metavar="HOW",
+        help="auto (default), path: HOST/BUCKET, virtual: BUCKET.HOST",
+    ),
+    Option(
+        "--allow-http",
+        commands=_ALL_BUT_DEMO,
+        **_ON,
+        help="take an endpoint on another machine that has no TLS",
     ),
     Option(
         "--plan",

@@ -70,10 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
         return anyio.run(partial(_examine, given, arguments))
     env_file = _env_file(arguments)
     bucket, prefixes = split_source(arguments.prefixes)
-    given["bucket"] = bucket
+    given["source"] = bucket
     settings, options = load(env_file, given=given)
     tells_all = arguments.verbose and not arguments.quiet
-    if tells_all and (mixture := origins(env_file, given=given).mixture):
+    if tells_all and settings.access_key_id and (mixture := origins(env_file, given=given).mixture):
         print_line(f"asyncsync: {mixture}", sys.stderr)
     own = api.route(settings, options, prefixes)
     planned = _checked_plan(own, {**given, "prefixes": arguments.prefixes}, arguments)
@@ -165,7 +165,7 @@ async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -
     from asyncsync.doctor import examine, format_finding
 
     bucket, prefixes = split_source(arguments.prefixes)
-    given = {**given, "bucket": bucket}
+    given = {**given, "source": bucket}
     is_complete = True
 
     def report(finding: Finding) -> None:

@@ -22,14 +22,24 @@ from asyncsync.compare import Selection
 from asyncsync.concurrently import task_group
 from asyncsync.errors import ConfigError, EncodedObjectError, HeadRefusedError, TransientError
 from asyncsync.http import Dialer, HttpClient
-from asyncsync.interfaces import Store
+from asyncsync.interfaces import Store, Urgent
 from asyncsync.keys import shown
 from asyncsync.listing import Paging
 from asyncsync.model import RemoteObject, Settings
 from asyncsync.pace import START, Pace
 from asyncsync.report import Look, ok, skipped, warning
 from asyncsync.secret import Secret
-from asyncsync.settings import Options, exposure, keys_logged, origins, parse, stripped_prefix
+from asyncsync.services import R2_HOST, address_of, is_aws
+from asyncsync.settings import (
+    Options,
+    exposure,
+    keys_logged,
+    origins,
+    parse,
+    stripped_prefix,
+    unencrypted,
+)
+from asyncsync.threads import in_thread
 from asyncsync.units import format_size
 
 CONNECT_TIMEOUT = 10.0
@@ -54,11 +64,8 @@ CONCURRENT_REQUESTS = 8
 SPEED_UP = 1.5
 """How much faster several requests at once must be for more of them to help."""
 
-_R2 = re.compile(r"(?P<account>[^.]+)(?:\.(?:eu|fedramp))?\.r2\.cloudflarestorage\.com")
-_R2_SHAPES = {
-    "R2_ACCESS_KEY_ID": re.compile("[0-9a-f]{32}"),
-    "R2_SECRET_ACCESS_KEY": re.compile("[0-9a-f]{64}"),
-}
+_R2_SHAPES = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
+"""Of an access key ID, and of its secret."""
 
 
 class Visit:
@@ -92,34 +99,42 @@ class Visit:
         self.prefixes = prefixes or [""]
         self.stack = stack
         self.notices: list[str] = []
-        """What a run would tell of the server."""
+        """What a run would tell of the server, such as that the region is another one."""
 
 
 async def variables(visit: Visit) -> Look:
     """Report which variables are set, and where; never their values."""
-    found = origins(visit.env_file, given=visit.given)
+    found = await in_thread(partial(origins, visit.env_file, given=visit.given))
     problems = [
         f"{name} is empty in the environment, which hides its value in the env file: unset it"
         for name in found.hidden
     ]
     try:
-        visit.settings, visit.options = parse(visit.env_file, given=visit.given)
+        visit.settings, visit.options = await in_thread(
+            partial(parse, visit.env_file, given=visit.given)
+        )
     except ConfigError as error:
         raise ConfigError("; ".join([str(error), *problems])) from error
     if visit.options.strip_prefix:
         stripped_prefix(visit.prefixes)
     problems += [f"{name} is not the name of a setting: mistyped?" for name in found.unknown]
+    problems += [
+        f"{name} in the env file has no effect: AWS's settings are read from the environment and "
+        "from ~/.aws"
+        for name in found.unread
+    ]
     if exposed := exposure(visit.env_file):
         if visit.options.strict:
             raise ConfigError(exposed)
         problems.append(exposed)
-    if found.mixture:
+    if found.mixture and visit.settings.access_key_id:
         problems.append(found.mixture)
-    if logged := keys_logged(visit.settings):
-        problems.append(logged)
+    problems += filter(None, (keys_logged(visit.settings), unencrypted(visit.settings)))
     if problems:
         return warning("; ".join(problems))
     by_place: dict[str, list[str]] = {}
+    if visit.settings.credentials_place:
+        by_place[visit.settings.credentials_place] = ["credentials"]
     for name, place in found.places.items():
         by_place.setdefault(place, []).append(name)
     return ok("; ".join(f"{', '.join(names)} from {place}" for place, names in by_place.items()))
@@ -129,38 +144,46 @@ async def endpoint(visit: Visit) -> Look:
     """Check the form of the settings, and open the client, which reads proxies and CA files."""
     from asyncsync.s3 import open_store  # not for --help
 
-    url, options = visit.settings.endpoint_url, visit.options
+    url, options = address_of(visit.settings).origin, visit.options
     visit.dialer = Dialer(url, ssl_context=None, timeout=CONNECT_TIMEOUT)
     visit.http = await visit.stack.enter_async_context(HttpClient(url))
     visit.store = await visit.stack.enter_async_context(
-        open_store(visit.settings, visit.notices.append, options.read_timeout)
+        open_store(visit.settings, visit.notices.append, read_timeout=options.read_timeout)
     )
     visit.pace = Pace(options.workers, options.max_workers, min(options.attempts, ATTEMPTS))
     if problem := _find_suspect_setting(visit.settings):
         return warning(problem)
-    return ok(f"{url}, bucket {visit.settings.bucket}, region {visit.settings.region}")
+    found = visit.settings
+    unsigned = "" if found.access_key_id else ", without a signature"
+    return ok(f"{found.endpoint_url}, bucket {found.bucket}, region {found.region}{unsigned}")
 
 
 def _find_suspect_setting(settings: Settings) -> str:
     """Return which setting is probably a mistake, and why; empty for none."""
     host = urlsplit(settings.endpoint_url).hostname or ""
+    names = settings.names
     if host.endswith(".r2.dev"):
         return (
-            "R2_ENDPOINT_URL: r2.dev serves a bucket to browsers; S3 requests go to "
+            f"{names.endpoint_url}: r2.dev serves a bucket to browsers; S3 requests go to "
             "https://<account>.r2.cloudflarestorage.com"
         )
-    if host.endswith(".amazonaws.com") and settings.region == "auto":
-        return "R2_REGION: AWS needs the bucket's region, such as eu-central-1, not auto"
-    r2 = _R2.fullmatch(host)
+    if is_aws(host) and settings.region == "auto":
+        return f"{names.region}: AWS needs the bucket's region, such as eu-central-1, not auto"
+    r2 = R2_HOST.fullmatch(host)
     if r2 is None:
         return ""
+    if not settings.access_key_id:
+        return "R2 answers no request without a signature: leave out --no-sign-request"
     if not re.fullmatch("[0-9a-f]{32}", r2["account"]):
-        return "R2_ENDPOINT_URL: the host must begin with an account ID of 32 hexadecimal digits"
+        return (
+            f"{names.endpoint_url}: the host must begin with an account ID of 32 hexadecimal digits"
+        )
+    called = (names.access_key_id, names.secret_access_key)
     values = (Secret(settings.access_key_id), settings.credentials.secret_access_key)
-    for (variable, shape), value in zip(_R2_SHAPES.items(), values, strict=True):
+    for name, shape, value in zip(called, _R2_SHAPES, values, strict=True):
         if not shape.fullmatch(value.reveal()):
             return (
-                f"{variable}: R2 uses {shape.pattern[-3:-1]} hexadecimal digits, but this value "
+                f"{name}: R2 uses {shape.pattern[-3:-1]} hexadecimal digits, but this value "
                 "has another form; did you paste the API token, or swap the two keys?"
             )
     return ""
@@ -185,7 +208,12 @@ async def connection(visit: Visit) -> Look:
     connection.abort()
     await connection.lost
     if not certificate:
-        return ok(f"connected in {took}, without TLS, which is for servers on this machine only")
+        by = (
+            "so whoever is on the way can read and change all"
+            if unencrypted(visit.settings)
+            else "which is for servers on this machine only"
+        )
+        return ok(f"connected in {took}, without TLS, {by}")
     expiry = str(certificate["notAfter"])
     left = ssl.cert_time_to_seconds(expiry) - time.time()
     text = f"connected in {took}, {version}, the certificate is valid for the host until {expiry}"
@@ -226,8 +254,13 @@ async def listing(visit: Visit) -> Look:
     is_selected = Selection(visit.options.include, visit.options.exclude)
     selected = [remote for remote in objects if is_selected(remote.key)]
     visit.objects = sorted(selected or objects, key=lambda remote: remote.size)
+    accepted = (
+        "the credentials are accepted"
+        if visit.settings.access_key_id
+        else "requests without a signature are accepted"
+    )
     if empty:
-        return warning(f"the credentials are accepted, but there is no object {_place(empty)}")
+        return warning(f"{accepted}, but there is no object {_place(empty)}")
     place = _place(visit.prefixes)
     if not is_complete:
         place = f"on the first page {place}"
@@ -237,10 +270,9 @@ async def listing(visit: Visit) -> Look:
             "--include '*' includes all"
         )
     told = "".join(f"; {notice}" for notice in visit.notices)
-    return ok(
-        f"the credentials are accepted; {len(selected):,} of {len(objects):,} objects {place} "
-        f"are selected{told}"
-    )
+    text = f"{accepted}; {len(selected):,} of {len(objects):,} objects {place} are selected{told}"
+    urgent = [notice for notice in visit.notices if isinstance(notice, Urgent)]
+    return warning("; ".join(urgent)) if urgent else ok(text)
 
 
 def _place(prefixes: Sequence[str]) -> str:

@@ -123,6 +123,7 @@ class HttpClient:
     ) -> None:
         dialer = Dialer(endpoint, ssl_context=ssl_context, timeout=connect_timeout)
         self.host = dialer.host
+        self.read_timeout = read_timeout
         self._pool = _Pool(dialer, Patience(read_timeout, slow_rate, slow_time), max_idle)
 
     def request(self, method: str, target: str, headers: Mapping[str, str]) -> "Exchange":

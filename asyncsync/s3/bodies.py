@@ -16,6 +16,8 @@ from asyncsync.interfaces import Body
 from asyncsync.keys import shown
 from asyncsync.model import UNKNOWN_SIZE, Checksum, Head, RemoteObject
 from asyncsync.s3.pages import parse_etag, parse_size
+from asyncsync.secret import SignedHeaders
+from asyncsync.times import format_http_date
 
 ENCODINGS = "gzip, br"
 """What a client has to accept to get an object as it is stored: what R2 decompresses."""
@@ -165,3 +167,13 @@ def parse_head(response: Response, size: int, checksum: Checksum | None = None) 
         headers.get("x-amz-server-side-encryption", _HASHED) == _HASHED,
         waited=response.waited,
     )
+
+
+def add_conditions(headers: SignedHeaders, remote: RemoteObject, as_stored: bool) -> None:
+    """Ask, in the headers of a GET, for the listed version."""
+    if remote.is_pinned:
+        headers["if-match"] = f'"{remote.etag}"'
+    elif remote.modified_ns:
+        headers["if-unmodified-since"] = format_http_date(remote.modified_ns)
+    if as_stored:
+        headers["accept-encoding"] = ENCODINGS

@@ -10,7 +10,7 @@ do. Its answers are parsed by `pages.py`, in a seventh of the time that botocore
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
@@ -22,6 +22,7 @@ import aioboto3.s3.inject  # or opening a client would import it, in the event l
 from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from botocore import UNSIGNED
 from botocore.handlers import add_recursion_detection_header
 from botocore.loaders import Loader
 
@@ -32,15 +33,18 @@ from asyncsync.s3.pages import MARKER, parse_page
 from asyncsync.s3.reading import PageReader
 from asyncsync.s3.redaction import redact_libraries
 from asyncsync.secret import SignedHeaders
+from asyncsync.services import address_of
 from asyncsync.threads import in_thread
 
 _VARIABLES = AioSession.SESSION_VARIABLES
 """For each: its name in the files of AWS, that in the environment, its default, a conversion."""
 _NOTHING = (None, None, None, None)
+_BUCKET = "bucket"
+"""What botocore is told: it has rules for names, and the endpoint has the bucket's already."""
 _VERSION = "2006-03-01"
 """Of the interface of S3; it has no other."""
 
-Refused = Callable[[Response, None, Mapping[str, str]], Awaitable[AsyncSyncError]]
+Refused = Callable[[Response, None, SignedHeaders], Awaitable[AsyncSyncError]]
 """Returns the error that an unexpected answer stands for: the answer, no key, the headers sent."""
 
 
@@ -49,14 +53,21 @@ class Lister:
 
     Args:
         client: aioboto3's.
-        bucket: its name.
+        settings: whether the sender pays.
         credentials: what the client signs with.
+        place: the host and the region that it asks.
     """
 
-    def __init__(self, client: Any, bucket: str, credentials: Credentials) -> None:
+    def __init__(
+        self, client: Any, settings: Settings, credentials: Credentials, place: str
+    ) -> None:
         self._client = client
-        self._bucket = bucket
-        self.credentials = credentials
+        self._payer = "requester" if settings.request_payer else ""
+        self._made_for = credentials, place
+
+    def is_for(self, credentials: Credentials, place: str) -> bool:
+        """Return whether it signs with these credentials, and asks this host and region."""
+        return self._made_for == (credentials, place)
 
     async def page(self, prefix: str, delimiter: str, start_after: str, token: str) -> Page:
         """Return one page of a listing, as `Store.list_page` does.
@@ -64,7 +75,7 @@ class Lister:
         Raises:
             SourceError, TransientError: as for `Store.list_page`.
         """
-        parameters = {"Prefix": prefix, "Delimiter": delimiter}
+        parameters = {"Prefix": prefix, "Delimiter": delimiter, "RequestPayer": self._payer}
         if token.startswith(MARKER):
             list_objects = self._client.list_objects
             parameters["Marker"] = token.removeprefix(MARKER)
@@ -73,7 +84,7 @@ class Lister:
             parameters |= {"StartAfter": start_after, "ContinuationToken": token}
         try:
             answer = await list_objects(
-                Bucket=self._bucket,
+                Bucket=_BUCKET,
                 EncodingType="url",
                 **{name: value for name, value in parameters.items() if value},
             )
@@ -88,6 +99,7 @@ async def open_lister(
     settings: Settings,
     credentials: Credentials,
     http: HttpClient,
+    place: str,
     reader: PageReader,
     refused: Refused,
 ) -> AsyncIterator[Lister]:
@@ -97,33 +109,35 @@ async def open_lister(
         settings: where the bucket is.
         credentials: of this moment; others need another client.
         http: sends the requests.
+        place: the host and the region that they are for.
         reader: reads the pages.
         refused: says what an answer means that is not a page.
     """
     isolated = await in_thread(_isolated_session, settings)  # 20 ms
     session = aioboto3.Session(
-        aws_access_key_id=credentials.access_key_id,
-        aws_secret_access_key=credentials.secret_access_key.reveal(),
+        aws_access_key_id=credentials.access_key_id or None,
+        aws_secret_access_key=credentials.secret_access_key.reveal() or None,
         aws_session_token=credentials.session_token.reveal() or None,
         region_name=settings.region,
         botocore_session=isolated,
     )
     config = AioConfig(
-        signature_version="s3v4",
+        signature_version="s3v4" if credentials.access_key_id else UNSIGNED,
         user_agent=f"{isolated.user_agent_name}/{isolated.user_agent_version} "
         f"{isolated.user_agent_extra}",  # or it would have what AWS_EXECUTION_ENV says
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,
         # Without the last, us-east-1 would be looked up as the region of all that have no own.
         s3={"addressing_style": "path", "us_east_1_regional_endpoint": "regional"},
-        http_session_cls=partial(_Transport, http, reader, refused),
+        http_session_cls=partial(_Transport, http, place, reader, refused),
     )
     redact_libraries()
-    async with session.client("s3", endpoint_url=settings.endpoint_url, config=config) as client:
+    endpoint_url = address_of(settings).origin
+    async with session.client("s3", endpoint_url=endpoint_url, config=config) as client:
         # Handlers of all services run before those of one. S3's own would parse each page to look
         # for an error in it, which `parse_page` does as well.
         client.meta.events.register_first("before-parse.*.*", _parse)
-        yield Lister(client, settings.bucket, credentials)
+        yield Lister(client, settings, credentials, place)
 
 
 def _parse(
@@ -168,8 +182,9 @@ class _Models(Loader):  # type: ignore[misc]  # botocore has no types
             "signingRegion": settings.region,
             "disableDoubleEncoding": True,
         }
+        address = address_of(settings)
         found = {
-            "url": f"{settings.endpoint_url}/{settings.bucket}",
+            "url": f"{address.origin}{address.path}",
             "properties": {"authSchemes": [signed]},
         }
         self._own = {
@@ -202,12 +217,16 @@ class _Transport:
 
     Args:
         http: sends them, and outlives the client.
+        place: the host and the region that they are for.
         reader: reads the pages.
         refused: says what an answer means that is not a page.
     """
 
-    def __init__(self, http: HttpClient, reader: PageReader, refused: Refused, **_: object) -> None:
+    def __init__(
+        self, http: HttpClient, place: str, reader: PageReader, refused: Refused, **_: object
+    ) -> None:
         self._http = http
+        self._place = place
         self._reader = reader
         self._refused = refused
 
@@ -225,9 +244,10 @@ class _Transport:
         """
         parts = urlsplit(request.url)
         headers = SignedHeaders()
+        headers.place = self._place
         for name in request.headers:
             headers[name.lower()] = _as_text(request.headers[name])
-        target = f"{parts.path}?{parts.query}"
+        target = f"{parts.path or '/'}?{parts.query}"
         async with self._http.request(request.method, target, headers) as response:
             if response.status != HTTPStatus.OK:
                 raise await self._refused(response, None, headers)

@@ -10,11 +10,11 @@ from typing import Final
 from asyncsync.errors import AuthError, BucketError, SourceError
 
 _PLACE: Final = (
-    "check R2_BUCKET and R2_ENDPOINT_URL (a bucket with a jurisdiction has its own endpoint, such "
+    "check {bucket} and {endpoint_url} (a bucket with a jurisdiction has its own endpoint, such "
     "as <account>.eu.r2...)"
 )
 _RENEW: Final = (
-    "get new ones, and set R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY and R2_SESSION_TOKEN, which "
+    "get new ones, and set {access_key_id}, {secret_access_key} and {session_token}, which "
     "belong together"
 )
 REQUESTER_PAYS: Final = "where requesters pay for the bucket, it wants --request-payer"
@@ -27,6 +27,7 @@ class Meaning:
 
     what: str
     advice: str
+    """With the names of settings (`Names`) in braces."""
     kind: type[SourceError] = SourceError
     """What it is about, if it holds for all requests."""
     is_of_credentials: bool = False
@@ -35,7 +36,7 @@ class Meaning:
 
 DENIED: Final = Meaning(
     "the credentials are not accepted",
-    "check R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY (a new token may need up to a minute)",
+    "check {access_key_id} and {secret_access_key} (a new token may need up to a minute)",
     AuthError,
 )
 """Also of a 401 without a code."""
@@ -49,9 +50,12 @@ NO_LISTING: Final = Meaning(
 """Of a 403 that answers a listing."""
 _UNKNOWN_KEY: Final = Meaning(
     DENIED.what,
-    f"{DENIED.advice}; temporary ones need their R2_SESSION_TOKEN as well",
+    f"{DENIED.advice}; temporary ones need {{session_token}} as well",
     AuthError,
     is_of_credentials=True,
+)
+OTHER_REGION: Final = Meaning(
+    "the request is signed for another region than the bucket's", "set {region}", AuthError
 )
 _ACCOUNT: Final = Meaning(
     "the account may not use the service", "ask whoever pays for the account", AuthError
@@ -64,9 +68,7 @@ _KMS: Final = Meaning(
 MEANINGS: Final = {
     "AccountProblem": _ACCOUNT,
     "AllAccessDisabled": _ACCOUNT,
-    "AuthorizationHeaderMalformed": Meaning(
-        "the request is signed for another region than the bucket's", "set R2_REGION", AuthError
-    ),
+    "AuthorizationHeaderMalformed": OTHER_REGION,
     "ExpiredRequest": Meaning(
         "the credentials have expired", _RENEW, AuthError, is_of_credentials=True
     ),

@@ -12,7 +12,8 @@ a key that is too long only the start and the end are kept.
 
 import re
 from collections.abc import Mapping, Sequence
-from urllib.parse import unquote_to_bytes
+from dataclasses import replace
+from urllib.parse import quote, unquote_to_bytes
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 from asyncsync.errors import ListingError, ProtocolError
@@ -20,6 +21,8 @@ from asyncsync.keys import MAX_KEY_BYTES, abridged, escaped, is_too_long
 from asyncsync.model import LARGEST_SIZE, LAST, UNKNOWN_SIZE, Page, RemoteObject
 from asyncsync.times import parse_time
 
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
+"""Bytes of a key that are not valid UTF-8, as `surrogateescape` decodes them."""
 PAGE_LIMIT = 16 * 1024 * 1024
 """Bytes in a page, at most. 1,000 keys of 1,024 bytes, percent-encoded, take 4 MiB."""
 MOST_ENTRIES = 10_000
@@ -211,3 +214,27 @@ def parse_size(text: str) -> int:
         return UNKNOWN_SIZE
     size = int(text)
     return size if size <= LARGEST_SIZE else UNKNOWN_SIZE
+
+
+def page_query(prefix: str, delimiter: str, more: Mapping[str, str]) -> str:
+    """Return the query that asks for a page, percent-encoded; what is empty is left out."""
+    parameters = {"encoding-type": "url", "prefix": prefix, "delimiter": delimiter, **more}
+    return "&".join(
+        f"{name}={quote(value.encode('utf-8', 'surrogateescape'), safe='')}"
+        for name, value in parameters.items()
+        if value
+    )
+
+
+def as_text(prefix: str) -> str:
+    """Return what of a prefix a request can hold: text, and no bytes that are not UTF-8."""
+    return _NOT_UTF8.split(prefix, maxsplit=1)[0]
+
+
+def only_with(prefix: str, page: Page) -> Page:
+    """Return what of a page begins with a prefix: a request holds only as much of it as is text."""
+    return replace(
+        page,
+        objects=[found for found in page.objects if found.key.startswith(prefix)],
+        prefixes=[found for found in page.prefixes if found.startswith(prefix)],
+    )

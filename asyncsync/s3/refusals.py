@@ -3,12 +3,14 @@
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from urllib.parse import urlsplit
 
 from asyncsync.errors import (
     AccessDeniedError,
     ArchivedError,
     AsyncSyncError,
+    AuthError,
     ClockError,
     ProtocolError,
     RedirectError,
@@ -22,11 +24,13 @@ from asyncsync.errors import (
     VanishedError,
 )
 from asyncsync.keys import escaped, shown
+from asyncsync.model import Names
 from asyncsync.s3.clock import agree
-from asyncsync.s3.meanings import DENIED, MEANINGS, NO_BUCKET, NO_LISTING, Meaning
+from asyncsync.s3.meanings import DENIED, MEANINGS, NO_BUCKET, NO_LISTING, OTHER_REGION, Meaning
 from asyncsync.s3.pages import parse_error
 from asyncsync.times import parse_http_date
 
+_OF_R2 = Names()
 _REDIRECTS = {301, 302, 303, 307, 308}
 _BUSY = {429, 503}
 _BUSY_CODES = {
@@ -50,10 +54,17 @@ _CODES_OF_ONE_KEY = {"InvalidObjectName", "InvalidRequest", "InvalidURI", "KeyTo
 _WANTS_KEY = re.compile("server.side.encryption", re.IGNORECASE)
 """In what servers say of an object that is encrypted with a customer's key; their codes differ."""
 _REGION = re.compile("[a-z0-9-]{1,63}")
+_SIGN = "leave out --no-sign-request, and set credentials that may read it"
 
 
 def refusal(
-    status: int, headers: Mapping[str, str], body: bytes, key: str | None
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    key: str | None,
+    *,
+    is_signed: bool = True,
+    names: Names = _OF_R2,
 ) -> AsyncSyncError:
     """Return the error that an answer stands for.
 
@@ -62,6 +73,8 @@ def refusal(
         headers: by lower-case name.
         body: an S3 error, something else, or nothing, as after HEAD.
         key: the object that was requested; None for a listing.
+        is_signed: whether the request had a signature.
+        names: what messages call the settings.
     """
     fields = parse_error(body)
     code = fields.get("Code", "")
@@ -69,21 +82,25 @@ def refusal(
     said = escaped(said[:300]).rstrip(".")
     if passing := _transient(status, code, said, headers, body):
         return passing
+    if not is_signed and status in {401, 403}:
+        return _unsigned(said, key)
     if code == "RequestTimeTooSkewed":
         clock = _clock_refused(said, headers)
         return _of_one(clock, status, code, said, key) if agree(clock.ahead) else clock
     region = headers.get("x-amz-bucket-region") or fields.get("Region", "")
     region = region if _REGION.fullmatch(region) else ""
     if status in _REDIRECTS:
-        redirect = _redirected(headers, region)
+        redirect = _redirected(headers, region, names)
         return _of_one(redirect, status, code, str(redirect), key)
     meaning = MEANINGS.get(code) or _meaning_of(status, key)
     if meaning is None:
         of_object = None if key is None else _object_refused(status, code, said, key)
         unknown = SourceError(f"the endpoint does not answer like S3: {said}")
         return of_object or _of_one(unknown, status, code, f"the endpoint refuses: {said}", key)
-    advice = f"{meaning.advice}={region}" if meaning.advice == "set R2_REGION" and region else ""
-    of_run = meaning.kind(f"{meaning.what}: {said}; {advice or meaning.advice}")
+    advice = meaning.advice.format(**asdict(names))
+    if meaning is OTHER_REGION and region:
+        advice = f"{advice}={region}"
+    of_run = meaning.kind(f"{meaning.what}: {said}; {advice}")
     if meaning.is_of_credentials:
         return of_run
     is_unclear = meaning.kind is not SourceError  # then it may not hold for others
@@ -98,6 +115,12 @@ def _of_one(
     return of_run if key is None else RefusedError(key, text, f"{status} {code}", of_run)
 
 
+def _unsigned(said: str, key: str | None) -> AsyncSyncError:
+    if key is None:
+        return AuthError(f"the bucket cannot be listed without a signature: {said}; {_SIGN}")
+    return AccessDeniedError(key, f"access denied without a signature: {said}; {_SIGN}")
+
+
 def _meaning_of(status: int, key: str | None) -> Meaning | None:
     """Return what an answer means that has no code of S3's, as after HEAD."""
     if status == 401:
@@ -107,15 +130,17 @@ def _meaning_of(status: int, key: str | None) -> Meaning | None:
     return None
 
 
-def _redirected(headers: Mapping[str, str], region: str) -> RedirectError:
+def _redirected(headers: Mapping[str, str], region: str, names: Names) -> RedirectError:
     try:
         target = shown(urlsplit(headers.get("location", "")).netloc) or "another host"
     except ValueError:
         target = "an invalid address"
-    of_region, advice = "", "set R2_ENDPOINT_URL to the right endpoint"
+    of_region, advice = "", f"set {names.endpoint_url} to the right endpoint"
     if region:
         of_region = f", region {region}"
-        advice = f"set R2_REGION={region}, and R2_ENDPOINT_URL to the endpoint of that region"
+        advice = (
+            f"set {names.region}={region}, and {names.endpoint_url} to the endpoint of that region"
+        )
     return RedirectError(
         f"the endpoint redirects to {target}{of_region}, which asyncsync does not follow; {advice}"
     )

@@ -14,29 +14,40 @@ from asyncsync.secret import SignedHeaders
 CHECKSUM_MODE = "x-amz-checksum-mode"
 _PLAIN = re.compile("[A-Za-z0-9._~/-]*")
 """A key that is its own path."""
+REQUEST_PAYER = "x-amz-request-payer"
 _NO_BODY = hashlib.sha256(b"").hexdigest()
 
 
 def path_of(bucket: str, key: str) -> str:
-    """Return the path of an object as it is signed and sent; bytes that are not UTF-8 are kept."""
+    """Return the path of an object as it is signed and sent; bytes that are not UTF-8 are kept.
+
+    Args:
+        bucket: the path of the bucket, or nothing.
+        key: the object.
+    """
     if _PLAIN.fullmatch(key):
-        return f"/{bucket}/{key}"
-    return f"/{bucket}/{quote(key.encode('utf-8', 'surrogateescape'), safe='/~')}"
+        return f"{bucket}/{key}"
+    return f"{bucket}/{quote(key.encode('utf-8', 'surrogateescape'), safe='/~')}"
 
 
 class Signer:
-    """Signs GET and HEAD requests to one host.
+    """Signs GET and HEAD requests to one host, or marks them only, if nothing is to sign with.
 
     Args:
         host: as the header Host has it.
-        region: of the bucket.
+        region: what requests are signed for.
         stamp: returns the time, as requests have it.
+        request_payer: whether the sender pays, which each request says then.
     """
 
-    def __init__(self, host: str, region: str, stamp: Callable[[], str]) -> None:
+    def __init__(
+        self, host: str, region: str, stamp: Callable[[], str], *, request_payer: bool = False
+    ) -> None:
+        self.place = f"{region} at {host}"
         self._host = host
         self._region = region
         self._stamp = stamp
+        self._request_payer = request_payer
         self._mac = Mac(b"")
         self._token = ""
         self._derived_from: tuple[str, Credentials | None] = ("", None)
@@ -56,23 +67,32 @@ class Signer:
             method: in upper case.
             path: percent-encoded, as it will be sent.
             credentials: the current ones; they may have been renewed since the last request.
+                Without an access key, the request is not signed.
             query: percent-encoded, as it will be sent; its names in any order.
             wants_checksum: whether to ask for the object's checksum, if there is one.
         """
+        headers = SignedHeaders()
+        headers.place = self.place
+        if wants_checksum:
+            headers[CHECKSUM_MODE] = "ENABLED"
+        if not credentials.access_key_id:
+            return headers
         time = self._stamp()
         day = time[:8]
         if self._derived_from != (day, credentials):
             self._derive(day, credentials)
         signed = f"x-amz-content-sha256:{_NO_BODY}\nx-amz-date:{time}\n"
         names = "x-amz-content-sha256;x-amz-date"
-        headers = SignedHeaders()
         if wants_checksum:
             signed = f"{CHECKSUM_MODE}:ENABLED\n{signed}"
             names = f"{CHECKSUM_MODE};{names}"
-            headers[CHECKSUM_MODE] = "ENABLED"
         signed, names = f"host:{self._host}\n{signed}", f"host;{names}"
         headers["x-amz-content-sha256"] = _NO_BODY
         headers["x-amz-date"] = time
+        if self._request_payer:
+            signed += f"{REQUEST_PAYER}:requester\n"
+            names += f";{REQUEST_PAYER}"
+            headers[REQUEST_PAYER] = "requester"
         if self._token:
             signed += f"x-amz-security-token:{self._token}\n"
             names += ";x-amz-security-token"

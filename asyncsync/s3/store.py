@@ -7,13 +7,10 @@ host names and never follows a redirect. `refusals.py` turns every unexpected an
 """
 
 import logging
-import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from anyio import Lock
 
@@ -22,23 +19,24 @@ from asyncsync.errors import (
     AuthError,
     ClockCorrectedError,
     ClockError,
-    ConfigError,
     ConnectionLostError,
     CredentialsRenewedError,
     HeadRefusedError,
     IntegrityError,
     RangeIgnoredError,
     RefusedError,
+    RegionCorrectedError,
     ServerError,
     SourceError,
     TransientError,
 )
 from asyncsync.http import HttpClient, Response, send_both
-from asyncsync.interfaces import READ_TIMEOUT, Body
+from asyncsync.interfaces import READ_TIMEOUT, Body, Urgent
 from asyncsync.model import UNKNOWN_SIZE, Fetched, Head, Page, RemoteObject, Settings
 from asyncsync.s3.bodies import (
     ENCODINGS,
     UnannouncedBody,
+    add_conditions,
     is_span,
     open_body,
     other_size,
@@ -47,14 +45,16 @@ from asyncsync.s3.bodies import (
 )
 from asyncsync.s3.checksums import parse_checksum
 from asyncsync.s3.clock import Clock, agree
-from asyncsync.s3.pages import MARKER, parse_page, parse_size
+from asyncsync.s3.credentials import HeldCredentials, hold
+from asyncsync.s3.pages import MARKER, as_text, only_with, page_query, parse_page, parse_size
 from asyncsync.s3.reading import PageReader
 from asyncsync.s3.refusals import refusal
+from asyncsync.s3.regions import region_told, settings_in, told_of
 from asyncsync.s3.server import MAY_REFUSE_HEAD, SERVED, Server
 from asyncsync.s3.sigv4 import CHECKSUM_MODE, Signer, path_of
 from asyncsync.secret import SignedHeaders
+from asyncsync.services import address_of
 from asyncsync.threads import in_thread
-from asyncsync.times import format_http_date
 
 if TYPE_CHECKING:
     from asyncsync.s3.client import Lister
@@ -66,8 +66,6 @@ SHORT_LISTING = 32
 """Pages that are listed without aioboto3's client: it would cost them more than a tenth."""
 _MODE_UNKNOWN = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED}
 """How a server answers a HEAD that asks for a checksum, if it knows no such header; and others."""
-_NOT_UTF8 = re.compile("[\ud800-\udfff]")
-"""Bytes of a key that are not valid UTF-8, as `surrogateescape` decodes them."""
 
 
 @asynccontextmanager
@@ -80,27 +78,28 @@ async def open_store(
 
     Args:
         settings: the endpoint, the bucket and the credentials.
-        notice: called with what a person should know, such as that this machine's clock is wrong.
+        notice: called with what a person should know, such as that this machine's clock is wrong,
+            or that the bucket is in another region.
         read_timeout: as for `HttpClient`.
 
     Raises:
         ConfigError: the file of certificate authorities that the environment names cannot be read.
     """
-    http = HttpClient(settings.endpoint_url, read_timeout=read_timeout)
-    async with http, AsyncExitStack() as opened:
-        yield S3Store(settings, http, Clock(notice), opened, notice)
+    http = HttpClient(address_of(settings).origin, read_timeout=read_timeout)
+    async with http, hold(settings) as held, AsyncExitStack() as opened:
+        yield S3Store(settings, http, Clock(notice), held, opened, notice)
 
 
 class S3Store:
     """A bucket. Made by `open_store`.
 
     Args:
-        settings: the endpoint, the bucket and the credentials; the credentials are read again when
-            the server refuses them.
+        settings: the endpoint and the bucket.
         http: the transport to the endpoint.
         clock: the time to sign with.
-        opened: closes the client together with the store.
-        notice: as for `open_store`.
+        held: the credentials to sign with.
+        opened: closes the clients together with the store.
+        notice: called with what a person should know.
     """
 
     def __init__(
@@ -108,17 +107,19 @@ class S3Store:
         settings: Settings,
         http: HttpClient,
         clock: Clock,
+        held: HeldCredentials,
         opened: AsyncExitStack,
         notice: Callable[[str], object],
     ) -> None:
-        self._settings = settings
-        self._http = http
         self._clock = clock
         self._opened = opened
+        self._notice = notice
+        self._held = held
+        self._look_at(settings, http)
         self._server = Server(notice)
-        self._credentials = settings.credentials
-        self._signer = Signer(http.host, settings.region, clock.stamp)
         self._lister: Lister | None = None
+        self._has_moved = False
+        """Whether another region was gone to, which is done once."""
         self._opening = Lock()
         self._pages = 0
         self._reader = PageReader()
@@ -127,29 +128,30 @@ class S3Store:
         self._tells_checksums = False
         """Whether a HEAD that asked was answered: what is refused later has other reasons."""
 
+    def _look_at(self, settings: Settings, http: HttpClient) -> None:
+        """Send what is requested from now on to where these settings lead."""
+        self._settings = settings
+        self._http = http
+        self._path = address_of(settings).path
+        pays = settings.request_payer
+        self._signer = Signer(http.host, settings.region, self._clock.stamp, request_payer=pays)
+
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
     ) -> Page:
         """Return one page of a listing, as `Store` says."""
-        sent = _NOT_UTF8.split(prefix, maxsplit=1)[0]
+        sent = as_text(prefix)
         # Loading aioboto3's client takes 0.23 s of processor time, as much as listing and comparing
         # three pages. So a short listing goes without it, and so does every page while this
-        # machine's clock, which the client would sign with, is wrong. No more does the client send
-        # a marker that is not valid UTF-8.
+        # machine's clock, which the client signs with, is wrong. Nor can it send bytes as a marker.
         self._pages += 1
         is_long = self._pages > SHORT_LISTING and not self._clock.is_corrected
-        if token and is_long and not _NOT_UTF8.search(token):
+        if token and is_long and as_text(token) == token:
             lister = await self._open_lister()
             page = await lister.page(sent, delimiter, start_after, token)
         else:
             page = await self._page(sent, delimiter, start_after, token)
-        if sent != prefix:  # a request holds text only, so the rest of the prefix is compared here
-            page = replace(
-                page,
-                objects=[found for found in page.objects if found.key.startswith(prefix)],
-                prefixes=[found for found in page.prefixes if found.startswith(prefix)],
-            )
-        return page
+        return page if sent == prefix else only_with(prefix, page)
 
     async def _page(self, prefix: str, delimiter: str, start_after: str, token: str) -> Page:
         """Request a page by ListObjectsV2, or by ListObjects from a server that knows no other."""
@@ -176,13 +178,8 @@ class S3Store:
         return page
 
     async def _request_page(self, prefix: str, delimiter: str, more: Mapping[str, str]) -> Page:
-        parameters = {"encoding-type": "url", "prefix": prefix, "delimiter": delimiter, **more}
-        query = "&".join(
-            f"{name}={quote(value.encode('utf-8', 'surrogateescape'), safe='')}"
-            for name, value in parameters.items()
-            if value
-        )
-        path = f"/{self._settings.bucket}"
+        query = page_query(prefix, delimiter, more)
+        path = self._path or "/"
         headers = self._signed("GET", path, query)
         async with self._http.request("GET", f"{path}?{query}", headers) as response:
             if response.status != HTTPStatus.OK:
@@ -190,29 +187,29 @@ class S3Store:
             return parse_page(await self._reader.read(response))
 
     async def _open_lister(self) -> "Lister":
-        """Return aioboto3's client; a new one when the credentials have changed."""
+        """Return aioboto3's client; a new one when the credentials or the region have changed."""
         async with self._opening:
-            if self._lister is None or self._lister.credentials != self._credentials:
+            place, held = self._signer.place, self._held.current
+            if self._lister is None or not self._lister.is_for(held, place):
                 open_lister = await in_thread(_load_client)
-                opening = open_lister(
-                    self._settings, self._credentials, self._http, self._reader, self._refused
-                )
+                where = (self._settings, held, self._http, place)
+                opening = open_lister(*where, self._reader, self._refused)
                 self._lister = await self._opened.enter_async_context(opening)
             return self._lister
 
     async def head(self, key: str) -> Head:
         """Return what the bucket says of an object, as `Store` says."""
         self._server.check_head(key)
-        path = path_of(self._settings.bucket, key)
+        path = path_of(self._path, key)
         headers = self._signed_head(path)
         async with self._http.request("HEAD", path, headers) as response:
             return await self._head(response, path, key, headers)
 
     def _signed_head(self, path: str) -> SignedHeaders:
         wants = self._wants_checksums
-        return self._signer.sign("HEAD", path, self._credentials, wants_checksum=wants)
+        return self._signer.sign("HEAD", path, self._held.current, wants_checksum=wants)
 
-    async def _head(self, response: Response, path: str, key: str, sent: Mapping[str, str]) -> Head:
+    async def _head(self, response: Response, path: str, key: str, sent: SignedHeaders) -> Head:
         """Return what the answer to a HEAD with these headers says."""
         if response.status in _MODE_UNKNOWN and CHECKSUM_MODE in sent:
             sent = self._signed("HEAD", path)
@@ -231,7 +228,7 @@ class S3Store:
         return parse_head(response, size, parse_checksum(response.headers))
 
     async def _refused_head(
-        self, response: Response, path: str, key: str, sent: Mapping[str, str]
+        self, response: Response, path: str, key: str, sent: SignedHeaders
     ) -> AsyncSyncError:
         """Return why HEAD was refused, from the body of a GET: an answer to HEAD has none.
 
@@ -245,9 +242,11 @@ class S3Store:
                 is_empty = told.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
                 if told.status >= HTTPStatus.BAD_REQUEST and not is_empty:
                     return await self._refused(told, key, headers)
-                if self._clock.corrects(None, sent["x-amz-date"]):
+                if sent.place != self._signer.place:
+                    return RegionCorrectedError("HEAD was sent before the region was put right")
+                if "x-amz-date" in sent and self._clock.corrects(None, sent["x-amz-date"]):
                     return ClockCorrectedError("HEAD was signed before the clock was corrected")
-                if not self._signs_like(sent):
+                if "authorization" in sent and not self._held.signed(sent):
                     return CredentialsRenewedError(
                         "HEAD was signed before the credentials were renewed"
                     )
@@ -275,7 +274,7 @@ class S3Store:
     async def fetch(self, remote: RemoteObject, *, asks: bool, as_stored: bool = False) -> Fetched:
         """Fetch a whole object, as `Store` says; both requests go out before either is awaited."""
         key = remote.key
-        path = path_of(self._settings.bucket, key)
+        path = path_of(self._path, key)
         get_headers = self._conditional(path, remote, as_stored)
         get = self._http.request("GET", path, get_headers)
         if not asks or self._server.refuses_head:
@@ -305,7 +304,7 @@ class S3Store:
             head.close()
 
     async def _whole(
-        self, response: Response, remote: RemoteObject, sent: Mapping[str, str]
+        self, response: Response, remote: RemoteObject, sent: SignedHeaders
     ) -> Fetched:
         """Read the answer to a GET of a whole object with these headers."""
         if response.status != HTTPStatus.OK:
@@ -323,12 +322,7 @@ class S3Store:
     def _conditional(self, path: str, remote: RemoteObject, as_stored: bool) -> SignedHeaders:
         """Return the headers of a GET of the listed version."""
         headers = self._signed("GET", path)
-        if remote.is_pinned:
-            headers["if-match"] = f'"{remote.etag}"'
-        elif remote.modified_ns:
-            headers["if-unmodified-since"] = format_http_date(remote.modified_ns)
-        if as_stored:
-            headers["accept-encoding"] = ENCODINGS
+        add_conditions(headers, remote, as_stored)
         return headers
 
     @asynccontextmanager
@@ -336,7 +330,7 @@ class S3Store:
         self, remote: RemoteObject, span: range | None = None, *, as_stored: bool = False
     ) -> AsyncIterator[Body]:
         """Fetch the listed version of an object, as `Store` says."""
-        path = path_of(self._settings.bucket, remote.key)
+        path = path_of(self._path, remote.key)
         headers = self._conditional(path, remote, as_stored)
         if span is not None and len(span) == remote.size:
             span = None
@@ -355,47 +349,49 @@ class S3Store:
             yield open_body(response, remote, span)
 
     def _signed(self, method: str, path: str, query: str = "") -> SignedHeaders:
-        return self._signer.sign(method, path, self._credentials, query)
+        return self._signer.sign(method, path, self._held.current, query)
 
     async def _refused(
-        self, response: Response, key: str | None, sent: Mapping[str, str]
+        self, response: Response, key: str | None, sent: SignedHeaders
     ) -> AsyncSyncError:
         """Return the error that the answer to a request with these headers stands for."""
         try:
             body = await response.read(ERROR_LIMIT)
         except TransientError:
             body = b""  # cut off or endless: the status must do
-        error = refusal(response.status, response.headers, body, key)
+        is_signed = "authorization" in sent
+        status, headers, names = response.status, response.headers, self._settings.names
+        error = refusal(status, headers, body, key, is_signed=is_signed, names=names)
         of_run = error.of_run if isinstance(error, RefusedError) else error
-        if isinstance(of_run, ClockError):
+        if self._moves(response, body, sent):
+            return RegionCorrectedError(f"{error}; the region was put right meanwhile")
+        if isinstance(of_run, ClockError) and is_signed:
             if self._clock.corrects(of_run.ahead, sent["x-amz-date"]):
                 return ClockCorrectedError(str(of_run))
             if agree(of_run.ahead) and self._clock.may_pass(key, sent["x-amz-date"]):
                 return ServerError(str(of_run))
             return error
-        if isinstance(of_run, AuthError) and self._renewed(sent):
-            return CredentialsRenewedError(f"{error}; the credentials were renewed meanwhile")
+        if isinstance(of_run, AuthError) and is_signed:
+            return await self._held.refused(error, sent)
         return error
 
-    def _renewed(self, sent: Mapping[str, str]) -> bool:
-        """Return whether the credentials now differ from those that signed a request."""
-        if not self._signs_like(sent):
-            return True  # another request was refused before, and has read them again
-        if self._settings.reload is None:
+    def _moves(self, response: Response, body: bytes, sent: SignedHeaders) -> bool:
+        """Return whether requests now go elsewhere than this one, which was refused, has gone."""
+        region = region_told(response.status, response.headers, body)
+        if region and sent.place != self._signer.place:
+            return True  # another request was refused before, and has put the region right
+        found = self._settings
+        there = settings_in(region, found, redirects="location" in response.headers)
+        if there is None or self._has_moved:
             return False
-        try:
-            self._credentials = self._settings.reload().credentials
-        except ConfigError as error:
-            logger.info("the credentials cannot be read again: %s", error)
-            return False
-        return not self._signs_like(sent)
-
-    def _signs_like(self, sent: Mapping[str, str]) -> bool:
-        own = self._credentials
-        return (
-            f"Credential={own.access_key_id}/" in sent["authorization"]
-            and sent.get("x-amz-security-token", "") == own.session_token.reveal()
-        )
+        self._has_moved = True
+        origin, http = address_of(there).origin, self._http
+        if origin != address_of(found).origin:
+            http = HttpClient(origin, read_timeout=http.read_timeout)
+            self._opened.push_async_exit(http)
+        self._look_at(there, http)
+        self._notice(Urgent(told_of(found, there)))
+        return True
 
 
 def _load_client() -> "Callable[..., AbstractAsyncContextManager[Lister]]":

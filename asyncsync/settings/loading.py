@@ -3,44 +3,29 @@
 The first place that sets a value wins: an argument, the environment, the env file. The env file is
 `./.env` unless another is named. No parent folder is searched, nothing is interpolated, and nothing
 is copied into the environment of the process.
+
+Where none of them sets a variable of R2's, and an argument names the bucket, the rest comes from
+AWS's settings (`aws.py`). A run that has any of R2's reads nothing of AWS's.
 """
 
 import logging
-import os
 import re
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from asyncsync.errors import ConfigError
-from asyncsync.keys import shown
 from asyncsync.model import Settings
 from asyncsync.secret import Environment, Secret
-from asyncsync.settings.endpoint import endpoint
 from asyncsync.settings.envfile import CREATE_HINT, EnvFile, read_env_file
 from asyncsync.settings.options import Options, parse_option
+from asyncsync.settings.origins import keys_logged, unencrypted
+from asyncsync.settings.remote import aws_settings, own_settings
+from asyncsync.settings.sources import UNSET, chosen_settings, set_variables, uses_aws
 
 logger = logging.getLogger(__name__)
 
-_VARIABLES = {
-    "access_key_id": "R2_ACCESS_KEY_ID",
-    "secret_access_key": "R2_SECRET_ACCESS_KEY",
-    "endpoint_url": "R2_ENDPOINT_URL",
-    "bucket": "R2_BUCKET",
-    "session_token": "R2_SESSION_TOKEN",
-    "region": "R2_REGION",
-}
-_OPTIONS = {f"ASYNCSYNC_{option.name.upper()}": option.name for option in fields(Options)}
-_KNOWN = dict.fromkeys((*_VARIABLES.values(), *_OPTIONS))
-"""The names of all variables, in order."""
-_UNSET = Secret("")
-_CREDENTIALS = ("R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_SESSION_TOKEN")
-_OPTIONAL = {"session_token", "region"}
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
-_REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?")  # a DNS label
 _QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
-_VISIBLE = re.compile(r"[!-~]+")
 
 
 def load(
@@ -54,7 +39,8 @@ def load(
         env_file: the file to read; None reads `./.env` if it exists.
         environ: the environment; None takes that of the process.
         given: values of `Options` fields, by field name, that win over everything; None is unset.
-            Its `bucket` takes the place of R2_BUCKET.
+            So are those of `bucket`, `endpoint_url`, `region`, and AWS's `profile`; and of
+            `source`, the bucket of `s3://bucket/prefix`.
 
     Raises:
         ConfigError: something is missing, malformed or contradictory. The message has its name,
@@ -67,8 +53,9 @@ def load(
         if options.strict:
             raise ConfigError(file.exposure)
         logger.warning("%s", file.exposure)
-    if logged := keys_logged(settings):
-        logger.warning("%s", logged)
+    for problem in (keys_logged(settings), unencrypted(settings)):
+        if problem:
+            logger.warning("%s", problem)
     return settings, options
 
 
@@ -92,142 +79,30 @@ def _parse(
     environ: Environment,
     given: Mapping[str, object] | None,
 ) -> tuple[Settings, Options]:
-    values = dict(file.values)
-    values |= {name: Secret(environ[name]) for name in _KNOWN if name in environ}
+    chosen = chosen_settings(given or {})
+    values = set_variables(file, environ)
     for name, value in values.items():
-        if name in _KNOWN and _QUOTED.fullmatch(value.strip().reveal()):
+        if _QUOTED.fullmatch(value.strip().reveal()):
             raise ConfigError(
                 f"{name}: there are quotes around its value; remove them (`docker run --env-file` "
                 "keeps them, as other programs do that read such a file)"
             )
+    options = _parse_options(values, given or {})
+
+    def reload() -> Settings:
+        return parse(env_file, environ, given)[0]
+
+    if uses_aws(values, chosen):
+        return aws_settings(chosen, options, reload), options
     hint = "" if file.exists else f"; there is no such file here: {CREATE_HINT}"
-    bucket = str((given or {}).get("bucket") or "")
-    settings = _parse_settings(values, f"{file.path}{hint}", bucket)
-    settings = replace(settings, reload=lambda: parse(env_file, environ, given)[0])
-    return settings, _parse_options(values, given or {})
-
-
-@dataclass(frozen=True, slots=True)
-class Origins:
-    """Where settings come from, by the names of their variables; without their values."""
-
-    places: dict[str, str]
-    """For each variable that is set: an option, `the environment`, or the env file."""
-    hidden: list[str]
-    """Variables that the env file sets, but that are empty in the environment, which wins."""
-    unknown: list[str]
-    """Variables whose names begin like those of settings, but that are no settings."""
-
-    @property
-    def mixture(self) -> str:
-        """How credentials come from another place than the endpoint; empty if they do not.
-
-        Then whoever wrote the one need not know of the other, and may be sent its credentials.
-        """
-        endpoint = self.places.get("R2_ENDPOINT_URL", "")
-        apart = {name: self.places.get(name, endpoint) for name in _CREDENTIALS}
-        named = [f"{name} from {place}" for name, place in apart.items() if place != endpoint]
-        if not endpoint or not named:
-            return ""
-        return (
-            f"R2_ENDPOINT_URL comes from {endpoint}, but {', '.join(named)}: make sure that they "
-            "belong together, as requests to the one are signed with the other"
-        )
-
-
-def origins(
-    env_file: Path | None = None,
-    environ: Mapping[str, str] | None = None,
-    given: Mapping[str, object] | None = None,
-) -> Origins:
-    """Return where `load` finds each setting.
-
-    Raises:
-        ConfigError: the env file cannot be read.
-    """
-    environ = environment = Environment(environ)
-    file = read_env_file(env_file)
-    in_file = file.values
-    places: dict[str, str] = {}
-    hidden: list[str] = []
-    for name in _KNOWN:
-        if (given or {}).get(_OPTIONS.get(name, "")) is not None:
-            places[name] = f"--{_OPTIONS[name].replace('_', '-')}"
-        elif name == "R2_BUCKET" and (given or {}).get("bucket"):
-            places[name] = "the argument"
-        elif environment.get(name, "").strip():
-            places[name] = "the environment"
-        elif name in in_file and in_file[name].strip():
-            if name in environment:
-                hidden.append(name)
-            else:
-                places[name] = str(file.path)
-    similar = {name for name in (*environment, *in_file) if name.startswith(("R2_", "ASYNCSYNC_"))}
-    return Origins(places, hidden, sorted(similar - _KNOWN.keys()))
-
-
-def exposure(env_file: Path | None = None) -> str:
-    """Return who else can read the env file, and how to fix it; empty for nobody.
-
-    Raises:
-        ConfigError: the env file cannot be read.
-    """
-    return read_env_file(env_file).exposure
-
-
-def keys_logged(settings: Settings) -> str:
-    """Return that keys of TLS connections are wanted, which are not written; else nothing."""
-    path = os.environ.get("SSLKEYLOGFILE")
-    if not path or sys.flags.ignore_environment or not settings.endpoint_url.startswith("https:"):
-        return ""
-    return (
-        f"SSLKEYLOGFILE is set, and has no effect: no keys are written to {shown(path)}, with "
-        "which everything could be read that is sent"
-    )
-
-
-def _parse_settings(values: Mapping[str, Secret], file: str, bucket: str) -> Settings:
-    set_ones = {name: values.get(variable, _UNSET) for name, variable in _VARIABLES.items()}
-    own_bucket = set_ones["bucket"].strip() or Secret(bucket)
-    set_ones["bucket"] = Secret(bucket) if bucket else own_bucket
-    named = {**_VARIABLES, "bucket": f"s3://{shown(bucket)}" if bucket else "R2_BUCKET"}
-    found = {name: value.strip() for name, value in set_ones.items() if value.strip()}
-    missing = [
-        variable
-        for name, variable in _VARIABLES.items()
-        if name not in found and name not in _OPTIONAL
-    ]
-    if missing:
-        it = "it" if len(missing) == 1 else "them"
-        raise ConfigError(
-            f"{', '.join(missing)}: not set; set {it} in the environment or in {file}"
-        )
-    for name, value in found.items():
-        if not _VISIBLE.fullmatch(value.reveal()):
-            raise ConfigError(
-                f"{named[name]}: has characters other than visible ASCII; copy it again"
-            )
-    if not _BUCKET.fullmatch(found["bucket"].reveal()):
-        raise ConfigError(
-            f"{named['bucket']}: not a valid bucket name "
-            "(3 to 63 lower-case letters, digits, '-', '.')"
-        )
-    if not _REGION.fullmatch(found.get("region", Secret("auto")).reveal()):
-        raise ConfigError("R2_REGION: not a valid region name (letters, digits, '-'), such as auto")
-    return Settings(
-        found["access_key_id"].reveal(),
-        found["secret_access_key"],
-        endpoint(found["endpoint_url"], own_bucket.reveal()),
-        found["bucket"].reveal(),
-        found.get("session_token", _UNSET),
-        found.get("region", Secret("auto")).reveal(),
-    )
+    settings = own_settings(values, chosen, options, f"{file.path}{hint}")
+    return replace(settings, reload=reload), options
 
 
 def _parse_options(values: Mapping[str, Secret], given: Mapping[str, object]) -> Options:
     found: dict[str, object] = {}
     for option in fields(Options):
-        text = values.get(f"ASYNCSYNC_{option.name.upper()}", _UNSET).strip()
+        text = values.get(f"ASYNCSYNC_{option.name.upper()}", UNSET).strip()
         if given.get(option.name) is not None:
             found[option.name] = given[option.name]
         elif text:

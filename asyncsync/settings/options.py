@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asyncsync.errors import ConfigError
 from asyncsync.keys import STATE_DIR, escaped
-from asyncsync.model import Checks, Compare
+from asyncsync.model import Addressing, Checks, Compare
 
 MAX_REQUESTS = 1024
 MAX_READ_TIMEOUT = 120
@@ -68,6 +68,13 @@ class Options:
     """Whether paths leave out the prefix that all keys of the run begin with."""
     strict: bool = False
     """Whether an env file that others can read is an error, and not only a warning."""
+    sign_request: bool = True
+    """Whether requests are signed; only public buckets answer others, which need no credentials."""
+    request_payer: bool = False
+    """Whether requests say that their sender pays for them, as some buckets demand."""
+    addressing: Addressing = Addressing.AUTO
+    allow_http: bool = False
+    """Whether an endpoint on another machine may be one without TLS."""
     compare: Compare = Compare.TIME
     """What shows that a file is up to date."""
 
@@ -78,7 +85,7 @@ class Options:
         except ValueError as error:
             raise ConfigError(f"dest: {error}") from None
         object.__setattr__(self, "dest", Path(self.dest))
-        for name, kind in _WORDS.items():
+        for name, kind in _CHOICES.items():
             if (given := getattr(self, name)) not in set(kind):
                 raise ConfigError(f"{name}: {given!r} is not one of {', '.join(kind)}")
             object.__setattr__(self, name, kind(given))
@@ -91,6 +98,11 @@ class Options:
                 raise ConfigError(f"{name}: {error}") from None
         for name in _CONVERTED:
             object.__setattr__(self, name, _convert(name, getattr(self, name)))
+        if self.request_payer and not self.sign_request:
+            raise ConfigError(
+                "request_payer: nobody can be charged for requests that are not signed; take "
+                "either --request-payer or --no-sign-request"
+            )
 
     @property
     def checks(self) -> Checks:
@@ -114,9 +126,16 @@ def globs(given: str | Sequence[str]) -> tuple[str, ...]:
     return found
 
 
-_WORDS: dict[str, type[StrEnum]] = {"compare": Compare, "validate": Validate}
+_CHOICES: dict[str, type[StrEnum]] = {
+    "compare": Compare,
+    "validate": Validate,
+    "addressing": Addressing,
+}
 _NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate")
-_SWITCHES = ("parquet_check", "deep", "space_check", "durable", "strip_prefix", "strict")
+_SWITCHES = (
+    *("parquet_check", "deep", "space_check", "durable", "strip_prefix", "strict"),
+    *("sign_request", "request_payer", "allow_http"),
+)
 _CONVERTED = (*_NUMBERS, *_SWITCHES, "since")
 """Options whose values are not text, but may be given as text, as on the command line."""
 
@@ -126,6 +145,8 @@ def _convert(name: str, value: object) -> object:
     try:
         if isinstance(value, str):
             return parse_option(name, value)
+        if name in _CHOICES:
+            return _parse_choice(name, str(value))
         if name in _NUMBERS and value is not None:
             if isinstance(value, float) and value.is_integer():  # such as 20e6
                 value = int(value)
@@ -168,20 +189,27 @@ def parse_option(name: str, text: str) -> object:
             return _parse_folder(text)
         case "include" | "exclude":
             return tuple(text.split())
-        case "compare" | "validate" if text not in set(_WORDS[name]):
-            raise ValueError(f"{text!r} is not one of {', '.join(_WORDS[name])}")
-        case "compare" | "validate":
-            return _WORDS[name](text)
+        case "compare" | "validate" | "addressing":
+            return _parse_choice(name, text)
+        case "request_payer" if text == "requester":  # as other tools write it
+            return True
         case "workers" if text == "auto":
             return None
         case "since":
             return _parse_since(text)
         case "limit_rate":
             return _parse_rate(text)
-        case "parquet_check" | "deep" | "space_check" | "durable" | "strip_prefix" | "strict":
+        case _ if name in _SWITCHES:
             return _parse_bool(text)
         case _:
             return _check_range(name, _parse_int(name, text))
+
+
+def _parse_choice(name: str, text: str) -> StrEnum:
+    choices = _CHOICES[name]
+    if text not in set(choices):
+        raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
+    return choices(text)
 
 
 def _parse_int(name: str, text: str) -> int:

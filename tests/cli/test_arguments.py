@@ -88,6 +88,22 @@ def test_options_keep_their_values_wherever_they_stand() -> None:
     assert parse_arguments(["-qv"]).quiet
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--request-payer 1hz/",
+        "1hz/ --request-payer",
+        "--request-payer requester 1hz/",
+        "--request-payer=requester 1hz/",
+    ],
+)
+def test_payer_can_be_named_as_in_other_tools(line: str) -> None:
+    """It can be nobody but the requester."""
+    arguments = parse_arguments(line.split())
+    assert arguments.request_payer is True
+    assert arguments.prefixes == ["1hz/"]
+
+
 def test_prefixes_select_what_a_command_works_on(store: MemoryStore, run: Run) -> None:
     """They do so with and without the name of the command."""
     assert run("sync", "--quiet", "1hz/a", "root").code == 0
@@ -153,7 +169,7 @@ def test_word_behind_a_source_is_the_destination(
         ("s3://", "s3://: names no bucket"),
         ("s3://other/b --strip-prefix", "--strip-prefix: b is not a whole folder; write b/"),
         ("1hz/ 2hz/ --strip-prefix", "--strip-prefix: goes with one prefix"),
-        ("s3://UPPER/", "s3://UPPER: not a valid bucket name"),
+        ("s3://../", "s3://..: not the name of a bucket"),
     ],
 )
 @pytest.mark.parametrize("command", ["sync", "plan", "verify"])
@@ -212,6 +228,7 @@ def line_with(option: str) -> list[str]:
         "--limit-rate": "1M",
     }
     values |= {"--validate": "head", "--compare": "size", "--since": "auto"}
+    values["--addressing"] = "path"
     takes_value = any(known.metavar for known in OPTIONS if option in known.names)
     return [option, *[values.get(option, "x")] * takes_value]
 

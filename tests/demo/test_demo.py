@@ -23,8 +23,7 @@ from asyncsync.cli import command as cli
 from asyncsync.demo import demo
 from asyncsync.demo.seaweed import SeaweedServer
 from asyncsync.errors import ConfigError, SourceError
-from asyncsync.settings import Options
-from asyncsync.settings.loading import exposure
+from asyncsync.settings import Options, exposure
 from tests.rigs.bucket import Bucket
 
 SYNC = demo._sync

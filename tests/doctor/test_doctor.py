@@ -1,31 +1,27 @@
 """The doctor: whatever can be wrong is reported, with what to do about it."""
 
-import asyncio
 import gzip
 import os
-import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
-from asyncsync.cli import command as cli
 from asyncsync.disk import Folder
 from asyncsync.doctor import doctor
 from asyncsync.doctor.bucket_checks import _duration, _find_suspect_setting
-from asyncsync.model import Settings
+from asyncsync.model import Names, Settings
 from asyncsync.report import Finding, Verdict
 from tests.rigs.bucket import Bucket
-from tests.rigs.child import asyncsync, ended, started
 from tests.rigs.decompressing import Decompressing
+from tests.rigs.names import lead_here
 from tests.rigs.scripted import Authority, ScriptedServer, answers, response
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
-from tests.rigs.wrapped import wrapped
 
 pytestmark = pytest.mark.anyio
 
@@ -204,6 +200,10 @@ async def test_unknown_setting_is_a_warning(examine: Examine) -> None:
 
 ID, KEY = "76543210fedcba98" * 2, "76543210fedcba98" * 4
 ACCOUNT = f"https://{ID}.r2.cloudflarestorage.com"
+OF_AWS = Settings(
+    *(ID, ID, "https://s3.eu-west-1.amazonaws.com", "sensors"),
+    names=Names(secret_access_key="AWS_SECRET_ACCESS_KEY", endpoint_url="--endpoint-url"),
+)
 
 
 @pytest.mark.parametrize(
@@ -212,11 +212,15 @@ ACCOUNT = f"https://{ID}.r2.cloudflarestorage.com"
         (Settings(ID, KEY, ACCOUNT, "sensors"), ""),
         (Settings(ID, KEY, f"https://{ID}.eu.r2.cloudflarestorage.com", "sensors"), ""),
         (Settings("any", "any", "https://s3.example", "sensors"), ""),
+        (Settings("", "", ACCOUNT, "sensors"), "leave out --no-sign-request"),
         (Settings(KEY, ID, ACCOUNT, "sensors"), "R2_ACCESS_KEY_ID: R2 uses 32"),
         (Settings(ID, ID, ACCOUNT, "sensors"), "R2_SECRET_ACCESS_KEY: R2 uses 64"),
         (Settings(ID, KEY, "https://me.r2.cloudflarestorage.com", "sensors"), "an account ID"),
         (Settings(ID, KEY, "https://pub-1.r2.dev", "sensors"), "r2.dev serves a bucket to browser"),
         (Settings("A", "b", "https://s3.eu-west-1.amazonaws.com", "sensors"), "R2_REGION: AWS"),
+        (replace(OF_AWS, endpoint_url=ACCOUNT), "AWS_SECRET_ACCESS_KEY: R2 uses 64"),
+        (replace(OF_AWS, endpoint_url="https://pub-1.r2.dev"), "--endpoint-url: r2.dev serves"),
+        (replace(OF_AWS, names=Names(region="--region")), "--region: AWS needs"),
     ],
 )
 def test_probable_mistakes_in_settings_are_found(settings: Settings, problem: str) -> None:
@@ -253,7 +257,7 @@ async def test_unknown_host_is_named(examine: Examine) -> None:
     assert seen.code == 4
     assert seen.verdicts("name", "connection", "listing", "folder") == [WRONG, SKIPPED, SKIPPED, OK]
     assert "nowhere.invalid:443" in seen.text("name")
-    assert "check R2_ENDPOINT_URL" in seen.text("name")
+    assert "check the endpoint" in seen.text("name")
 
 
 async def test_refused_connection_is_wrong(examine: Examine) -> None:
@@ -262,6 +266,20 @@ async def test_refused_connection_is_wrong(examine: Examine) -> None:
     assert seen.code == 4
     assert seen.verdicts("name", "connection", "clock") == [OK, WRONG, SKIPPED]
     assert "HTTPS_PROXY" in seen.text("connection")
+
+
+async def test_connection_without_tls_says_who_can_read_it(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On this machine nobody; on the way to another one, everybody."""
+    async with ScriptedS3(OBJECTS) as s3:
+        seen = await examine(s3.environment)
+        assert seen.text("connection").endswith("which is for servers on this machine only")
+        lead_here(monkeypatch)
+        elsewhere = s3.endpoint.replace("127.0.0.1", "storage.example")
+        seen = await examine({**s3.environment, "R2_ENDPOINT_URL": elsewhere}, allow_http=True)
+    assert seen.verdicts("settings", "connection", "listing") == [WARNING, OK, OK]
+    assert seen.text("connection").endswith("so whoever is on the way can read and change all")
 
 
 @pytest.fixture
@@ -478,73 +496,6 @@ async def test_destination_of_another_run_is_wrong(examine: Examine, tmp_path: P
         seen = await examine(leading_to(refused()), dest=tmp_path / "dest")
     assert (seen.code, seen.verdicts("lock")) == (6, [WRONG])
     assert f"process {os.getpid()}" in seen.text("lock")
-
-
-# the command ------------------------------------------------------------------------------------
-
-
-async def test_command_prints_a_line_for_each_check(bucket: Bucket) -> None:
-    """The line has the verdict, the name of the check, and the text."""
-    bucket.put_many(OBJECTS)
-    settings = {**bucket.server.environment(), "ASYNCSYNC_WORKER": "7"}
-    shown = await asyncsync(settings, "doctor")
-    assert (shown.code, shown.err) == (0, "")
-    names = [check.name for check in doctor.CHECKS]
-    assert [line[9:19].strip() for line in shown.out.splitlines()] == names
-    assert shown.out.startswith("warning  settings    ASYNCSYNC_WORKER is not")
-
-
-@pytest.mark.parametrize(("width", "indent"), [(80, 21), (40, 2)])
-def test_long_line_is_wrapped_and_indented(width: int, indent: int) -> None:
-    """In a terminal it breaks between words, and the names stay a column of their own."""
-    text = "no such bucket: " + "check R2_BUCKET and R2_ENDPOINT_URL " * 5
-    whole = doctor.format_finding(Finding("listing", WRONG, text))
-    first, *rest = doctor.format_finding(Finding("listing", WRONG, text), width).splitlines()
-    assert max(map(len, (first, *rest))) <= width
-    assert {len(line) - len(line.lstrip()) for line in rest} == {indent}
-    assert " ".join([first, *map(str.strip, rest)]) == whole.rstrip()
-
-
-def test_quiet_command_prints_only_what_is_not_ok(capsys: pytest.CaptureFixture[str]) -> None:
-    """Findings that are ok or skipped are not printed."""
-    assert cli.main(["doctor", "--quiet"]) == 2
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("wrong    settings    R2_ACCESS_KEY_ID, ")
-
-
-async def test_log_file_has_all_findings(tmp_path: Path) -> None:
-    """That holds also if quiet."""
-    async with ScriptedS3(OBJECTS) as s3:
-        log = tmp_path / "log"
-        done = await asyncsync(s3.environment, "doctor", "--quiet", "--log-file", str(log))
-    lines = await asyncio.to_thread(log.read_text)
-    assert done.code == 0
-    assert all(f" INFO {Verdict.OK:<7}  {name}" in lines for name in ("settings", "listing"))
-
-
-async def test_findings_that_cannot_be_printed_are_a_failure() -> None:
-    """A program that reads no findings must not conclude that all is well."""
-    async with ScriptedS3(OBJECTS) as s3:
-        for redirected in ("> /dev/full", ">&-"):
-            wrapper = ["sh", "-c", f'"$@" {redirected}', "sh"]
-            assert (await wrapped(wrapper, s3.environment, "doctor", "--json")).code == 1
-
-
-async def test_command_ends_on_a_signal() -> None:
-    """It ends also while it waits for a server that does not answer."""
-    async with ScriptedS3(OBJECTS) as s3:
-        came, never = asyncio.Event(), asyncio.Event()
-
-        def wait(request: Request) -> Answer:
-            came.set()
-            return Answer(until=never)
-
-        s3.on_list = wait
-        async with started(s3.environment, "doctor") as child:
-            await came.wait()
-            child.send_signal(signal.SIGTERM)
-            done = await ended(child)
-    assert done.code == 143
 
 
 async def test_what_the_server_lacks_is_told(examine: Examine) -> None:

@@ -26,8 +26,8 @@ from asyncsync.errors import UnsafeKeyError
 from asyncsync.keys import local_path
 from asyncsync.model import Downloaded, Failed, Proof, Reason, RemoteObject, Transfer
 from asyncsync.report import Finding, Report, Tally, Verdict, events, report
-from asyncsync.settings import Options
-from asyncsync.settings.loading import _VARIABLES, load
+from asyncsync.settings import Options, load
+from asyncsync.settings.sources import VARIABLES
 from asyncsync.times import parse_time
 from tests import ROOT
 from tests import rows as fault_rows
@@ -85,7 +85,7 @@ def test_options_table_has_the_variables_and_defaults() -> None:
     """They are those of `Options`, in the form in which they are set."""
     documented = {row[1]: row[2] for row in rows(README, "## Options") if row[1]}
     assert documented.keys() == OPTION_VARIABLES
-    environ = dict.fromkeys(_VARIABLES.values(), "")
+    environ = dict.fromkeys(VARIABLES.values(), "")
     environ |= {"R2_ENDPOINT_URL": "https://host", "R2_BUCKET": "bucket"}
     environ |= {"R2_ACCESS_KEY_ID": "id", "R2_SECRET_ACCESS_KEY": "secret"}
     assert load(environ={**environ, **documented})[1] == Options()
@@ -95,7 +95,7 @@ def test_options_table_has_the_variables_and_defaults() -> None:
 
 def test_readme_names_every_r2_variable() -> None:
     """So that each setting is documented."""
-    assert {name for name in _VARIABLES.values() if f"`{name}`" not in README} == set()
+    assert {name for name in VARIABLES.values() if f"`{name}`" not in README} == set()
 
 
 def test_env_example_shows_every_setting() -> None:
@@ -103,7 +103,7 @@ def test_env_example_shows_every_setting() -> None:
     flags = re.MULTILINE
     found = re.findall(r"^# .+\n(#?)([A-Z0-9_]+)=", ENV_EXAMPLE, flags)
     assert [name for _, name in found] == re.findall(r"^#?([A-Z0-9_]+)=", ENV_EXAMPLE, flags)
-    assert {name for _, name in found} == {*_VARIABLES.values(), *OPTION_VARIABLES}
+    assert {name for _, name in found} == {*VARIABLES.values(), *OPTION_VARIABLES}
     required = {name for mark, name in found if not mark}
     assert required == {"R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_ENDPOINT_URL", "R2_BUCKET"}
 

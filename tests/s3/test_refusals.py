@@ -24,6 +24,7 @@ from asyncsync.errors import (
     TransferError,
     VanishedError,
 )
+from asyncsync.model import Names
 from asyncsync.s3.refusals import refusal
 
 DATES = st.builds("Mon, {} Jan {} 12:00:00 {}".format, st.integers(), st.integers(), st.integers())
@@ -293,3 +294,25 @@ def test_every_answer_is_one_printable_error(
     error = refusal(status, headers, body, key)
     assert isinstance(error, AsyncSyncError)
     assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("status", "named"),
+    [
+        (301, ["--endpoint-url"]),
+        (401, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]),
+        (403, ["--bucket", "--endpoint-url"]),
+        (404, ["--bucket", "--endpoint-url"]),
+    ],
+)
+def test_settings_are_called_by_their_names(status: int, named: list[str]) -> None:
+    """Those of the run, which are not R2's where AWS's settings are used."""
+    names = Names(
+        access_key_id="AWS_ACCESS_KEY_ID",
+        secret_access_key="AWS_SECRET_ACCESS_KEY",
+        endpoint_url="--endpoint-url",
+        bucket="--bucket",
+    )
+    said = str(refusal(status, {}, error_xml("Other"), None, names=names))
+    assert [name for name in named if name not in said] == []
+    assert "R2_" not in said

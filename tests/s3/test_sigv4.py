@@ -76,7 +76,7 @@ def test_headers_are_those_of_botocore(
     method: str, key: str, host: str, credentials: Credentials, region: str, now: datetime
 ) -> None:
     """All of them, for hostile keys, raw bytes and session tokens, at any time."""
-    path = path_of("bucket", key)
+    path = path_of("/bucket", key)
     ours = Signer(host, region, lambda: now.strftime(STAMP)).sign(method, path, credentials)
     theirs = botocore_headers(method, f"http://{host}{path}", credentials, region, now)
     assert lowered(ours) == theirs
@@ -90,7 +90,7 @@ def test_headers_are_those_of_botocore(
 )
 def test_wish_for_a_checksum_is_signed_as_by_botocore(key: str, credentials: Credentials) -> None:
     """With and without a session token; it is one more header of HEAD."""
-    path = path_of("bucket", key)
+    path = path_of("/bucket", key)
     signer = Signer("h", "auto", lambda: NOW.strftime(STAMP))
     ours = signer.sign("HEAD", path, credentials, wants_checksum=True)
     wish = {"x-amz-checksum-mode": "ENABLED"}
@@ -113,7 +113,7 @@ def test_query_is_signed_as_by_botocore(pairs: list[tuple[str, str]]) -> None:
 @given(KEYS)
 def test_path_is_visible_ascii_and_keeps_its_slashes(key: str) -> None:
     """What is signed can be sent as it is, and no key reaches out of its bucket or into a query."""
-    path = path_of("bucket", key)
+    path = path_of("/bucket", key)
     assert path.startswith("/bucket/")
     assert path.isascii()
     assert path.isprintable()

@@ -7,7 +7,7 @@ import pytest
 
 from asyncsync.cli.arguments import given_options, parse_arguments
 from asyncsync.errors import ConfigError
-from asyncsync.model import Checks
+from asyncsync.model import Addressing, Checks
 from asyncsync.settings import Options, Validate, load, parse_option
 from tests.rigs.environment import REQUIRED, options
 
@@ -29,6 +29,10 @@ def test_options_of_the_environment_are_parsed() -> None:
         "ASYNCSYNC_LIMIT_RATE": "20M",
         "ASYNCSYNC_SINCE": "auto",
         "ASYNCSYNC_STRICT": "yes",
+        "ASYNCSYNC_SIGN_REQUEST": "yes",
+        "ASYNCSYNC_REQUEST_PAYER": "yes",
+        "ASYNCSYNC_ADDRESSING": "path",
+        "ASYNCSYNC_ALLOW_HTTP": "yes",
     }
     assert options(environ) == Options(
         dest=Path.home() / "data",
@@ -45,6 +49,9 @@ def test_options_of_the_environment_are_parsed() -> None:
         limit_rate=20 << 20,
         since="auto",
         strict=True,
+        request_payer=True,
+        addressing=Addressing.PATH,
+        allow_http=True,
     )
 
 
@@ -93,6 +100,9 @@ def test_auto_workers_are_none() -> None:
         ("limit_rate", "off", None),
         ("since", "off", None),
         ("durable", "no", False),
+        ("sign_request", "no", False),
+        ("request_payer", "requester", True),
+        ("addressing", "virtual", Addressing.VIRTUAL),
     ],
 )
 def test_callers_may_pass_values_as_on_the_command_line(
@@ -120,6 +130,9 @@ def test_callers_may_pass_values_as_on_the_command_line(
         ("limit_rate", "1"),
         ("since", "now"),
         ("deep", "so"),
+        ("addressing", "host"),
+        ("addressing", 1),
+        ("request_payer", "somebody"),
         ("dest", "/"),
     ],
 )
@@ -223,3 +236,9 @@ def test_blank_glob_is_refused(name: str, blank: str) -> None:
     arguments = parse_arguments(["--" + name, blank])
     with pytest.raises(ConfigError, match=f"^--{name}: a blank glob matches no key"):
         given_options(arguments)
+
+
+def test_nobody_pays_for_requests_without_a_signature() -> None:
+    """The two options contradict each other, so that no request is sent."""
+    with pytest.raises(ConfigError, match="either --request-payer or --no-sign-request"):
+        options(request_payer=True, sign_request=False)

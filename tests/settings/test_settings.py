@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from asyncsync import others
 from asyncsync.errors import ConfigError
-from asyncsync.model import Settings
+from asyncsync.model import Addressing, Settings
 from asyncsync.secret import Secret
 from asyncsync.settings import Options, Validate, bucket_identity, load
 from tests.rigs.environment import ENDPOINT, REQUIRED, SECRET, options
@@ -302,14 +302,108 @@ def test_no_value_of_a_credential_is_ever_shown(value: str) -> None:
             "https://account.eu.r2.cloudflarestorage.com",
         ),
         ("https://minio.example:9000", "https://minio.example:9000"),
+        ("https://h.example/storage/v1/s3", "https://h.example/storage/v1/s3"),
+        ("https://h.example/storage/v1/s3/", "https://h.example/storage/v1/s3"),
+        ("https://h.example/s3/sensor-data", "https://h.example/s3"),
+        ("https://h.example/~me/a%20b_c", "https://h.example/~me/a%20b_c"),
+        ("https://s3.eu-west-1.amazonaws.com", "https://s3.eu-west-1.amazonaws.com"),
+        ("https://s3.amazonaws.com/sensor-data", "https://s3.amazonaws.com"),
+        ("https://sensor-data.s3.eu-west-1.amazonaws.com", "https://s3.eu-west-1.amazonaws.com"),
+        ("https://sensor-data.me.r2.cloudflarestorage.com", "https://me.r2.cloudflarestorage.com"),
+        ("https://SENSOR-data.s3.amazonaws.com:444/", "https://s3.amazonaws.com:444"),
+        ("https://sensor-data.minio.example", "https://sensor-data.minio.example"),
         ("http://localhost:8333", "http://localhost:8333"),
         ("http://127.0.0.1:8333", "http://127.0.0.1:8333"),
         ("http://[::1]:8333", "http://[::1]:8333"),
     ],
 )
-def test_endpoint_is_scheme_host_and_port(url: str, expected: str) -> None:
-    """The bucket's name, which the dashboard adds as a path, is removed."""
+def test_endpoint_is_scheme_host_port_and_path(url: str, expected: str) -> None:
+    """The bucket's name is removed, behind it or in front of a host of R2's or AWS's."""
     assert settings(R2_ENDPOINT_URL=url).endpoint_url == expected
+
+
+@pytest.mark.row(144)
+@pytest.mark.parametrize(
+    ("url", "bucket"),
+    [
+        ("https://h.example/tenant:b", "tenant:b"),
+        ("https://h.example/tenant%3Ab", "tenant:b"),
+        ("https://h.example/b%C3%BC%20b", "b\u00fc b"),
+    ],
+)
+def test_bucket_with_any_name_is_removed_from_the_endpoint(url: str, bucket: str) -> None:
+    """As it is, or as it is written in a URL."""
+    found = settings(R2_ENDPOINT_URL=url, R2_BUCKET=bucket)
+    assert (found.endpoint_url, found.bucket) == ("https://h.example", bucket)
+
+
+@pytest.mark.row(144)
+@pytest.mark.parametrize("url", ["http://host", "http://10.0.0.1:9000", "http://localhost.example"])
+def test_endpoint_without_tls_elsewhere_is_warned_of_where_it_is_allowed(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With `--allow-http`; also when the settings are read again."""
+    found, _ = load(environ={**REQUIRED, "R2_ENDPOINT_URL": url}, given={"allow_http": True})
+    assert found.endpoint_url == url
+    assert found.reload is not None
+    assert found.reload() == found
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told.startswith("R2_ENDPOINT_URL: http:// sends all unencrypted")
+
+
+def test_endpoint_without_tls_on_this_machine_needs_no_permission(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nor does one with TLS bring a warning when it is given."""
+    for url in ("http://127.0.0.1:9000", "https://host"):
+        load(environ={**REQUIRED, "R2_ENDPOINT_URL": url}, given={"allow_http": True})
+    assert not caplog.records
+
+
+def test_region_of_aws_is_that_of_its_host() -> None:
+    """Unless another one is set; to other services it is `auto`."""
+    aws = "https://s3.eu-west-1.amazonaws.com"
+    assert settings(R2_ENDPOINT_URL=aws).region == "eu-west-1"
+    assert settings(R2_ENDPOINT_URL="https://s3.amazonaws.com").region == "us-east-1"
+    assert settings(R2_ENDPOINT_URL=aws, R2_REGION="auto").region == "auto"
+
+
+def test_requests_without_a_signature_need_no_credentials() -> None:
+    """And use none that are set, as those of another bucket may be; also when read again."""
+    public = {name: REQUIRED[name] for name in ("R2_ENDPOINT_URL", "R2_BUCKET")}
+    for environ in (public, REQUIRED | {"R2_SESSION_TOKEN": "token"}):
+        found, _ = load(environ=environ, given={"sign_request": False})
+        assert found == Settings("", "", ENDPOINT, "sensor-data")
+        assert found.reload is not None
+        assert found.reload() == found
+    with pytest.raises(ConfigError, match=r"^R2_BUCKET: not set"):
+        load(environ={"R2_ENDPOINT_URL": ENDPOINT, "ASYNCSYNC_SIGN_REQUEST": "no"})
+
+
+def test_sender_and_addressing_come_from_the_options() -> None:
+    """As arguments or as variables."""
+    variables = {"ASYNCSYNC_REQUEST_PAYER": "requester", "ASYNCSYNC_ADDRESSING": "virtual"}
+    arguments = {"request_payer": True, "addressing": "virtual"}
+    for found, _ in (
+        load(environ={**REQUIRED, **variables}),
+        load(environ=REQUIRED, given=arguments),
+    ):
+        assert found.request_payer
+        assert found.addressing is Addressing.VIRTUAL
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"R2_ENDPOINT_URL": "https://127.0.0.1"},
+        {"R2_BUCKET": "a_b", "R2_ENDPOINT_URL": "https://h"},
+    ],
+)
+def test_bucket_that_no_host_can_name_is_refused_for_virtual_addressing(
+    changed: dict[str, str],
+) -> None:
+    """Before any request is sent to what cannot be there."""
+    assert "virtual is not possible" in refusal(ASYNCSYNC_ADDRESSING="virtual", **changed)
 
 
 @pytest.mark.row(126)
@@ -335,6 +429,14 @@ def test_endpoint_is_scheme_host_and_port(url: str, expected: str) -> None:
         ("http://127.0.0.1.example", "https://"),
         (f"{ENDPOINT}/another-bucket", "the path after the host"),
         (f"{ENDPOINT}/sensor-data/1hz", "the path after the host"),
+        ("https://s3.eu-west-1.amazonaws.com/s3", "the path after the host"),
+        ("https://sensor-data.s3.eu-west-1.amazonaws.com/s3", "the path after the host"),
+        ("https://h.example/a//b", "the path after the host"),
+        ("https://h.example/a/../b", "the path after the host"),
+        ("https://h.example/.", "the path after the host"),
+        ("https://h.example/a+b", "the path after the host"),
+        ("https://h.example/%2", "the path after the host"),
+        ("https://h.example/a?x=1", "the path after the host"),
         (f"{ENDPOINT}?x=1", "the path after the host"),
         (f"{ENDPOINT}#x", "the path after the host"),
     ],
@@ -369,8 +471,15 @@ def test_user_and_password_in_the_endpoint_are_never_shown(url: str) -> None:
     "name", ["ab", "a" * 64, "Upper", "under_score", "-a-b", "a/b", "a.b-", "bücket", "..", "a\\b"]
 )
 def test_bad_bucket_name_is_refused(name: str) -> None:
-    """No bucket can have such a name."""
+    """No bucket of R2 can have such a name."""
     assert "R2_BUCKET" in refusal(R2_BUCKET=name)
+
+
+@pytest.mark.row(127)
+@pytest.mark.parametrize("name", ["a/b", "..", "a\nb", "a\u200bb"])
+def test_bucket_name_that_no_path_can_hold_is_refused(name: str) -> None:
+    """At whatever host."""
+    assert "R2_BUCKET" in refusal(R2_BUCKET=name, R2_ENDPOINT_URL="https://h.example")
 
 
 @pytest.mark.parametrize("region", ["auto", "us-east-1", "eu", "EEUR", "a"])

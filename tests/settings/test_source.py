@@ -71,11 +71,11 @@ def test_bucket_that_is_given_takes_the_place_of_the_variable() -> None:
     """R2_BUCKET need not be set, and settings that are read again keep the bucket."""
     without = {name: value for name, value in REQUIRED.items() if name != "R2_BUCKET"}
     for environ in (REQUIRED, without):
-        found = load(environ=environ, given={"bucket": "other"})[0]
+        found = load(environ=environ, given={"source": "other"})[0]
         assert found.bucket == "other"
         assert found.reload
         assert found.reload().bucket == "other"
-        assert origins(environ=environ, given={"bucket": "other"}).places["R2_BUCKET"] == (
+        assert origins(environ=environ, given={"source": "other"}).places["R2_BUCKET"] == (
             "the argument"
         )
 
@@ -83,7 +83,7 @@ def test_bucket_that_is_given_takes_the_place_of_the_variable() -> None:
 def test_endpoint_may_still_end_in_the_bucket_of_the_settings() -> None:
     """The dashboard shows it so, and the given bucket does not change that."""
     environ = {**REQUIRED, "R2_ENDPOINT_URL": f"{ENDPOINT}/{REQUIRED['R2_BUCKET']}"}
-    found = load(environ=environ, given={"bucket": "other"})[0]
+    found = load(environ=environ, given={"source": "other"})[0]
     assert (found.endpoint_url, found.bucket) == (ENDPOINT, "other")
 
 
@@ -91,5 +91,5 @@ def test_endpoint_may_still_end_in_the_bucket_of_the_settings() -> None:
 def test_given_bucket_that_is_none_is_named_as_it_was_given(bucket: str) -> None:
     """And not R2_BUCKET, which may be right."""
     with pytest.raises(ConfigError, match=r"^s3://\S+: ") as caught:
-        load(environ=REQUIRED, given={"bucket": bucket})
+        load(environ=REQUIRED, given={"source": bucket})
     assert str(caught.value).isprintable()

@@ -1,0 +1,112 @@
+"""The keyword arguments of the Python API, as types."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from asyncsync.interfaces import Observer
+from asyncsync.report import Plan
+
+
+class Given(TypedDict, total=False):
+    """The keyword arguments of all functions. Each is optional.
+
+    An argument takes precedence over the environment (`R2_...`, `ASYNCSYNC_...`), and that over the
+    env file. None means the same as no argument.
+
+    Attributes:
+        prefixes: Key prefixes to sync, as a sequence of str or one str; the whole bucket by
+            default. `"s3://bucket/prefix/"` names a bucket as well, in the place of R2_BUCKET.
+        dest: The local folder; `downloads` by default. Created if it is missing.
+        include: Globs; a key must match one of them as a whole. `["*.parquet"]` by default.
+        exclude: Globs; a key that matches one of them is left out. None by default.
+        workers: How many requests for objects are in flight; `"auto"`, the default, adapts the
+            number to the network.
+        max_workers: The highest number that `"auto"` may choose; 256 by default.
+        compare: What shows that a file is up to date. `"time"`, the default: it has the object's
+            size, and is not older. `"size"`: it has the object's size. `"hash"`: it has the
+            object's size, and its bytes have the hash that the bucket tells; every such file is
+            read, takes the object's time if it is the object, and is replaced if not.
+        validate: What must agree before a file gets its final name. `"response"`: the headers of
+            GET, with the listing. `"head"`: those of a HEAD request as well. `"content"`, the
+            default: also the checksum of the bytes, if the answer to HEAD tells one, or their MD5,
+            if the ETag has one.
+        parquet_check: Whether files named `*.parquet` must begin and end like Parquet files; True
+            by default.
+        deep: Whether `verify` also reads the files to check their content; False by default.
+        attempts: How often a request is tried before its object fails; 8 by default.
+        read_timeout: Seconds without a byte after which a request is sent again; 30 by default.
+            After each answer that did not begin in time, the next has twice as long, up to 120.
+        space_check: Whether the run ends as soon as it finds more than fits on the disk; True by
+            default.
+        durable: Whether files are written to disk with fsync, to survive a power cut, before they
+            count as downloaded; False by default.
+        limit_rate: The highest download rate in bytes per second, as a number or a str such as
+            `"20M"` (units are powers of 1024); `"off"` by default.
+        since: `"auto"` lists only keys that sort after those of the last run, and all keys once a
+            day; `"off"`, the default, always lists all. The README says what `"auto"` misses.
+        strip_prefix: Whether paths leave out the prefix, which must be the only one and end in
+            `/`; False by default. All runs into a folder must leave out the same.
+        strict: Whether an env file that other users can read is an error; False, the default, only
+            warns.
+        sign_request: Whether requests are signed; True by default. Public buckets also answer
+            requests that are not, for which no credentials are needed.
+        request_payer: Whether requests say that their sender pays for them, as buckets demand whose
+            owner does not; False by default.
+        addressing: Where a request names the bucket: `"path"` behind the host, `"virtual"` in front
+            of it, or `"auto"`, the default: in front of AWS's hosts, and behind all others.
+        allow_http: Whether the endpoint may be `http://` on another machine, where others can read
+            what is sent; False by default.
+        env_file: The file with settings; `./.env` by default, if it exists. One that another user
+            could have written, or put there, is an error.
+        bucket: The bucket's name; that of `R2_BUCKET` by default. Where no `R2_...` is set, the
+            other settings are AWS's: `AWS_ACCESS_KEY_ID`, `AWS_PROFILE`, `~/.aws` and so on.
+        endpoint_url: The S3 endpoint; that of `R2_ENDPOINT_URL` by default, or of AWS's settings.
+        region: The region; that of `R2_REGION` by default, or of AWS's settings.
+        profile: A profile of `~/.aws`, where no `R2_...` is set; by default that of `AWS_PROFILE`.
+        observer: Is notified of what happens; none by default. `asyncsync.Bars()` draws progress
+            bars. An observer that is a context manager is open during the run.
+    """
+
+    prefixes: Sequence[str] | None
+    dest: Path | str | None
+    include: Sequence[str] | None
+    exclude: Sequence[str] | None
+    workers: int | Literal["auto"] | None
+    max_workers: int | None
+    compare: Literal["time", "size", "hash"] | None
+    validate: Literal["content", "head", "response"] | None
+    parquet_check: bool | None
+    deep: bool | None
+    attempts: int | None
+    read_timeout: int | None
+    space_check: bool | None
+    durable: bool | None
+    limit_rate: float | str | None
+    since: Literal["auto", "off"] | None
+    strip_prefix: bool | None
+    strict: bool | None
+    sign_request: bool | None
+    request_payer: bool | Literal["requester"] | None
+    addressing: Literal["auto", "path", "virtual"] | None
+    allow_http: bool | None
+    env_file: Path | str | None
+    bucket: str | None
+    endpoint_url: str | None
+    region: str | None
+    profile: str | None
+    observer: Observer | None
+
+
+class GivenToSync(Given, total=False):
+    """The keyword arguments of the functions that download: those of `Given`, and a plan.
+
+    Attributes:
+        plan: The result of `plan`, or the path of a file that `asyncsync plan --json` wrote. Only
+            the planned objects are fetched, in the planned versions, and nothing is listed. Cannot
+            be combined with `prefixes`, `include`, `exclude` or `strip_prefix`. A `Plan` syncs to
+            its own destination unless `dest` is given. A file must have been made for the
+            destination that is set, unless `dest` is given.
+    """
+
+    plan: "Plan | Path | str | None"

@@ -1,0 +1,82 @@
+"""What is set where: by an argument, in the environment, in the env file, or in AWS's settings."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from asyncsync.errors import ConfigError
+from asyncsync.keys import shown
+from asyncsync.secret import Environment, Secret
+from asyncsync.settings.envfile import EnvFile
+from asyncsync.settings.options import Options
+
+if TYPE_CHECKING:
+    from asyncsync.settings.aws import Aws
+
+VARIABLES = {
+    "access_key_id": "R2_ACCESS_KEY_ID",
+    "secret_access_key": "R2_SECRET_ACCESS_KEY",
+    "endpoint_url": "R2_ENDPOINT_URL",
+    "bucket": "R2_BUCKET",
+    "session_token": "R2_SESSION_TOKEN",
+    "region": "R2_REGION",
+}
+OPTIONS = {f"ASYNCSYNC_{option.name.upper()}": option.name for option in fields(Options)}
+PLACE = ("bucket", "endpoint_url", "region")
+"""Settings that arguments can set, with or without variables of R2's."""
+ARGUMENTS = OPTIONS | {VARIABLES[name]: name for name in PLACE}
+"""The names of arguments, by those of the variables that they win over."""
+KNOWN = dict.fromkeys((*VARIABLES.values(), *OPTIONS))
+"""The names of all variables, in order."""
+UNSET = Secret("")
+
+
+def chosen_settings(given: Mapping[str, object]) -> dict[str, Secret]:
+    """Return the settings that arguments set."""
+    chosen = {}
+    for name in (*PLACE, "profile"):
+        value = given.get(name)
+        if value is None:
+            continue
+        chosen[name] = (value if isinstance(value, Secret) else Secret(str(value))).strip()
+        if not chosen[name]:
+            raise ConfigError(f"{option_name(name)}: is empty")
+    if source := str(given.get("source") or ""):
+        if chosen.get("bucket", Secret(source)) != Secret(source):
+            raise ConfigError(f"--bucket: another than that of s3://{shown(source)}")
+        chosen["bucket"] = chosen["source"] = Secret(source)
+    return chosen
+
+
+def option_name(name: str, value: object = None) -> str:
+    """Return the option that sets an argument to a value."""
+    return f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+
+
+def set_variables(file: EnvFile, environ: Environment) -> dict[str, Secret]:
+    """Return what the variables are set to; the environment wins over the env file."""
+    return dict(file.values) | {name: Secret(environ[name]) for name in KNOWN if name in environ}
+
+
+def bucket_name(chosen: Mapping[str, Secret]) -> str:
+    """Return what messages call the bucket of an argument."""
+    source = chosen.get("source", UNSET).reveal()
+    return f"s3://{shown(source)}" if source else "--bucket"
+
+
+def uses_aws(values: Mapping[str, Secret], chosen: Mapping[str, Secret]) -> bool:
+    """Return whether the settings are AWS's: none of R2's is there, and AWS's are asked for."""
+    has_own = any(values.get(name, UNSET).strip() for name in VARIABLES.values())
+    if has_own and "profile" in chosen:
+        raise ConfigError(
+            "--profile: names settings of AWS's, but variables of R2's are set (R2_...), and a run "
+            "with those reads nothing of AWS's; unset them, or do without --profile"
+        )
+    return not has_own and bool(chosen.keys() & {"bucket", "profile"})
+
+
+def open_aws(chosen: Mapping[str, Secret]) -> "Aws":
+    """Return AWS's settings; no request is sent."""
+    from asyncsync.settings.aws import Aws  # imports botocore, which takes 0.2 s
+
+    return Aws(chosen["profile"].reveal() if "profile" in chosen else None)
