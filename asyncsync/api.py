@@ -48,7 +48,7 @@ async def sync(
         dest: The local folder; the same as the keyword argument.
         **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `compare`,
             `validate`, `parquet_check`, `deep`, `attempts`, `read_timeout`, `space_check`,
-            `durable`, `limit_rate`, `since`, `strip_prefix`, `strict`, `sign_request`,
+            `durable`, `limit_rate`, `since`, `strip_prefix`, `odd_keys`, `strict`, `sign_request`,
             `request_payer`, `addressing`, `allow_http`, `env_file`, `bucket`, `endpoint_url`,
             `region`, `profile`, `observer`, and `plan`. All are optional.
             `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
@@ -248,8 +248,10 @@ def route(
         ConfigError: its prefixes cannot be stripped, although the options say so.
     """
     stripped = stripped_prefix(prefixes) if options.strip_prefix else ""
-    stripped = planned.route.stripped if planned else stripped
-    return Route(found.endpoint_url, found.bucket, str(Folder(options.dest).path), stripped)
+    dest, odd_keys = str(Folder(options.dest).path), options.odd_keys
+    if planned:
+        stripped, odd_keys = planned.route.stripped, planned.route.odd_keys
+    return Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys)
 
 
 async def perform(
@@ -273,12 +275,12 @@ async def perform(
     if "" in prefixes:  # the whole bucket, as none: `since` then follows each top-level prefix
         prefixes = ()
     limit = Limit(options.limit_rate) if options.limit_rate else None
-    stripped = route(found, options, prefixes, planned).stripped
+    own = route(found, options, prefixes, planned)
     folder = Folder(
         options.dest,
         durable=options.durable,
         notice=observer.noticed,
-        stripped=stripped,
+        paths=own.paths,
         source=bucket_identity(found.endpoint_url, found.bucket),
     )
     since = None
@@ -289,7 +291,8 @@ async def perform(
             sorted(set(prefixes)),
             options.include,
             options.exclude,
-            stripped,
+            own.stripped,
+            own.odd_keys,
         )
         since = Since(folder, scope, observer.noticed)
         observer = Observers(observer, since)
@@ -299,7 +302,7 @@ async def perform(
                 pipeline.Job(
                     store=LimitedStore(store, limit) if limit else store,
                     folder=folder,
-                    selection=Selection(options.include, options.exclude, prefixes, stripped),
+                    selection=Selection(options.include, options.exclude, prefixes, own.paths),
                     pace=Pace(
                         options.workers and affordable_requests(options.workers),
                         affordable_requests(options.max_workers),

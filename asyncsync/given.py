@@ -47,6 +47,8 @@ class Given(TypedDict, total=False):
             day; `"off"`, the default, always lists all. The README says what `"auto"` misses.
         strip_prefix: Whether paths leave out the prefix, which must be the only one and end in
             `/`; False by default. All runs into a folder must leave out the same.
+        odd_keys: What becomes of keys that are no path, such as `a//b`: `"skip"`, the default,
+            names each as skipped; `"encode"` fetches them to encoded paths, such as `a/%~/b`.
         strict: Whether an env file that other users can read is an error; False, the default, only
             warns.
         sign_request: Whether requests are signed; True by default. Public buckets also answer
@@ -85,6 +87,7 @@ class Given(TypedDict, total=False):
     limit_rate: float | str | None
     since: Literal["auto", "off"] | None
     strip_prefix: bool | None
+    odd_keys: Literal["skip", "encode"] | None
     strict: bool | None
     sign_request: bool | None
     request_payer: bool | Literal["requester"] | None
@@ -104,9 +107,9 @@ class GivenToSync(Given, total=False):
     Attributes:
         plan: The result of `plan`, or the path of a file that `asyncsync plan --json` wrote. Only
             the planned objects are fetched, in the planned versions, and nothing is listed. Cannot
-            be combined with `prefixes`, `include`, `exclude` or `strip_prefix`. A `Plan` syncs to
-            its own destination unless `dest` is given. A file must have been made for the
-            destination that is set, unless `dest` is given.
+            be combined with `prefixes`, `include`, `exclude`, `strip_prefix` or `odd_keys`. A
+            `Plan` syncs to its own destination unless `dest` is given. A file must have been made
+            for the destination that is set, unless `dest` is given.
     """
 
     plan: "Plan | Path | str | None"

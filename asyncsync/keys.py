@@ -1,14 +1,10 @@
-"""Keys, which are untrusted: the local path of a key, and how to show one safely.
+"""Keys, which are untrusted: how long they are, and how to show one safely.
 
-A key becomes a path only through `local_path`, and reaches a screen or a log only through `shown`,
-or inside of a message through `escaped`.
+A key becomes a path only in `paths.py`, and reaches a screen or a log only through `shown`, or
+inside of a message through `escaped`.
 """
 
-import os
-import re
 import unicodedata
-
-from asyncsync.errors import UnsafeKeyError
 
 SCHEME = "s3://"
 """What stands before a bucket's name, a slash and a key, where all three are named as one."""
@@ -20,73 +16,17 @@ It is in the destination, and in each folder below it where another disk is moun
 into one.
 """
 
-MAX_COMPONENT_BYTES = 255
 MAX_KEY_BYTES = 1024
 """No S3 server has longer keys, and none has to accept a longer one in a request."""
 MOST_SHOWN = 200
 """Characters of a key that are shown."""
 _CUT = "… (cut)"
 
-_ORDINARY = re.compile(r"[\w=-][\w.=-]{0,254}(?:/[\w=-][\w.=-]{0,254})*", re.ASCII)
-"""Nearly all keys match this. On POSIX such a key is a safe path."""
-_WINDOWS_UNSAFE = re.compile(r'[<>:"\\|?*\x00-\x1f]|[. ]$')
-_WINDOWS_DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])(?:\..*)?", re.IGNORECASE)
-
-
-def local_path(key: str, stripped: str = "", *, windows: bool = os.name == "nt") -> tuple[str, ...]:
-    """Return the components of the key's path below the destination.
-
-    The path is the key itself, without the prefix that is stripped. Nothing else is cut, and
-    nothing folded or replaced, so no two keys share a path.
-
-    Args:
-        key: the key.
-        stripped: how all keys of the run begin, and no path does: empty, or a prefix up to a `/`.
-        windows: whether names must suit Windows.
-
-    Raises:
-        UnsafeKeyError: the key has no path that is safely inside the destination.
-    """
-    name = key[len(stripped) :]
-    if not windows and len(key) <= MAX_KEY_BYTES and _ORDINARY.fullmatch(key):
-        return tuple(name.split("/"))
-    if is_too_long(key):
-        raise UnsafeKeyError(key, f"a key cannot be longer than {MAX_KEY_BYTES:,} bytes")
-    if key.endswith("/"):
-        raise UnsafeKeyError(key, "a key that ends in '/' is a folder and cannot have content")
-    components = tuple(name.split("/"))
-    for component in components:
-        _check_component(key, component, windows=windows)
-    if any(map(is_state_name, components)):
-        raise UnsafeKeyError(key, f"{STATE_DIR} is reserved for asyncsync's own files")
-    return components
-
 
 def is_state_name(name: str) -> bool:
     """Return whether a folder of this name holds the state of runs."""
     folded = name.casefold()
     return folded == STATE_DIR or folded.startswith(f"{STATE_DIR}-")
-
-
-def _check_component(key: str, component: str, *, windows: bool) -> None:
-    if not component:
-        raise UnsafeKeyError(
-            key,
-            "a '/' stands first, or beside another, and no file can be called so; rename the "
-            "object, or leave it out with --exclude",
-        )
-    if component in {".", ".."}:
-        raise UnsafeKeyError(key, f"{component!r} is not a safe file name")
-    if "\0" in component:
-        raise UnsafeKeyError(key, "a path cannot contain a NUL character")
-    try:
-        encoded = os.fsencode(component)
-    except UnicodeEncodeError as error:
-        raise UnsafeKeyError(key, "the file system's encoding has no such name") from error
-    if len(encoded) > MAX_COMPONENT_BYTES:
-        raise UnsafeKeyError(key, f"a name is longer than {MAX_COMPONENT_BYTES} bytes")
-    if windows and (_WINDOWS_UNSAFE.search(component) or _WINDOWS_DEVICE.fullmatch(component)):
-        raise UnsafeKeyError(key, f"{shown(component)} is not a valid file name on Windows")
 
 
 def is_too_long(key: str) -> bool:
@@ -104,15 +44,6 @@ def abridged(key: str) -> str:
     the key's. It does not sort after the key.
     """
     return f"{key[:MAX_KEY_BYTES]} … {key[-100:].rpartition('/')[2]}"
-
-
-def has_path(key: str, stripped: str = "") -> bool:
-    """Return whether the key has a safe local path."""
-    try:
-        local_path(key, stripped)
-    except UnsafeKeyError:
-        return False
-    return True
 
 
 def key_hash(key: str) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Flag, StrEnum, auto
 
 from asyncsync.errors import TransferError, TransientError
+from asyncsync.paths import OddKeys, Paths
 from asyncsync.secret import Secret
 
 UNKNOWN_SIZE = -1
@@ -265,7 +266,14 @@ class Route:
     dest: str
     """The destination's absolute path, with symbolic links resolved."""
     stripped: str = ""
-    """The prefix that paths leave out; see `keys.local_path`."""
+    """The prefix that paths leave out."""
+    odd_keys: OddKeys = OddKeys.SKIP
+    """What becomes of keys that are no path."""
+
+    @property
+    def paths(self) -> Paths:
+        """How keys become paths."""
+        return Paths(self.stripped, encodes=self.odd_keys is OddKeys.ENCODE)
 
 
 @dataclass(frozen=True, slots=True)

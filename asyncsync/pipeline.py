@@ -31,7 +31,7 @@ from asyncsync.errors import (
 )
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import key_hash
-from asyncsync.listing import Landmarks, Since, has_key, list_in_order, list_objects
+from asyncsync.listing import Landmarks, Since, has_object, list_in_order, list_objects
 from asyncsync.model import (
     Checks,
     Compare,
@@ -235,7 +235,7 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unprov
         job.selection,
         job.observer,
         handle,
-        is_folder_needed=partial(has_key, job.store, job.pace, job.selection.needs_folder),
+        is_folder_needed=partial(has_object, job.store, job.pace, job.selection.needs_folder),
         expected=[p for p in prefixes or [""] if not (since and since.lists_part_of(p))],
         compare=job.compare,
     )

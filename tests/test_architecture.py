@@ -19,6 +19,7 @@ FLOOR = {
     "model",
 } | {
     "others",
+    "paths",
     "secret",
     "services",
     "threads",

@@ -1,7 +1,4 @@
-"""Keys: which have a local path, what it is, and how a key is shown."""
-
-import os
-from pathlib import PurePosixPath, PureWindowsPath
+"""Keys: how long they are, and how one is shown."""
 
 import pytest
 from hypothesis import example, given
@@ -9,152 +6,16 @@ from hypothesis import strategies as st
 
 from asyncsync.errors import UnsafeKeyError
 from asyncsync.keys import (
-    STATE_DIR,
     abridged,
     display_width,
     escaped,
     is_too_long,
     key_hash,
-    local_path,
     shown,
 )
+from asyncsync.paths import Paths
 
 ANYTHING = st.text(st.characters(exclude_categories=()))
-HOSTILE = st.one_of(
-    ANYTHING,
-    st.text("./\\~:\0a C\u202e\ud800\udcff"),
-    st.lists(st.sampled_from([".", "..", "", "a", STATE_DIR, "CON", "C:", " "])).map("/".join),
-)
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "a.parquet",
-        "1hz/2026/01/a.parquet",
-        "a\\b",
-        "C:\\x",
-        "C:x",
-        "\\\\host\\share",
-        "CON",
-        "a.",
-        " ",
-        "line\nbreak\ttab",
-        "\x1b[31mred",
-        "\u202egpj.exe",
-        "e\u0301",
-        "\u00e9",
-        "raw\udcff",
-        "-rf",
-        "~",
-        "$HOME",
-        "*",
-        "%s{}",
-        "...",
-        "..a/a..",
-        ".asyncsync2",
-        "a" * 255,
-        "é" * 127,
-        "/".join("a" * 300),
-    ],
-)
-def test_path_is_the_key(key: str) -> None:
-    """Nothing is folded, cut or replaced: the components joined again are the key."""
-    assert "/".join(local_path(key, windows=False)) == key
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "",
-        ".",
-        "..",
-        "./x",
-        "../x",
-        "a/../../x",
-        "q/..",
-        "a/./b",
-        "/x",
-        "//x",
-        "a//b",
-        "dir/",
-        "nul\0byte",
-        "a" * 256,
-        "é" * 128,
-        ".asyncsync",
-        "a/.asyncsync",
-        "a/.ASYNCSYNC/parts/x",
-        ".asyncsync/lock",
-        ".AsyncSync/lock",
-        ".a\u017fync\u017fync/lock",
-    ],
-)
-def test_key_without_a_safe_path_is_refused(key: str) -> None:
-    """It would leave the folder, share a path with another key, or reach the state folder."""
-    with pytest.raises(UnsafeKeyError) as caught:
-        local_path(key, windows=False)
-    assert caught.value.key == key
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "a\\b",
-        "C:\\x",
-        "C:x",
-        "\\\\h\\s",
-        "CON",
-        "con.txt",
-        "a/LPT1",
-        "COM¹",
-        "a.",
-        "a ",
-        "a*b",
-        "\t",
-    ],
-)
-def test_windows_refuses_what_it_would_read_differently(key: str) -> None:
-    """Drives, devices, backslashes, and names whose last character Windows would drop."""
-    with pytest.raises(UnsafeKeyError, match="Windows"):
-        local_path(key, windows=True)
-
-
-@pytest.mark.parametrize("key", ["CONSOLE", "com10", "a.b/c d", "é"])
-def test_windows_keeps_plain_names(key: str) -> None:
-    """A name that only resembles a device is accepted."""
-    assert "/".join(local_path(key, windows=True)) == key
-
-
-def test_name_that_the_system_cannot_encode_is_refused() -> None:
-    """A key that cannot be encoded is an unsafe key and not a crash."""
-    with pytest.raises(UnsafeKeyError, match="encoding"):
-        local_path("\ud800")
-
-
-@given(HOSTILE)
-def test_path_never_leaves_the_destination(key: str) -> None:
-    """Any key is refused, or its path is the key itself below the folder."""
-    try:
-        components = local_path(key, windows=False)
-    except UnsafeKeyError:
-        return
-    assert "/".join(components) == key
-    joined = os.path.join("/dest", *components)
-    assert os.path.normpath(joined) == joined
-    assert PurePosixPath(joined).parts == ("/", "dest", *components)
-    assert components[0].lower() != STATE_DIR
-    assert "\0" not in key
-
-
-@given(HOSTILE)
-def test_path_never_leaves_the_destination_on_windows(key: str) -> None:
-    """By the rules of Windows too, each component is a name: no drive, no root, no `..`."""
-    try:
-        components = local_path(key, windows=True)
-    except UnsafeKeyError:
-        return
-    path = PureWindowsPath("D:\\dest", *components)
-    assert path.parts == ("D:\\", "dest", *components)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +72,7 @@ def test_key_of_1024_bytes_is_the_longest() -> None:
     for key in (LONGEST + "x", "é" * 513, "x" * 1025, "\udcff" * 1025, "\ud800" * 1025):
         assert is_too_long(key)
         with pytest.raises(UnsafeKeyError, match="a key cannot be longer than 1,024 bytes"):
-            local_path(key)
+            Paths(encodes=True).of(key)
 
 
 @pytest.mark.row(157)
@@ -261,23 +122,3 @@ def test_every_key_has_a_hash_of_eight_bytes(key: str) -> None:
     """Also one that is not valid UTF-8; it stays the same."""
     assert key_hash(key) == key_hash("".join(key))
     assert -(2**63) <= key_hash(key) < 2**63
-
-
-@given(HOSTILE, HOSTILE, st.booleans())
-@example("p", "a", False)
-@example("..", "a", False)
-@example("é" * 600, "a", False)
-def test_stripped_key_has_the_path_of_its_rest(folder: str, name: str, windows: bool) -> None:
-    """Or none, if the rest has none or the whole key is too long; the error names the key."""
-    stripped = f"{folder}/"
-    key = stripped + name
-    try:
-        expected = local_path(name, windows=windows)
-    except UnsafeKeyError:
-        expected = ()
-    if expected and not is_too_long(key):
-        assert local_path(key, stripped, windows=windows) == expected
-        return
-    with pytest.raises(UnsafeKeyError) as caught:
-        local_path(key, stripped, windows=windows)
-    assert caught.value.key == key

@@ -45,6 +45,7 @@ async def commands() -> None:
     assert_type([transfer.reason for transfer in plan], list[Reason])
     assert_type(await asyncsync.sync(plan=plan), Report)
     assert_type(await asyncsync.sync("s3://bucket/1hz/", Path("1hz"), strip_prefix=True), Report)
+    assert_type(await asyncsync.sync(odd_keys="encode"), Report)
     assert_type(await asyncsync.plan("1hz/", "downloads", deep=False), Plan)
     assert_type(asyncsync.run(plan="plan.json", dest="downloads"), Report)
     async for outcome in asyncsync.stream(observer=Printing(), env_file="my.env"):

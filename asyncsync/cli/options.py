@@ -219,6 +219,13 @@ OPTIONS = (
         help="put the content of the one prefix right into the folder",
     ),
     Option(
+        "--odd-keys",
+        commands=_RUNS,
+        also="doctor",
+        metavar="HOW",
+        help="keys that are no path, as a//b: skip (default); encode, as a/%%~/b",
+    ),
+    Option(
         "--strict",
         commands=_ALL_BUT_DEMO,
         **_ON,

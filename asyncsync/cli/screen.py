@@ -14,6 +14,7 @@ from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver, Urgent
 from asyncsync.keys import escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Route
+from asyncsync.paths import OddKeys, is_encoded
 from asyncsync.report import (
     Json,
     Report,
@@ -25,6 +26,7 @@ from asyncsync.report import (
     summary_json,
     table,
     transfer_json,
+    way,
 )
 from asyncsync.units import format_size
 
@@ -59,20 +61,24 @@ class Text(SilentObserver):
         self._verbose = verbose
         self._quiet = quiet
         self._bucket = ""
+        self._tells_paths = False
+        """Whether to name each object whose path is encoded."""
 
     def begin(self, route: Route, dest: Path) -> None:
         """Print the source and the destination."""
         self._bucket = route.bucket
+        self._tells_paths = self._command == "plan" and route.odd_keys is OddKeys.ENCODE
         self._print(_describe_route(self._command, route, dest))
 
     def compared(self, page: Compared) -> None:
         """Name the refused objects and, if verbose, those that are missing."""
         for refused in page.refused:
             self._warn(failure(refused))
-        if self._verbose:
+        if self._verbose or self._tells_paths:
             for transfer in page.transfers:
-                size = format_size(transfer.remote.size)
-                self._print(f"{transfer.reason}: {shown(transfer.remote.key)} ({size})")
+                if self._verbose or is_encoded(transfer.path):
+                    size = format_size(transfer.remote.size)
+                    self._print(f"{transfer.reason}: {way(transfer)} ({size})")
 
     def unmatched(self, prefix: str) -> None:
         """Warn of a prefix or a glob that may be mistyped."""
@@ -97,7 +103,7 @@ class Text(SilentObserver):
             case Failed():
                 self._warn(failure(outcome))
             case Downloaded(transfer) if self._verbose:
-                self._print(f"downloaded: {shown(transfer.remote.key)}")
+                self._print(f"downloaded: {way(transfer)}")
 
     def unlisted(self, key: str) -> None:
         """Name a file that is not in the bucket."""
@@ -197,7 +203,7 @@ class Log(SilentObserver):
             case Failed():
                 logger.info("%s", failure(outcome))
             case Downloaded(transfer):
-                logger.info("downloaded: %s", shown(transfer.remote.key))
+                logger.info("downloaded: %s", way(transfer))
 
     def noticed(self, message: str) -> None:
         """Log the message."""

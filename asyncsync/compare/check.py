@@ -68,7 +68,7 @@ class Check:
         self._separated: set[str] = set()
         self._collisions = Collisions(selection.needs_folder, is_folder_needed, self._separated)
         folding = folder.folding()
-        self._names = Names(folding) if folding else None
+        self._names = Names(folding, folder.paths) if folding else None
 
     @property
     def needs_order(self) -> bool:
@@ -170,7 +170,7 @@ class PlanCheck:
         self._files = Counter[str]()
         """Files of planned objects so far, by top-level prefix."""
         folding = folder.folding()
-        self._names = Names(folding) if folding else None
+        self._names = Names(folding, folder.paths) if folding else None
 
     @property
     def needs_order(self) -> bool:

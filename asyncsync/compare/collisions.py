@@ -33,7 +33,7 @@ class Collisions:
     """The collisions of one listing.
 
     Args:
-        needs_folder: whether a key gets a file, so that its folders must exist.
+        needs_folder: whether an object gets a file, so that its folders must exist.
         is_folder_needed: asks the bucket.
         separated: prefixes whose keys may come on other pages than those around the key of their
             name; grows with the listing.
@@ -41,7 +41,7 @@ class Collisions:
 
     def __init__(
         self,
-        needs_folder: Callable[[str], bool],
+        needs_folder: Callable[[RemoteObject], bool],
         is_folder_needed: IsFolderNeeded,
         separated: Container[str],
     ) -> None:
@@ -70,12 +70,12 @@ class Collisions:
                 if the server does not list keys in order.
         """
         keys = [remote.key for remote in objects]
-        self._note_folders(keys)
+        self._note_folders(objects)
         if not complete_to or any(one > other for one, other in pairwise(keys)):
             return self._put_off(page), []
 
         def has_winner(below: str) -> bool:
-            return any(map(self._needs_folder, _starting_with(below, keys)))
+            return any(map(self._needs_folder, _starting_with(below, keys, objects)))
 
         near = [below for below in self._waiting if keys[0][: len(below)] <= below < keys[-1]]
         refused = [_refuse(self._waiting.pop(below)) for below in near if has_winner(below)]
@@ -110,11 +110,11 @@ class Collisions:
                 transfers.append(transfer)
         return Compared(transfers, page.up_to_date, page.refused)
 
-    def _note_folders(self, keys: Sequence[str]) -> None:
-        """Remember the folders that the keys need."""
-        for key in keys:
-            folder = key[: key.rfind("/") + 1]
-            if not folder or folder == self._folder or not self._needs_folder(key):
+    def _note_folders(self, objects: Sequence[RemoteObject]) -> None:
+        """Remember the folders that the objects need."""
+        for remote in objects:
+            folder = remote.key[: remote.key.rfind("/") + 1]
+            if not folder or folder == self._folder or not self._needs_folder(remote):
                 continue
             end = folder.find("/") + 1
             while end:
@@ -160,11 +160,13 @@ class Collisions:
         return resolved
 
 
-def _starting_with(prefix: str, keys: Sequence[str]) -> Iterator[str]:
+def _starting_with(
+    prefix: str, keys: Sequence[str], objects: Sequence[RemoteObject]
+) -> Iterator[RemoteObject]:
     for place in range(bisect_left(keys, prefix), len(keys)):
         if not keys[place].startswith(prefix):
             return
-        yield keys[place]
+        yield objects[place]
 
 
 def _refuse(transfer: Transfer) -> Failed:

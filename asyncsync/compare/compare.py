@@ -32,7 +32,6 @@ from asyncsync.errors import (
     TransferError,
     UnsafeKeyError,
 )
-from asyncsync.keys import local_path
 from asyncsync.model import (
     UNKNOWN_SIZE,
     Compare,
@@ -100,7 +99,7 @@ async def _look_and_compare(
     safe: list[RemoteObject] = []
     for remote in objects:
         try:
-            path = local_path(remote.key, folder.stripped)
+            path = folder.paths.of(remote.key)
         except UnsafeKeyError as error:
             compared.refused.append(Failed(remote, error))
             continue
@@ -148,7 +147,7 @@ async def _doubt(compared: Compared, folder: Folder) -> None:
     known = compared.up_to_date
     here = await folder.are_from_here([each.remote.key for each in known])
     compared.transfers.extend(
-        Transfer(each.remote, local_path(each.remote.key), Reason.UNPROVEN, each.remote.size)
+        Transfer(each.remote, folder.paths.of(each.remote.key), Reason.UNPROVEN, each.remote.size)
         for each in known
         if each.remote.key not in here
     )

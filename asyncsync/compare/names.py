@@ -12,6 +12,7 @@ from asyncsync.disk import Folding
 from asyncsync.errors import KeyCollisionError
 from asyncsync.keys import key_hash
 from asyncsync.model import Compared, Failed, RemoteObject
+from asyncsync.paths import Paths
 
 
 def in_order(pages: Iterable[Sequence[RemoteObject]]) -> Iterator[Sequence[RemoteObject]]:
@@ -21,10 +22,16 @@ def in_order(pages: Iterable[Sequence[RemoteObject]]) -> Iterator[Sequence[Remot
 
 
 class Names:
-    """The paths that the keys of a run have taken, as the file system compares them."""
+    """The paths that the keys of a run have taken, as the file system compares them.
 
-    def __init__(self, folding: Folding) -> None:
-        self._fold = folding.fold
+    Args:
+        folding: how it compares them.
+        paths: how keys become paths.
+    """
+
+    def __init__(self, folding: Folding, paths: Paths) -> None:
+        self._folding = folding
+        self._paths = paths
         self._files: dict[int, int] = {}
         """The hash of each path, and the hash of the key that has it."""
         self._folders: set[int] = set()
@@ -43,7 +50,10 @@ class Names:
 
     def _explain(self, failed: Failed) -> Failed:
         """Return the failure, as a collision if the folder in its way belongs to another key."""
-        is_taken = key_hash(self._fold(failed.remote.key)) in self._folders
+        key = failed.remote.key
+        if not self._paths.has(key):
+            return failed
+        is_taken = key_hash(self._fold(key)) in self._folders
         return _refuse(failed.remote) if is_taken else failed
 
     def _take(self, key: str) -> bool:
@@ -55,6 +65,10 @@ class Names:
             return False
         self._folders.update(folders)
         return True
+
+    def _fold(self, key: str) -> str:
+        """Return what is the same for all keys whose files are one."""
+        return self._folding.fold("/".join(self._paths.of(key)))
 
     def _hashes(self, path: str) -> list[int]:
         """Return the hashes of the folders in the path, and of the path itself."""

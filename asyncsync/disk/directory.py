@@ -18,6 +18,7 @@ from typing import Self
 
 from asyncsync import descriptors
 from asyncsync.keys import is_state_name
+from asyncsync.paths import ENCODED, PLAIN, Paths
 
 _HAS_DIR_FD = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _SYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP}
@@ -330,18 +331,18 @@ def _open_parents(
         return None, None  # no file is there; if the folder cannot be made, publishing reports it
 
 
-def find_keys(root: str, matches: Callable[[str], bool], stripped: str = "") -> Iterator[str]:
+def find_keys(root: str, matches: Callable[[str], bool], paths: Paths = PLAIN) -> Iterator[str]:
     """Yield the matching keys that have a file below `root`, in no order. Blocks.
 
     Args:
         root: the destination.
         matches: whether to yield a key.
-        stripped: how all keys begin, and no path does.
+        paths: how keys become paths.
 
     Raises:
         OSError: the limit of open files is reached.
     """
-    pending = [(stripped, root)]
+    pending = [(paths.stripped, root)]
     while pending:
         base, folder = pending.pop()
         try:
@@ -351,7 +352,10 @@ def find_keys(root: str, matches: Callable[[str], bool], stripped: str = "") -> 
                     if entry.is_dir(follow_symlinks=False):
                         if not is_state_name(entry.name):
                             pending.append((key + "/", entry.path))
-                    elif matches(key) and entry.is_file(follow_symlinks=False):
+                        continue
+                    if ENCODED in key:
+                        key = paths.key_of(key)
+                    if matches(key) and entry.is_file(follow_symlinks=False):
                         yield key
         except OSError as error:
             if descriptors.too_many_open_files(error):

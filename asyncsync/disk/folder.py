@@ -53,8 +53,9 @@ from asyncsync.errors import (
     SourceError,
     ThrottledError,
 )
-from asyncsync.keys import key_hash, local_path
+from asyncsync.keys import key_hash
 from asyncsync.model import Proof, RemoteObject, Transfer
+from asyncsync.paths import PLAIN, Paths
 from asyncsync.threads import in_thread
 
 LOOKS = 100
@@ -72,7 +73,7 @@ class Folder:
         path: the folder; if it is a symbolic link, what that leads to now.
         durable: whether a file counts as published only once it would survive a power cut.
         notice: called with each message for the user.
-        stripped: the prefix that paths leave out; see `keys.local_path`.
+        paths: how keys become paths.
         source: the bucket of this run, the same however its endpoint is spelled; empty for none.
     """
 
@@ -82,18 +83,18 @@ class Folder:
         *,
         durable: bool = False,
         notice: Notice = str,
-        stripped: str = "",
+        paths: Paths = PLAIN,
         source: str = "",
     ) -> None:
         self.path = Path(os.path.realpath(path))
-        self.stripped = stripped
+        self.paths = paths
         self._notice = notice
         self._run = secrets.token_hex(8)
         place = self._place = Place(self.path, notice)
         parts = self._part_folders = PartFolders(place)
         self._sources = Sources(place, source, notice)
         files = self._published = Published(place, self._sources)
-        self._stripped = Stripped(place, files, stripped)
+        self._stripped = Stripped(place, files, paths.stripped)
         self._unsynced = Unsynced(place, parts, notice)
         synced = SyncedFolders(place) if durable else None
         self._state = State(place, parts, files, self._stripped, self._unsynced, synced)
@@ -132,7 +133,7 @@ class Folder:
             LocalFileError: it cannot be opened.
             ThrottledError: the limit of open files is reached.
         """
-        *parents, name = local_path(remote.key, self.stripped)
+        *parents, name = self.paths.of(remote.key)
         try:
             with Directory.walk(self._place.root, parents) as directory:
                 return directory.open(name)
@@ -162,7 +163,7 @@ class Folder:
         )
 
     def _find_keys(self, matches: Callable[[str], bool]) -> Iterator[str]:
-        return find_keys(str(self._place.root_path), matches, self.stripped)
+        return find_keys(str(self._place.root_path), matches, self.paths)
 
     async def _look(self, look: Callable[[], Found]) -> Found:
         """Call `look` in a thread and return its result; retry if it raises OSError."""

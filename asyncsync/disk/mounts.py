@@ -15,7 +15,8 @@ from pathlib import Path
 from asyncsync.disk.directory import Directory, Root, open_private
 from asyncsync.disk.place import Components, Place
 from asyncsync.errors import LockHeldError, UnsafeKeyError
-from asyncsync.keys import STATE_DIR, local_path
+from asyncsync.keys import STATE_DIR
+from asyncsync.paths import Paths
 
 LIST_NAME = "mounts"
 MOST_LIST_BYTES = 1 << 20
@@ -123,11 +124,12 @@ class PartFolders:
     def _read_list(self) -> list[Components]:
         """Return the listed folders that exist; a list that is too long is not used."""
         found: dict[Components, None] = {}
+        paths = Paths(encodes=True)
         with suppress(OSError), Directory(str(self._place.state)) as state:
             lines = (state.read(LIST_NAME, MOST_LIST_BYTES) or b"").splitlines()
             for line in lines:
                 with suppress(ValueError, TypeError, UnsafeKeyError, RecursionError):
-                    found[local_path("/".join(json.loads(line)))] = None
+                    found[paths.of(paths.key_of("/".join(json.loads(line))))] = None
         return [folder for folder in found if self._exists(folder)][:MOST_MOUNTS]
 
     def _exists(self, folder: Components) -> bool:

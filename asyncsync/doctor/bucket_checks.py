@@ -251,8 +251,8 @@ async def listing(visit: Visit) -> Look:
         if not listed:
             empty.append(prefix)
         is_complete = is_complete and not page.next_token
-    is_selected = Selection(visit.options.include, visit.options.exclude)
-    selected = [remote for remote in objects if is_selected(remote.key)]
+    selection = Selection(visit.options.include, visit.options.exclude)
+    selected = [remote for remote in objects if selection.takes(remote)]
     visit.objects = sorted(selected or objects, key=lambda remote: remote.size)
     accepted = (
         "the credentials are accepted"

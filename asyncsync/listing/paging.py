@@ -8,7 +8,7 @@ from itertools import count
 from asyncsync.errors import ConnectionLostError, ListingError, NetworkError, RetriesExhaustedError
 from asyncsync.interfaces import Store
 from asyncsync.keys import shown
-from asyncsync.model import Page
+from asyncsync.model import Page, RemoteObject
 from asyncsync.pace import Pace
 
 MOST_REPEATED_PAGES = 100
@@ -86,15 +86,17 @@ def describe(prefix: str) -> str:
     return f"prefix {shown(prefix)}" if prefix else "the bucket"
 
 
-async def has_key(store: Store, pace: Pace, matches: Callable[[str], bool], prefix: str) -> bool:
-    """Return whether the bucket has a matching key that starts with the prefix.
+async def has_object(
+    store: Store, pace: Pace, matches: Callable[[RemoteObject], bool], prefix: str
+) -> bool:
+    """Return whether the bucket has a matching object whose key starts with the prefix.
 
     Raises:
         SourceError: the prefix could not be listed.
     """
     async with aclosing(Paging(store, pace).pages(prefix)) as pages:
         async for page in pages:
-            below = [remote.key for remote in page.objects if remote.key.startswith(prefix)]
+            below = [remote for remote in page.objects if remote.key.startswith(prefix)]
             if any(map(matches, below)):
                 return True
             if page.objects and not below:

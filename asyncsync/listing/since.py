@@ -47,7 +47,9 @@ class Scope:
     include: Sequence[str]
     exclude: Sequence[str]
     stripped: str = ""
-    """The prefix that paths leave out; see `keys.local_path`."""
+    """The prefix that paths leave out."""
+    odd_keys: str = "skip"
+    """What becomes of keys that are no path."""
 
 
 class Since(SilentObserver):

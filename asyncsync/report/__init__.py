@@ -28,6 +28,7 @@ from asyncsync.report.report import (
     sync_summary,
     table,
     verify_summary,
+    way,
 )
 
 __all__ = [
@@ -55,4 +56,5 @@ __all__ = [
     "transfer_json",
     "verify_summary",
     "warning",
+    "way",
 ]

@@ -24,14 +24,20 @@ def start_json(command: str, route: Route) -> Json:
         "bucket": route.bucket,
         "dest": route.dest,
         "stripped": route.stripped,
+        "odd_keys": route.odd_keys.value,
     }
 
 
 def transfer_json(transfer: Transfer, event: str = "transfer") -> Json:
-    """Return a planned transfer, or with another `event` one that has ended."""
+    """Return a planned transfer, or with another `event` one that has ended.
+
+    It has a path only where that is not the key.
+    """
+    key, path = transfer.remote.key, "/".join(transfer.path)
     return {
         "event": event,
-        "key": transfer.remote.key,
+        "key": key,
+        **({} if path == key else {"path": path}),
         "size": transfer.remote.size,
         "etag": transfer.remote.etag,
         "modified": format_time(transfer.remote.modified_ns),

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from asyncsync.errors import ConfigError
-from asyncsync.keys import escaped, shown
+from asyncsync.keys import escaped
 from asyncsync.model import Compared, RemoteObject, Route, Transfer
 from asyncsync.report.planfile import PAGE, PlanFile, read_plan
-from asyncsync.report.report import Report, plan_summary, verify_summary
+from asyncsync.report.report import Report, plan_summary, verify_summary, way
 from asyncsync.units import format_size
 
 _NOWHERE = Route("", "", "")
@@ -52,7 +52,7 @@ class Plan(Report):
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        rows = ((shown(t.remote.key), format_size(t.remote.size), t.reason.value) for t in self)
+        rows = ((way(t), format_size(t.remote.size), t.reason.value) for t in self)
         return self._to_html(("to download", "size", "why"), rows, len(self))
 
     def pages(self) -> Iterator[Sequence[RemoteObject]]:
@@ -77,7 +77,7 @@ class Verification(Report):
 def checked_plan(
     plan: Plan | Path | str, own: Route, given: Mapping[str, object]
 ) -> Plan | PlanFile:
-    """Return a plan after checking that it fits the run. What it strips, the run will strip.
+    """Return a plan after checking that it fits the run. What it strips or encodes, the run will.
 
     Args:
         plan: a plan made in this process, or the path of a plan's file.
@@ -89,11 +89,11 @@ def checked_plan(
         ConfigError: the plan is damaged or was made for another route, or prefixes or globs are
             given as well.
     """
-    for name in ("prefixes", "include", "exclude", "strip_prefix"):
+    for name in ("prefixes", "include", "exclude", "strip_prefix", "odd_keys"):
         if given.get(name):
             raise ConfigError(f"{name}: a plan already says what to fetch; give one or the other")
     found = plan if isinstance(plan, Plan) else read_plan(Path(plan))
-    wanted = replace(own, stripped=found.route.stripped)
+    wanted = replace(own, stripped=found.route.stripped, odd_keys=found.route.odd_keys)
     if given.get("dest") is not None:
         wanted = replace(wanted, dest=found.route.dest)
     for part in fields(Route):

@@ -14,6 +14,7 @@ from pathlib import Path
 from asyncsync.errors import ConfigError
 from asyncsync.keys import escaped
 from asyncsync.model import LARGEST_SIZE, RemoteObject, Route
+from asyncsync.paths import OddKeys
 from asyncsync.report.events import FORMAT, Json
 from asyncsync.times import parse_time
 
@@ -85,11 +86,15 @@ def _route(path: Path, events: Iterator[tuple[int, Json]]) -> Route:
         case _, {"event": "start", "command": "plan", "format": form, **rest}:
             if form != FORMAT:
                 raise _invalid(path, 1, f"its format is not {FORMAT}: another version wrote it")
-            stripped = rest.get("stripped", "")
-            match rest:
-                case {"endpoint": str(endpoint), "bucket": str(bucket), "dest": str(dest)}:
-                    if isinstance(stripped, str) and (not stripped or stripped.endswith("/")):
-                        return Route(endpoint, bucket, dest, stripped)
+            match {"stripped": "", "odd_keys": OddKeys.SKIP.value, **rest}:
+                case {
+                    "endpoint": str(endpoint),
+                    "bucket": str(bucket),
+                    "dest": str(dest),
+                    "stripped": str(stripped),
+                    "odd_keys": str(odd_keys),
+                } if f"/{stripped}".endswith("/") and odd_keys in set(OddKeys):
+                    return Route(endpoint, bucket, dest, stripped, OddKeys(odd_keys))
     raise _invalid(path, 1, "is not the start of a plan")
 
 

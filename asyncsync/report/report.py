@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from asyncsync.errors import ArchivedError, SkippedError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import display_width, escaped, shown
-from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, UpToDate
+from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, Transfer, UpToDate
+from asyncsync.paths import is_encoded
 from asyncsync.units import format_size
 
 MOST_FAILURES = 1000
@@ -262,6 +263,13 @@ def failure(failed: Failed) -> str:
     """Return one line about a failed or skipped object."""
     word = "skipped" if isinstance(failed.error, SkippedError) else "failed"
     return f"{word}: {shown(failed.remote.key)}: {escaped(str(failed.error))}"
+
+
+def way(transfer: Transfer) -> str:
+    """Return how a line names an object: its key, and its path where that is encoded."""
+    if not is_encoded(transfer.path):
+        return shown(transfer.remote.key)
+    return f"{shown(transfer.remote.key)} -> {shown('/'.join(transfer.path))}"
 
 
 def sync_summary(report: Report) -> str:

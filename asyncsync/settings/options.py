@@ -11,6 +11,7 @@ from pathlib import Path
 from asyncsync.errors import ConfigError
 from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.model import Addressing, Checks, Compare
+from asyncsync.paths import OddKeys
 
 MAX_REQUESTS = 1024
 MAX_READ_TIMEOUT = 120
@@ -66,6 +67,8 @@ class Options:
     """`auto` lists from the last keys on; None lists everything."""
     strip_prefix: bool = False
     """Whether paths leave out the prefix that all keys of the run begin with."""
+    odd_keys: OddKeys = OddKeys.SKIP
+    """What becomes of keys that are no path."""
     strict: bool = False
     """Whether an env file that others can read is an error, and not only a warning."""
     sign_request: bool = True
@@ -130,6 +133,7 @@ _CHOICES: dict[str, type[StrEnum]] = {
     "compare": Compare,
     "validate": Validate,
     "addressing": Addressing,
+    "odd_keys": OddKeys,
 }
 _NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate")
 _SWITCHES = (
@@ -189,7 +193,7 @@ def parse_option(name: str, text: str) -> object:
             return _parse_folder(text)
         case "include" | "exclude":
             return tuple(text.split())
-        case "compare" | "validate" | "addressing":
+        case "compare" | "validate" | "addressing" | "odd_keys":
             return _parse_choice(name, text)
         case "request_payer" if text == "requester":  # as other tools write it
             return True

@@ -194,6 +194,33 @@ def test_source_takes_the_place_of_the_bucket_in_the_settings(
     assert run("verify", "s3://other/1hz/", "here").code == 0
 
 
+def test_encoded_paths_are_planned_kept_in_the_plan_and_verified(
+    store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is shown; a sync of the plan's file encodes what the plan does, without the option."""
+    store.put("1hz//c.parquet", b"ccc")
+    assert "1hz//c.parquet: a '/' stands first, or beside another" in run("plan").err
+    given = ("--odd-keys", "encode")
+    arrow = "missing: 1hz//c.parquet -> 1hz/%~/c.parquet (3 B)"
+    assert [line for line in run("plan", *given).out.splitlines() if " -> 1hz" in line] == [arrow]
+    assert {arrow, "missing: 1hz/a.parquet (1 B)"} < {*run("plan", *given, "-v").out.splitlines()}
+    planned = run("plan", *given, "--json")
+    assert planned.events[0]["odd_keys"] == "encode"
+    paths = {e["key"]: e.get("path") for e in planned.events if e["event"] == "transfer"}
+    assert {path for path in paths.values() if path} == {"1hz/%~/c.parquet"}
+    Path("plan.json").write_text(planned.out)
+    assert "1hz/%~/c.parquet" in run("sync", "--plan", "plan.json", "-v").out
+    assert tree(Path("downloads"))["1hz/%~/c.parquet"] == b"ccc"
+    assert run("verify", *given).code == 0
+    monkeypatch.setenv("ASYNCSYNC_ODD_KEYS", "encode")
+    assert run("verify").code == 0
+    refused = run("sync", "--plan", "plan.json", *given)
+    assert (refused.code, "odd_keys: a plan already says" in refused.err) == (2, True)
+    assert run("--odd-keys", "fold").err.startswith(
+        "asyncsync: --odd-keys: 'fold' is not one of skip, encode"
+    )
+
+
 def test_stripped_prefix_is_planned_kept_in_the_plan_and_verified(
     store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +256,7 @@ def line_with(option: str) -> list[str]:
     }
     values |= {"--validate": "head", "--compare": "size", "--since": "auto"}
     values["--addressing"] = "path"
+    values["--odd-keys"] = "encode"
     takes_value = any(known.metavar for known in OPTIONS if option in known.names)
     return [option, *[values.get(option, "x")] * takes_value]
 

@@ -140,6 +140,7 @@ def test_every_line_of_json_parses_a_start_first_and_a_summary_last(
         "bucket": "sensors",
         "dest": str(DEST.absolute()),
         "stripped": "",
+        "odd_keys": "skip",
     }
     by_kind: dict[str, list[str]] = {}
     for event in events:

@@ -15,7 +15,7 @@ from asyncsync.compare.collisions import MOST_ASKED
 from asyncsync.disk import Folder
 from asyncsync.disk.folding import Folding
 from asyncsync.errors import KeyCollisionError, LocalFileError, UnsafeKeyError
-from asyncsync.listing import has_key
+from asyncsync.listing import has_object
 from asyncsync.model import LAST, Compared, Reason, RemoteObject
 from tests.rigs.memory_store import Act, MemoryStore
 from tests.rigs.watch import Watcher, quick_pace
@@ -50,7 +50,7 @@ class Rig:
             self.selection,
             self.observer,
             self._handle,
-            partial(has_key, self.store, quick_pace(), self.selection.needs_folder),
+            partial(has_object, self.store, quick_pace(), self.selection.needs_folder),
             prefixes or [""],
         )
 

@@ -7,8 +7,9 @@ import pytest
 
 from asyncsync.compare.names import Names, in_order
 from asyncsync.disk.folding import Folding
-from asyncsync.errors import KeyCollisionError, LocalFileError
+from asyncsync.errors import KeyCollisionError, LocalFileError, UnsafeKeyError
 from asyncsync.model import Compared, Failed, Reason, RemoteObject, Transfer, UpToDate
+from asyncsync.paths import PLAIN, Paths
 
 NFC, NFD = (unicodedata.normalize(form, "\u00e9") for form in ("NFC", "NFD"))
 BOTH = Folding(cases=True, forms=True)
@@ -49,21 +50,21 @@ def refused(names: Names, *keys: str) -> list[str]:
 )
 def test_first_key_in_order_gets_the_path(keys: list[str], lost: list[str]) -> None:
     """In any order on one page, and with one page for each key."""
-    assert refused(Names(BOTH), *keys) == lost
-    names = Names(BOTH)
+    assert refused(Names(BOTH, PLAIN), *keys) == lost
+    names = Names(BOTH, PLAIN)
     assert [key for each in sorted(keys) for key in refused(names, each)] == lost
 
 
 def test_only_what_folds_is_folded() -> None:
     """Case on a file system that keeps forms apart, and the other way round."""
-    assert refused(Names(Folding(cases=True, forms=False)), "A", "a", NFC, NFD) == ["a"]
-    assert refused(Names(Folding(cases=False, forms=True)), "A", "a", NFC, NFD) == [NFC]
+    assert refused(Names(Folding(cases=True, forms=False), PLAIN), "A", "a", NFC, NFD) == ["a"]
+    assert refused(Names(Folding(cases=False, forms=True), PLAIN), "A", "a", NFC, NFD) == [NFC]
 
 
 def test_refused_key_takes_nothing() -> None:
     """The paths below it are free for other keys."""
-    assert refused(Names(BOTH), "A", "a/b/c", "b") == ["a/b/c"]
-    names = Names(BOTH)
+    assert refused(Names(BOTH, PLAIN), "A", "a/b/c", "b") == ["a/b/c"]
+    names = Names(BOTH, PLAIN)
     assert refused(names, "A", "a/b") == ["a/b"]
     assert refused(names, "a/B") == ["a/B"]
     assert refused(names, "B") == []
@@ -75,7 +76,7 @@ def test_folder_of_another_key_that_lies_in_the_way_is_a_collision() -> None:
         Failed(remote, LocalFileError(remote.key, "a folder has its path"))
         for remote in objects(["a", "b"])
     ]
-    page = Names(BOTH).kept(Compared([], [UpToDate(objects(["A/x"])[0])], failed))
+    page = Names(BOTH, PLAIN).kept(Compared([], [UpToDate(objects(["A/x"])[0])], failed))
     assert [type(failed.error) for failed in page.refused] == [KeyCollisionError, LocalFileError]
 
 
@@ -84,3 +85,12 @@ def test_pages_are_put_in_order() -> None:
     pages = [objects(["b", "a"]), objects(["C"])]
     assert [[remote.key for remote in page] for page in in_order(pages)] == [["C", "a", "b"]]
     assert list(in_order([])) == []
+
+
+def test_encoded_paths_are_compared_as_they_are_on_the_disk() -> None:
+    """`A//x` and `a//x` are one file there, and a key without a path takes none."""
+    names = Names(BOTH, Paths(encodes=True))
+    assert refused(names, "A//x", "a//x", "a/x", "%~/x", "/x") == ["a//x"]
+    assert refused(names, "N" * 300, "n" * 300, "n" * 253) == ["n" * 300]
+    long = Failed(RemoteObject("n" * 2000, 1, "etag", 1), UnsafeKeyError("n" * 2000, "too long"))
+    assert names.kept(Compared([], [], [long])).refused == [long]

@@ -15,7 +15,7 @@ from asyncsync.model import RemoteObject
             ["a.parquet", "1hz/2026/a.parquet", "x\ny.parquet"],
             ["a.json", "a.PARQUET", "parquet", "a.parquet2"],
         ),
-        (["*"], [], ["a", "a/b", ".hidden", "raw\udcff"], ["a/", "a/b/"]),
+        (["*"], [], ["a", "a/b", ".hidden", "raw\udcff"], []),
         (["1hz/*", "*.json"], [], ["1hz/a", "1hz/a/b", "fft/x.json"], ["fft/a", "x1hz/a"]),
         (["*.csv"], ["*/tmp/*", "x*"], ["a.csv", "tmp/a.csv"], ["1hz/tmp/a.csv", "x.csv"]),
         (["a?[0-9].csv"], [], ["ab1.csv"], ["a1.csv", "abc.csv"]),
@@ -26,7 +26,7 @@ from asyncsync.model import RemoteObject
 def test_selection(
     include: list[str], exclude: list[str], selected: list[str], others: list[str]
 ) -> None:
-    """A key must match a glob of `include` and none of `exclude`; folder markers never count."""
+    """A key must match a glob of `include` and none of `exclude`."""
     selection = Selection(include, exclude)
     assert [key for key in selected + others if selection(key)] == selected
 
@@ -72,7 +72,7 @@ def test_prefix_and_globs_must_both_match() -> None:
     ],
 )
 def test_folder_marker_is_taken_only_with_content(key: str, size: int, taken: bool) -> None:
-    """Its content cannot be stored, which must be reported; the globs match its name."""
+    """Its content is an object's, though its key is no path; the globs match its name."""
     selection = Selection(["*.parquet"], ["*/x.*"], ["1hz/"])
     assert selection.takes(RemoteObject(key, size, "etag", 0)) == taken
 
@@ -90,4 +90,4 @@ def test_folder_marker_is_taken_only_with_content(key: str, size: int, taken: bo
 )
 def test_only_keys_that_get_a_file_need_folders(key: str, needed: bool) -> None:
     """A key that is not selected or has no safe path gets none."""
-    assert Selection(["*.parquet"], []).needs_folder(key) == needed
+    assert Selection(["*.parquet"], []).needs_folder(RemoteObject(key, 1, "etag", 0)) == needed

@@ -23,8 +23,8 @@ from asyncsync.cli.options import OPTIONS
 from asyncsync.doctor import doctor
 from asyncsync.doctor.folder_checks import open_files
 from asyncsync.errors import UnsafeKeyError
-from asyncsync.keys import local_path
 from asyncsync.model import Downloaded, Failed, Proof, Reason, RemoteObject, Transfer
+from asyncsync.paths import Paths
 from asyncsync.report import Finding, Report, Tally, Verdict, events, report
 from asyncsync.settings import Options, load
 from asyncsync.settings.sources import VARIABLES
@@ -179,7 +179,7 @@ def test_shown_refusal_is_what_the_program_prints() -> None:
     """It is the line about a key without a safe path."""
     key = "../a.parquet"
     with pytest.raises(UnsafeKeyError) as caught:
-        local_path(key)
+        Paths().of(key)
     assert f"`{report.failure(Failed(RemoteObject(key, 1, '', 0), caught.value))}`" in README
 
 
@@ -187,7 +187,7 @@ def test_shown_json_is_what_the_program_prints() -> None:
     """With the same fields in the same order."""
     (shown,) = [json.loads(block) for block in blocks("json")]
     remote = RemoteObject(shown["key"], shown["size"], shown["etag"], parse_time(shown["modified"]))
-    transfer = Transfer(remote, (), Reason.MISSING)
+    transfer = Transfer(remote, tuple(shown["key"].split("/")), Reason.MISSING)
     proven = Proof.SIZE_AND_VERSION | Proof.MD5 | Proof.PARQUET
     done = Downloaded(transfer, 1, shown["seconds"], proven=proven)
     assert list(events.outcome_json(done).items()) == list(shown.items())

@@ -16,7 +16,6 @@ from asyncsync.download import Downloader, Verifier, proof
 from asyncsync.download.download import SMALL
 from asyncsync.download.proof import Prover, hash_limiter, prove
 from asyncsync.errors import IntegrityError, NotParquetError, RangeIgnoredError
-from asyncsync.keys import local_path
 from asyncsync.model import (
     Checks,
     Checksum,
@@ -29,6 +28,7 @@ from asyncsync.model import (
     Transfer,
     UpToDate,
 )
+from asyncsync.paths import Paths
 from tests.rigs.hashing import record_hashing
 from tests.rigs.memory_store import Act, MemoryStore
 from tests.rigs.objects import parquet
@@ -246,7 +246,7 @@ class Rig:
         checks = Checks(head=head, parquet=False)
         downloader = Downloader(self.store, self.folder, quick_pace(), self.watcher, checks)
         with anyio.fail_after(5):
-            return await downloader.download(Transfer(listed, local_path(KEY), Reason.MISSING))
+            return await downloader.download(Transfer(listed, Paths().of(KEY), Reason.MISSING))
 
 
 @pytest.fixture

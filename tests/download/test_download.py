@@ -29,10 +29,10 @@ from asyncsync.errors import (
     TransientError,
     VanishedError,
 )
-from asyncsync.keys import local_path
 from asyncsync.model import Checks, Downloaded, Head, Reason, Transfer
 from asyncsync.pace import Pace
 from asyncsync.pace.pace import LARGE_AT_ONCE
+from asyncsync.paths import Paths
 from tests.rigs.memory_store import Act, MemoryStore, Verb
 from tests.rigs.watch import Watcher, quick_pace, tree, unfinished
 
@@ -63,7 +63,7 @@ class Rig:
         remote = self.store.remote(key)
         if etag is not None:
             remote = replace(remote, etag=etag)
-        transfer = Transfer(remote, local_path(key), Reason.MISSING)
+        transfer = Transfer(remote, Paths().of(key), Reason.MISSING)
         downloader = Downloader(self.store, self.folder, self.pace, self.watcher, self.checks)
         with anyio.fail_after(5):
             return await downloader.download(transfer)

@@ -10,7 +10,7 @@ import pytest
 
 from asyncsync.disk.directory import Directory
 from asyncsync.errors import KeyCollisionError, UnsafeKeyError
-from asyncsync.keys import local_path
+from asyncsync.paths import Paths
 from tests.rigs.child import Done, asyncsync
 from tests.rigs.mounted import Mounted, mounted
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3, sync
@@ -110,7 +110,7 @@ async def test_names_of_windows_are_plain_names(dest: Path) -> None:
     await check_stored(dest, *keys)
     for key in keys:
         with pytest.raises(UnsafeKeyError):
-            local_path(key, windows=True)
+            Paths(windows=True).of(key)
 
 
 @pytest.mark.row(80)
@@ -232,6 +232,43 @@ async def test_folder_marker_is_no_object(dest: Path) -> None:
         assert (ran.code, ran.seen.failures) == (0, {})
         assert tree(dest) == GOOD
         assert not (dest / "dir").exists()
+
+
+@pytest.mark.row(76, 77, 78, 80, 85, 89)
+async def test_key_without_a_path_is_fetched_to_an_encoded_one(dest: Path) -> None:
+    """If the run says so. Nothing else in the destination is touched, and nothing outside."""
+    odd = {
+        "../x": "%~../x",
+        "a/../../x": "a/%~../%~../x",
+        "q/..": "q/%~..",
+        "a/./b.parquet": "a/%~./b.parquet",
+        "../../outside/precious": "%~../%~../outside/precious",
+        "a//b.parquet": "a/%~/b.parquet",
+        "x\0": "%~x%00",
+        "n" * 256: f"%+{'n' * 253}/%~nnn",
+        "dir/": "dir/%~",
+        ".asyncsync/lock": "%~.asyncsync/lock",
+        ".ASYNCSYNC-0/x": "%~.ASYNCSYNC-0/x",
+        "%~../y": "%~%25~../y",
+        "/\x1b[2J\udcff": "%~/\x1b[2J\udcff",
+    }
+    objects = GOOD | {key: os.fsencode(f"of {key}") for key in odd}
+    paths = Paths(encodes=True)
+    async with ScriptedS3(objects, page_size=3) as s3:
+        ran = await sync(s3, dest, paths=paths)
+        assert (ran.code, ran.error, ran.seen.failures) == (0, None, {})
+        assert tree(dest) == GOOD | {path: objects[key] for key, path in odd.items()}
+        again = await sync(s3, dest, paths=paths)
+        assert (again.code, again.report.up_to_date) == (0, len(objects))
+
+
+@pytest.mark.row(157)
+async def test_key_that_is_too_long_has_no_encoded_path(dest: Path) -> None:
+    """A server need not take it in a request."""
+    async with ScriptedS3(GOOD | {"n/" * 1000: b"evil"}) as s3:
+        ran = await sync(s3, dest, paths=Paths(encodes=True))
+    assert (ran.code, [*ran.seen.failures.values()]) == (3, [UnsafeKeyError])
+    assert tree(dest) == GOOD
 
 
 # keys that look odd -----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from asyncsync.disk import Folder
 from asyncsync.download.download import SMALL
 from asyncsync.errors import ConfigError, UnsafeKeyError
 from asyncsync.model import Checks
+from asyncsync.paths import Paths
 from tests.rigs.memory_store import MemoryStore
 from tests.rigs.watch import Watcher, quick_pace, snapshot, tree
 
@@ -40,8 +41,8 @@ class Rig:
         seen = Watcher()
         job = pipeline.Job(
             store=self.store,
-            folder=Folder(self.dest, stripped=stripped),
-            selection=Selection(["*.parquet"], [], [prefix], stripped),
+            folder=Folder(self.dest, paths=Paths(stripped)),
+            selection=Selection(["*.parquet"], [], [prefix], Paths(stripped)),
             pace=quick_pace(),
             observer=seen,
             checks=Checks(parquet=False),

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from asyncsync.errors import AuthError, VanishedError
-from asyncsync.model import Compared, Downloaded, Reason, Route, UpToDate
+from asyncsync.model import Compared, Downloaded, Reason, RemoteObject, Route, Transfer, UpToDate
+from asyncsync.paths import OddKeys
 from asyncsync.report import events
 from asyncsync.report.report import Report
 from tests import ROOT
@@ -30,7 +31,8 @@ KINDS = [reference["$ref"].rpartition("/")[2] for reference in SCHEMA["oneOf"]]
 
 def test_start_names_bucket_and_destination() -> None:
     """It also has the version of the format."""
-    assert events.start_json("plan", Route("https://host", "sensors", "/srv/data", "1hz/")) == {
+    route = Route("https://host", "sensors", "/srv/data", "1hz/", OddKeys.ENCODE)
+    assert events.start_json("plan", route) == {
         "event": "start",
         "format": 1,
         "command": "plan",
@@ -38,7 +40,16 @@ def test_start_names_bucket_and_destination() -> None:
         "bucket": "sensors",
         "dest": "/srv/data",
         "stripped": "1hz/",
+        "odd_keys": "encode",
     }
+
+
+def test_path_is_told_where_it_is_not_the_key() -> None:
+    """It is encoded, or the prefix is stripped."""
+    odd = Transfer(RemoteObject("a//b", 7, "etag", 0), ("a", "%~", "b"), Reason.MISSING)
+    assert list(events.transfer_json(odd).items())[1:3] == [("key", "a//b"), ("path", "a/%~/b")]
+    assert events.outcome_json(Downloaded(odd, 1, 0.0))["path"] == "a/%~/b"
+    assert "path" not in events.transfer_json(transfer("1hz/a", 7))
 
 
 def test_each_outcome_has_its_event() -> None:
@@ -174,7 +185,7 @@ def test_schema_is_valid() -> None:
 @pytest.mark.anyio
 async def test_every_event_of_real_runs_matches_the_schema(bucket: Bucket, tmp_path: Path) -> None:
     """All kinds of events occur: plan, sync, verify, an extra file, a failed run, the doctor."""
-    keys = ["1hz/a.parquet", "1hz/b.parquet", ".asyncsync/c.parquet"]  # the last one is unsafe
+    keys = ["1hz/a.parquet", "1hz/b.parquet", ".asyncsync/c.parquet"]  # the last one is odd
     bucket.put_many(dict.fromkeys(keys, b"data"))
     dest = tmp_path / "dest"
     settings = bucket.server.environment()
@@ -184,6 +195,12 @@ async def test_every_event_of_real_runs_matches_the_schema(bucket: Bucket, tmp_p
     done.append(await asyncsync(settings, "verify", *arguments))
     done.append(await asyncsync(settings | {"R2_BUCKET": "nowhere"}, *arguments))
     assert [run.code for run in done] == [3, 3, 1, 4]
+    encoding = (*arguments[:-2], ".asyncsync/", "--odd-keys", "encode")
+    done += [await asyncsync(settings, command, *encoding) for command in ("plan", "sync")]
+    for run in done[-2:]:
+        assert [event["path"] for event in run.events if "path" in event] == [
+            "%~.asyncsync/c.parquet"
+        ]
     for run in done:
         assert (run.events[0]["event"], run.summary["event"]) == ("start", "summary")
         for event in run.events:
@@ -222,4 +239,4 @@ def test_lines_in_the_description_are_events() -> None:
     for line in lines:
         event = json.loads(line)
         VALIDATOR.validate(event)
-        assert list(event) == list(SCHEMA["$defs"][event["event"]]["properties"])
+        assert list(event) == SCHEMA["$defs"][event["event"]]["required"]

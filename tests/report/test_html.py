@@ -2,7 +2,9 @@
 
 import re
 
+from asyncsync.model import Reason, RemoteObject, Transfer
 from asyncsync.report.html import MOST_SHOWN
+from asyncsync.report.plan import Plan
 from asyncsync.report.report import Report, sync_summary, table
 from tests.rigs.outcomes import failed, report_of
 
@@ -37,6 +39,13 @@ def test_notebook_escapes_keys() -> None:
     assert shown.count("&lt;img src=x onerror=&#x27;x&#x27;&gt;&amp;\\x1b[2J\\udcff/") == 2
     assert shown.isprintable()
     assert shown.encode()
+
+
+def test_notebook_shows_encoded_paths_of_a_plan() -> None:
+    """Beside their keys."""
+    odd = Transfer(RemoteObject("a//b", 7, "etag", 0), ("a", "%~", "b"), Reason.MISSING)
+    shown = Plan(transfers=[odd])._repr_html_()
+    assert "a//b -&gt; a/%~/b" in shown
 
 
 def test_notebook_is_not_flooded() -> None:

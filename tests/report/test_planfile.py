@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from asyncsync.errors import AuthError, ConfigError, UnsafeKeyError
 from asyncsync.model import LARGEST_SIZE, Compared, Failed, Reason, RemoteObject, Route, Transfer
+from asyncsync.paths import OddKeys
 from asyncsync.report import events, planfile
 from asyncsync.report.report import Report
 from asyncsync.times import parse_time
@@ -219,6 +220,21 @@ def test_damaged_file_is_refused_or_has_as_many_objects(path: Path, data: st.Dat
     except ConfigError:
         return
     assert sum(map(len, pages)) == len(OBJECTS)
+
+
+def test_plan_keeps_what_it_does_with_odd_keys(path: Path) -> None:
+    """A file of a version that knew only one way goes that way; no other is accepted."""
+    start, *rest = lines(OBJECTS[:1])
+    begun = json.loads(start)
+    path.write_text(json.dumps({**begun, "odd_keys": "encode"}) + "\n" + "".join(rest))
+    assert planfile.read_plan(path).route == replace(ROUTE, odd_keys=OddKeys.ENCODE)
+    del begun["odd_keys"]
+    path.write_text(json.dumps(begun) + "\n" + "".join(rest))
+    assert planfile.read_plan(path).route == ROUTE
+    for wrong in ("fold", 7, None, ["encode"]):
+        text = json.dumps({**begun, "odd_keys": wrong}) + "\n" + "".join(rest)
+        said = "line 1: is not the start of a plan; make the plan again"
+        assert refusal(path, text) == said
 
 
 def stripped_lines(stripped: object) -> str:

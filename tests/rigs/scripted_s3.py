@@ -34,6 +34,7 @@ from asyncsync.errors import AsyncSyncError
 from asyncsync.interfaces import Observers
 from asyncsync.model import Checks, Settings
 from asyncsync.pace import Pace
+from asyncsync.paths import PLAIN, Paths
 from asyncsync.report import Report
 from asyncsync.s3 import open_store
 from tests.rigs.watch import Watcher, quick_pace, unfinished
@@ -431,6 +432,7 @@ async def sync(
     seen: Watcher | None = None,
     alone: bool = True,
     pace: Pace | None = None,
+    paths: Paths = PLAIN,
 ) -> Ran:
     """Sync with pauses that take no time; a run to the end must leave nothing unfinished.
 
@@ -441,8 +443,8 @@ async def sync(
     async with open_store(s3.settings, seen.noticed) as store:
         job = pipeline.Job(
             store=store,
-            folder=Folder(dest, notice=seen.noticed),
-            selection=Selection(tuple(include), (), prefixes),
+            folder=Folder(dest, notice=seen.noticed, paths=paths),
+            selection=Selection(tuple(include), (), prefixes, paths),
             pace=pace or quick_pace(workers=workers),
             observer=Observers(report, seen),
             checks=Checks(parquet=False),

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from asyncsync.errors import KeyCollisionError, UnsafeKeyError
+from asyncsync.keys import is_too_long
+from asyncsync.paths import Paths
 from tests.rigs.scripted_s3 import ScriptedS3, sync
 from tests.rigs.wrapped import on_a_terminal
 from tests.soak.figure import Figure, Measured, Trial
@@ -26,6 +28,7 @@ HOSTILE = [
 PIECES = [
     *("", ".", "..", "...", "/", "//", "a", "b", "x", "A", "é", "e\u0301", "\0", "\\", "C:", " "),
     *("\n", "\r", "\t", "\x1b[2J", "\x1b]0;t\x07", "\x9b", "\x7f", "\u202e", "\u2028", "\udcff"),
+    *("%~", "%+"),
     *(
         "%",
         "%2e",
@@ -55,38 +58,40 @@ def key(rng: random.Random) -> str:
 
 @asynccontextmanager
 async def storing(folder: Path) -> AsyncIterator[Trial]:
-    """Each trial syncs a hundred keys; an object's content is its key."""
+    """Each trial syncs a hundred keys; an object's content is its key. Half encode odd ones."""
     yield partial(_stored, folder / "runs")
 
 
 async def _stored(runs: Path, rng: random.Random) -> Measured:
     keys = {key(rng) for _ in range(IN_ONE_RUN - 10)} | set(rng.sample(HOSTILE, 10))
-    keys.discard("")
+    keys = {key for key in keys if key and not is_too_long(key)}
     objects = {key: os.fsencode(key) for key in keys}
-    dest = runs / "dest"
+    dest, paths = runs / "dest", Paths(encodes=rng.random() < 0.5)
     shutil.rmtree(runs, ignore_errors=True)
     async with ScriptedS3(objects, page_size=rng.choice([7, 50, 1000])) as s3:
-        ran = await sync(s3, dest)
+        ran = await sync(s3, dest, paths=paths)
     assert ran.error is None, f"ended by {ran.error!r}"
     assert os.listdir(runs) == ["dest"], f"outside: {os.listdir(runs)}"
-    found = _files(dest)
+    found = _files(dest, paths)
     assert found <= keys
     kinds = set(ran.seen.failures.values())
-    assert kinds <= {UnsafeKeyError, KeyCollisionError}, f"{kinds}"
+    allowed = {KeyCollisionError} if paths.encodes else {KeyCollisionError, UnsafeKeyError}
+    assert kinds <= allowed, f"{kinds}"
     lost = keys - found - ran.seen.failures.keys()
     assert not {key for key in lost if not key.endswith("/")}, f"neither here nor named: {lost!a}"
     assert ran.code == (3 if ran.seen.failures else 0)
     return {"trials": len(keys)}
 
 
-def _files(dest: Path) -> set[str]:
+def _files(dest: Path, paths: Paths) -> set[str]:
     """Return the published files, and insist that each is that of its key."""
     found = set()
     for parent, _, names in os.walk(dest):
         for name in names:
             path = os.path.join(parent, name)
-            key = os.path.relpath(path, dest)
-            if not key.startswith(".asyncsync/"):
+            name = os.path.relpath(path, dest)
+            if not name.startswith(".asyncsync/"):
+                key = paths.key_of(name)
                 assert Path(path).read_bytes() == os.fsencode(key), f"an alias: {key!a}"
                 found.add(key)
     return found

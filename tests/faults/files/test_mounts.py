@@ -59,13 +59,14 @@ async def test_what_goes_to_another_disk_needs_no_space_here(
 async def test_what_is_left_on_another_disk_is_cleared_away(tmp_path: Path) -> None:
     """The next run removes it, without following a link that replaced the folder."""
     dest = tmp_path / "disk"
-    left = f"mkdir -p b/{PARTS} c/{STATE} outside; touch b/{PARTS}/0.killed"
-    listed = f"""for name in b c d; do echo "[\\"$name\\"]"; done > {STATE}/mounts"""
+    left = f"mkdir -p b/{PARTS} %~/{PARTS} c/{STATE} outside; touch b/{PARTS}/0 %~/{PARTS}/0"
+    listed = f"""for name in b c d %~; do echo "[\\"$name\\"]"; done > {STATE}/mounts"""
     link = f"touch outside/precious; ln -s ../../../outside c/{PARTS}"
     prepare = f"{INNER}; {left}; {link}; mkdir -p {STATE}; {listed}"
     async with ScriptedS3({"b/2.parquet": b"2"}) as s3:
         done = await run(on_a_disk(dest, "size=4m", prepare), s3, dest)
     assert (done.code, done.err) == (0, "")
     copy = tmp_path / "disk.copy"
-    assert not (copy / "b" / PARTS / "0.killed").exists()
+    assert not (copy / "b" / PARTS / "0").exists()
+    assert not (copy / "%~" / PARTS / "0").exists()
     assert (copy / "outside" / "precious").exists()
