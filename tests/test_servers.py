@@ -100,6 +100,36 @@ async def test_bucket_arrives_and_a_second_run_fetches_nothing(
     assert (deep.code, deep.summary["verified"]) == (0, len(objects))
 
 
+@pytest.mark.parametrize("name", ["moto", "Swift"])
+async def test_keys_that_are_no_path_arrive_encoded(
+    servers: Servers, name: str, tmp_path: Path
+) -> None:
+    """These two servers store them as they are; others fold them, or take none."""
+    paths = {
+        "a//b.parquet": "a/%~/b.parquet",
+        "/x.parquet": "%~/x.parquet",
+        "../c.parquet": "%~../c.parquet",
+        "a/./d.parquet": "a/%~./d.parquet",
+        "a/../b.parquet": "a/%~../b.parquet",
+        "dir.parquet/": "dir.parquet/%~",
+        "%~f.parquet": "%~%25~f.parquet",
+        ".asyncsync/e.parquet": "%~.asyncsync/e.parquet",
+        f"{'n' * 300}.parquet": f"%+{'n' * 253}/%~{'n' * 47}.parquet",
+    }
+    dest = tmp_path / "dest"
+    with servers.bucket(name) as bucket:
+        for key in paths:
+            bucket.put(key, key.encode())  # `put_many` cannot: urllib3 resolves dots
+        options = ("--dest", str(dest), "--json", "--odd-keys")
+        skipped = await asyncsync(bucket.server.environment(), *options, "skip")
+        assert (skipped.code, skipped.summary["skipped"]) == (3, len(paths))
+        done = await asyncsync(bucket.server.environment(), *options, "encode")
+        deep = await asyncsync(bucket.server.environment(), "verify", "--deep", *options, "encode")
+    assert (done.code, done.err) == (0, "")
+    assert tree(dest) == {path: key.encode() for key, path in paths.items()}
+    assert (deep.code, deep.summary["content_proven"]) == (0, len(paths))
+
+
 async def test_doctor_finds_nothing_wrong(place: Bucket, tmp_path: Path) -> None:
     """Settings, listing, HEAD, a read of a part and the destination."""
     place.put("a.parquet", parquet(b"data" * 1000))
