@@ -85,7 +85,10 @@ class Visit:
     store: Store
     pace: Pace
     objects: list[RemoteObject]
-    """Objects of the first pages, by size: the selected ones, or all if none is selected."""
+    """Objects of the first pages, by size: the selected ones, or all if none is selected.
+
+    Those in an archive are left out, as a run fetches none of them.
+    """
 
     def __init__(
         self,
@@ -253,7 +256,8 @@ async def listing(visit: Visit) -> Look:
         is_complete = is_complete and not page.next_token
     selection = Selection(visit.options.include, visit.options.exclude)
     selected = [remote for remote in objects if selection.takes(remote)]
-    visit.objects = sorted(selected or objects, key=lambda remote: remote.size)
+    readable = [remote for remote in selected or objects if not remote.archive]
+    visit.objects = sorted(readable, key=lambda remote: remote.size)
     accepted = (
         "the credentials are accepted"
         if visit.settings.access_key_id

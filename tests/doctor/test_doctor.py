@@ -507,3 +507,18 @@ async def test_what_the_server_lacks_is_told(examine: Examine) -> None:
     assert "knows no ListObjectsV2" in seen.text("listing")
     assert "--validate response" in seen.text("head")
     assert seen.code == 0
+
+
+async def test_objects_in_an_archive_are_not_tried(examine: Examine) -> None:
+    """A sync skips them; of all others nothing is wrong."""
+    async with ScriptedS3(OBJECTS | {"1hz/0.parquet": b"1", "1hz/z.parquet": b"2" * 500_000}) as s3:
+        archived = {"1hz/0.parquet", "1hz/z.parquet"}
+        page = s3.page(*sorted(s3.objects))
+        for key in archived:
+            entry = f"<Contents><Key>{key}</Key>".encode()
+            page = page.replace(entry, entry + b"<StorageClass>GLACIER</StorageClass>")
+        s3.on_list = lambda _: Answer(page)
+        s3.on_object = lambda request: DENIED if request.key in archived else None
+        seen = await examine(s3.environment)
+    assert seen.verdicts("listing", "head", "read", "throughput") == [OK] * 4
+    assert seen.code == 0
