@@ -71,23 +71,23 @@ class Response:
             ConnectionLostError: the body was cut off or stalled.
             ProtocolError: the body is malformed or longer than announced.
         """
-        return _Blocks(self._exchange.connection, size)
+        return _Blocks(self._exchange, size)
 
 
 class _Blocks:
     """Blocks of a body. Not a generator, which would need finalizing when a reader stops early."""
 
-    __slots__ = ("_connection", "_size")
+    __slots__ = ("_exchange", "_size")
 
-    def __init__(self, connection: Connection, size: int) -> None:
-        self._connection = connection
+    def __init__(self, exchange: "Exchange", size: int) -> None:
+        self._exchange = exchange
         self._size = size
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> memoryview:
-        block = await self._connection.read_block(self._size)
+        block = await self._exchange.connection.read_block(self._size)
         if not block:
             raise StopAsyncIteration
         return block

@@ -118,6 +118,8 @@ async def test_response_ends_with_its_context() -> None:
     """A response cannot be read after its `async with` block, as its connection serves another."""
     async with ScriptedServer(answers(response(b"x"))) as server, client_of(server) as client:
         async with client.request("GET", "/", {}) as answer:
-            pass
+            blocks = answer.blocks()
+        with pytest.raises(RuntimeError, match="within its request"):
+            await anext(blocks)
         with pytest.raises(RuntimeError, match="within its request"):
             await answer.read()
