@@ -1,13 +1,14 @@
 """The credentials that requests are signed with: renewed, and read again once they are refused."""
 
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from anyio import Lock, sleep
 
 from asyncsync.concurrently import task_group
-from asyncsync.errors import AsyncSyncError, AuthError, CredentialsRenewedError
+from asyncsync.errors import AsyncSyncError, AuthError, ConfigError, CredentialsRenewedError
 from asyncsync.model import Settings
 from asyncsync.secret import SignedHeaders
 from asyncsync.threads import in_thread
@@ -15,7 +16,10 @@ from asyncsync.threads import in_thread
 logger = logging.getLogger(__name__)
 
 RENEWAL = 60.0
-"""Seconds between two looks at credentials that expire; they are replaced some minutes before."""
+"""Seconds between two looks at credentials that expire; they are replaced some minutes before.
+
+A provider of such credentials is not asked once more before that when what it gave is refused.
+"""
 
 
 class HeldCredentials:
@@ -23,10 +27,14 @@ class HeldCredentials:
 
     Args:
         settings: what they are at first, and how they are renewed and read again.
+        clock: for tests; times are in seconds.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.current = settings.credentials
+        self._endpoint_url = settings.endpoint_url
+        self._clock = clock
+        self._changed_at = float("-inf")
         self._reload = settings.reload
         self._renew = settings.renew
         self._changing = Lock()
@@ -47,25 +55,38 @@ class HeldCredentials:
                 if self._renew is None:
                     continue
                 try:
-                    self.current = await in_thread(self._renew)
+                    renewed = await in_thread(self._renew)
                 except AsyncSyncError as error:  # those that are there may do until the next look
                     logger.info("the credentials cannot be renewed: %s", error)
+                    continue
+                if renewed != self.current:  # equal ones would be compared for each request
+                    self.current = renewed
 
     async def refused(self, error: AsyncSyncError, sent: SignedHeaders) -> AsyncSyncError:
         """Return the error, or that there are other credentials now than those it is about."""
         async with self._changing:
             if self.signed(sent):  # or another request was refused, and has read them again
-                if self._reload is None:
+                # A provider gives out others each time, which are refused for the same reason.
+                is_early = self._renew and self._clock() - self._changed_at < RENEWAL
+                if self._reload is None or is_early:
                     return error
                 try:
-                    settings = await in_thread(self._reload)
+                    settings = await self._read_again(self._reload)
                 except AsyncSyncError as failure:
                     text = f"{error}; they cannot be read again: {failure}"
                     return AuthError(text) if isinstance(error, AuthError) else error
                 self.current, self._renew = settings.credentials, settings.renew
-            if self.signed(sent):
-                return error
+                if self.signed(sent):
+                    return error
+                self._changed_at = self._clock()
             return CredentialsRenewedError(f"{error}; the credentials were renewed meanwhile")
+
+    async def _read_again(self, reload: Callable[[], Settings]) -> Settings:
+        """Return the settings, if they are still for the endpoint that the run asks."""
+        settings = await in_thread(reload)
+        if settings.endpoint_url != self._endpoint_url:
+            raise ConfigError("they are for another endpoint now, so start another run")
+        return settings
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from asyncsync.errors import AuthError, CredentialsRenewedError
 from asyncsync.model import Credentials, Settings
 from asyncsync.s3 import credentials
 from asyncsync.s3.store import S3Store, open_store
-from asyncsync.secret import Secret
+from asyncsync.secret import Secret, SignedHeaders
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
 
 pytestmark = pytest.mark.anyio
@@ -123,3 +123,55 @@ async def test_credentials_that_were_read_again_are_renewed_by_their_own_provide
         first = replace(s3.settings, renew=lambda: named("AKID"), reload=lambda: read)
         async with open_store(first) as store:
             await listed_as(store, s3, "RENEWED")
+
+
+@pytest.mark.row(29)
+async def test_credentials_of_a_provider_are_read_again_once_in_a_minute() -> None:
+    """It gives out others each time; what is refused for another reason ends the run."""
+    denied = Answer(b"<Error><Code>AccessDenied</Code></Error>", 403)
+    names = iter(["FIRST", "SECOND", "THIRD"])
+    async with ScriptedS3() as s3:
+        s3.on_list = lambda _: denied
+
+        def reload() -> Settings:
+            return replace(s3.settings, access_key_id=next(names), renew=lambda: named("NEW"))
+
+        async with open_store(replace(s3.settings, reload=reload)) as store:
+            with pytest.raises(CredentialsRenewedError):
+                await store.list_page("")
+            with pytest.raises(AuthError, match="do not allow listing"):
+                await store.list_page("")
+    assert next(names) == "SECOND"
+
+
+@pytest.mark.row(29)
+async def test_credentials_that_expire_later_are_read_again() -> None:
+    """Whatever became of those before them."""
+    now = 0.0
+    names = iter(["SECOND", "THIRD"])
+    first = Settings("FIRST", "the-secret", "https://host", "sensors", renew=lambda: named("NEW"))
+    settings = replace(first, reload=lambda: replace(first, access_key_id=next(names)))
+    held = credentials.HeldCredentials(settings, lambda: now)
+    for name in ("FIRST", "SECOND"):
+        sent = SignedHeaders(authorization=f"AWS4-HMAC-SHA256 Credential={name}/20260101")
+        assert isinstance(await held.refused(AuthError("no"), sent), CredentialsRenewedError)
+        now += credentials.RENEWAL
+    assert held.current.access_key_id == "THIRD"
+
+
+@pytest.mark.row(29)
+async def test_credentials_for_another_endpoint_are_not_sent_to_this_one() -> None:
+    """Their session token is a secret of that one: whoever changes the settings begins a run."""
+    async with ScriptedS3() as s3:
+        s3.on_list = lambda _: EXPIRED
+        other = replace(
+            s3.settings,
+            access_key_id="OTHER",
+            session_token="the-token",
+            endpoint_url="https://other.example",
+        )
+        async with open_store(replace(s3.settings, reload=lambda: other)) as store:
+            for _ in range(2):
+                with pytest.raises(AuthError, match="they are for another endpoint now"):
+                    await store.list_page("")
+    assert not any("x-amz-security-token" in request.headers for request in s3.requests)

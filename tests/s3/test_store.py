@@ -465,7 +465,7 @@ async def test_expired_credentials_are_read_again() -> None:
 
     def reload() -> Settings:
         reads.append(current)
-        return current
+        return replace(current, endpoint_url=server.endpoint)
 
     async def play(peer: Peer) -> None:
         while True:

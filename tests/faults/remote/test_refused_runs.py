@@ -149,7 +149,7 @@ async def test_new_credentials_are_taken_in_a_run(bucket: Bucket, dest: Path) ->
     found = Settings(
         server.access_key_id, server.secret_access_key, server.endpoint_url, server.bucket
     )
-    old = {"access_key_id": "nobody", "reload": lambda: found}
+    old = {"access_key_id": "nobody", "reload": lambda: found, "endpoint_url": found.endpoint_url}
     run = await synced(bucket, dest, settings=old)
     assert run.tree == BOTH
     assert run.ended_by == (None, 0)
