@@ -5,7 +5,10 @@ wrapped here they print without its value.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
+
+_VISIBLE = re.compile(r"[!-~]+")
 
 
 class Secret:
@@ -28,6 +31,11 @@ class Secret:
     def strip(self) -> "Secret":
         """Return it without the white space around it."""
         return Secret(self._text.strip())
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether it is visible ASCII throughout, as what a request is signed with has to be."""
+        return _VISIBLE.fullmatch(self._text) is not None
 
     def __bool__(self) -> bool:
         return bool(self._text)

@@ -160,18 +160,23 @@ def _frozen(held: Any) -> Credentials:
     """Return credentials as a value, of which `repr` shows no secret.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: there are none, or they have characters that no request can hold.
     """
-    if held is None:
+    frozen = None if held is None else held.get_frozen_credentials()
+    names = ("access_key", "secret_key", "token")
+    key, secret, token = (Secret(getattr(frozen, name, "") or "").strip() for name in names)
+    if not key or not secret:
         raise ConfigError(
             "AWS's settings have no credentials; set R2_ACCESS_KEY_ID and the others of R2, or "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with --profile; a "
             "public bucket needs none with --no-sign-request"
         )
-    frozen = held.get_frozen_credentials()
-    return Credentials(
-        str(frozen.access_key), Secret(str(frozen.secret_key)), Secret(str(frozen.token or ""))
-    )
+    if not all(part.is_visible for part in (key, secret, token) if part):
+        raise ConfigError(
+            "AWS's settings: the access key ID, the secret access key or the session token has "
+            "characters other than visible ASCII; copy it again"
+        )
+    return Credentials(key.reveal(), secret, token)
 
 
 def _look_up(session: Session, profile: str | None) -> Place:
@@ -281,9 +286,9 @@ class _OfThread(logging.Filter):
         super().__init__()
         self._thread = threading.get_ident()
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record is another thread's."""
-        return record.thread != self._thread
+    def filter(self, _: logging.LogRecord) -> bool:
+        """Return whether another thread logs the record, which need not know its thread."""
+        return threading.get_ident() != self._thread
 
 
 @contextmanager

@@ -18,7 +18,6 @@ _TO_SIGN_WITH = {"access_key_id", "secret_access_key", "session_token"}
 _AWS_REGION = "us-east-1"
 """Where AWS's settings name none, as for other programs that read them."""
 _REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?")  # a DNS label
-_VISIBLE = re.compile(r"[!-~]+")
 
 
 def own_settings(
@@ -47,7 +46,7 @@ def own_settings(
     called = VARIABLES | {name: option_name(name) for name in given}
     if "bucket" in given:
         called["bucket"] = bucket_name(chosen)
-    cut = values.get("R2_BUCKET", UNSET).strip()
+    cut = UNSET if "endpoint_url" in given else values.get("R2_BUCKET", UNSET).strip()
     return _checked(found, Names(**called), options, "auto", cut)
 
 
@@ -103,7 +102,7 @@ def _checked(
 ) -> Settings:
     """Return settings whose form is right; another bucket's name is cut from the endpoint."""
     for name, value in found.items():
-        if name != "bucket" and not _VISIBLE.fullmatch(value.reveal()):
+        if name != "bucket" and not value.is_visible:
             raise ConfigError(
                 f"{getattr(names, name)}: has characters other than visible ASCII; copy it again"
             )

@@ -539,11 +539,16 @@ def test_keys_of_requests_for_credentials_are_not_logged(environ: pytest.MonkeyP
 
 @pytest.mark.row(162)
 @pytest.mark.parametrize("is_refused", [False, True])
+@pytest.mark.parametrize("tells_thread", [True, False])
 def test_no_secret_is_logged_or_in_an_error(
-    is_refused: bool, environ: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    is_refused: bool,
+    tells_thread: bool,
+    environ: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """As botocore would log the whole answer at DEBUG, and a traceback of what went wrong."""
     caplog.set_level(logging.DEBUG)
+    environ.setattr(logging, "logThreads", tells_thread)  # some programs save the time
     role = ("[profile reader]", "role_arn = arn:aws:iam::1:role/reader", "source_profile = me")
     me = ("[profile me]", "aws_access_key_id = OFME", f"aws_secret_access_key = {SECRET}")
     write("config", *role, *me)

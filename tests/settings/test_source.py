@@ -87,6 +87,14 @@ def test_endpoint_may_still_end_in_the_bucket_of_the_settings() -> None:
     assert (found.endpoint_url, found.bucket) == (ENDPOINT, "other")
 
 
+def test_endpoint_that_is_given_may_end_in_the_bucket_that_is_given() -> None:
+    """Whatever R2_BUCKET is: the two were written together."""
+    host = "https://storage.example"
+    given = {"source": "other", "endpoint_url": f"{host}/other"}
+    found = load(environ=REQUIRED, given=given)[0]
+    assert (found.endpoint_url, found.bucket) == (host, "other")
+
+
 @pytest.mark.parametrize("bucket", ["UPPER", "b\x1b", "a"])
 def test_given_bucket_that_is_none_is_named_as_it_was_given(bucket: str) -> None:
     """And not R2_BUCKET, which may be right."""
