@@ -56,6 +56,12 @@ def is_aws(host: str) -> bool:
     return _AWS_HOST.fullmatch(host) is not None
 
 
+def buckets_of(host: str) -> str:
+    """Return one name for all hosts that lead to the same buckets, as AWS's of a domain do."""
+    found = _AWS_HOST.fullmatch(host)
+    return host if found is None else found["domain"]
+
+
 def has_own_paths(host: str) -> bool:
     """Return whether an endpoint at this host can have a path: R2's and AWS's have none."""
     return not is_aws(host) and R2_HOST.fullmatch(host) is None

@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from asyncsync.errors import ConfigError
 from asyncsync.secret import Secret
-from asyncsync.services import has_own_paths
+from asyncsync.services import buckets_of, has_own_paths
 
 _NAME = re.compile(r"(?:(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.|$))+")  # what botocore accepts
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~-]|%[0-9A-F]{2})+)*")
@@ -21,16 +21,15 @@ def bucket_identity(endpoint_url: str, bucket: str) -> str:
     """Return what names a bucket, the same however its endpoint is spelled.
 
     The scheme, upper and lower case, the usual port and a slash or a dot at the end do not matter;
-    nor does it matter which of AWS's endpoints it is, as all of them lead to the same bucket.
+    nor does it matter which of AWS's endpoints for S3 it is, as all lead to the same bucket.
     """
     parts = urlsplit(endpoint_url)
     host = (parts.hostname or "").rstrip(".")
     if host == "localhost":
         host = "127.0.0.1"
-    if host.endswith(".amazonaws.com"):
-        host = "amazonaws.com"
     port = "" if parts.port in {None, _PORTS.get(parts.scheme)} else f":{parts.port}"
-    return "/".join(part for part in (host + port, parts.path.strip("/"), bucket) if part)
+    place = (buckets_of(host) + port, parts.path.strip("/"), bucket)
+    return "/".join(part for part in place if part)
 
 
 def endpoint(url: Secret, bucket: Secret, variable: str, *, allow_http: bool) -> str:

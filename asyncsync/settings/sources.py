@@ -55,7 +55,8 @@ def option_name(name: str, value: object = None) -> str:
 
 def set_variables(file: EnvFile, environ: Environment) -> dict[str, Secret]:
     """Return what the variables are set to; the environment wins over the env file."""
-    return dict(file.values) | {name: Secret(environ[name]) for name in KNOWN if name in environ}
+    in_file = {name: file.values[name] for name in KNOWN if name in file.values}
+    return in_file | {name: Secret(environ[name]) for name in KNOWN if name in environ}
 
 
 def bucket_name(chosen: Mapping[str, Secret]) -> str:

@@ -506,6 +506,8 @@ APART = [
     ("https://one.example/a", "https://one.example/b"),
     ("https://s3.eu-west-1.amazonaws.com", "https://s3.cn-north-1.amazonaws.com.cn"),
     ("http://127.0.0.1:9000", "http://127.0.0.1:9001"),
+    # Machines of AWS's customers, whose servers have buckets of their own.
+    ("https://ec2-1.compute-1.amazonaws.com", "https://ec2-2.compute-1.amazonaws.com"),
 ]
 
 
@@ -538,3 +540,9 @@ def test_quotes_around_a_value_are_named(name: str, value: str) -> None:
         f"{name}: there are quotes around its value; remove them"
     )
     assert "the-secret" not in message
+
+
+def test_quotes_around_what_is_no_setting_are_nobodys_business() -> None:
+    """An env file may be shared with other programs."""
+    env_file("GREETING='\"hello\"'\n")
+    assert load(environ=REQUIRED)[0].bucket == REQUIRED["R2_BUCKET"]
