@@ -21,6 +21,11 @@ REQUESTER_PAYS: Final = "where requesters pay for the bucket, it wants --request
 """Goes with 403 AccessDenied, which is all that AWS says then."""
 
 
+def assignment(name: str, value: str) -> str:
+    """Return how a setting is given a value: a variable, an option, or one of a profile."""
+    return f"{name} to {value}" if " " in name else f"{name}={value}"
+
+
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """What a code means."""
@@ -77,6 +82,9 @@ MEANINGS: Final = {
     ),
     "InvalidAccessKeyId": _UNKNOWN_KEY,
     "InvalidBucketName": Meaning("not the name of a bucket there", _PLACE, BucketError),
+    "InvalidRegionName": Meaning(
+        "not the name of a region there", "set {region} (R2's is auto)", AuthError
+    ),
     "InvalidToken": Meaning(
         "the session token is not accepted", _RENEW, AuthError, is_of_credentials=True
     ),
@@ -84,6 +92,7 @@ MEANINGS: Final = {
     "KMS.KMSInvalidStateException": _KMS,
     "KMS.NotFoundException": _KMS,
     "NoSuchBucket": NO_BUCKET,
+    "NotEntitled": _ACCOUNT,
     "NotSignedUp": _ACCOUNT,
     "SignatureDoesNotMatch": DENIED,
     "TokenRefreshRequired": Meaning(

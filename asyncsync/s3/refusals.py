@@ -26,7 +26,15 @@ from asyncsync.errors import (
 from asyncsync.keys import escaped, shown
 from asyncsync.model import Names
 from asyncsync.s3.clock import agree
-from asyncsync.s3.meanings import DENIED, MEANINGS, NO_BUCKET, NO_LISTING, OTHER_REGION, Meaning
+from asyncsync.s3.meanings import (
+    DENIED,
+    MEANINGS,
+    NO_BUCKET,
+    NO_LISTING,
+    OTHER_REGION,
+    Meaning,
+    assignment,
+)
 from asyncsync.s3.pages import parse_error
 from asyncsync.times import parse_http_date
 
@@ -99,7 +107,7 @@ def refusal(
         return of_object or _of_one(unknown, status, code, f"the endpoint refuses: {said}", key)
     advice = meaning.advice.format(**asdict(names))
     if meaning is OTHER_REGION and region:
-        advice = f"{advice}={region}"
+        advice = f"set {assignment(names.region, region)}"
     of_run = meaning.kind(f"{meaning.what}: {said}; {advice}")
     if meaning.is_of_credentials:
         return of_run
@@ -139,7 +147,8 @@ def _redirected(headers: Mapping[str, str], region: str, names: Names) -> Redire
     if region:
         of_region = f", region {region}"
         advice = (
-            f"set {names.region}={region}, and {names.endpoint_url} to the endpoint of that region"
+            f"set {assignment(names.region, region)}, and {names.endpoint_url} to the endpoint of "
+            "that region"
         )
     return RedirectError(
         f"the endpoint redirects to {target}{of_region}, which asyncsync does not follow; {advice}"

@@ -12,6 +12,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from asyncsync.model import Settings
+from asyncsync.s3.meanings import assignment
 from asyncsync.s3.pages import parse_error
 from asyncsync.services import endpoint_in, is_aws, region_in
 
@@ -54,16 +55,11 @@ def told_of(settings: Settings, there: Settings) -> str:
     """Return what to say when requests go to another region from now on."""
     right = []
     if there.region != settings.region:
-        right.append(_set(settings.names.region, there.region))
+        right.append(assignment(settings.names.region, there.region))
     if there.endpoint_url != settings.endpoint_url:
-        right.append(_set(settings.names.endpoint_url, there.endpoint_url))
+        right.append(assignment(settings.names.endpoint_url, there.endpoint_url))
     return (
         f"the bucket is in the region {there.region}, not where it was looked for "
         f"({settings.region} at {settings.endpoint_url}); requests go there from now on; "
         f"set {' and '.join(right)}"
     )
-
-
-def _set(name: str, value: str) -> str:
-    """Return how a setting is given a value: a variable, an option, or one of a profile."""
-    return f"{name} to {value}" if " " in name else f"{name}={value}"

@@ -186,6 +186,8 @@ def test_body_that_is_no_error_of_s3_leaves_the_status(body: bytes) -> None:
         (403, "<Code>AccessDenied</Code>", "Object Read.*--request-payer"),
         (400, "<Code>InvalidBucketName</Code>", "R2_BUCKET"),
         (403, "<Code>NotSignedUp</Code>", "^the account may not use the service"),
+        (403, "<Code>NotEntitled</Code>", "^the account may not use the service"),
+        (400, "<Code>InvalidRegionName</Code>", "; set R2_REGION \\(R2's is auto\\)$"),
     ],
 )
 def test_message_says_what_it_means_and_what_to_do(status: int, fields: str, told: str) -> None:
@@ -316,3 +318,11 @@ def test_settings_are_called_by_their_names(status: int, named: list[str]) -> No
     said = str(refusal(status, {}, error_xml("Other"), None, names=names))
     assert [name for name in named if name not in said] == []
     assert "R2_" not in said
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "AuthorizationHeaderMalformed"), (301, "")])
+def test_region_of_a_profile_is_not_told_as_a_variable(status: int, code: str) -> None:
+    """Its name is no word that a value could be assigned to."""
+    names = Names(region="region of profile data")
+    error = refusal(status, {"x-amz-bucket-region": "eu-1"}, error_xml(code), None, names=names)
+    assert "set region of profile data to eu-1" in str(error)
