@@ -1,4 +1,4 @@
-"""What the server of this run was seen to lack: HEAD, or ListObjectsV2. A person is told once."""
+"""What the server of this run was seen to lack: HEAD, checksums, or ListObjectsV2."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -22,6 +22,8 @@ SERVED: Final = {
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,  # an empty object has no first byte
 }
 """How a GET of the first byte is answered where it is allowed."""
+_REFUSALS: Final = 2
+"""HEADs that are answered without the wish for a checksum only: a single 400 may have passed."""
 _HEAD_REFUSED: Final = "HEAD is refused, though GET is allowed"
 
 
@@ -38,6 +40,11 @@ class Server:
         self.refuses_head = False
         """Whether HEAD is never sent: it was refused where GET was not, and never answered."""
         self._has_told_of_head = False
+        self.wants_checksums = True
+        """Whether HEAD asks for checksums: until an answer shows that it knows none."""
+        self.tells_checksums = False
+        """Whether a HEAD that asked was answered: what is refused later has other reasons."""
+        self._refused_checksums = 0
         self.lists_by_token = False
         """Whether it knows ListObjectsV2, as far as is known."""
         self.lists_by_marker = False
@@ -60,6 +67,12 @@ class Server:
                 )
             )
         return HeadRefusedError(key, _HEAD_REFUSED)
+
+    def note_refused_checksum(self) -> None:
+        """Record that a HEAD that asked for a checksum was refused, and the same without not."""
+        self._refused_checksums += 1
+        if self._refused_checksums >= _REFUSALS and not self.tells_checksums:
+            self.wants_checksums = False
 
     def note_markers(self) -> None:
         """Record that it answers ListObjects, and knows no ListObjectsV2."""

@@ -123,10 +123,6 @@ class S3Store:
         self._opening = Lock()
         self._pages = 0
         self._reader = PageReader()
-        self._wants_checksums = True
-        """Whether HEAD asks for checksums: until an answer shows that this server knows none."""
-        self._tells_checksums = False
-        """Whether a HEAD that asked was answered: what is refused later has other reasons."""
 
     def _look_at(self, settings: Settings, http: HttpClient) -> None:
         """Send what is requested from now on to where these settings lead."""
@@ -206,20 +202,22 @@ class S3Store:
             return await self._head(response, path, key, headers)
 
     def _signed_head(self, path: str) -> SignedHeaders:
-        wants = self._wants_checksums
+        wants = self._server.wants_checksums
         return self._signer.sign("HEAD", path, self._held.current, wants_checksum=wants)
 
     async def _head(self, response: Response, path: str, key: str, sent: SignedHeaders) -> Head:
         """Return what the answer to a HEAD with these headers says."""
         if response.status in _MODE_UNKNOWN and CHECKSUM_MODE in sent:
+            if outdated := self._outdated(sent):
+                raise outdated
             sent = self._signed("HEAD", path)
             async with self._http.request("HEAD", path, sent) as again:
-                if again.status == HTTPStatus.OK and not self._tells_checksums:
-                    self._wants_checksums = False
+                if again.status == HTTPStatus.OK:
+                    self._server.note_refused_checksum()
                 return await self._head(again, path, key, sent)
         if response.status != HTTPStatus.OK:
             raise await self._refused_head(response, path, key, sent)
-        self._tells_checksums |= CHECKSUM_MODE in sent
+        self._server.tells_checksums |= CHECKSUM_MODE in sent
         self._server.answers_head = True
         length = response.headers["content-length"] or await self._length_by_range(path, key)
         size = parse_size(length)
@@ -230,29 +228,30 @@ class S3Store:
     async def _refused_head(
         self, response: Response, path: str, key: str, sent: SignedHeaders
     ) -> AsyncSyncError:
-        """Return why HEAD was refused, from the body of a GET: an answer to HEAD has none.
-
-        Meanwhile another request may have corrected the clock or renewed the credentials, so that
-        the GET, signed anew, is not refused. Then HEAD is worth another attempt.
-        """
+        """Return why HEAD was refused, from the body of a GET: an answer to HEAD has none."""
         if response.status in {*MAY_REFUSE_HEAD, HTTPStatus.BAD_REQUEST}:
             headers = self._signed("GET", path)
             headers["range"] = "bytes=0-0"
             async with self._http.request("GET", path, headers) as told:
-                is_empty = told.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-                if told.status >= HTTPStatus.BAD_REQUEST and not is_empty:
+                if told.status >= HTTPStatus.BAD_REQUEST and told.status not in SERVED:
                     return await self._refused(told, key, headers)
-                if sent.place != self._signer.place:
-                    return RegionCorrectedError("HEAD was sent before the region was put right")
-                if "x-amz-date" in sent and self._clock.corrects(None, sent["x-amz-date"]):
-                    return ClockCorrectedError("HEAD was signed before the clock was corrected")
-                if "authorization" in sent and not self._held.signed(sent):
-                    return CredentialsRenewedError(
-                        "HEAD was signed before the credentials were renewed"
-                    )
+                if outdated := self._outdated(sent):
+                    return outdated
                 if told.status in SERVED and response.status in MAY_REFUSE_HEAD:
                     return self._server.head_refused(key)
         return await self._refused(response, key, sent)
+
+    def _outdated(self, sent: SignedHeaders) -> TransientError | None:
+        """Return what was put right since a HEAD had these headers, so that it is worth another."""
+        if sent.place != self._signer.place:
+            return RegionCorrectedError("HEAD was sent before the region was put right")
+        if "authorization" not in sent:
+            return None
+        if self._clock.corrects(None, sent["x-amz-date"]):
+            return ClockCorrectedError("HEAD was signed before the clock was corrected")
+        if not self._held.signed(sent):
+            return CredentialsRenewedError("HEAD was signed before the credentials were renewed")
+        return None
 
     async def _length_by_range(self, path: str, key: str) -> str:
         """Return the length from a GET of the first byte: R2 may leave it out of HEAD.

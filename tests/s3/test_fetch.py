@@ -299,7 +299,7 @@ async def test_head_without_a_checksum_is_good() -> None:
 async def test_server_that_does_not_know_checksums_is_asked_without(
     status: str, pair: bool
 ) -> None:
-    """HEAD is sent again at once, and no later one asks."""
+    """HEAD is sent again at once; once two were refused, no later one asks."""
 
     async def answer(request: str) -> bytes:
         if is_head(request):
@@ -316,10 +316,24 @@ async def test_server_that_does_not_know_checksums_is_asked_without(
         return await store.head(REMOTE.key)
 
     async with served(answer) as (store, server):
-        for _ in range(3):
+        for _ in range(4):
             assert await asked(store) == Head(10, ETAG)
-        assert wishes(server) == [True, False, False, False]
+        assert wishes(server) == [True, False, True, False, False, False]
         assert busy(store) == 0
+
+
+async def test_refusal_that_passes_takes_no_checksum_from_the_others() -> None:
+    """R2 answers 400 when it gave up waiting, and an answer to HEAD does not say why."""
+    statuses = iter(["400 Bad Request"])
+
+    async def answer(request: str) -> bytes:
+        status = next(statuses, "") if is_head(request) else ""
+        return response(status=status) if status else await usual(request)
+
+    async with served(answer) as (store, server):
+        await store.head(REMOTE.key)
+        assert await store.head(REMOTE.key) == FETCHED.asked
+        assert wishes(server) == [True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -346,11 +360,11 @@ async def test_server_that_refuses_both_heads_goes_on_being_asked(
         with pytest.raises(kind) as caught:
             await store.head(REMOTE.key)
         assert wishes(server) == [True, False]
-        store._wants_checksums = False
+        store._server.wants_checksums = False
         with pytest.raises(kind) as plain:
             await store.head(REMOTE.key)
         assert (type(caught.value), str(caught.value)) == (type(plain.value), str(plain.value))
-        store._wants_checksums = True
+        store._server.wants_checksums = True
         refuses = False
         assert await store.head(REMOTE.key) == FETCHED.asked
         assert wishes(server) == [True, False, False, True]

@@ -188,6 +188,21 @@ async def test_other_servers_get_another_signature_at_the_same_host() -> None:
         assert notices[0].endswith("; set R2_REGION=garage")
 
 
+@pytest.mark.row(137)
+async def test_wrong_region_says_nothing_of_checksums() -> None:
+    """A HEAD that was refused for it is sent again with the wish for one, like all that follow."""
+    answer = refused(400, "AuthorizationHeaderMalformed", "<Region>garage</Region>")
+    async with ScriptedS3({KEYS[0]: DATA}) as s3:
+        s3.on_object = unless(lambda r: "/garage/s3/" in r.headers["authorization"], answer)
+        async with open_store(s3.settings) as store:
+            fetched = await store.fetch(REMOTE, asks=True)
+            assert isinstance(fetched.got, RegionCorrectedError)
+            assert isinstance(fetched.asked, RegionCorrectedError)
+            assert (await store.head(KEYS[0])).size == len(DATA)
+        wishes = ["x-amz-checksum-mode" in r.headers for r in s3.requests if r.verb == "HEAD"]
+    assert wishes == [True, True]
+
+
 async def fails(store: S3Store) -> AsyncSyncError:
     with pytest.raises(AsyncSyncError) as caught:
         await store.list_page("")
