@@ -153,7 +153,8 @@ class S3Store:
         """Request a page by ListObjectsV2, or by ListObjects from a server that knows no other."""
         behind = {"start-after": start_after, "continuation-token": token}
         marker = {"marker": token.removeprefix(MARKER) or start_after}
-        if self._server.lists_by_marker or token.startswith(MARKER):
+        # A token of version 2 is no marker: as one, it would leave out all keys before it.
+        if token.startswith(MARKER) or (self._server.lists_by_marker and not token):
             return await self._request_page(prefix, delimiter, marker)
         try:
             page = await self._request_page(prefix, delimiter, {"list-type": "2", **behind})

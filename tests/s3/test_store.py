@@ -519,3 +519,23 @@ async def test_credentials_that_cannot_be_read_again_stay_refused() -> None:
     async with served(expired, reload=reload) as (store, _):
         with pytest.raises(AuthError, match=r"ExpiredToken.*cannot be read again: R2_BUCKET: not"):
             await store.list_page("")
+
+
+async def test_token_of_the_second_version_is_never_a_marker() -> None:
+    """As one, it would leave out all keys before it, if a server answered by both versions."""
+    second = PAGE.replace(b"false", b"true").replace(
+        b"<Contents>", b"<NextContinuationToken>zzz</NextContinuationToken><Contents>"
+    )
+    first = PAGE.replace(b"<Contents>", b"<Marker></Marker><Contents>")
+    pages = iter([second, first, PAGE])
+
+    async def play(peer: Peer) -> None:
+        while True:
+            await peer.receive()
+            await peer.send(response(next(pages)))
+
+    async with served(play) as (store, server):
+        token = (await store.list_page("")).next_token
+        assert (await store.list_page("1hz/")).is_by_marker
+        await store.list_page("", token=token)
+    assert "continuation-token=zzz" in server.heads[-1]
