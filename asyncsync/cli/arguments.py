@@ -156,9 +156,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         raise ConfigError(f"{command}: takes no {PREFIX}, and so not {shown(prefixes[0])}")
     if any(word.startswith(SCHEME) for word in prefixes):
         prefixes, dest = _source_and_dest(prefixes)
-        if dest and arguments.dest is not None:
+        if dest is not None and arguments.dest is not None:
             raise ConfigError(f"--dest: the folder is {shown(dest)} already; name it once")
-        arguments.dest = dest or arguments.dest
+        arguments.dest = arguments.dest if dest is None else dest
     arguments.command, arguments.prefixes = command, prefixes
     return arguments
 
@@ -190,8 +190,8 @@ def _split_arguments(argv: Iterable[str]) -> tuple[str, list[str], list[str]]:
     return "", words, options
 
 
-def _source_and_dest(words: list[str]) -> tuple[list[str], str]:
-    """Return `s3://bucket/prefix` alone, and the word behind it; "" if there is none.
+def _source_and_dest(words: list[str]) -> tuple[list[str], str | None]:
+    """Return `s3://bucket/prefix` alone, and the word behind it; None if there is none.
 
     Raises:
         ConfigError: there is another word.
@@ -203,7 +203,7 @@ def _source_and_dest(words: list[str]) -> tuple[list[str], str]:
         raise ConfigError(
             f"{shown(others[-1])}: one too many; an {SCHEME} argument goes with one folder at most"
         )
-    return [source], "".join(others)
+    return [source], next(iter(others), None)
 
 
 def _is_option(word: str) -> bool:

@@ -158,6 +158,13 @@ def test_word_behind_a_source_is_the_destination(
     assert (found.command, found.prefixes, found.dest) == (command, prefixes, dest)
 
 
+def test_empty_destination_behind_a_source_is_not_the_default() -> None:
+    """It comes from a variable that is not set."""
+    arguments = parse_arguments(["s3://b/", ""])
+    with pytest.raises(ConfigError, match="--dest"):
+        given_options(arguments)
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
