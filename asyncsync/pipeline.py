@@ -230,6 +230,8 @@ async def _find_objects(
 async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unproven) -> None:
     """List the objects, compare each page with the disk, and handle it."""
     since, prefixes = job.since, job.selection.prefixes
+    if since and job.folder.is_mixed:  # another bucket's files may be at the keys left out
+        since.list_all()
     check = Check(
         job.folder,
         job.selection,

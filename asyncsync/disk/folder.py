@@ -119,11 +119,13 @@ class Folder:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether files here may be from other buckets than that of this run."""
-        return self._sources.is_mixed
+        """Whether files here may be other objects' than those of this run, or another bucket's."""
+        return self._sources.is_mixed or self._stripped.is_mixed
 
     async def are_from_here(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose files this user made here from the bucket of this run."""
+        if self._stripped.is_mixed:  # another user may have replaced them by other keys' files
+            return set()
         return await in_thread(self._published.from_current, keys)
 
     def open(self, remote: RemoteObject) -> FileIO:
@@ -153,11 +155,7 @@ class Folder:
         )
 
     async def count(self, matches: Callable[[str], bool]) -> dict[str, int]:
-        """Return how many files with a matching key there are here below each top-level prefix.
-
-        Raises:
-            DestinationError: as for `look_up`.
-        """
+        """Return how many files with a matching key each top-level prefix has; as `unlisted`."""
         return await self._look(
             lambda: Counter(key[: key.find("/") + 1] for key in self._find_keys(matches))
         )
@@ -186,8 +184,7 @@ class Folder:
         """
         with self._destination_errors():
             disk = shutil.disk_usage(self.path)
-            parts = self._place.state / "parts"
-            return disk.free + used_bytes(parts) if disk.total else None
+            return disk.free + used_bytes(self._place.state / "parts") if disk.total else None
 
     def note(self, name: str) -> bytes | None:
         """Return what `keep_note` stored in this or an earlier run; None if nothing.
@@ -232,12 +229,7 @@ class Folder:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the folder for a run that writes from its start on.
-
-        Raises:
-            ConfigError, LockHeldError: as for `syncing`.
-            DestinationError: the folder cannot be made or written.
-        """
+        """Hold the folder for a run that writes from its start on; raises as `syncing` does."""
         with self.syncing():
             self.begin_writing()
             yield
@@ -294,10 +286,11 @@ class Folder:
             TransferError, DestinationError, ThrottledError: as for `publish`.
         """
         with self._translate_errors(transfer):
+            began_ns, source = self._state.began_ns, self._sources.current
             with CancelScope(shield=True):
                 parts = await in_thread(self._part_folders.find_on_disk, transfer.path)
                 part = await open_part_file(
-                    parts.path, self._run, transfer.remote, self._state.began_ns, self._notice
+                    parts.path, self._run, transfer.remote, began_ns, self._notice, source
                 )
             try:
                 try:

@@ -3,7 +3,7 @@
     .asyncsync/parts/<object>.<run>           the bytes, each at its offset
     .asyncsync/parts/<object>.<run>.journal   which pieces of the parts have arrived
 
-`<object>` is a hash of one version of an object, so parts of two versions never mix. `<run>` is
+`<object>` is a hash of one version of a bucket's object, so parts of two never mix. `<run>` is
 different for each run. A later run takes an unfinished file over by renaming it, so two runs never
 write under one name, even where the lock does not work. What was written after a run began belongs
 to another run, and is left alone; where the lock does not work, so is what was written shortly
@@ -242,6 +242,7 @@ async def open_part_file(
     remote: RemoteObject,
     before_ns: int,
     notice: Callable[[str], object] = logger.info,
+    source: str = "",
 ) -> PartFile:
     """Open the unfinished file of an object: that of an earlier run, or a new one.
 
@@ -251,11 +252,12 @@ async def open_part_file(
         remote: the version of the object.
         before_ns: files that changed after this belong to another run.
         notice: called with a message about a file that cannot be used.
+        source: the bucket: in two of them, objects of one key and ETag may have other bytes.
 
     Raises:
         OSError: no file can be made.
     """
-    name = _hash_version(remote)
+    name = _hash_version(remote, source)
     part = PartFile(folder / f"{name}.{run}", remote)
     pattern = f"{name}.*{JOURNAL}"
 
@@ -352,7 +354,9 @@ def _is_plain(status: os.stat_result) -> bool:
 
 def used_bytes(folder: Path) -> int:
     """Return how much disk space the unfinished files take, which have holes; in bytes."""
-    return sum(512 * getattr(status, "st_blocks", 0) for _, status in _scan(folder))
+    with suppress(FileNotFoundError):  # no run has written here yet
+        return sum(512 * getattr(status, "st_blocks", 0) for _, status in _scan(folder))
+    return 0
 
 
 def _scan(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -384,8 +388,8 @@ def _crc(file: FileIO, span: range, crc: int) -> int:
     return crc
 
 
-def _hash_version(remote: RemoteObject) -> str:
-    identity = f"{remote.key}\0{remote.etag}\0{remote.size}"
+def _hash_version(remote: RemoteObject, source: str = "") -> str:
+    identity = f"{source}\0{remote.key}\0{remote.etag}\0{remote.size}"
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:40]
 
 

@@ -70,13 +70,15 @@ class Publisher:
                 self._unsynced.ensure_mark()
         except OSError as error:
             return [error] * len(files)
-        self._published.add([each.remote.key for each, _ in files if each.remote.modified_ns])
+        self._published.expect([each.remote.key for each, _ in files if each.remote.modified_ns])
         unfinished = [self._try_to_write(transfer, content) for transfer, content in files]
         with _Parents(self._place) as parents:
             errors = [
                 self._finish(transfer, content, part, parents)
                 for (transfer, content), part in zip(files, unfinished, strict=True)
             ]
+        done = [each for (each, _), error in zip(files, errors, strict=True) if not error]
+        self._published.confirm([each.remote.key for each in done if each.remote.modified_ns])
         failed = self._sync_folders({transfer.path[:-1] for transfer, _ in files})
         return [
             error or failed.get(transfer.path[:-1])
@@ -87,13 +89,15 @@ class Publisher:
         """Rename an unfinished file whose parts have all arrived to its path."""
         if modified_ns := transfer.remote.modified_ns:
             os.utime(part, ns=(modified_ns, modified_ns))
-            self._published.add([transfer.remote.key])
+            self._published.expect([transfer.remote.key])
         if not self.synced:
             self._unsynced.ensure_mark()
         with Directory(str(part.parent)) as folder, _Parents(self._place) as parents:
             if self.synced:
                 folder.sync_file(part.name)
             folder.move(part.name, parents.open(transfer.path[:-1]), transfer.path[-1])
+        if modified_ns:
+            self._published.confirm([transfer.remote.key])
         if self.synced:
             self.synced.sync(transfer.path[:-1])
 

@@ -9,9 +9,11 @@ The records of other users, as far as this one can read them, count as well.
 The file is a header, then one record for each key: an 8-byte hash of the key and, where files are
 here from several buckets (`sources.py`), of the bucket. Two keys with the same hash could only be
 crafted, and would cost one needless download. The hash is written before the file gets its name. A
-kill between the two leaves a record of a file that will be fetched anyway; a kill within a record
-leaves a torn one, which the next run cuts off. Nothing here fails an object: where records cannot
-be written or read, files are treated like those of another tool.
+kill between the two leaves a record of a file that will be fetched anyway. With several buckets, it
+would say of another one's file that it is this one's. So the record before says only that the file
+may be of any, and another one afterwards of which it is. A kill within a record leaves a torn one,
+which the next run cuts off. Nothing here fails an object: where records cannot be written or read,
+files are treated like those of another tool.
 
 The header holds the state folder's inode, because a copy of the folder may have lost all file
 times; there the records would call every file edited. A key that is published again is recorded
@@ -32,7 +34,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
-from asyncsync.disk.directory import SAFE_OPEN
+from asyncsync.disk.directory import SAFE_OPEN, Directory
 from asyncsync.disk.place import Place
 from asyncsync.disk.sources import Sources, noted_in
 from asyncsync.keys import escaped
@@ -51,6 +53,8 @@ HEADER = struct.Struct("=8sQQ")
 The file is rewritten when it has more than twice as many records.
 """
 RECORD_BYTES = 8
+ANY = "\0"
+"""Stands for a bucket in a record of a file that may be of any."""
 MIN_COUNT = 1 << 19
 """The least count in a header: shorter files are not worth rewriting."""
 _INODE = 0xFFFF_FFFF_FFFF_FFFF
@@ -90,9 +94,23 @@ class Published:
             finally:
                 self._file = None
 
+    def expect(self, keys: Iterable[str]) -> None:
+        """Record that the keys' files are about to be published; see `confirm`."""
+        if self.sources.is_mixed:
+            self._record(keys, _name_mask(ANY))
+        else:
+            self.add(keys)
+
+    def confirm(self, keys: Iterable[str]) -> None:
+        """Record that they are published."""
+        if self.sources.is_mixed:
+            self.add(keys)
+
     def add(self, keys: Iterable[str]) -> None:
-        """Record that the keys' files are about to be published."""
-        mask = _mask(self.sources.current, self.sources.own)
+        """Record keys whose files are from the bucket of this run."""
+        self._record(keys, _mask(self.sources.current, self.sources.own))
+
+    def _record(self, keys: Iterable[str], mask: int) -> None:
         records = array("Q", [_hash(key) ^ mask for key in keys]).tobytes()
         if self._file is None or not records:
             return
@@ -105,11 +123,20 @@ class Published:
                 self._stop_recording(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def is_empty(self) -> bool:
-        """Return whether this user has published nothing here that is known of."""
+        """Return whether this user has published nothing here that is known of.
+
+        Where records had to be dropped, as in a copy of the folder, one of no key stands for them.
+        """
         try:
             return self._path.stat().st_size <= HEADER.size
         except OSError:
             return True
+
+    def others(self) -> Iterator[Directory]:
+        """Yield the state folders of other users who have published files here."""
+        for state in self._place.others():
+            if (found := state.look_up(NAME)) and found.size > HEADER.size:
+                yield state
 
     def known(self, keys: Iterable[str]) -> set[str]:
         """Return those of the keys that were published here, from whatever bucket.
@@ -124,7 +151,7 @@ class Published:
                 hashes += _parse(state.read(NAME, MOST_OTHERS_BYTES) or b"", state.status().st_ino)
             hashes = array("Q", sorted(hashes)) if hashes else hashes
             self._hashes = hashes  # only once it is complete, for calls in other threads
-        masks = {0, *map(_name_mask, [*self.sources.own, *self.sources.others])}
+        masks = {0, *map(_name_mask, [ANY, *self.sources.own, *self.sources.others])}
         return {
             key for key in keys if any(_contains(self._hashes, _hash(key) ^ mask) for mask in masks)
         }
@@ -149,7 +176,13 @@ class Published:
         return {key for key in keys if self._origins.are_only(_hash(key), current)}
 
     def _stop_recording(self, error: OSError) -> None:
-        """Record no more keys. The file is closed at the end: another thread may be writing it."""
+        """Record no more keys. The file is closed at the end: another thread may be writing it.
+
+        With several buckets, earlier records would speak of files that are replaced from now on.
+        """
+        if self._file is not None and self.sources.is_mixed:
+            with suppress(OSError):
+                os.ftruncate(self._file, HEADER.size + RECORD_BYTES)
         self._file = None
         logger.info("%s: published keys are not recorded: %s", escaped(str(self._path)), error)
 
@@ -162,16 +195,14 @@ class Published:
                     self._replace(shared.read())
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o644)
         size = os.fstat(file).st_size
-        if size > MOST_BYTES:
-            logger.info("%s: too long; reset", escaped(str(self._path)))
-            os.ftruncate(file, 0)
-            size = 0
         count = self._parse_header(os.read(file, HEADER.size))
-        if count is None:
+        if count is None or size > MOST_BYTES:
             if size:
-                logger.info("%s: damaged, or of another folder; reset", escaped(str(self._path)))
+                why = "too long" if size > MOST_BYTES else "damaged, or of another folder"
+                logger.info("%s: %s; reset", escaped(str(self._path)), why)
             os.ftruncate(file, 0)
-            os.write(file, HEADER.pack(MAGIC, self._inode(), MIN_COUNT))
+            lost = bytes(RECORD_BYTES) if size > HEADER.size else b""  # see `is_empty`
+            os.write(file, HEADER.pack(MAGIC, self._inode(), MIN_COUNT) + lost)
             return file
         records, torn = divmod(size - HEADER.size, RECORD_BYTES)
         if torn:
@@ -247,6 +278,10 @@ def _mask(source: str, noted: Sequence[str]) -> int:
     return 0 if not source or noted[:1] in ([], [source]) else _name_mask(source)
 
 
+def _masks(noted: Sequence[str]) -> dict[str, int]:
+    return {**{source: _mask(source, noted) for source in noted}, ANY: _name_mask(ANY)}
+
+
 class _Origins:
     """From which bucket each key's file is.
 
@@ -264,11 +299,8 @@ class _Origins:
     ) -> None:
         self._records = records
         self._order = array("Q", _ordered(records))
-        self._masks = {source: _mask(source, noted) for source in noted}
-        self._others = [
-            (array("Q", sorted(theirs)), {source: _mask(source, known) for source in known})
-            for theirs, known in others
-        ]
+        self._masks = _masks(noted)
+        self._others = [(array("Q", sorted(theirs)), _masks(known)) for theirs, known in others]
 
     def are_only(self, key: int, source: str) -> bool:
         """Return whether the file of the key with this hash is from this source."""

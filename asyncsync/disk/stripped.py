@@ -3,21 +3,23 @@
 With `--strip-prefix`, `1hz/a.parquet` and `2hz/a.parquet` have the same path. A run that finds the
 one's file there, of the same size and time, would take it for the other's. So a run that strips a
 prefix notes it in the state folder before its first file, and each run on files that were published
-here must strip the same one, or none where there is no note.
+here must strip the same one, or none where there is no note. Notes of other users cannot keep a run
+out: where theirs differ, what looks up to date has to be proven by its hash, in each run.
 """
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
-from asyncsync.disk.directory import open_private
+from asyncsync.disk.directory import Directory, open_readable
 from asyncsync.disk.notes import read_note
 from asyncsync.disk.place import Place
 from asyncsync.disk.published import Published
 from asyncsync.errors import ConfigError
-from asyncsync.keys import escaped, shown
+from asyncsync.keys import MAX_KEY_BYTES, escaped, shown
 
 NAME = "stripped"
+MOST_BYTES = 4 * MAX_KEY_BYTES
 
 
 class Stripped:
@@ -30,9 +32,20 @@ class Stripped:
     """
 
     def __init__(self, place: Place, published: Published, prefix: str) -> None:
-        self._prefix = prefix
+        self._prefix = prefix.encode("utf-8", "surrogatepass")
         self._place = place
         self._published = published
+        self._is_mixed: bool | None = None
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether files of other users may have other paths here than this run gives them."""
+        if self._is_mixed is None:
+            self._is_mixed = any(map(self._differs, self._published.others()))
+        return self._is_mixed
+
+    def _differs(self, state: Directory) -> bool:
+        return (state.read(NAME, MOST_BYTES) or b"") != self._prefix
 
     def check(self) -> bool:
         """Return whether the prefix is noted, or is none and needs no note.
@@ -43,12 +56,12 @@ class Stripped:
         noted = b""
         with suppress(OSError):
             noted = read_note(self._place.state / NAME) or b""
-        if noted == self._prefix.encode("utf-8", "surrogatepass"):
+        if noted == self._prefix:
             return True
         if self._published.is_empty():
             return False
-        held = noted.decode("utf-8", "replace")
-        raise ConfigError(_refusal(self._place.path, held, self._prefix))
+        held, stripped = (each.decode("utf-8", "replace") for each in (noted, self._prefix))
+        raise ConfigError(_refusal(self._place.path, held, stripped))
 
     def note(self) -> None:
         """Note the prefix before the first file is published, and wait until it is on the disk.
@@ -60,8 +73,8 @@ class Stripped:
         if not self.check():
             path = self._place.state / NAME
             new = path.with_name(f"{NAME}.new")
-            with open(new, "wb", buffering=0, opener=open_private) as file:
-                file.write(self._prefix.encode("utf-8", "surrogatepass"))
+            with open(new, "wb", buffering=0, opener=open_readable) as file:
+                file.write(self._prefix)
                 os.fsync(file.fileno())
             os.replace(new, path)
             self._place.sync_names()

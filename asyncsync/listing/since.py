@@ -8,8 +8,9 @@ A prefix of less than two pages has no mark, because to leave it out would save 
 
 What sorts before the last key is not seen: new objects, replaced objects, files that are gone. So
 everything is listed again after a day, after 20 runs, after a power cut that may have damaged
-files, if the bucket, the prefixes or the globs have changed, if the saved state is not valid, and
-if the server turns out not to list keys in order. If a key failed or was skipped, its prefix keeps
+files, if the bucket, the prefixes or the globs have changed, if the folder holds files of another
+bucket as well, if the saved state is not valid, and if the server turns out not to list keys in
+order. If a key failed or was skipped, its prefix keeps
 its old last key, and is listed from there again.
 """
 
@@ -96,6 +97,10 @@ class Since(SilentObserver):
         self._load()
 
     # The listing --------------------------------------------------------------------------------
+
+    def list_all(self) -> None:
+        """List everything in this run, as files of old keys may have been replaced here."""
+        self._full_at, self._runs, self._marks = self._now, 0, {}
 
     def gaps(self, root: str) -> list[tuple[str, str | None]]:
         """Return what to list: the key after which to start, and the one where to end.

@@ -114,6 +114,17 @@ def test_records_do_not_count_in_a_copy_of_the_folder(path: Path) -> None:
     assert known(destination.with_name("moved") / STATE / "published") == {"a"}
 
 
+def test_records_that_were_dropped_are_not_nothing(path: Path) -> None:
+    """Files were made here all the same, and no run may give their paths to other keys."""
+    assert Published(place_of(path)).is_empty()
+    record(path, "a")
+    copy = path.parents[2].with_name("copy")
+    shutil.copytree(path.parents[2], copy)
+    record(copy / STATE / "published")
+    assert known(copy / STATE / "published") == set()
+    assert not Published(Place(copy)).is_empty()
+
+
 def test_file_of_repeated_records_is_rewritten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once there may be twice as many as keys, and not before."""
     monkeypatch.setattr(published, "MIN_COUNT", 10)

@@ -38,12 +38,14 @@ class Rig:
         self.store = MemoryStore(objects, page_size=5)
         self.now = 1_000_000.0
         self.scope = SCOPE
+        self.source = ""
+        """The bucket, as the folder notes it."""
 
     async def run(self, command: api.Command = pipeline.sync) -> Watcher:
         """Run the command and return its observer; the requests of earlier runs are forgotten."""
         self.store.requests.clear()
         seen = Watcher()
-        folder = Folder(self.dest)
+        folder = Folder(self.dest, source=self.source)
         since = Since(folder, self.scope, seen.noticed, lambda: self.now)
         await command(self.job(Observers(seen, since), since, folder))
         return seen
@@ -170,6 +172,22 @@ async def test_everything_is_listed_after_a_power_cut(
     assert (sorted(seen.downloaded), rig.listed_after()) == (sorted(OLD), IN_FULL)
     seen = await rig.run()
     assert (seen.downloaded, rig.listed_after()) == ([], FROM_THE_LAST)
+
+
+@pytest.mark.row(143)
+async def test_everything_is_listed_in_a_folder_of_two_buckets(rig: Rig) -> None:
+    """Files of the other one may be where this one's were that sort before the last keys."""
+    rig.source = "one"
+    for _ in range(2):
+        await rig.run()
+    assert rig.listed_after() != set()
+    other = Rig(rig.dest, {"a/01": b"y"})
+    other.source, other.scope = "other", replace(SCOPE, bucket="other")
+    await other.run()
+    assert tree(rig.dest) == {**OLD, "a/01": b"y"}
+    assert (await rig.run()).downloaded == ["a/01"]
+    assert rig.listed_after() == set()
+    assert tree(rig.dest) == OLD
 
 
 async def test_failure_among_old_keys_lists_the_whole_prefix_again(rig: Rig) -> None:

@@ -1,19 +1,25 @@
 """A folder that more than one bucket is synced to."""
 
+import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from asyncsync import pipeline
-from asyncsync.errors import IntegrityError
+from asyncsync.disk import PART
+from asyncsync.disk.directory import Directory
+from asyncsync.disk.published import Published
+from asyncsync.errors import IntegrityError, SourceError
 from asyncsync.model import Reason
 from tests.rigs.child import asyncsync
+from tests.rigs.failing_disk import failing_call
 from tests.rigs.memory_store import Act
 from tests.rigs.pipeline import OBJECTS, Rig
 from tests.rigs.scripted_s3 import ScriptedS3
 from tests.rigs.state import STATE
-from tests.rigs.watch import snapshot, tree
+from tests.rigs.watch import snapshot, tree, unfinished
 
 pytestmark = pytest.mark.anyio
 KEY = "root.parquet"
@@ -113,6 +119,56 @@ async def test_plan_and_verification_know_of_the_other_bucket(dest: Path) -> Non
     assert verified.watcher.failures == {KEY: IntegrityError}
     assert len(planned.watcher.notices) == len(verified.watcher.notices) == 1
     assert snapshot(dest) == before
+
+
+@pytest.mark.row(143)
+@pytest.mark.parametrize("key", [KEY, "fft_hub1/c.parquet"], ids=["small", "large"])
+async def test_file_that_did_not_get_its_name_is_in_no_record(
+    dest: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """So the one of another bucket that is still there is not taken for it, as after a kill."""
+    await rig(dest, "one").sync()
+    alike = {**OBJECTS, key: bytes(255 - byte for byte in OBJECTS[key])}
+    with monkeypatch.context() as failing:
+        failing.setattr(Directory, "move", failing_call(errno.EIO))
+        failed = await rig(dest, "other", alike).sync()
+        assert list(failed.failures) == [key]
+    assert tree(dest) == OBJECTS
+    assert (await rig(dest, "other", alike).sync()).downloaded == [key]
+    assert tree(dest) == alike
+
+
+@pytest.mark.row(143)
+async def test_file_that_got_its_name_and_no_record_is_nobodys(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a kill between the two, the bucket that had published it before reads it as well."""
+    await rig(dest, "one").sync()
+    await rig(dest, "other", ALIKE).sync()
+    with monkeypatch.context() as killed:
+        killed.setattr(Published, "confirm", lambda *_: None)
+        assert (await rig(dest, "one").sync()).downloaded == [KEY]
+    last = rig(dest, "other", ALIKE)
+    assert (await last.sync()).downloaded == [KEY]
+    assert tree(dest) == ALIKE
+
+
+@pytest.mark.row(143)
+async def test_unfinished_file_of_another_bucket_is_not_continued(dest: Path) -> None:
+    """Where ETags are no hashes, objects of two buckets may have the same key, size and ETag."""
+    contents = {source: os.urandom(3 * PART) for source in ("one", "other")}
+    for source, content in contents.items():
+        rig_ = rig(dest, source, {KEY: content})
+        rig_.workers = 1
+        rig_.store.set_etag(KEY, "1")
+        if source == "one":
+            rig_.store.on("get", KEY, Act(), Act(error=SourceError("gone")))
+            with pytest.raises(SourceError):
+                await rig_.sync()
+            assert unfinished(dest) != []
+        else:
+            assert (await rig_.sync()).downloaded == [KEY]
+    assert tree(dest) == {KEY: contents["other"]}
 
 
 async def test_folder_without_a_note_is_trusted_as_ever(dest: Path) -> None:

@@ -1,5 +1,6 @@
 """Runs that strip a prefix: its content is right in the folder, and keys stay whole."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from asyncsync.errors import ConfigError, UnsafeKeyError
 from asyncsync.model import Checks
 from asyncsync.paths import Paths
 from tests.rigs.memory_store import MemoryStore
+from tests.rigs.state import PARTS, STATE
 from tests.rigs.watch import Watcher, quick_pace, snapshot, tree
 
 pytestmark = pytest.mark.anyio
@@ -150,6 +152,34 @@ async def test_folder_of_a_run_that_made_nothing_is_free(rig: Rig) -> None:
     assert tree(rig.dest) == {"b.parquet": b"BB"}
     with pytest.raises(ConfigError, match="holds 2hz/ without"):
         await rig.run("1hz/")
+
+
+async def test_copy_of_the_folder_takes_runs_of_the_same_kind(rig: Rig) -> None:
+    """The records of the files do not count there, but the files are there."""
+    await rig.run("1hz/")
+    copy = Rig(rig.dest.with_name("copy"), OBJECTS)
+    shutil.copytree(rig.dest, copy.dest)
+    (copy.dest / PARTS / "0.left").touch()  # so that the run opens the records, and drops them
+    assert (await copy.run("1hz/")).downloaded == []
+    with pytest.raises(ConfigError, match="holds 1hz/ without"):
+        await copy.run("2hz/")
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("2hz/", "1hz/"), ("", "1hz/"), ("1hz/", "")])
+async def test_files_that_other_users_made_of_other_keys_are_not_taken(
+    dest: Path, theirs: str, ours: str
+) -> None:
+    """No note of another user keeps a run out, but what looks up to date is read, each time."""
+    keys = f"{ours}b.parquet", f"{theirs}b.parquet"
+    rig = Rig(dest, dict(zip(keys, (b"bb", b"BB"), strict=True)))  # theirs is the younger one
+    await rig.run(theirs)
+    (dest / STATE).rename(dest / ".asyncsync/4711")
+    planned = await rig.run(ours, "plan")
+    assert keys[0] in [t.remote.key for page in planned.pages for t in page.transfers]
+    for _ in range(2):
+        assert keys[0] in (await rig.run(ours)).downloaded
+        assert (dest / "b.parquet").read_bytes() == b"bb"
+        (dest / "b.parquet").write_bytes(b"BB")  # theirs again, and younger
 
 
 async def test_files_of_another_tool_are_taken_over(rig: Rig) -> None:
