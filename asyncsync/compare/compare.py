@@ -74,7 +74,7 @@ async def compare_page(
     was_writing = folder.is_writing
     compared = await _look_and_compare(objects, folder, is_folder_needed, compare)
     has_work = any(transfer.reason is not Reason.UNPROVEN for transfer in compared.transfers)
-    if has_work and not was_writing and folder.begin_writing():
+    if has_work and not was_writing and await folder.begin_writing():
         return await _look_and_compare(objects, folder, is_folder_needed, compare)
     return compared
 

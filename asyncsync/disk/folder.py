@@ -49,6 +49,7 @@ from asyncsync.disk.unsynced import Notice, Unsynced
 from asyncsync.errors import (
     IntegrityError,
     LocalFileError,
+    MachineError,
     RetriesExhaustedError,
     SourceError,
     ThrottledError,
@@ -59,7 +60,7 @@ from asyncsync.paths import PLAIN, Paths
 from asyncsync.threads import in_thread
 
 LOOKS = 100
-"""How often to try to look at files while the limit of open files is reached."""
+"""How often to try to look at files, or to begin, while the limit of open files is reached."""
 PAUSE = 0.1
 """Seconds between two tries."""
 
@@ -192,7 +193,8 @@ class Folder:
         Raises:
             OSError: it cannot be read.
         """
-        return read_note(self._place.state / name)
+        with self._place.reading():
+            return read_note(self._place.state / name) if self._place.has_state else None
 
     def unsure_until(self) -> int:
         """Return when the last unsure period ends, in ns since the epoch; 0 if there is none."""
@@ -231,7 +233,7 @@ class Folder:
     def writing(self) -> Iterator[None]:
         """Hold the folder for a run that writes from its start on; raises as `syncing` does."""
         with self.syncing():
-            self.begin_writing()
+            self._state.begin_writing()
             yield
 
     @property
@@ -239,15 +241,19 @@ class Folder:
         """Whether this run holds the lock."""
         return self._state.is_writing
 
-    def begin_writing(self) -> bool:
+    async def begin_writing(self) -> bool:
         """Take the lock, unless this run has it or only reads; return whether it has it.
 
-        What was read here before may have changed since: look again. Blocks for milliseconds.
+        What was read here before may have changed since: look again.
 
         Raises:
             LockHeldError: another run holds the lock.
             DestinationError: the folder cannot be made or written.
         """
+        for _ in range(LOOKS - 1):
+            with suppress(MachineError):  # the limit of open files, which requests may have used up
+                return self._state.begin_writing()
+            await anyio.sleep(PAUSE)
         return self._state.begin_writing()
 
     def check_place(self) -> None:
@@ -336,7 +342,7 @@ class Folder:
         is_dated = file.modified_ns == modified_ns and not file.is_unsure
         if is_dated and (not self.is_writing or await self.are_from_here([remote.key])):
             return True
-        if self.begin_writing():
+        if await self.begin_writing():
             try:
                 await in_thread(self._publisher.adopt, transfer, modified_ns)
             except OSError:
@@ -349,7 +355,7 @@ class Folder:
         Raises:
             DestinationError: it cannot be written.
         """
-        self.begin_writing()
+        self._state.begin_writing()
         new = self._part_folders.find(()).path / f"{name}.{self._run}"
         with self._destination_errors():
             write_note(self._place.state / name, new, content)

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from asyncsync import descriptors
 from asyncsync.disk import lock
 from asyncsync.disk.directory import Directory, Root
 from asyncsync.keys import STATE_DIR, escaped
@@ -65,26 +66,32 @@ class Place:
         self._beside = f"{STATE_DIR}-{self.user}"
         self._notice = notice
         self._held: Directory | None = None
-        self._forget()
-
-    def _forget(self) -> None:
-        self._held = None
-        self.root, self.root_path = str(self.path), self.path
+        self.has_state = False
+        """Whether the state folder is held, which is this user's then."""
+        self.root, self.root_path = str(path), path
         self._names: Components = (STATE_DIR, self.user)
-        self.state = self.path.joinpath(*self._names)
+        self.state = path.joinpath(*self._names)
+
+    @contextmanager
+    def _restored(self) -> Iterator[None]:
+        """Hold at the end of this context what was held before it, and no more."""
+        before = self._held, self.has_state, self.root, self.root_path, self._names, self.state
+        try:
+            yield
+        finally:
+            self._held, self.has_state, self.root, self.root_path, self._names, self.state = before
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Hold the destination and the state folder, as far as they exist."""
-        with ExitStack() as opened:
+        with ExitStack() as opened, self._restored():
             with suppress(OSError):
-                self._hold(opened)
-                with self._find_state() as state:
-                    self._use(state.again(), opened)
-            try:
-                yield
-            finally:
-                self._forget()
+                if not self._held:
+                    self._hold(opened)
+                if not self.has_state:
+                    with self._find_state() as state:
+                        self._use(state.again(), opened)
+            yield
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -94,14 +101,11 @@ class Place:
             LockHeldError: a run of an older version works here.
             OSError: the destination cannot be opened, or no state folder can be made.
         """
-        with ExitStack() as opened:
+        with ExitStack() as opened, self._restored():
             if not self._held:
                 self._hold(opened)
-            try:
-                self._use(self.open_state(()), opened)
-                yield
-            finally:
-                self._forget()
+            self._use(self.open_state(()), opened)
+            yield
 
     def _hold(self, opened: ExitStack) -> None:
         self._held = opened.enter_context(Directory.walk(str(self.path), ()))
@@ -109,6 +113,7 @@ class Place:
 
     def _use(self, state: Directory, opened: ExitStack) -> None:
         self.state = opened.enter_context(state).path(self.path.joinpath(*self._names))
+        self.has_state = True
 
     @property
     def is_held(self) -> bool:
@@ -189,8 +194,10 @@ class Place:
                 path = shared.path(self.path / STATE_DIR) / "lock"
                 locks.enter_context(lock.hold_lock(path, self.path, shared.status()))
             except OSError as error:
-                if self._names != (
-                    self._beside,
+                if descriptors.too_many_open_files(error):
+                    raise
+                if (
+                    self._names[0] == STATE_DIR
                 ):  # otherwise it was said before that all of it cannot
                     self._notice(
                         f"{escaped(str(self.path / STATE_DIR / 'lock'))} cannot be used "

@@ -20,7 +20,7 @@ from asyncsync.disk.published import Published
 from asyncsync.disk.stripped import Stripped
 from asyncsync.disk.translation import destination_error
 from asyncsync.disk.unsynced import Unsynced
-from asyncsync.errors import DestinationError, LockHeldError
+from asyncsync.errors import DestinationError, LockHeldError, MachineError
 from asyncsync.keys import escaped
 
 LEFTOVER_AGE = 600 * 10**9
@@ -80,7 +80,8 @@ class State:
             except DestinationError as error:
                 if not os.path.isdir(self._place.path):
                     raise
-                self._refusal = error
+                if not isinstance(error, MachineError):  # that may pass
+                    self._refusal = error
             try:
                 yield
             finally:
@@ -112,6 +113,8 @@ class State:
     def _is_settled(self) -> bool:
         """Return whether nothing in the state folder waits for a run that writes."""
         state = self._place.state
+        if not self._place.has_state:
+            return False
         try:
             waiting = {mounts.LIST_NAME, unsynced.MARK_NAME}.intersection(os.listdir(state))
             waiting |= set(os.listdir(state / "parts"))

@@ -50,7 +50,7 @@ class Adopter:
                 return Failed(transfer.remote, error)
         except TransferError:
             pass  # nothing is proven; what is wrong with the object, its download will tell
-        self._folder.begin_writing()
+        await self._folder.begin_writing()
         return transfer
 
     async def _look(self, transfer: Transfer) -> LocalFile | None:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,32 @@ def test_place_is_held_while_it_is_used(root: Path, tmp_path: Path) -> None:
         assert not place.is_in_place()
     assert (tmp_path / "moved" / STATE / "note").exists()
     assert os.listdir(tmp_path / "other") == []
+
+
+def test_place_that_cannot_be_written_is_held_all_the_same(root: Path) -> None:
+    """A run that only reads goes on with the folder and the state that it has opened."""
+    with Place(root).writing():
+        pass
+    place = Place(root)
+    with place.reading():
+        held = place.root, place.root_path, place.state
+        with suppress(ZeroDivisionError), place.writing():
+            raise ZeroDivisionError
+        assert (place.root, place.root_path, place.state) == held
+        assert place.is_held
+        assert place.state.exists()
+    assert not place.is_held
+
+
+@pytest.mark.row(151)
+def test_notes_in_a_state_that_others_can_write_are_not_read(root: Path) -> None:
+    """Somebody else may have written them."""
+    folder = Folder(root)
+    with folder.writing():
+        folder.keep_note("since", b"all was listed")
+    assert folder.note("since") == b"all was listed"
+    (root / STATE).chmod(0o777)
+    assert folder.note("since") is None
 
 
 def test_reading_makes_nothing(root: Path) -> None:

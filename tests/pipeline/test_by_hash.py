@@ -1,5 +1,6 @@
 """Files that are here already, and are up to date by their size or by their hash."""
 
+import errno
 import os
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import pytest
 
 from asyncsync import pipeline
 from asyncsync.disk import Folder
+from asyncsync.disk.place import Place
 from asyncsync.errors import AccessDeniedError, DestinationError, ListingError, NotParquetError
 from asyncsync.interfaces import Observers
 from asyncsync.model import Checks, Compare, Reason
@@ -207,7 +209,7 @@ async def test_taken_files_need_no_right_to_write_if_they_have_their_times(
     rig = Rig(dest)
     await rig.sync()
 
-    def refuse(self: Folder) -> bool:
+    async def refuse(self: Folder) -> bool:
         raise DestinationError("read-only")
 
     monkeypatch.setattr(Folder, "begin_writing", refuse)
@@ -217,6 +219,24 @@ async def test_taken_files_need_no_right_to_write_if_they_have_their_times(
         with pytest.raises(DestinationError, match="read-only"):
             await sync(rig)
         assert rig.store.count("get") == 0
+
+
+async def test_taken_files_need_no_state_either(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no run has written yet, and none can."""
+    rig = Rig(dest)
+    bring(dest)
+    for key in OBJECTS:
+        modified_ns = rig.store.remote(key).modified_ns
+        os.utime(dest / key, ns=(modified_ns, modified_ns))
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Place, "open_state", refuse)
+    assert (await sync(rig)).up_to_date == len(OBJECTS)
+    assert tree(dest) == OBJECTS
 
 
 @pytest.mark.row(120)

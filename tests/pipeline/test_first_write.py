@@ -1,5 +1,6 @@
 """When a run begins to write: not before there is something to do."""
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,8 @@ import pytest
 
 from asyncsync import pipeline
 from asyncsync.disk import Folder
+from asyncsync.disk.directory import Directory
+from asyncsync.disk.place import Components, Place, user
 from asyncsync.errors import DestinationError, LockHeldError
 from asyncsync.model import RemoteObject
 from tests.rigs.memory_store import Act
@@ -48,6 +51,35 @@ async def test_state_that_waits_for_a_run_gets_one(rig: Rig, name: str) -> None:
     assert os.listdir(rig.dest / PARTS) == []
 
 
+@pytest.mark.row(151)
+async def test_state_that_others_can_write_is_not_used(rig: Rig) -> None:
+    """Not by a run with nothing to do either: it makes one beside it, and says so."""
+    (rig.dest / STATE).chmod(0o777)
+    [notice] = (await rig.again()).notices
+    assert "cannot be used" in notice
+    assert (rig.dest / f".asyncsync-{user()}").is_dir()
+
+
+@pytest.mark.row(105)
+async def test_descriptors_that_requests_have_used_up_are_waited_for(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that begins to write among them takes the lock as soon as it can."""
+    original, refusals = Place.open_state, [errno.EMFILE, errno.ENFILE]
+
+    def scarce(place: Place, parents: Components) -> Directory:
+        if refusals:
+            number = refusals.pop()
+            raise OSError(number, os.strerror(number))
+        return original(place, parents)
+
+    monkeypatch.setattr(Place, "open_state", scarce)
+    monkeypatch.setattr("asyncsync.disk.folder.PAUSE", 0)
+    rig.store.put(KEY, b"second")
+    assert (await rig.again()).downloaded == [KEY]
+    assert refusals == []
+
+
 async def test_lock_is_probed_before_a_request(rig: Rig) -> None:
     """A run that would have nothing to do ends at once as well, while another one is at work."""
     with Folder(rig.dest).writing(), pytest.raises(LockHeldError, match=f"process {os.getpid()}"):
@@ -80,11 +112,11 @@ class Overtaken(Folder):
 
     happens: Callable[[], object]
 
-    def begin_writing(self) -> bool:
+    async def begin_writing(self) -> bool:
         """Let it happen, once."""
         if not self.is_writing:
             self.happens()
-        return super().begin_writing()
+        return await super().begin_writing()
 
 
 def overtaken(rig: Rig, happens: Callable[[], object]) -> pipeline.Job:
