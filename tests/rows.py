@@ -58,7 +58,7 @@ def written(document: str) -> str:
         names = "<br>".join(f"`{name}`" for name in tests[int(line["row"])])
         return f"{line['start']} {names or line['last']} |"
 
-    line = r"^(?P<start>\| (?P<row>\d+) \|[^|]*\|[^|]*\|) (?P<last>[^|]*) \|$"
+    line = r"^(?P<start>\| (?P<row>\d+) \|[^|]*\|[^|]*\|) ?(?P<last>[^|]*) \|$"
     return re.sub(line, with_names, document, flags=re.MULTILINE)
 
 
