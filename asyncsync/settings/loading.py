@@ -9,7 +9,6 @@ AWS's settings (`aws.py`). A run that has any of R2's reads nothing of AWS's.
 """
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -21,11 +20,15 @@ from asyncsync.settings.envfile import CREATE_HINT, EnvFile, read_env_file
 from asyncsync.settings.options import Options, parse_option
 from asyncsync.settings.origins import keys_logged, unencrypted
 from asyncsync.settings.remote import aws_settings, own_settings
-from asyncsync.settings.sources import UNSET, chosen_settings, set_variables, uses_aws
+from asyncsync.settings.sources import (
+    UNSET,
+    chosen_settings,
+    refuse_quotes,
+    set_variables,
+    uses_aws,
+)
 
 logger = logging.getLogger(__name__)
-
-_QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
 
 
 def load(
@@ -82,11 +85,7 @@ def _parse(
     chosen = chosen_settings(given or {})
     values = set_variables(file, environ)
     for name, value in values.items():
-        if _QUOTED.fullmatch(value.strip().reveal()):
-            raise ConfigError(
-                f"{name}: there are quotes around its value; remove them (`docker run --env-file` "
-                "keeps them, as other programs do that read such a file)"
-            )
+        refuse_quotes(name, value)
     options = _parse_options(values, given or {})
 
     def reload() -> Settings:

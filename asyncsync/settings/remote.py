@@ -11,7 +11,15 @@ from asyncsync.secret import Secret
 from asyncsync.services import aws_endpoint, bucket_problem, region_of, virtual_problem
 from asyncsync.settings.endpoint import endpoint
 from asyncsync.settings.options import Options
-from asyncsync.settings.sources import PLACE, UNSET, VARIABLES, bucket_name, open_aws, option_name
+from asyncsync.settings.sources import (
+    PLACE,
+    UNSET,
+    VARIABLES,
+    bucket_name,
+    open_aws,
+    option_name,
+    refuse_quotes,
+)
 
 _OPTIONAL = {"session_token", "region"}
 _TO_SIGN_WITH = {"access_key_id", "secret_access_key", "session_token"}
@@ -71,6 +79,10 @@ def aws_settings(
         return settings
     aws.use_region(settings.region)
     credentials, place = aws.credentials(), aws.credentials_place
+    names = Names(**called, **_names_of_credentials(place))
+    refuse_quotes(names.access_key_id, Secret(credentials.access_key_id))
+    refuse_quotes(names.secret_access_key, credentials.secret_access_key)
+    refuse_quotes(names.session_token, credentials.session_token)
     return replace(
         settings,
         access_key_id=credentials.access_key_id,
@@ -79,7 +91,7 @@ def aws_settings(
         reload=None if aws.place.asks else reload,
         renew=aws.credentials if aws.expires and not aws.place.asks else None,
         credentials_place=place,
-        names=Names(**called, **_names_of_credentials(place)),
+        names=names,
     )
 
 
@@ -102,6 +114,7 @@ def _checked(
 ) -> Settings:
     """Return settings whose form is right; another bucket's name is cut from the endpoint."""
     for name, value in found.items():
+        refuse_quotes(getattr(names, name), value)
         if name != "bucket" and not value.is_visible:
             raise ConfigError(
                 f"{getattr(names, name)}: has characters other than visible ASCII; copy it again"

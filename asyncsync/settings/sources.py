@@ -1,5 +1,6 @@
 """What is set where: by an argument, in the environment, in the env file, or in AWS's settings."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ ARGUMENTS = OPTIONS | {VARIABLES[name]: name for name in PLACE}
 KNOWN = dict.fromkeys((*VARIABLES.values(), *OPTIONS))
 """The names of all variables, in order."""
 UNSET = Secret("")
+_QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
 
 
 def chosen_settings(given: Mapping[str, object]) -> dict[str, Secret]:
@@ -57,6 +59,15 @@ def set_variables(file: EnvFile, environ: Environment) -> dict[str, Secret]:
     """Return what the variables are set to; the environment wins over the env file."""
     in_file = {name: file.values[name] for name in KNOWN if name in file.values}
     return in_file | {name: Secret(environ[name]) for name in KNOWN if name in environ}
+
+
+def refuse_quotes(name: str, value: Secret) -> None:
+    """Refuse a value in quotes, which would be a part of it."""
+    if _QUOTED.fullmatch(value.strip().reveal()):
+        raise ConfigError(
+            f"{name}: there are quotes around its value; remove them (`docker run --env-file` "
+            "keeps them, as other programs do that read such a file)"
+        )
 
 
 def bucket_name(chosen: Mapping[str, Secret]) -> str:

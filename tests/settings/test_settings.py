@@ -524,6 +524,7 @@ def test_buckets_of_other_endpoints_are_others(one: str, other: str) -> None:
     assert bucket_identity(one, "sensors") != bucket_identity(other, "sensors")
 
 
+@pytest.mark.row(145)
 @pytest.mark.parametrize(
     ("name", "value"),
     [
