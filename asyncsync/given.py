@@ -44,7 +44,8 @@ class Given(TypedDict, total=False):
         limit_rate: The highest download rate in bytes per second, as a number or a str such as
             `"20M"` (units are powers of 1024); `"off"` by default.
         since: `"auto"` lists only keys that sort after those of the last run, and all keys once a
-            day; `"off"`, the default, always lists all. The README says what `"auto"` misses.
+            day; `"off"`, the default, always lists all. docs/tuning.md says what `"auto"`
+            misses.
         strip_prefix: Whether paths leave out the prefix, which must be the only one and end in
             `/`; False by default. All runs into a folder must leave out the same.
         odd_keys: What becomes of keys that are no path, such as `a//b`: `"skip"`, the default,

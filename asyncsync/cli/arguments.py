@@ -59,12 +59,12 @@ exit codes:
   129, 130, 143  stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM
 
 The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL \
-and R2_BUCKET, in the environment or in the env file. As in other tools, s3://BUCKET/PREFIX names \
-bucket and prefix, and the word behind it is the folder. Where no R2_... is set but the bucket is \
-named so, or by --bucket, all else comes from AWS's settings: AWS_ACCESS_KEY_ID, AWS_PROFILE, \
-~/.aws and so on. --dest and the options from --include to --allow-http can be set there as well: \
-ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An option that takes a GLOB may be repeated; in a \
-variable, separate globs with spaces. `*` matches `/` as well.
+and R2_BUCKET, in the environment or in the env file. --dest and the options from --include to \
+--allow-http can be set there as well: ASYNCSYNC_DEST, ASYNCSYNC_MAX_WORKERS and so on. An option \
+that takes a GLOB may be repeated; in a variable, separate globs with spaces. `*` matches `/` as \
+well. As in other tools, s3://BUCKET/PREFIX names bucket and prefix, and the word behind it is the \
+folder. Where no R2_... is set but the bucket is named so, or by --bucket, all else comes from \
+AWS's settings: AWS_ACCESS_KEY_ID, AWS_PROFILE, ~/.aws and so on.
 """
 _SEE_ALSO = "Settings and exit codes: `asyncsync --help`."
 

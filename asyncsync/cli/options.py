@@ -146,14 +146,14 @@ OPTIONS = (
         commands=_RUNS,
         also="doctor",
         metavar="HOW",
-        help="time (default): up to date if as large and not older; size; hash",
+        help="what shows that a file is up to date: time (default; not older), size, hash",
     ),
     Option(
         "--validate",
         commands="sync verify doctor",
         also="plan",
         metavar="HOW",
-        help="content (default): HEAD and hash; head; response",
+        help="what a download must pass: content (default: HEAD and hash), head, response",
     ),
     Option(
         "--no-parquet-check",
@@ -180,7 +180,7 @@ OPTIONS = (
         "--read-timeout",
         commands=_ALL_BUT_DEMO,
         metavar="SECONDS",
-        help="silence after which a request is sent again, with up to 120 s to begin (default: 30)",
+        help="silence until a request is sent again (default: 30); grows to 120 for late answers",
     ),
     Option(
         "--no-space-check",
@@ -248,7 +248,7 @@ OPTIONS = (
         "--addressing",
         commands=_ALL_BUT_DEMO,
         metavar="HOW",
-        help="auto (default), path: HOST/BUCKET, virtual: BUCKET.HOST",
+        help="where the bucket is named: auto (default), path: HOST/BUCKET, virtual: BUCKET.HOST",
     ),
     Option(
         "--allow-http",

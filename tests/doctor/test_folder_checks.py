@@ -27,6 +27,7 @@ def test_unfinished_files_of_users_who_are_gone_are_named(tmp_path: Path) -> Non
     assert f"{parts.parent} (1 MB)" in text
 
 
+@pytest.mark.row(141)
 def test_disk_that_does_not_tell_its_space_is_not_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

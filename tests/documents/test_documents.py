@@ -37,6 +37,7 @@ from tests.soak.document import table
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 RELIABILITY = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
 ENV_EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
@@ -75,15 +76,15 @@ def dotenv(bucket: Bucket, tmp_path: Path) -> Bucket:
 
 
 def test_options_table_is_the_parser() -> None:
-    """Every option is in the README's table with its placeholder, and no other."""
-    documented = [row[0] for row in rows(README, "## Options")]
+    """Every option is in the table of options with its placeholder, and no other."""
+    documented = [row[0] for row in rows(SETTINGS, "## Options")]
     known = {f"{'`, `'.join(option.names)} {option.metavar}".rstrip() for option in OPTIONS}
     assert sorted(documented) == sorted(known)
 
 
 def test_options_table_has_the_variables_and_defaults() -> None:
     """They are those of `Options`, in the form in which they are set."""
-    documented = {row[1]: row[2] for row in rows(README, "## Options") if row[1]}
+    documented = {row[1]: row[2] for row in rows(SETTINGS, "## Options") if row[1]}
     assert documented.keys() == OPTION_VARIABLES
     environ = dict.fromkeys(VARIABLES.values(), "")
     environ |= {"R2_ENDPOINT_URL": "https://host", "R2_BUCKET": "bucket"}
@@ -175,6 +176,18 @@ def test_shown_examination_is_what_the_doctor_prints(monkeypatch: pytest.MonkeyP
     assert lines[-1] == doctor.format_finding(Finding("open files", *open_files(Options())))
 
 
+def test_shown_measurements_are_what_the_doctor_prints(dotenv: Bucket) -> None:
+    """But for the figures; how fast several requests are is up to the machine."""
+    assert dotenv.server
+    findings: list[Finding] = []
+    asyncio.run(doctor.examine(None, {}, [], findings.append))
+    printed = {re.sub(r"[\d.]+", "0", doctor.format_finding(finding)) for finding in findings}
+    block = next(block for block in blocks("") if block.startswith("ok       listing "))
+    shown = [re.sub(r"[\d.]+", "0", line) for line in block.splitlines()]
+    assert set(shown[:-1]) <= printed
+    assert shown[-1].startswith("ok       throughput  one request 0 MB/s, 0 at once 0 MB/s: ")
+
+
 def test_shown_refusal_is_what_the_program_prints() -> None:
     """It is the line about a key without a safe path."""
     key = "../a.parquet"
@@ -253,6 +266,7 @@ def test_table_of_faults_has_every_row() -> None:
 def test_table_of_faults_names_the_tests() -> None:
     """It names the tests with the row's mark; a row without a test gives the reason."""
     assert fault_rows.written(RELIABILITY) == RELIABILITY, "python -m tests.rows --write"
+    assert re.findall(r"^\| \d+ \|[^|]*\|[^|]*\| *\|$", RELIABILITY, re.MULTILINE) == []
 
 
 def test_security_posture_names_tests_that_exist() -> None:

@@ -38,6 +38,7 @@ def archived(request: Request) -> Answer | None:
     return Answer(b"<Error><Code>InvalidObjectState</Code></Error>", 403)
 
 
+@pytest.mark.row(138)
 async def test_archived_objects_are_skipped_and_counted(dest: Path) -> None:
     """By their storage class in the listing: no request is sent for them, and all others arrive."""
     async with ScriptedS3(OBJECTS) as s3:
@@ -55,6 +56,7 @@ async def test_archived_objects_are_skipped_and_counted(dest: Path) -> None:
     assert told.startswith("archived (GLACIER); restore it")
 
 
+@pytest.mark.row(138)
 async def test_object_that_only_its_get_tells_to_be_archived_is_skipped(dest: Path) -> None:
     """As one that S3 has moved to an archive by itself (INTELLIGENT_TIERING)."""
     async with ScriptedS3(OBJECTS) as s3:
@@ -64,6 +66,7 @@ async def test_object_that_only_its_get_tells_to_be_archived_is_skipped(dest: Pa
     assert ran.seen.failures == dict.fromkeys(["1hz/1.csv", "1hz/2.csv"], ArchivedError)
 
 
+@pytest.mark.row(138)
 async def test_archived_object_whose_file_is_here_is_up_to_date(dest: Path) -> None:
     """Nothing is to be read then."""
     async with ScriptedS3(OBJECTS) as s3:

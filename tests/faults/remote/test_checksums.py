@@ -109,6 +109,7 @@ async def test_odd_sizes_of_parts_do_not_matter(dest: Path, data: bytes) -> None
 # not told ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.row(148)
 async def test_composite_checksum_is_not_used(dest: Path) -> None:
     """It is not that of the bytes, so the MD5 counts."""
     async with ScriptedS3(OBJECTS) as s3:
@@ -118,6 +119,7 @@ async def test_composite_checksum_is_not_used(dest: Path) -> None:
     assert proven(ran) == dict.fromkeys(OBJECTS, VERSION | Proof.MD5)
 
 
+@pytest.mark.row(148)
 @pytest.mark.parametrize("status", [400, 501])
 async def test_server_that_does_not_know_the_header_is_left_alone_with_it(
     dest: Path, status: int
