@@ -176,9 +176,9 @@ def test_shown_examination_is_what_the_doctor_prints(monkeypatch: pytest.MonkeyP
     assert lines[-1] == doctor.format_finding(Finding("open files", *open_files(Options())))
 
 
-def test_shown_measurements_are_what_the_doctor_prints(dotenv: Bucket) -> None:
+@pytest.mark.usefixtures("dotenv")
+def test_shown_measurements_are_what_the_doctor_prints() -> None:
     """But for the figures; how fast several requests are is up to the machine."""
-    assert dotenv.server
     findings: list[Finding] = []
     asyncio.run(doctor.examine(None, {}, [], findings.append))
     printed = {re.sub(r"[\d.]+", "0", doctor.format_finding(finding)) for finding in findings}
