@@ -60,7 +60,7 @@ def outcome_json(outcome: Outcome) -> Json:
                 "event": "skipped" if isinstance(error, SkippedError) else "failed",
                 "key": remote.key,
                 "error": type(error).__name__,
-                "message": str(error),
+                "message": error.advice,
             }
 
 

@@ -180,7 +180,7 @@ class Report(SilentObserver):
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        rows = ((shown(f.remote.key), escaped(str(f.error))) for f in self.failures)
+        rows = ((shown(f.remote.key), escaped(f.error.advice)) for f in self.failures)
         return self._to_html(("failed or skipped", "why"), rows, self.failed + self.skipped)
 
     def _to_html(self, header: Sequence[str], rows: Iterable[Sequence[str]], count: int) -> str:
@@ -262,7 +262,7 @@ def _check_row(name: str, tally: Tally) -> tuple[str, ...]:
 def failure(failed: Failed) -> str:
     """Return one line about a failed or skipped object."""
     word = "skipped" if isinstance(failed.error, SkippedError) else "failed"
-    return f"{word}: {shown(failed.remote.key)}: {escaped(str(failed.error))}"
+    return f"{word}: {shown(failed.remote.key)}: {escaped(failed.error.advice)}"
 
 
 def way(transfer: Transfer) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from asyncsync.errors import UnsafeKeyError, VanishedError
+from asyncsync.errors import AccessDeniedError, UnsafeKeyError, VanishedError
 from asyncsync.model import Downloaded, Outcome, UpToDate
+from asyncsync.report import outcome_json
 from asyncsync.report.report import (
     MOST_FAILURES,
     Report,
@@ -136,6 +137,15 @@ def test_hostile_prefix_and_key_are_shown_on_one_line() -> None:
 def test_skipped_object_is_called_so() -> None:
     """A key that cannot be synced here is not a failure."""
     assert failure(failed("a", VanishedError, "gone")) == "skipped: a: gone"
+
+
+def test_failure_is_told_with_what_to_do() -> None:
+    """As text, as JSON and in a notebook."""
+    denied = failed("a", AccessDeniedError, "access denied: 403")
+    told = f"access denied: 403; {AccessDeniedError.hint}"
+    assert failure(denied) == f"failed: a: {told}"
+    assert outcome_json(denied)["message"] == told
+    assert told in report_of(denied)._repr_html_()
 
 
 def test_summaries_show_the_counts(report: Report) -> None:
