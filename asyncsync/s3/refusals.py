@@ -94,7 +94,7 @@ def refusal(
         return _unsigned(said, key)
     if code == "RequestTimeTooSkewed":
         clock = _clock_refused(said, headers)
-        return _of_one(clock, status, code, said, key) if agree(clock.ahead) else clock
+        return _of_one(clock, status, code, str(clock), key)
     region = headers.get("x-amz-bucket-region") or fields.get("Region", "")
     region = region if _REGION.fullmatch(region) else ""
     if status in _REDIRECTS:
@@ -103,8 +103,10 @@ def refusal(
     meaning = MEANINGS.get(code) or _meaning_of(status, key)
     if meaning is None:
         of_object = None if key is None else _object_refused(status, code, said, key)
-        unknown = SourceError(f"the endpoint does not answer like S3: {said}")
-        return of_object or _of_one(unknown, status, code, f"the endpoint refuses: {said}", key)
+        text = f"the endpoint refuses: {said}"
+        unlike = f"the endpoint does not answer like S3: {said}; check {names.endpoint_url}"
+        unknown = SourceError(text if code else unlike)
+        return of_object or _of_one(unknown, status, code, text, key)
     advice = meaning.advice.format(**asdict(names))
     if meaning is OTHER_REGION and region:
         advice = f"set {assignment(names.region, region)}"

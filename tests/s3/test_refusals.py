@@ -70,7 +70,6 @@ EVERYWHERE = [
     (206, "", ProtocolError),
     # the credentials
     (403, "InvalidAccessKeyId", AuthError),
-    (403, "RequestTimeTooSkewed", ClockError),
     (400, "ExpiredToken", AuthError),
     (403, "ExpiredToken", AuthError),
     (400, "ExpiredRequest", AuthError),
@@ -96,6 +95,7 @@ ABOUT_THE_LISTING = [
     (501, "NotImplemented", SourceError),
 ]
 UNCLEAR = [
+    (403, "RequestTimeTooSkewed", ClockError),
     (301, "PermanentRedirect", RedirectError),
     (302, "", RedirectError),
     (303, "", RedirectError),

@@ -38,6 +38,7 @@ ANSWERS = [
     (400, ""),
     (401, ""),
     (403, "SignatureDoesNotMatch"),
+    (403, "RequestTimeTooSkewed"),
     (404, "NoSuchBucket"),
     (405, "MethodNotAllowed"),
     (501, "NotImplemented"),
