@@ -46,7 +46,7 @@ MOST_SIZES = 5
 _ETAG = re.compile(r"([0-9a-f]{32})(?:-([1-9][0-9]{0,4}))?", re.IGNORECASE)
 _MAGICS = (b"PAR1", b"PARE")
 """At both ends of a Parquet file; the second one if its footer is encrypted."""
-_NOT_MD5 = "they are damaged, or the store's ETags are not MD5s; `--validate head` skips this check"
+_NOT_MD5 = "they are damaged, or the store's ETags are no MD5s; `--validate head` takes them so"
 
 
 def hash_limiter() -> CapacityLimiter:
