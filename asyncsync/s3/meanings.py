@@ -99,6 +99,8 @@ MEANINGS: Final = {
         "the session token has expired", _RENEW, AuthError, is_of_credentials=True
     ),
     "Unauthorized": DENIED,
-    "UserProjectMissing": Meaning("requesters pay for the bucket", REQUESTER_PAYS, AuthError),
+    "UserProjectMissing": Meaning(
+        "requesters pay for the bucket", "it wants --request-payer", AuthError
+    ),
 }
 """By code."""
