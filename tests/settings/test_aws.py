@@ -211,15 +211,6 @@ def test_odd_setting_is_called_by_its_name(
 # credentials ------------------------------------------------------------------------------------
 
 
-@pytest.mark.row(145)
-@pytest.mark.parametrize("name", [*KEYS, "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_REGION"])
-def test_quotes_around_a_value_are_named(name: str, environ: pytest.MonkeyPatch) -> None:
-    """As around R2's; they would be a part of the value."""
-    environ.setenv(name, '"quoted"')
-    with pytest.raises(ConfigError, match=f"^{name}: there are quotes around its value"):
-        settings()
-
-
 def test_quotes_in_a_profile_are_named() -> None:
     """AWS's files have none."""
     write("credentials", "[default]", 'aws_access_key_id = "OFFILE"', "aws_secret_access_key = k")

@@ -50,3 +50,12 @@ def test_blank_ones_are_none(name: str, environ: pytest.MonkeyPatch) -> None:
     environ.setenv(name, " ")
     with pytest.raises(ConfigError, match="no credentials; set R2_ACCESS_KEY_ID"):
         load(given={"bucket": "sensors"})
+
+
+@pytest.mark.row(145)
+@pytest.mark.parametrize("name", [*GOOD, "AWS_ENDPOINT_URL", "AWS_REGION"])
+def test_quotes_around_a_value_are_named(name: str, environ: pytest.MonkeyPatch) -> None:
+    """As around R2's; they would be a part of the value."""
+    environ.setenv(name, '"quoted"')
+    with pytest.raises(ConfigError, match=f"^{name}: there are quotes around its value"):
+        load(given={"bucket": "sensors"})
