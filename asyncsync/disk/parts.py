@@ -5,9 +5,8 @@
 
 `<object>` is a hash of one version of a bucket's object, so parts of two never mix. `<run>` is
 different for each run. A later run takes an unfinished file over by renaming it, so two runs never
-write under one name, even where the lock does not work. What was written after a run began belongs
-to another run, and is left alone; where the lock does not work, so is what was written shortly
-before.
+write under one name, even where the lock does not work. What was written after a run began is left
+alone, as another run's; where the lock does not work, so is what was written shortly before.
 
 The journal's first line describes the object. Each other line is one piece of a part, with the
 CRC64NVME of the part up to its end: `<start> <stop> <crc>`. A part arrives in order, so a piece
@@ -21,6 +20,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +41,7 @@ from asyncsync.model import RemoteObject
 from asyncsync.threads import Threads, in_thread
 
 logger = logging.getLogger(__name__)
+_MD5 = re.compile("[0-9a-fA-F]{32}")
 
 PART = 8 * 1024 * 1024
 """Bytes of one ranged request. A journal with another part size is not used."""
@@ -232,8 +233,8 @@ class PartFile:
 
     def remove(self) -> None:
         """Remove the file and its journal, where they exist. Blocks."""
-        for path in (self._journal, self.path):
-            path.unlink(missing_ok=True)
+        self._journal.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
 
 async def open_part_file(
@@ -252,7 +253,7 @@ async def open_part_file(
         remote: the version of the object.
         before_ns: files that changed after this belong to another run.
         notice: called with a message about a file that cannot be used.
-        source: the bucket: in two of them, objects of one key and ETag may have other bytes.
+        source: the bucket; it matters where the ETag is no hash, and may be that of other bytes.
 
     Raises:
         OSError: no file can be made.
@@ -354,9 +355,8 @@ def _is_plain(status: os.stat_result) -> bool:
 
 def used_bytes(folder: Path) -> int:
     """Return how much disk space the unfinished files take, which have holes; in bytes."""
-    with suppress(FileNotFoundError):  # no run has written here yet
-        return sum(512 * getattr(status, "st_blocks", 0) for _, status in _scan(folder))
-    return 0
+    found = _scan(folder) if folder.exists() else ()
+    return sum(512 * getattr(status, "st_blocks", 0) for _, status in found)
 
 
 def _scan(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -389,7 +389,8 @@ def _crc(file: FileIO, span: range, crc: int) -> int:
 
 
 def _hash_version(remote: RemoteObject, source: str = "") -> str:
-    identity = f"{source}\0{remote.key}\0{remote.etag}\0{remote.size}"
+    bucket = "" if _MD5.match(remote.etag) else f"{source}\0"
+    identity = f"{bucket}{remote.key}\0{remote.etag}\0{remote.size}"
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:40]
 
 
