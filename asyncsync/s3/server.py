@@ -11,11 +11,14 @@ from asyncsync.keys import shown
 MAY_REFUSE_HEAD: Final = {
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
     HTTPStatus.METHOD_NOT_ALLOWED,
     HTTPStatus.NOT_IMPLEMENTED,
 }
 """How HEAD may be refused where GET is not. A 400 may pass: R2 answers so when it gave up waiting.
 """
+_ODD_HEADS: Final = 8
+"""HEADs that may be answered with 400 before any other, until that counts as refused as well."""
 SERVED: Final = {
     HTTPStatus.OK,
     HTTPStatus.PARTIAL_CONTENT,
@@ -39,6 +42,7 @@ class Server:
         self.answers_head = False
         self.refuses_head = False
         """Whether HEAD is never sent: it was refused where GET was not, and never answered."""
+        self._odd_heads = 0
         self._has_told_of_head = False
         self.wants_checksums = True
         """Whether HEAD asks for checksums: until an answer shows that it knows none."""
@@ -54,6 +58,13 @@ class Server:
         """Raise HeadRefusedError if no HEAD is to be sent."""
         if self.refuses_head:
             raise HeadRefusedError(key, _HEAD_REFUSED)
+
+    def refuses(self, status: int) -> bool:
+        """Return whether a HEAD that it answered so is refused for good, while GET is allowed."""
+        if status in MAY_REFUSE_HEAD:
+            return True
+        self._odd_heads += 1
+        return self._odd_heads > _ODD_HEADS and not self.answers_head
 
     def head_refused(self, key: str) -> HeadRefusedError:
         """Return the error for an object of which GET is allowed, but HEAD is not."""

@@ -238,7 +238,7 @@ class S3Store:
                     return await self._refused(told, key, headers)
                 if outdated := self._outdated(sent):
                     return outdated
-                if told.status in SERVED and response.status in MAY_REFUSE_HEAD:
+                if told.status in SERVED and self._server.refuses(response.status):
                     return self._server.head_refused(key)
         return await self._refused(response, key, sent)
 

@@ -204,11 +204,10 @@ async def test_error_of_get_does_not_wait_for_head(
 @pytest.mark.parametrize(
     ("head", "kind"),
     [
-        (response(status="404 Not Found"), VanishedError),
         (response(status="500 Error"), ServerError),
         (None, ConnectionLostError),
     ],
-    ids=["404", "500", "reset"],
+    ids=["500", "reset"],
 )
 async def test_error_of_head_is_raised_although_the_bytes_came(
     head: bytes | None, kind: type[AsyncSyncError]
