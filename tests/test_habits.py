@@ -5,6 +5,7 @@ huggingface_hub. What is different here, and why, is in docs/differences.md.
 """
 
 import os
+import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -87,6 +88,25 @@ async def test_globs_match_whole_keys_and_know_case(bucket: Bucket, dest: Path) 
     assert "a/b.PARQUET" in tree(dest)
 
 
+async def test_globs_match_what_the_prefix_has_matched_as_well(bucket: Bucket, dest: Path) -> None:
+    """They are no paths below the prefix, also where the files are."""
+    put(bucket, "raw/a.csv", "raw/b.csv")
+    below = await synced(bucket, "sync", "raw/", "--strip-prefix", "--include", "a*")
+    assert (below.code, below.summary["downloaded"]) == (0, 0)
+    whole = await synced(bucket, "sync", "raw/", "--strip-prefix", "--include", "raw/a*")
+    assert whole.code == 0
+    assert tree(dest) == {"a.csv": b"raw/a.csv"}
+
+
+async def test_each_glob_may_be_one_of_several(bucket: Bucket, dest: Path) -> None:
+    """What one include matches comes, unless an exclude does so as well."""
+    put(bucket, "app.go", "app.py", "file.go", "file.py", "read.me", "vendor/package.go")
+    includes = ("--include", "*.py", "--include", "*.go")
+    excludes = ("--exclude", "file*", "--exclude", "vendor/*")
+    assert (await synced(bucket, *includes, *excludes)).code == 0
+    assert sorted(tree(dest)) == ["app.go", "app.py"]
+
+
 # what is done, and what is left -----------------------------------------------------------------
 
 
@@ -101,6 +121,29 @@ async def test_size_or_a_newer_object_brings_a_file_again(bucket: Bucket, dest: 
     assert ran.code == 0
     assert reasons == {"older.parquet": "newer", "other size.parquet": "size-differs"}
     assert (dest / "newer.parquet").read_text() == "NEWER.PARQUET"
+
+
+async def test_object_that_has_become_empty_empties_its_file(bucket: Bucket, dest: Path) -> None:
+    """No bytes are a content like any other."""
+    put(bucket, "a.csv", "b.csv")
+    assert (await synced(bucket, "--include", "*.csv")).code == 0
+    bucket.put("a.csv", b"")
+    assert (await synced(bucket, "--include", "*.csv")).code == 0
+    assert tree(dest) == {"a.csv": b"", "b.csv": b"b.csv"}
+
+
+async def test_what_was_deleted_here_comes_again_and_nothing_else(
+    bucket: Bucket, dest: Path
+) -> None:
+    """Be it a file, a folder, or all that is known of former runs."""
+    objects = put(bucket, "a.parquet", "b/c.parquet", "d.parquet")
+    assert (await synced(bucket)).code == 0
+    (dest / "a.parquet").unlink()
+    shutil.rmtree(dest / "b")
+    shutil.rmtree(dest / ".asyncsync")
+    ran = await synced(bucket)
+    assert (ran.code, ran.summary["downloaded"], ran.summary["up_to_date"]) == (0, 2, 1)
+    assert tree(dest) == objects
 
 
 async def test_what_the_bucket_has_no_more_stays_and_is_told(bucket: Bucket, dest: Path) -> None:
@@ -153,12 +196,25 @@ async def test_dry_run_names_what_a_sync_would_fetch(bucket: Bucket, tmp_path: P
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.parametrize("option", ["--delete", "--dryrun", "--recursive", "--ignore-existing"])
+async def test_option_of_another_tool_ends_the_run(
+    bucket: Bucket, tmp_path: Path, option: str
+) -> None:
+    """It is not guessed what it might mean, and nothing is touched."""
+    put(bucket, "a.parquet")
+    before = snapshot(tmp_path)
+    ran = await synced(bucket, option)
+    assert ran.code == 2
+    assert option in ran.err
+    assert snapshot(tmp_path) == before
+
+
 # where it goes ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [".", "new/er/est", "new/", "./there/../b"])
+@pytest.mark.parametrize("path", [".", "new/er/est", "new/", "./there/../b", "a*?[b]"])
 async def test_destination_is_any_path(bucket: Bucket, tmp_path: Path, path: str) -> None:
-    """Also the working directory; what is missing of it is made."""
+    """Also the working directory, and one with a glob's characters; what is missing is made."""
     (tmp_path / "there").mkdir()
     objects = put(bucket, "1hz/a.parquet")
     done = await asyncsync(bucket.server.environment(), "--dest", path)
