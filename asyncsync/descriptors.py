@@ -7,6 +7,9 @@ from contextlib import suppress
 
 from asyncsync.errors import ThrottledError
 
+if sys.platform != "win32":
+    import resource
+
 EACH = 4
 """Descriptors that one object in flight needs: its GET, its HEAD, the file and its journal."""
 OTHERS = 32
@@ -31,8 +34,6 @@ def affordable_requests(requests: int) -> int:
     """
     if sys.platform == "win32":
         return requests
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = needed_descriptors(requests)
     if soft != resource.RLIM_INFINITY and soft < wanted:
