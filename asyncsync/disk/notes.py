@@ -1,8 +1,10 @@
 """Notes in the state folder: small files that a run leaves for later ones. All calls block."""
 
+import os
 from pathlib import Path
 
-from asyncsync.disk.directory import open_private
+from asyncsync.disk.directory import open_private, open_readable
+from asyncsync.disk.place import Place
 
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -29,3 +31,18 @@ def write_note(path: Path, new: Path, content: bytes) -> None:
     with open(new, "xb", opener=open_private) as file:
         file.write(content)
     new.replace(path)
+
+
+def write_shared_note(place: Place, name: str, content: bytes) -> None:
+    """Replace a note that other users read as well, and wait until it is on the disk.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = place.state / name
+    new = path.with_name(f"{name}.new")
+    with open(new, "wb", buffering=0, opener=open_readable) as file:
+        file.write(content)
+        os.fsync(file.fileno())
+    os.replace(new, path)
+    place.sync_names()

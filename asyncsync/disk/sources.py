@@ -10,11 +10,11 @@ first sync or after one of an earlier version, the files are trusted.
 """
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-from asyncsync.disk.directory import Directory, open_readable
+from asyncsync.disk.directory import Directory
+from asyncsync.disk.notes import write_shared_note
 from asyncsync.disk.place import Place
 from asyncsync.interfaces import Urgent
 from asyncsync.keys import escaped
@@ -92,13 +92,8 @@ class Sources:
         if self.is_noted:
             return
         noted = [*self.own, self.current]
-        path = self._place.state / NAME
-        new = path.with_name(f"{NAME}.new")
-        with open(new, "wb", buffering=0, opener=open_readable) as file:
-            file.write(json.dumps({"format": FORMAT, "sources": noted}).encode())
-            os.fsync(file.fileno())
-        os.replace(new, path)
-        self._place.sync_names()
+        content = json.dumps({"format": FORMAT, "sources": noted}).encode()
+        write_shared_note(self._place, NAME, content)
         self._own = noted
 
     def _foreign(self) -> list[str]:

@@ -7,12 +7,11 @@ here must strip the same one, or none where there is no note. Notes of other use
 out: where theirs differ, what looks up to date has to be proven by its hash, in each run.
 """
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
-from asyncsync.disk.directory import Directory, open_readable
-from asyncsync.disk.notes import read_note
+from asyncsync.disk.directory import Directory
+from asyncsync.disk.notes import read_note, write_shared_note
 from asyncsync.disk.place import Place
 from asyncsync.disk.published import Published
 from asyncsync.errors import ConfigError
@@ -71,13 +70,7 @@ class Stripped:
             OSError: the note cannot be written.
         """
         if not self.check():
-            path = self._place.state / NAME
-            new = path.with_name(f"{NAME}.new")
-            with open(new, "wb", buffering=0, opener=open_readable) as file:
-                file.write(self._prefix)
-                os.fsync(file.fileno())
-            os.replace(new, path)
-            self._place.sync_names()
+            write_shared_note(self._place, NAME, self._prefix)
 
 
 def _refusal(path: Path, held: str, stripped: str) -> str:

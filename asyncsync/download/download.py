@@ -28,13 +28,12 @@ from asyncsync.errors import (
     NotParquetError,
     RangeIgnoredError,
     RemoteChangedError,
-    ThrottledError,
     TransientError,
     VanishedError,
 )
 from asyncsync.interfaces import Observer, Store
 from asyncsync.model import Checks, Downloaded, Head, Proof, RemoteObject, Transfer
-from asyncsync.pace import Pace, Tries
+from asyncsync.pace import Pace, Tries, requested_pause
 
 SMALL = 256 * 1024
 """Objects of at most so many bytes are held in memory and written at once."""
@@ -185,7 +184,7 @@ class Downloader:
                 validate.check_answer(remote, fetched.asked, "HEAD")
                 head = fetched.asked
             if errors:
-                raise max(errors, key=_requested_pause)
+                raise max(errors, key=requested_pause)
 
         await tries.run(attempt, 1 + asks)
         return content or b"", head
@@ -251,8 +250,3 @@ def _is_final(
     """
     is_original = isinstance(error, NotParquetError) and error.is_original
     return is_original or (error.found != "" and (remote, error.found) == refused)
-
-
-def _requested_pause(error: TransientError) -> float:
-    """Return for how many seconds a server wants to be left alone."""
-    return (error.retry_after or 0.0) if isinstance(error, ThrottledError) else -1.0

@@ -10,7 +10,15 @@ Nothing here knows what a request is about.
 """
 
 from asyncsync.pace.limit import Limit, LimitedStore
-from asyncsync.pace.pace import STREAMS_AT_ONCE, Pace, Tries
+from asyncsync.pace.pace import STREAMS_AT_ONCE, Pace, Tries, requested_pause
 from asyncsync.pace.tuning import START
 
-__all__ = ["START", "STREAMS_AT_ONCE", "Limit", "LimitedStore", "Pace", "Tries"]
+__all__ = [
+    "START",
+    "STREAMS_AT_ONCE",
+    "Limit",
+    "LimitedStore",
+    "Pace",
+    "Tries",
+    "requested_pause",
+]

@@ -164,7 +164,7 @@ class Pace:
         now = self._clock()
         standstill = self._standstill = self._standstill or Standstill(key, now)
         standstill.add(key, now, error)
-        if standstill.left > 0 and _requested(error) <= standstill.left + GRACE:
+        if standstill.left > 0 and requested_pause(error) <= standstill.left + GRACE:
             return
         said = standstill.describe(error)
         if standstill.is_of_one:
@@ -226,7 +226,7 @@ class Pace:
         """Wait before the next attempt; if the server is busy, let all requests wait."""
         wait = _pause(attempt)
         if isinstance(error, ThrottledError):
-            requested = _requested(error)
+            requested = requested_pause(error)
             wait = max(wait, requested)
             self._throttle(requested)
         logger.info("attempt %d failed: %s; the next attempt in %.1f s", attempt, error, wait)
@@ -288,10 +288,11 @@ def _pause(attempt: int) -> float:
     return min(FIRST_PAUSE * 2.0 ** min(attempt - 1, 64), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
 
 
-def _requested(error: TransientError) -> float:
-    """Return for how many seconds the server asks to send nothing, at most a minute."""
-    asked = error.retry_after if isinstance(error, ThrottledError) else None
-    return min(asked or 0.0, LONGEST_RETRY_AFTER)
+def requested_pause(error: TransientError) -> float:
+    """Return for how many seconds, at most 60, the server wants no request; -1 if it wants some."""
+    if not isinstance(error, ThrottledError):
+        return -1.0
+    return min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
 
 
 class Tries:
