@@ -132,9 +132,9 @@ class Publisher:
     def _finish(
         self, transfer: Transfer, content: bytes, part: Unfinished | OSError, parents: "_Parents"
     ) -> Failure | None:
-        if isinstance(part, OSError):
-            return part
         try:
+            if isinstance(part, OSError):
+                raise part
             self._sync_and_rename(transfer, part, parents)
         except OSError as error:
             try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.disk.directory import LocalFile
+from asyncsync.disk.directory import Directory, LocalFile
 from asyncsync.disk.folder import Folder
 from asyncsync.errors import (
     AsyncSyncError,
@@ -68,6 +68,25 @@ async def test_file_without_a_known_time_has_that_of_its_download(
     """A LastModified that cannot be parsed does not become 1970."""
     await publish(folder, transfer_of("a", 4, modified_ns=0), b"data")
     assert (root / "a").stat().st_mtime_ns >= (root / ".asyncsync/lock").stat().st_mtime_ns
+
+
+@pytest.mark.anyio
+@pytest.mark.row(117)
+async def test_file_that_is_removed_while_it_is_written_is_written_again(
+    folder: Folder, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run that no lock kept out may take it for a leftover as soon as it has a name."""
+    really, removed = Directory.set_time, list[str]()
+
+    def set_time(parts: Directory, name: str, modified_ns: int) -> None:
+        if not removed:
+            removed.append(name)
+            parts.remove(name)
+        really(parts, name, modified_ns)
+
+    monkeypatch.setattr(Directory, "set_time", set_time)
+    await folder.publish(transfer_of("a", 4), b"data", prove_nothing)
+    assert (len(removed), tree(root)) == (1, {"a": b"data"})
 
 
 @pytest.mark.anyio
