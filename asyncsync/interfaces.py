@@ -169,6 +169,13 @@ class Observer(Protocol):
     def unlisted(self, key: str) -> None:
         """A selected file has no object in the bucket. Only a verification looks for those."""
 
+    def held_back(self, why: str) -> None:
+        """The run leaves something to do, because an option asks for that.
+
+        Args:
+            why: what is left, and by which option.
+        """
+
     def noticed(self, message: str) -> None:
         """A person should know something that does not end the run, such as a long wait."""
 
@@ -317,6 +324,14 @@ class Observers:
         except (Exception, CancelledError) as error:
             raise ObserverError.of(error) from error
 
+    def held_back(self, why: str) -> None:
+        """Notify each observer."""
+        try:
+            for observer in self._observers:
+                observer.held_back(why)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
+
     def noticed(self, message: str) -> None:
         """Notify each observer."""
         try:
@@ -357,6 +372,9 @@ class SilentObserver:
         """Do nothing."""
 
     def unlisted(self, key: str) -> None:
+        """Do nothing."""
+
+    def held_back(self, why: str) -> None:
         """Do nothing."""
 
     def noticed(self, message: str) -> None:

@@ -56,6 +56,7 @@ exit codes:
   4  the remote side ended the run: credentials, bucket, listing, TLS, network
   5  the local side ended the run: disk full, not writable, out of memory
   6  another run holds the destination
+  7  something is left to do, because an option asks for that; all else was done
   129, 130, 143  stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM
 
 The credentials and the bucket come from R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL \

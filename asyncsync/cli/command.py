@@ -3,7 +3,8 @@
 0  everything selected is up to date       4  the remote side ended the run
 1  some objects failed                     5  the local side ended the run
 2  usage or settings                       6  another run holds the destination
-3  keys were skipped, all others are done  129, 130, 143  stopped by HUP, INT, TERM
+3  keys were skipped, all others are done  7  something is left to do, as an option asks
+129, 130, 143  stopped by HUP, INT, TERM
 """
 
 import os

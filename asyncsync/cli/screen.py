@@ -109,6 +109,10 @@ class Text(SilentObserver):
         """Name a file that is not in the bucket."""
         self._print(f"not in the bucket: {shown(key)}")
 
+    def held_back(self, why: str) -> None:
+        """Print what the run leaves to do."""
+        self._say(f"asyncsync: {escaped(why)}", sys.stderr)
+
     def noticed(self, message: str) -> None:
         """Print the message; if quiet, only an urgent one."""
         if not self._quiet or isinstance(message, Urgent):
@@ -162,6 +166,10 @@ class JsonLines(SilentObserver):
         """Write that a file is not in the bucket."""
         self._write(extra_json(key))
 
+    def held_back(self, why: str) -> None:
+        """Print for people what the run leaves to do, on standard error."""
+        self.noticed(why)
+
     def noticed(self, message: str) -> None:
         """Print the message for people, on standard error."""
         print_line(f"asyncsync: {escaped(message)}", sys.stderr)
@@ -204,6 +212,10 @@ class Log(SilentObserver):
                 logger.info("%s", failure(outcome))
             case Downloaded(transfer):
                 logger.info("downloaded: %s", way(transfer))
+
+    def held_back(self, why: str) -> None:
+        """Log what the run leaves to do."""
+        self.noticed(why)
 
     def noticed(self, message: str) -> None:
         """Log the message."""

@@ -88,6 +88,7 @@ def summary_json(report: Report, command: str, exit_code: int, error: str = "") 
         "content_proven": report.content_proven,
         "unmatched": report.unmatched_prefixes,
         "absent": report.absent_prefixes,
+        "left": report.left,
         "verified": report.verified,
         "extra": report.extra_files,
         "seconds": round(report.seconds, 3),

@@ -13,6 +13,8 @@ from asyncsync.units import format_size
 
 MOST_FAILURES = 1000
 """Failures that a report keeps with their reasons. It counts all of them."""
+HELD_BACK = 7
+"""The exit code of a run in which all went well, but which left something to do, as it was told."""
 
 
 @dataclass(slots=True)
@@ -74,6 +76,8 @@ class Report(SilentObserver):
     """Requested prefixes without any selected object; an empty one stands for the whole bucket."""
     absent_prefixes: list[str] = field(default_factory=list)
     """Those of them with which no key in the bucket begins at all."""
+    left: list[str] = field(default_factory=list)
+    """What the run left to do, because an option asked for that."""
     seconds: float = 0.0
     """How long the run took."""
 
@@ -109,10 +113,15 @@ class Report(SilentObserver):
 
     @property
     def exit_code(self) -> int:
-        """1 if objects failed; 3 if none did, but keys were skipped or a prefix is absent; or 0."""
+        """1 if objects failed; otherwise 3 if keys were skipped or a prefix is absent.
+
+        Otherwise 7, if the run was told to leave something to do and did so; or 0.
+        """
         if self.failed:
             return 1
-        return SkippedError.exit_code if self.skipped or self.absent_prefixes else 0
+        if self.skipped or self.absent_prefixes:
+            return SkippedError.exit_code
+        return HELD_BACK if self.left else 0
 
     def counted(self, files: Mapping[str, int]) -> None:
         """Count the existing files."""
@@ -173,6 +182,10 @@ class Report(SilentObserver):
         self.extra_files += 1
         if len(self.extra_keys) < MOST_FAILURES:
             self.extra_keys.append(key)
+
+    def held_back(self, why: str) -> None:
+        """Record what the run leaves to do."""
+        self.left.append(why)
 
     def summary(self) -> str:
         """Return one line about the run."""

@@ -129,6 +129,7 @@ def test_summary_has_all_counts() -> None:
         "content_proven": 1,
         "unmatched": ["typo/"],
         "absent": ["typo/"],
+        "left": [],
         "verified": 0,
         "extra": 0,
         "seconds": 2.0,

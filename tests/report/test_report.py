@@ -221,3 +221,12 @@ def test_prefix_that_is_absent_makes_the_exit_code_3() -> None:
     assert report.exit_code == 3
     report.ended(failed("a"))
     assert report.exit_code == 1
+
+
+def test_what_was_left_to_do_comes_last_in_the_exit_code() -> None:
+    report = report_of()
+    report.held_back("2 files were not deleted")
+    assert report.exit_code == 7
+    report.absent("b/")
+    assert report.exit_code == 3
+    assert report.left == ["2 files were not deleted"]

@@ -65,6 +65,7 @@ class Watcher(SilentObserver):
         """The advances of each begun transfer, by key."""
         self.outcomes: list[Outcome] = []
         self.extra_keys: list[str] = []
+        self.left: list[str] = []
         self.notices: list[str] = []
 
     def counted(self, files: Mapping[str, int]) -> None:
@@ -106,6 +107,10 @@ class Watcher(SilentObserver):
     def unlisted(self, key: str) -> None:
         """Remember."""
         self.extra_keys.append(key)
+
+    def held_back(self, why: str) -> None:
+        """Remember."""
+        self.left.append(why)
 
     def ended(self, outcome: Outcome) -> None:
         """Remember."""
