@@ -48,9 +48,9 @@ async def sync(
         dest: The local folder; the same as the keyword argument.
         **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `compare`,
             `validate`, `parquet_check`, `deep`, `attempts`, `read_timeout`, `space_check`,
-            `durable`, `limit_rate`, `since`, `strip_prefix`, `odd_keys`, `strict`, `sign_request`,
-            `request_payer`, `addressing`, `allow_http`, `env_file`, `bucket`, `endpoint_url`,
-            `region`, `profile`, `observer`, and `plan`. All are optional.
+            `durable`, `limit_rate`, `since`, `strip_prefix`, `odd_keys`, `follow_links`, `strict`,
+            `sign_request`, `request_payer`, `addressing`, `allow_http`, `env_file`, `bucket`,
+            `endpoint_url`, `region`, `profile`, `observer`, and `plan`. All are optional.
             `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
             `plan`.
 
@@ -282,6 +282,7 @@ async def perform(
         notice=observer.noticed,
         paths=own.paths,
         source=bucket_identity(found.endpoint_url, found.bucket),
+        follows_links=options.follow_links,
     )
     since = None
     if options.since and planned is None and command is not pipeline.verify:

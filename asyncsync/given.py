@@ -50,6 +50,9 @@ class Given(TypedDict, total=False):
             `/`; False by default. All runs into a folder must leave out the same.
         odd_keys: What becomes of keys that are no path, such as `a//b`: `"skip"`, the default,
             names each as skipped; `"encode"` fetches them to encoded paths, such as `a/%~/b`.
+        follow_links: Whether links to folders that lie in the destination stand for those folders,
+            if the link and the folder are this user's or root's; False by default: what lies
+            below a link fails.
         strict: Whether an env file that other users can read is an error; False, the default, only
             warns.
         sign_request: Whether requests are signed; True by default. Public buckets also answer
@@ -89,6 +92,7 @@ class Given(TypedDict, total=False):
     since: Literal["auto", "off"] | None
     strip_prefix: bool | None
     odd_keys: Literal["skip", "encode"] | None
+    follow_links: bool | None
     strict: bool | None
     sign_request: bool | None
     request_payer: bool | Literal["requester"] | None

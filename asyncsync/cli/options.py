@@ -103,6 +103,13 @@ GROUPS = {
             **_ON,
         ),
         Option(
+            "--follow-links",
+            "write through links to folders in DIR that are yours or root's",
+            _RUNS,
+            also="doctor",
+            **_ON,
+        ),
+        Option(
             "--no-space-check",
             "start even if not everything fits on the disk",
             "sync",

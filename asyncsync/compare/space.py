@@ -63,7 +63,7 @@ class Space:
     def _exclude_other_disks(self) -> None:
         """Subtract what goes to other disks. Most runs have enough space and never check."""
         for parents, size in self._unchecked.items():
-            self._elsewhere[parents] = mounted(str(self._folder.path), parents) is not None
+            self._elsewhere[parents] = mounted(self._folder.walk, parents) is not None
             if self._elsewhere[parents]:
                 self._needed -= size
         self._unchecked.clear()

@@ -7,9 +7,10 @@ renames it to its path, small files in `batches.py` many at a time; with `--dura
 syncs them first. `published.py` remembers which files were made here, `sources.py` from which
 buckets, `stripped.py` which prefix their paths leave out, and `unsynced.py` which ones a power cut
 may have damaged; `notes.py` reads and writes notes. `directory.py` opens folders without following
-links, `lock.py` keeps a second run out, `folding.py` finds out which names the file system treats
-as one, `translation.py` turns the system's errors into ours, and `trial.py` finds out what can be
-done in a destination.
+links, and `links.py` those that links stand for, where `--follow-links` asks for it. `lock.py`
+keeps a second run out, `folding.py` finds out which names the file system treats as one,
+`translation.py` turns the system's errors into ours, and `trial.py` finds out what can be done in a
+destination.
 
 Nothing here knows about requests, and nothing outside the destination is written.
 """

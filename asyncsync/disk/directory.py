@@ -8,7 +8,7 @@ name relative to a folder (Windows), each step is checked for a link and then op
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import FileIO
@@ -292,9 +292,16 @@ def open_private(path: str, flags: int) -> int:
 
 
 def look_up(
-    root: Root, paths: Sequence[tuple[str, ...]], unsure: UnsurePeriods
+    walk: Callable[[tuple[str, ...]], Directory],
+    paths: Sequence[tuple[str, ...]],
+    unsure: UnsurePeriods,
 ) -> list[LocalFile | None]:
-    """Return what exists at each path below `root`, None where there is nothing. Blocks.
+    """Return what exists at each path, None where there is nothing. Blocks.
+
+    Args:
+        walk: opens a folder.
+        paths: where to look.
+        unsure: periods in which files changed that are unsure.
 
     Raises:
         OSError: the limit of open files is reached.
@@ -309,7 +316,7 @@ def look_up(
                 if directory:
                     directory.close()
                 parents = path[:-1]
-                directory, instead = _open_parents(root, parents)
+                directory, instead = _open_parents(walk, parents)
             found.append(directory.look_up(path[-1], unsure) if directory else instead)
     finally:
         if directory:
@@ -318,11 +325,11 @@ def look_up(
 
 
 def _open_parents(
-    root: Root, parents: tuple[str, ...]
+    walk: Callable[[tuple[str, ...]], Directory], parents: tuple[str, ...]
 ) -> tuple[Directory | None, LocalFile | None]:
     """Return the open folder; or None, and the result for every path in it."""
     try:
-        return Directory.walk(root, parents), None
+        return walk(parents), None
     except NotADirectoryError:
         return None, LocalFile(0, 0, "blocked")
     except OSError as error:
@@ -331,18 +338,21 @@ def _open_parents(
         return None, None  # no file is there; if the folder cannot be made, publishing reports it
 
 
-def find_keys(root: str, matches: Callable[[str], bool], paths: Paths = PLAIN) -> Iterator[str]:
-    """Yield the matching keys that have a file below `root`, in no order. Blocks.
+def find_keys(
+    roots: Mapping[str, str], matches: Callable[[str], bool], paths: Paths = PLAIN
+) -> Iterator[str]:
+    """Yield the matching keys that have a file below one of the roots, in no order. Blocks.
 
     Args:
-        root: the destination.
+        roots: the destination, and each folder in it that another one stands for; by its path in
+            the destination, which ends in `/` unless it is the destination itself.
         matches: whether to yield a key.
         paths: how keys become paths.
 
     Raises:
         OSError: the limit of open files is reached.
     """
-    pending = [(paths.stripped, root)]
+    pending = [(paths.stripped + path, root) for path, root in roots.items()]
     while pending:
         base, folder = pending.pop()
         try:

@@ -64,5 +64,5 @@ class SyncedFolders:
             self._synced.update(new)
 
     def _sync(self, folder: tuple[str, ...]) -> None:
-        with Directory.walk(self._place.root, folder) as directory:
+        with self._place.walk(folder) as directory:
             directory.sync()

@@ -3,16 +3,7 @@
     destination/
       1hz/2026/a.parquet          published: complete, validated, with the object's LastModified
       .asyncsync/lock             held by the one run that writes; see `lock.py`
-      .asyncsync/<uid>/           the state of this user's runs; see `place.py`
-        parts/                    unfinished files; see `parts.py`
-        mounts                    where other disks have theirs; see `mounts.py`
-        since-*.json              notes of the listing; see `listing/since.py`
-        sources                   which buckets the files are from; see `sources.py`
-        published                 which keys' files were made here; see `published.py`
-        stripped                  the prefix that paths leave out; see `stripped.py`
-        case, é                   show whether two names are the same here; see `folding.py`
-        unsynced                  the mark of a run that writes; see `unsynced.py`
-        doubtful                  what power cuts may have damaged; see `unsynced.py`
+      .asyncsync/<uid>/           the state of this user's runs; see `place.py` and `state.py`
 
 The file at a path changes only when a complete file is renamed to it.
 """
@@ -32,7 +23,7 @@ from anyio import CancelScope
 
 from asyncsync import descriptors
 from asyncsync.disk.batches import Batches
-from asyncsync.disk.directory import Directory, LocalFile, find_keys, look_up
+from asyncsync.disk.directory import LocalFile, find_keys, look_up
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.folding import Folding, probe
 from asyncsync.disk.mounts import PartFolders
@@ -76,6 +67,7 @@ class Folder:
         notice: called with each message for the user.
         paths: how keys become paths.
         source: the bucket of this run, the same however its endpoint is spelled; empty for none.
+        follows_links: whether links to folders in it stand for those folders; see `links.py`.
     """
 
     def __init__(
@@ -86,12 +78,14 @@ class Folder:
         notice: Notice = str,
         paths: Paths = PLAIN,
         source: str = "",
+        follows_links: bool = False,
     ) -> None:
         self.path = Path(os.path.realpath(path))
         self.paths = paths
         self._notice = notice
         self._run = secrets.token_hex(8)
-        place = self._place = Place(self.path, notice)
+        place = self._place = Place(self.path, notice, follows_links=follows_links)
+        self.walk = place.walk
         parts = self._part_folders = PartFolders(place)
         self._sources = Sources(place, source, notice)
         files = self._published = Published(place, self._sources)
@@ -110,9 +104,7 @@ class Folder:
         Raises:
             DestinationError: the limit of open files was reached, and stayed so for seconds.
         """
-        return await self._look(
-            lambda: look_up(self._place.root, paths, self._unsynced.unsure_periods())
-        )
+        return await self._look(lambda: look_up(self.walk, paths, self._unsynced.unsure_periods()))
 
     async def were_published(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose files were published here, by this run or an earlier."""
@@ -138,7 +130,7 @@ class Folder:
         """
         *parents, name = self.paths.of(remote.key)
         try:
-            with Directory.walk(self._place.root, parents) as directory:
+            with self.walk(tuple(parents)) as directory:
                 return directory.open(name)
         except OSError as error:
             raise descriptors.too_many_open_files(error) or LocalFileError(
@@ -162,7 +154,7 @@ class Folder:
         )
 
     def _find_keys(self, matches: Callable[[str], bool]) -> Iterator[str]:
-        return find_keys(str(self._place.root_path), matches, self.paths)
+        return find_keys(self._place.roots(), matches, self.paths)
 
     async def _look(self, look: Callable[[], Found]) -> Found:
         """Call `look` in a thread and return its result; retry if it raises OSError."""

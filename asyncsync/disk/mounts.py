@@ -7,12 +7,12 @@ destination/.asyncsync/<uid>/mounts      lists the folders with one of their own
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from asyncsync.disk.directory import Directory, Root, open_private
+from asyncsync.disk.directory import Directory, open_private
 from asyncsync.disk.place import Components, Place
 from asyncsync.errors import LockHeldError, UnsafeKeyError
 from asyncsync.keys import STATE_DIR
@@ -89,7 +89,7 @@ class PartFolders:
         parents = tuple(path[:-1])
         if parents not in self._checked:
             self._checked.add(parents)
-            if mount := mounted(self._place.root, parents):
+            if mount := mounted(self._place.walk, parents):
                 self._add(mount)
         return self.find(path)
 
@@ -99,7 +99,7 @@ class PartFolders:
         Returns whether it helps to write the file again. Blocks.
         """
         parents = tuple(path[:-1])
-        return self._add(mounted(self._place.root, parents) or parents)
+        return self._add(mounted(self._place.walk, parents) or parents)
 
     def _add(self, folder: Components) -> bool:
         with self._adding:
@@ -133,21 +133,21 @@ class PartFolders:
         return [folder for folder in found if self._exists(folder)][:MOST_MOUNTS]
 
     def _exists(self, folder: Components) -> bool:
-        with suppress(OSError), Directory.walk(self._place.root, folder):
+        with suppress(OSError), self._place.walk(folder):
             return True
         return False
 
 
-def mounted(root: Root, parents: Components) -> Components | None:
+def mounted(walk: Callable[[Components], Directory], parents: Components) -> Components | None:
     """Return the deepest folder on the way to `parents` at which another disk is mounted.
 
     None if there is none. The search ends at a folder that is missing or cannot be opened.
     """
     found: Components | None = None
-    with suppress(OSError), Directory.walk(root, ()) as directory:
+    with suppress(OSError), walk(()) as directory:
         device = directory.status().st_dev
         for depth in range(1, len(parents) + 1):
-            with Directory.walk(root, parents[:depth]) as directory:
+            with walk(parents[:depth]) as directory:
                 if (here := directory.status().st_dev) != device:
                     device, found = here, parents[:depth]
     return found

@@ -20,13 +20,15 @@ it is 0711, so that they can read the notes about files that they may use too (`
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from asyncsync import descriptors
 from asyncsync.disk import lock
 from asyncsync.disk.directory import Directory, Root
+from asyncsync.disk.links import Components as Components
+from asyncsync.disk.links import Linked, hold_links, start_of
 from asyncsync.keys import STATE_DIR, escaped
 
 MOST_USERS = 64
@@ -41,9 +43,6 @@ _TAGS = {
     b"# The state of asyncsync. Backups may leave it out: https://bford.info/cachedir/\n",
 }
 
-Components = tuple[str, ...]
-"""The names of the folders on the way from the destination to a folder, that folder's included."""
-
 
 class Place:
     """A destination, and this user's state folder in it. All calls block.
@@ -51,6 +50,7 @@ class Place:
     Args:
         path: the destination, without symbolic links.
         notice: called with each message for the user.
+        follows_links: whether links to folders in it stand for those folders; see `links.py`.
     """
 
     root: Root
@@ -60,8 +60,12 @@ class Place:
     state: Path
     """A path to this user's state folder, likewise."""
 
-    def __init__(self, path: Path, notice: Callable[[str], object] = str) -> None:
+    def __init__(
+        self, path: Path, notice: Callable[[str], object] = str, *, follows_links: bool = False
+    ) -> None:
         self.path = path
+        self.follows_links = follows_links
+        self._links: Mapping[Components, Linked] = {}
         self.user = user()
         self._beside = f"{STATE_DIR}-{self.user}"
         self._notice = notice
@@ -75,11 +79,11 @@ class Place:
     @contextmanager
     def _restored(self) -> Iterator[None]:
         """Hold at the end of this context what was held before it, and no more."""
-        before = self._held, self.has_state, self.root, self.root_path, self._names, self.state
+        before = vars(self).copy()
         try:
             yield
         finally:
-            self._held, self.has_state, self.root, self.root_path, self._names, self.state = before
+            vars(self).update(before)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -110,6 +114,17 @@ class Place:
     def _hold(self, opened: ExitStack) -> None:
         self._held = opened.enter_context(Directory.walk(str(self.path), ()))
         self.root, self.root_path = self._held, self._held.path(self.path)
+        if self.follows_links:
+            self._links = hold_links(str(self.root_path), str(self.path), self._notice, opened)
+
+    def walk(self, path: Components, *, create: bool = False) -> Directory:
+        """Open a folder of the destination; raises as `Directory.walk`."""
+        return Directory.walk(*start_of(self.root, path, self._links), create=create)
+
+    def roots(self) -> dict[str, str]:
+        """Return the destination and the folders that links in it stand for; see `find_keys`."""
+        linked = {"/".join((*path, "")): link.path for path, link in self._links.items()}
+        return {"": str(self.root_path), **linked}
 
     def _use(self, state: Directory, opened: ExitStack) -> None:
         self.state = opened.enter_context(state).path(self.path.joinpath(*self._names))
@@ -136,7 +151,7 @@ class Place:
             LockHeldError: a run of an older version works here.
             OSError: it cannot be made.
         """
-        with Directory.walk(self.root, parents) as folder:
+        with self.walk(parents) as folder:
             mode = 0o711 if folder.status().st_mode & _OTHERS_CAN_WRITE else 0o700
             try:
                 _put_aside_old_state(folder, self.path.joinpath(*parents), self._beside)

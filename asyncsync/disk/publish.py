@@ -107,7 +107,7 @@ class Publisher:
             self._unsynced.ensure_mark()
         if transfer.remote.modified_ns:
             self._published.add([transfer.remote.key])
-        with Directory.walk(self._place.root, transfer.path[:-1]) as folder:
+        with self._place.walk(transfer.path[:-1]) as folder:
             folder.set_time(transfer.path[-1], modified_ns)
             if self.synced:
                 folder.sync_file(transfer.path[-1])
@@ -202,11 +202,11 @@ class _Parents:
 
     def _walk(self, names: Components) -> Directory:
         try:
-            return Directory.walk(self._place.root, names)
+            return self._place.walk(names)
         except FileNotFoundError:
             if not self._place.is_in_place():
                 raise
-        return Directory.walk(self._place.root, names, create=True)
+        return self._place.walk(names, create=True)
 
     def __enter__(self) -> Self:
         return self

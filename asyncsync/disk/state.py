@@ -1,5 +1,15 @@
 """What lies in the state folder, opened together when a run begins to write.
 
+    parts/        unfinished files; see `parts.py`
+    mounts        where other disks have theirs; see `mounts.py`
+    since-*.json  notes of the listing; see `listing/since.py`
+    sources       which buckets the files are from; see `sources.py`
+    published     which keys' files were made here; see `published.py`
+    stripped      the prefix that paths leave out; see `stripped.py`
+    case, é       show whether two names are the same here; see `folding.py`
+    unsynced      the mark of a run that writes; see `unsynced.py`
+    doubtful      what power cuts may have damaged; see `unsynced.py`
+
 A run that finds everything in step needs to write nothing, so a destination that cannot be written
 will do for it. But where the state folder itself waits for a run that writes, a run does so from
 its start on: it is the first one here, an earlier one has left unfinished files or its mark, or

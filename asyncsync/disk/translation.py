@@ -46,7 +46,9 @@ def object_error(destination: Path, transfer: Transfer, error: OSError) -> Trans
             return KeyCollisionError(key, f"{path}: a file exists where a folder is needed")
         case errno.ELOOP:
             return LocalFileError(
-                key, f"{path}: a symbolic link exists where a folder is needed; replace it"
+                key,
+                f"{path}: a symbolic link exists where a folder is needed; replace it, or take "
+                "--follow-links",
             )
         case _:
             return LocalFileError(key, f"{path}: {error.strerror or error}")

@@ -80,6 +80,8 @@ class Options:
     """Whether an endpoint on another machine may be one without TLS."""
     compare: Compare = Compare.TIME
     """What shows that a file is up to date."""
+    follow_links: bool = False
+    """Whether links in the destination stand for the folders that they lead to."""
 
     def __post_init__(self) -> None:
         """Convert what callers of the API may pass as well: a str for a path, `20M`, a list."""
@@ -138,7 +140,7 @@ _CHOICES: dict[str, type[StrEnum]] = {
 _NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate")
 _SWITCHES = (
     *("parquet_check", "deep", "space_check", "durable", "strip_prefix", "strict"),
-    *("sign_request", "request_payer", "allow_http"),
+    *("sign_request", "request_payer", "allow_http", "follow_links"),
 )
 _CONVERTED = (*_NUMBERS, *_SWITCHES, "since")
 """Options whose values are not text, but may be given as text, as on the command line."""
