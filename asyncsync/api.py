@@ -47,10 +47,11 @@ async def sync(
         source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
         dest: The local folder; the same as the keyword argument.
         **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `compare`,
-            `validate`, `parquet_check`, `deep`, `attempts`, `read_timeout`, `space_check`,
-            `durable`, `limit_rate`, `since`, `strip_prefix`, `odd_keys`, `follow_links`, `strict`,
-            `sign_request`, `request_payer`, `addressing`, `allow_http`, `env_file`, `bucket`,
-            `endpoint_url`, `region`, `profile`, `observer`, and `plan`. All are optional.
+            `validate`, `parquet_check`, `deep`, `repair`, `attempts`, `read_timeout`,
+            `space_check`, `durable`, `limit_rate`, `since`, `strip_prefix`, `odd_keys`,
+            `follow_links`, `strict`, `sign_request`, `request_payer`, `addressing`, `allow_http`,
+            `env_file`, `bucket`, `endpoint_url`, `region`, `profile`, `observer`, and `plan`. All
+            are optional.
             `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
             `plan`.
 
@@ -90,7 +91,10 @@ async def plan(
 async def verify(
     source: str | None = None, dest: Path | str | None = None, /, **given: Unpack[Given]
 ) -> Report:
-    """Compare the files with the listing and with HEAD requests. Writes nothing.
+    """Compare the files with the listing and with HEAD requests.
+
+    Writes nothing, unless `repair=True`: then what is not in order is downloaded again, and
+    `Report.downloaded` counts that.
 
     With `validate="response"` no HEAD requests are sent. With `deep=True` the files are read, to
     check their content as a download does. `Report.verified` counts the files that are up to date.
@@ -315,6 +319,7 @@ async def perform(
                     checks=options.checks,
                     compare=options.compare,
                     deep=options.deep,
+                    repairs=options.repair,
                     checks_space=options.space_check,
                     planned=planned.pages() if planned else None,
                     since=since,

@@ -34,6 +34,7 @@ class Given(TypedDict, total=False):
         parquet_check: Whether files named `*.parquet` must begin and end like Parquet files; True
             by default.
         deep: Whether `verify` also reads the files to check their content; False by default.
+        repair: Whether `verify` fetches again what is not in order; False by default.
         attempts: How often a request is tried before its object fails; 8 by default.
         read_timeout: Seconds without a byte after which a request is sent again; 30 by default.
             After each answer that did not begin in time, the next has twice as long, up to 120.
@@ -84,6 +85,7 @@ class Given(TypedDict, total=False):
     validate: Literal["content", "head", "response"] | None
     parquet_check: bool | None
     deep: bool | None
+    repair: bool | None
     attempts: int | None
     read_timeout: int | None
     space_check: bool | None

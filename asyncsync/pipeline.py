@@ -22,7 +22,7 @@ from typing import TypeVar
 from asyncsync.compare import Check, ComparedHandler, PlanCheck, Selection, Space, in_order
 from asyncsync.concurrently import run_all, task_group
 from asyncsync.disk import Folder
-from asyncsync.download import Adopter, Downloader, Verifier
+from asyncsync.download import Adopter, Downloader, Repairer, Verifier
 from asyncsync.errors import (
     DestinationError,
     IncompleteListingError,
@@ -69,6 +69,8 @@ class Job:
     """Whether a sync fails as soon as the objects found so far do not fit on the disk."""
     deep: bool = False
     """Whether a verification reads the files."""
+    repairs: bool = False
+    """Whether a verification fetches again what it finds not to be in order."""
     planned: Pages | None = None
     """The objects to sync instead of a listing's, in exactly the versions that are given here.
 
@@ -146,17 +148,20 @@ async def plan(job: Job) -> None:
 
 
 async def verify(job: Job) -> None:
-    """Check the file of every object, without changing anything; one that is out of date fails.
+    """Check the file of every object; one that is out of date fails, or is repaired.
 
-    Each file is compared with the listing, and with HEAD if `job.checks` asks for it. A deep
-    verification also reads the file and validates its bytes as after a download. Files without an
-    object are reported, but do not fail: `sync` leaves them alone.
+    Nothing is changed unless `job.repairs`. Each file is compared with the listing, and with HEAD
+    if `job.checks` asks for it. A deep verification also reads the file and validates its bytes as
+    after a download. Files without an object are reported, but do not fail: `sync` leaves them
+    alone.
 
     Raises:
         SourceError: the remote side ended the run.
-        DestinationError: the folder could not be read.
+        DestinationError: the folder could not be read, or not be written to repair files.
     """
     verifier = Verifier(job.store, job.folder, job.pace, job.checks, deep=job.deep)
+    downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks)
+    repairer = Repairer(job.folder, verifier, downloader)
     listed: set[int] = set()  # hashes of the keys: a third of the memory that the keys would take
 
     def pick(page: Compared) -> Sequence[UpToDate | Transfer]:
@@ -164,8 +169,15 @@ async def verify(job: Job) -> None:
         listed.update(key_hash(entry.remote.key) for entry in [*found, *page.refused])
         return found
 
-    with job.folder.reading():
-        await _run(job, pick, verifier.verify, _Unproven(job))
+    with job.folder.syncing() if job.repairs else job.folder.reading():
+        try:
+            work = repairer.repair if job.repairs else verifier.verify
+            await _run(job, pick, work, _Unproven(job))
+            if job.repairs:
+                job.folder.check_place()
+        finally:
+            if job.repairs:
+                await job.folder.settle()
         for key in await job.folder.unlisted(job.selection, listed):
             job.observer.unlisted(key)
 

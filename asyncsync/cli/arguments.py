@@ -29,7 +29,7 @@ _TEXTS = (
 _SETTINGS = ("bucket", "endpoint_url", "region", "profile")
 """Options whose values `settings` takes as they are."""
 _SWITCHES = (
-    *("parquet_check", "deep", "space_check", "durable", "strip_prefix", "strict"),
+    *("parquet_check", "deep", "repair", "space_check", "durable", "strip_prefix", "strict"),
     *("sign_request", "request_payer", "allow_http", "follow_links"),
 )
 """Options without a value on the command line, by field name."""

@@ -170,6 +170,7 @@ GROUPS = {
             dest="parquet_check",
             **_OFF,
         ),
+        Option("--repair", "fetch again what is not in order", "verify", also="doctor", **_ON),
         Option("--deep", "read the files and check their content", "verify", also="doctor", **_ON),
     ),
     "output": (

@@ -79,7 +79,7 @@ class Verifier:
             # HEAD alone says that an ETag is no hash.
             if head is None and (asked := await self._ask(remote, tries)):
                 return await self._prove_bytes(remote, asked, tries)
-            text = f"{error}; a sync with `--compare hash` replaces it"
+            text = f"{error}; `asyncsync verify --deep --repair` fetches it again"
             raise IntegrityError(remote.key, text) from error
         except OSError as error:
             reason = error.strerror or error

@@ -336,6 +336,7 @@ def verify_summary(report: Report, *, deep: bool = False) -> str:
     """Return the summary of a verification, one line; a deep one tells of contents in any case."""
     parts = [
         f"{report.verified:,} verified",
+        *([f"{report.downloaded:,} fetched again"] if report.downloaded else []),
         f"{report.failed:,} not in sync",
         _skipped(report),
     ]

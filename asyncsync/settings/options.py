@@ -53,6 +53,8 @@ class Options:
     """Whether a file named `*.parquet` must begin and end like Parquet."""
     deep: bool = False
     """Whether `verify` reads the files and checks their content."""
+    repair: bool = False
+    """Whether `verify` fetches again what is not in order."""
     attempts: int = 8
     """Attempts for a request before its object fails."""
     read_timeout: int = 30
@@ -139,7 +141,7 @@ _CHOICES: dict[str, type[StrEnum]] = {
 }
 _NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate")
 _SWITCHES = (
-    *("parquet_check", "deep", "space_check", "durable", "strip_prefix", "strict"),
+    *("parquet_check", "deep", "repair", "space_check", "durable", "strip_prefix", "strict"),
     *("sign_request", "request_payer", "allow_http", "follow_links"),
 )
 _CONVERTED = (*_NUMBERS, *_SWITCHES, "since")

@@ -132,7 +132,11 @@ def test_log_holds_every_outcome_and_the_end(
 
 @pytest.mark.parametrize(
     ("command", "words"),
-    [("sync", "1 downloaded"), ("plan", "fits:"), ("verify", "0 verified, 1 not in sync")],
+    [
+        ("sync", "1 downloaded"),
+        ("plan", "fits:"),
+        ("verify", "0 verified, 1 fetched again, 1 not in sync"),
+    ],
 )
 def test_each_command_has_its_summary(
     printed: Printed, tmp_path: Path, command: str, words: str

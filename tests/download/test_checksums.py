@@ -418,7 +418,7 @@ async def test_deep_verification_reads_the_file_for_the_checksum(
     assert sum(hashed) == len(data)
     if data:
         path.write_bytes(damaged(data))
-        match = f"{algorithm.upper()} .*--compare hash` replaces it"
+        match = f"{algorithm.upper()} .*--repair` fetches it again"
         with pytest.raises(IntegrityError, match=match):
             await verifier.verify(UpToDate(listed))
 

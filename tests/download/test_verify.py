@@ -179,7 +179,7 @@ async def test_other_bytes_fail_and_the_error_says_what_to_do(tmp_path: Path, da
     """A sync would not notice, because it reads no files."""
     rig = Rig(tmp_path, data)
     rig.path.write_bytes(data.replace(b"a footer", b"A footer"))
-    with pytest.raises(IntegrityError, match="--compare hash` replaces it") as caught:
+    with pytest.raises(IntegrityError, match="--repair` fetches it again") as caught:
         await rig.verify(deep=True)
     assert caught.value.key == KEY
 
@@ -267,7 +267,7 @@ async def test_etag_that_is_a_hash_fails_a_deep_verification_without_head(tmp_pa
     rig = Rig(tmp_path)
     rig.remote = replace(rig.remote, etag="0" * 32)
     rig.store.always("head", KEY, Act(head=Head(len(DATA), rig.remote.etag)))
-    with pytest.raises(IntegrityError, match="--compare hash"):
+    with pytest.raises(IntegrityError, match="--repair"):
         await rig.verify(deep=True, head=False)
     assert rig.store.count("head") == 1
 

@@ -23,7 +23,7 @@ from asyncsync.model import Checks, Failed, Head, Proof, UpToDate
 from tests.rigs.memory_store import Act
 from tests.rigs.objects import parquet
 from tests.rigs.pipeline import OBJECTS, Rig
-from tests.rigs.watch import Watcher, snapshot
+from tests.rigs.watch import Watcher, snapshot, tree
 
 pytestmark = pytest.mark.anyio
 
@@ -138,9 +138,12 @@ async def test_deep_verification_finds_other_content(dest: Path, deep: bool) -> 
     }
     assert rig.watcher.failures == (found if deep else {})
     errors = {o.remote.key: str(o.error) for o in rig.watcher.outcomes if isinstance(o, Failed)}
-    advice = {key: text.partition("; a sync with ")[2] for key, text in errors.items()}
-    again = "`--compare hash` replaces it"
-    assert advice == ({"a.parquet": again, "b.parquet": again, "d.parquet": ""} if deep else {})
+    advice = {key: text.rpartition("; ")[2] for key, text in errors.items()}
+    as_it_is = "`--no-parquet-check` accepts it as it is"
+    again = "`asyncsync verify --deep --repair` fetches it again"
+    assert advice == (
+        {"a.parquet": again, "b.parquet": again, "d.parquet": as_it_is} if deep else {}
+    )
     assert rig.watcher.confirmed == ["c.parquet"] if deep else sorted(objects)
     assert snapshot(dest) == before
     proven = Proof.SIZE_AND_VERSION | (Proof.MD5 | Proof.PARQUET if deep else Proof(0))
@@ -160,3 +163,59 @@ async def test_deep_verification_of_a_file_that_cannot_be_read_is_a_failure(dest
     rig.watcher = Watcher(on_compared=replace_both)
     await pipeline.verify(replace(rig.job(), deep=True))
     assert rig.watcher.failures == {"a.parquet": LocalFileError, "b.parquet": LocalFileError}
+
+
+@pytest.mark.row(168)
+@pytest.mark.parametrize("deep", [False, True])
+async def test_repair_fetches_again_what_is_not_in_order(dest: Path, deep: bool) -> None:
+    """And nothing else. What only reading the files shows, only a deep one repairs."""
+    whole = parquet(bytes(SMALL + 1))
+    objects = {**OBJECTS, "d.parquet": whole, "e.parquet": parquet(b"small")}
+    rig = Rig(dest, objects)
+    await rig.sync()
+    (dest / "root.parquet").unlink()
+    (dest / "1hz/b.parquet").write_bytes(b"cut")
+    for name in ("d.parquet", "e.parquet"):
+        modified_ns = (dest / name).stat().st_mtime_ns
+        (dest / name).write_bytes(objects[name].replace(b"a footer", b"A footer"))
+        os.utime(dest / name, ns=(modified_ns, modified_ns))
+    rig.watcher = Watcher()
+    await pipeline.verify(replace(rig.job(), deep=deep, repairs=True, checks=Checks(parquet=False)))
+    damaged = {"d.parquet", "e.parquet"} if deep else set()
+    assert set(rig.watcher.downloaded) == {"root.parquet", "1hz/b.parquet"} | damaged
+    assert rig.watcher.failures == {}
+    assert set(rig.watcher.confirmed) == objects.keys() - set(rig.watcher.downloaded)
+    left = {"d.parquet", "e.parquet"} - damaged
+    assert {key for key, content in tree(dest).items() if content != objects[key]} == left
+
+
+@pytest.mark.row(168)
+async def test_repair_leaves_what_is_not_in_order_in_the_bucket(dest: Path) -> None:
+    """It would arrive as it is here already."""
+    rig = Rig(dest, {"a.parquet": b"text", "b.parquet": b"b"})
+    await rig.sync()
+    rig.store.requests.clear()
+    rig.store.always("get", "b.parquet", Act(error=VanishedError("b.parquet", "gone")))
+    (dest / "b.parquet").unlink()
+    rig.watcher = Watcher()
+    before = tree(dest)
+    await pipeline.verify(replace(rig.job(), deep=True, repairs=True, checks=Checks()))
+    assert rig.watcher.failures == {"a.parquet": NotParquetError, "b.parquet": VanishedError}
+    assert tree(dest) == before
+
+
+@pytest.mark.row(168)
+async def test_repair_of_a_file_that_cannot_be_read_replaces_it(dest: Path) -> None:
+    """As with a bad sector, or where a link has taken its place."""
+    rig = Rig(dest, {"a.parquet": b"a", "b.parquet": b"bb"})
+    await rig.sync()
+
+    def replace_a() -> None:
+        (dest / "a.parquet").unlink()
+        (dest / "a.parquet").symlink_to("/etc/hostname")
+
+    rig.watcher = Watcher(on_compared=replace_a)
+    await pipeline.verify(replace(rig.job(), deep=True, repairs=True))
+    assert (rig.watcher.downloaded, rig.watcher.failures) == (["a.parquet"], {})
+    assert not (dest / "a.parquet").is_symlink()
+    assert tree(dest) == {"a.parquet": b"a", "b.parquet": b"bb"}
