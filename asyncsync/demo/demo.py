@@ -5,7 +5,9 @@ processes with an env file, so they do and show what a user's sync does.
 """
 
 import datetime
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,8 +15,9 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from shutil import which
 
 from asyncsync.console import print_line
 from asyncsync.demo.seaweed import SeaweedServer, end_with_parent, serve
@@ -28,6 +31,8 @@ _SECONDS = 3600
 _SPECTRA, _BINS = 60, 128
 _RAW_SAMPLES = 8_000_000
 _UPLOADS = 8
+_LOOK = "from pyarrow import parquet; print(parquet.read_table({}))"
+"""A program that shows a file."""
 
 
 def run_demo(dest: Path, *, keep: bool) -> int:
@@ -50,7 +55,7 @@ def run_demo(dest: Path, *, keep: bool) -> int:
             code = _demonstrate(dest, keep=keep)
         except _Stopped as stopped:
             code = 128 + stopped.number
-    _say("The server is stopped, and its data is deleted.")
+            _say("The server is stopped, and its data is deleted.")
     return code
 
 
@@ -104,14 +109,48 @@ def _demonstrate(dest: Path, *, keep: bool) -> int:
                     return code
             _say(f"\nThe data is in {dest.resolve()} ({volume}).")
             if keep:
-                _say("The server runs until Ctrl-C. Until then, you can run in another terminal:")
-                _say(f"$ asyncsync plan --env-file {env_file}")
-                try:
-                    threading.Event().wait()
-                except _Stopped as stopped:
-                    if stopped.number != signal.SIGINT:
-                        raise
+                _wait(env_file, dest)
+    _say("The server is stopped, and its data is deleted.")
+    if not keep:
+        _say("\nTo look into the data:")
+        look = _LOOK.format(json.dumps(str(dest / "sensors.parquet")))
+        _say(f"$ {_from_here(Path(sys.executable))} -c {shlex.quote(look)}")
+        _say("To try more, with a server that runs until Ctrl-C:")
+        _say(f"$ {_program()} demo --keep")
     return 0
+
+
+def _wait(env_file: Path, dest: Path) -> None:
+    """Say what can be tried, and wait for Ctrl-C."""
+    options = f"--env-file {env_file} --dest {shlex.quote(str(dest.resolve()))}"
+    _say("The server runs until Ctrl-C. Until then, you can run in another terminal, in this one's")
+    _say(f"folder, {Path.cwd()}:")
+    for command in ("verify --deep", "plan --include '*'", "doctor"):
+        _say(f"$ {_program()} {command} {options}")
+    _say("With its settings as those of the folder, no command needs them:")
+    _say(f"$ cp {env_file} .env")
+    try:
+        threading.Event().wait()
+    except _Stopped as stopped:
+        if stopped.number != signal.SIGINT:
+            raise
+
+
+def _program() -> str:
+    """Return how this asyncsync can be called from this folder."""
+    script = Path(sys.executable).with_name("asyncsync")
+    if not script.exists():
+        return f"{_from_here(Path(sys.executable))} -m asyncsync"
+    if which("asyncsync") == str(script):
+        return script.name
+    return _from_here(script)
+
+
+def _from_here(program: Path) -> str:
+    """Return how a program can be called from this folder."""
+    with suppress(ValueError):
+        program = program.relative_to(Path.cwd())
+    return shlex.quote(str(program))
 
 
 def make_sample(folder: Path) -> list[Path]:
@@ -172,7 +211,7 @@ def _upload(server: SeaweedServer, root: Path, files: list[Path]) -> None:
 def _sync(env_file: Path, dest: Path) -> int:
     """Run a sync in a child process, as a user does, and return its exit code."""
     arguments = ["sync", "--env-file", str(env_file), "--dest", str(dest)]
-    _say(f"$ asyncsync {' '.join(arguments)}")
+    _say(f"$ {_program()} {shlex.join(arguments)}")
     # The environment may name a real bucket, and takes precedence over an env file.
     environment = {
         name: value

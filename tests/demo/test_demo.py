@@ -135,22 +135,51 @@ def test_kept_server_runs_until_ctrl_c(
     sample: Path,
     tmp_path: Path,
 ) -> None:
-    """With --keep, the settings are in an env file, and are never printed."""
+    """With --keep, the settings are in an env file, and are never printed; what is shown works."""
     seen: list[str] = []
     kept: dict[str, str | None] = {}
+    monkeypatch.chdir(tmp_path)
 
     class PressesCtrlC:
         def wait(self) -> None:
             seen.extend(quick.keys())
-            (path,) = re.findall(r"--env-file (\S+demo\.env)", capsys.readouterr().out)
+            out = capsys.readouterr().out
+            (path,) = set(re.findall(r"--env-file (\S+demo\.env)", out))
             kept.update(dotenv_values(path))
+            assert [run(command) for command in _commands(out)] == [0] * 6
+            assert dotenv_values(".env") == kept
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(demo, "threading", SimpleNamespace(Event=PressesCtrlC))
-    assert demo.run_demo(tmp_path, keep=True) == 0
+    monkeypatch.setattr(demo, "_sync", SYNC)
+    assert demo.run_demo(tmp_path / "dest", keep=True) == 0
     assert seen == _keys(sample)
     assert kept.items() >= quick.server.environment().items()
     assert "The server is stopped" in capsys.readouterr().out
+
+
+def test_demo_ends_with_commands_that_work(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    quick: Bucket,
+    sample: Path,
+) -> None:
+    """One opens a file that is here now, the other one begins the demo again."""
+    monkeypatch.chdir(sample)
+    assert demo.run_demo(Path(), keep=False) == 0
+    look, again = _commands(capsys.readouterr().out)
+    assert run(look) == 0
+    assert run(f"{again} --help") == 0
+
+
+def _commands(text: str) -> list[str]:
+    """Return the lines that a person can copy."""
+    return [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+
+
+def run(command: str) -> int:
+    """Run a command of a shell, and return its exit code."""
+    return subprocess.run(command, shell=True, capture_output=True).returncode  # noqa: S602
 
 
 def test_server_that_does_not_start_is_reported(
