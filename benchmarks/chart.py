@@ -1,9 +1,18 @@
-"""The results as one SVG: a bar for the wall time of each contender of each case."""
+"""The results as one SVG: a bar for the wall time of each contender of each case.
 
-from collections.abc import Sequence
+`python -m benchmarks.chart FILE.json ... --case NAME ...` prints one of chosen cases, out of the
+results of one or more runs.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
-from benchmarks.cases import Kind
+from benchmarks.cases import Case, Kind
 from benchmarks.results import CaseSummary, Summary
 
 _WIDTH, _LEFT, _RIGHT = 860, 150, 130
@@ -93,3 +102,26 @@ def _text(
         f'<text x="{x}" y="{y}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
         f'fill="{fill}">{escape(text)}</text>'
     )
+
+
+def load(document: dict[str, Any]) -> Iterator[CaseSummary]:
+    """Yield the cases of a file of results."""
+    for case in document["cases"]:
+        kind = {"kind": Kind(case["case"]["kind"]), "contenders": ()}
+        rows = [Summary(**row) for row in case["rows"]]
+        yield CaseSummary(Case(**case["case"] | kind), case["page_seconds"], rows)
+
+
+def main() -> None:
+    """Print the chart of the chosen cases, in the order in which they are named."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chart")
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--case", action="append", required=True, metavar="NAME")
+    options = parser.parse_args()
+    documents = [json.loads(file.read_text()) for file in options.files]
+    cases = {case.case.name: case for document in documents for case in load(document)}
+    sys.stdout.write(draw([cases[name] for name in options.case], documents[0]["machine"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -21,7 +21,6 @@ from asyncsync.cli.options import COMMANDS, OPTIONS
 ROOT = Path(__file__).parent.parent
 
 FROM_THE_ROOT = {
-    "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
