@@ -253,7 +253,7 @@ def route(
     """
     stripped = stripped_prefix(prefixes) if options.strip_prefix else ""
     dest, odd_keys = str(Folder(options.dest).path), options.odd_keys
-    if planned:
+    if planned is not None:
         stripped, odd_keys = planned.route.stripped, planned.route.odd_keys
     return Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys)
 
@@ -321,7 +321,7 @@ async def perform(
                     deep=options.deep,
                     repairs=options.repair,
                     checks_space=options.space_check,
-                    planned=planned.pages() if planned else None,
+                    planned=None if planned is None else planned.pages(),
                     since=since,
                 )
             )
