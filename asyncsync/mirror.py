@@ -173,7 +173,8 @@ class Mirror(SilentObserver):
         if len(gone) > _most(self._max_delete, self._files):
             return (
                 f"{len(gone):,} of {_number(self._files, 'file')} would go, more than --max-delete "
-                f"{self._max_delete} allows; if that is right, set --max-delete {len(gone)}"
+                f"{self._max_delete} allows; `asyncsync plan --delete -v` names them; if all are "
+                f"to go, set --max-delete {len(gone)}"
             )
         return ""
 

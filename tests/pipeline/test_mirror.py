@@ -26,6 +26,7 @@ from asyncsync.errors import (
     VanishedError,
 )
 from asyncsync.model import Page
+from asyncsync.paths import Paths
 from tests.rigs.memory_store import Act, MemoryStore, use_memory
 from tests.rigs.pipeline import Rig
 from tests.rigs.state import STATE
@@ -214,17 +215,14 @@ async def test_listing_that_fails_deletes_nothing(rig: Rig) -> None:
 
 
 @pytest.mark.row(183)
-async def test_listing_that_contradicts_itself_deletes_nothing(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It has shown all that it would show, and may have left out more."""
-
-    async def contradict(*_: object) -> None:
-        raise IncompleteListingError("left out")
-
-    monkeypatch.setattr(pipeline, "list_objects", contradict)
+async def test_listing_that_contradicts_itself_deletes_nothing(rig: Rig) -> None:
+    """It shows a folder that no page of keys does, and so may have left out more."""
+    listed = [rig.store.remote(key) for key in KEYS[10:]]
+    pages = [Page(listed[:5], [], "more"), Page(listed[5:], [], "")]
+    rig.store.on("list", "", *[Act(page=page) for page in pages])
     with pytest.raises(IncompleteListingError):
         await rig.again()
+    assert rig.watcher.removed_keys == []
     assert here(rig) == {*KEYS}
 
 
@@ -349,20 +347,29 @@ async def test_files_of_odd_keys_are_found(dest: Path) -> None:
     rig = Rig(dest, {"a//b.parquet": b"odd", "c.parquet": b"", "%~x/d.parquet": b"d"})
     rig.max_delete = "100%"
 
-    def encoding(rig: Rig) -> pipeline.Job:
-        return rig.job(encodes=True)
-
-    await pipeline.sync(encoding(rig))
+    encoding = Paths(encodes=True)
+    await pipeline.sync(rig.job(encoding))
     assert (dest / "a" / "%~" / "b.parquet").exists()
     rig.store.delete("a//b.parquet")
     await pipeline.sync(rig.job())  # it skips odd keys, so it does not know of their paths
     assert (rig.watcher.removed_keys, rig.watcher.extra_keys) == ([], ["a//b.parquet"])
-    await pipeline.sync(encoding(rig))
+    await pipeline.sync(rig.job(encoding))
     assert rig.watcher.removed_keys == ["a//b.parquet"]
     rig.store.delete("%~x/d.parquet")
-    await pipeline.sync(encoding(rig))
+    await pipeline.sync(rig.job(encoding))
     assert rig.watcher.removed_keys == ["a//b.parquet", "%~x/d.parquet"]
     assert tree(dest) == {"c.parquet": b""}
+
+
+async def test_files_without_their_prefix_are_found(dest: Path) -> None:
+    """Their keys have it, and those of another prefix have no files here."""
+    rig = Rig(dest, {"1hz/a.parquet": b"a", "1hz/b.parquet": b"b", "fft/a.parquet": b"other"})
+    rig.prefixes, rig.max_delete = ["1hz/"], "100%"
+    await pipeline.sync(rig.job(Paths("1hz/")))
+    rig.store.delete("1hz/b.parquet")
+    await pipeline.sync(rig.job(Paths("1hz/")))
+    assert rig.watcher.removed_keys == ["1hz/b.parquet"]
+    assert tree(dest) == {"a.parquet": b"a"}
 
 
 # While it goes on ---------------------------------------------------------------------------------

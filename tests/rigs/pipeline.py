@@ -12,7 +12,7 @@ from asyncsync.download.download import SMALL
 from asyncsync.interfaces import Observer, Observers
 from asyncsync.mirror import Mirror
 from asyncsync.model import Checks
-from asyncsync.paths import Paths
+from asyncsync.paths import PLAIN, Paths
 from tests.rigs.memory_store import MemoryStore
 from tests.rigs.watch import Watcher, quick_pace, unfinished
 
@@ -50,9 +50,8 @@ class Rig:
         """How many files may be deleted; none is unless this is set."""
         self.allow_empty = False
 
-    def job(self, *, encodes: bool = False) -> pipeline.Job:
+    def job(self, paths: Paths = PLAIN) -> pipeline.Job:
         """Return what to work on."""
-        paths = Paths(encodes=encodes)
         notice = self.watcher.noticed
         folder = Folder(self.dest, notice=notice, paths=paths, source=self.source)
         selection = Selection(self.include, self.exclude, self.prefixes, paths)
