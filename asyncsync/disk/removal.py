@@ -27,8 +27,12 @@ class Removal:
         self._paths = paths
 
     def may_go(self, files: Iterable[tuple[str, LocalFile]]) -> set[str]:
-        """Return those of the keys whose file this user made here, and that is as it was made."""
-        return self._made.known(files)
+        """Return those of the keys whose file this user made here, and that is as it was made.
+
+        What lies behind a link is in another folder, also where links are followed.
+        """
+        behind = self._place.is_behind_link
+        return self._made.known(each for each in files if not behind(self._paths.of(each[0])))
 
     def remove(self, key: str, file: LocalFile) -> bool:
         """Remove the file of a key, unless it has changed; return whether that was done.

@@ -159,6 +159,18 @@ async def test_file_behind_a_link_is_kept(rig: Rig, tmp_path: Path) -> None:
 
 
 @pytest.mark.row(181)
+async def test_file_behind_a_link_that_is_followed_is_kept(rig: Rig, tmp_path: Path) -> None:
+    """It is in a folder that is not the destination's, whoever made it there."""
+    (rig.dest / "1hz").rename(tmp_path / "elsewhere")
+    (rig.dest / "1hz").symlink_to(tmp_path / "elsewhere")
+    rig.follows_links = True
+    seen = await rig.again()
+    assert (seen.downloaded, seen.removed_keys, seen.extra_keys) == ([], [], [GONE])
+    assert seen.failures == {}
+    assert len(os.listdir(tmp_path / "elsewhere")) == 10
+
+
+@pytest.mark.row(181)
 async def test_file_of_an_earlier_version_is_kept(rig: Rig) -> None:
     """Which has not recorded how it made it."""
     (rig.dest / STATE / "made").unlink()

@@ -49,11 +49,18 @@ class Rig:
         self.max_delete = ""
         """How many files may be deleted; none is unless this is set."""
         self.allow_empty = False
+        self.follows_links = False
 
     def job(self, paths: Paths = PLAIN) -> pipeline.Job:
         """Return what to work on."""
         notice = self.watcher.noticed
-        folder = Folder(self.dest, notice=notice, paths=paths, source=self.source)
+        folder = Folder(
+            self.dest,
+            notice=notice,
+            paths=paths,
+            source=self.source,
+            follows_links=self.follows_links,
+        )
         selection = Selection(self.include, self.exclude, self.prefixes, paths)
         observer: Observer = self.watcher
         mirror = None
