@@ -22,10 +22,12 @@ from asyncsync import pipeline
 from asyncsync.compare import Selection
 from asyncsync.descriptors import affordable_requests
 from asyncsync.disk import Folder, free_bytes
+from asyncsync.errors import ConfigError
 from asyncsync.given import Given as Given
 from asyncsync.given import GivenToSync as GivenToSync
 from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObserver
 from asyncsync.listing import Scope, Since
+from asyncsync.mirror import Mirror
 from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.pace import STREAMS_AT_ONCE, Limit, LimitedStore, Pace
 from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan
@@ -49,7 +51,8 @@ async def sync(
         **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `compare`,
             `validate`, `parquet_check`, `deep`, `repair`, `attempts`, `read_timeout`,
             `space_check`, `durable`, `limit_rate`, `since`, `strip_prefix`, `odd_keys`,
-            `follow_links`, `strict`, `sign_request`, `request_payer`, `addressing`, `allow_http`,
+            `follow_links`, `delete`, `max_delete`, `allow_empty`, `strict`, `sign_request`,
+            `request_payer`, `addressing`, `allow_http`,
             `env_file`, `bucket`, `endpoint_url`, `region`, `profile`, `observer`, and `plan`. All
             are optional.
             `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
@@ -253,7 +256,7 @@ def route(
     """
     stripped = stripped_prefix(prefixes) if options.strip_prefix else ""
     dest, odd_keys = str(Folder(options.dest).path), options.odd_keys
-    if planned:
+    if planned is not None:
         stripped, odd_keys = planned.route.stripped, planned.route.odd_keys
     return Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys)
 
@@ -301,13 +304,21 @@ async def perform(
         )
         since = Since(folder, scope, observer.noticed)
         observer = Observers(observer, since)
+    selection = Selection(options.include, options.exclude, prefixes, own.paths)
+    mirror = None
+    if options.delete and command is not pipeline.verify:
+        if planned is not None:
+            raise ConfigError("delete: a plan lists nothing, so nothing is known to be gone")
+        bounds = (options.max_delete, options.allow_empty)
+        mirror = Mirror(folder, selection, observer, *bounds)
+        observer = Observers(observer, mirror)
     try:
         async with open_store(found, observer.noticed, options.read_timeout) as store:
             await command(
                 pipeline.Job(
                     store=LimitedStore(store, limit) if limit else store,
                     folder=folder,
-                    selection=Selection(options.include, options.exclude, prefixes, own.paths),
+                    selection=selection,
                     pace=Pace(
                         options.workers and affordable_requests(options.workers),
                         affordable_requests(options.max_workers),
@@ -321,8 +332,9 @@ async def perform(
                     deep=options.deep,
                     repairs=options.repair,
                     checks_space=options.space_check,
-                    planned=planned.pages() if planned else None,
+                    planned=None if planned is None else planned.pages(),
                     since=since,
+                    mirror=mirror,
                 )
             )
     except ObserverError as failed:

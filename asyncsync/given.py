@@ -54,6 +54,12 @@ class Given(TypedDict, total=False):
         follow_links: Whether links to folders that lie in the destination stand for those folders,
             if the link and the folder are this user's or root's; False by default: what lies
             below a link fails.
+        delete: Whether a sync deletes files here whose objects are gone, if it made them once and
+            they are unchanged; False by default. docs/mirror.md says what keeps it from that.
+        max_delete: How many files may be deleted; where it would be more, none is. A number, or a
+            share of the selected files, `"10%"` by default.
+        allow_empty: Whether files may be deleted where the bucket, or a prefix that was asked for,
+            holds nothing that is selected; False by default.
         strict: Whether an env file that other users can read is an error; False, the default, only
             warns.
         sign_request: Whether requests are signed; True by default. Public buckets also answer
@@ -95,6 +101,9 @@ class Given(TypedDict, total=False):
     strip_prefix: bool | None
     odd_keys: Literal["skip", "encode"] | None
     follow_links: bool | None
+    delete: bool | None
+    max_delete: int | str | None
+    allow_empty: bool | None
     strict: bool | None
     sign_request: bool | None
     request_payer: bool | Literal["requester"] | None

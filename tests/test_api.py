@@ -218,6 +218,16 @@ async def test_plan_of_many_objects_comes_in_pages(store: MemoryStore, tmp_path:
     assert [len(page) for page in plan.pages()] == [1000, 100]
 
 
+async def test_plan_of_nothing_is_a_sync_of_nothing(store: MemoryStore, tmp_path: Path) -> None:
+    """What has come since it was made is left to the next plan."""
+    await asyncsync.sync(dest=tmp_path)
+    plan = await asyncsync.plan(dest=tmp_path)
+    store.put("new.parquet", b"PAR1PAR1PAR1")
+    store.requests.clear()
+    assert (await asyncsync.sync(plan=plan)).downloaded == len(plan) == 0
+    assert store.requests == []
+
+
 async def test_plan_for_another_bucket_is_refused(
     store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,8 @@ async def words() -> None:
     """What the command line has words for, as against what the environment says."""
     await asyncsync.sync(workers="auto", limit_rate="20M", since="off")
     await asyncsync.sync(limit_rate=20e6)
+    await asyncsync.sync(delete=True, max_delete="10%", allow_empty=False)
+    await asyncsync.sync(delete=True, max_delete=12)
 
 
 async def mistakes() -> None:

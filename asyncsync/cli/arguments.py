@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _GLOBS = ("include", "exclude")
 _TEXTS = (
     *("dest", "workers", "max_workers", "compare", "validate", "attempts", "read_timeout"),
-    *("limit_rate", "since", "addressing", "odd_keys"),
+    *("limit_rate", "since", "addressing", "odd_keys", "max_delete"),
 )
 """Options whose values are parsed by `settings`, by field name."""
 _SETTINGS = ("bucket", "endpoint_url", "region", "profile")
 """Options whose values `settings` takes as they are."""
 _SWITCHES = (
     *("parquet_check", "deep", "repair", "space_check", "durable", "strip_prefix", "strict"),
-    *("sign_request", "request_payer", "allow_http", "follow_links"),
+    *("sign_request", "request_payer", "allow_http", "follow_links", "delete", "allow_empty"),
 )
 """Options without a value on the command line, by field name."""
 

@@ -110,6 +110,26 @@ GROUPS = {
             **_ON,
         ),
         Option(
+            "--delete",
+            "delete unchanged files made by asyncsync whose objects are gone",
+            "sync plan",
+            also="verify doctor",
+            **_ON,
+        ),
+        Option(
+            "--max-delete N",
+            "delete nothing if it would be more files, or a larger share (default: 10%%)",
+            "sync plan",
+            also="verify doctor",
+        ),
+        Option(
+            "--allow-empty",
+            "delete even where bucket or prefix hold nothing that is selected",
+            "sync plan",
+            also="verify doctor",
+            **_ON,
+        ),
+        Option(
             "--no-space-check",
             "start even if not everything fits on the disk",
             "sync",

@@ -22,6 +22,7 @@ from asyncsync.report import (
     failure,
     outcome_json,
     plan_summary,
+    removed_json,
     start_json,
     summary_json,
     table,
@@ -106,8 +107,17 @@ class Text(SilentObserver):
                 self._print(f"downloaded: {way(transfer)}")
 
     def unlisted(self, key: str) -> None:
-        """Name a file that is not in the bucket."""
-        self._print(f"not in the bucket: {shown(key)}")
+        """Name a file that is not in the bucket; one that was not deleted for it, if verbose."""
+        if self._command == "verify":
+            self._print(f"not in the bucket: {shown(key)}")
+        elif self._verbose:
+            self._print(f"kept: {shown(key)}: not made by asyncsync, or changed here")
+
+    def removed(self, key: str, size: int) -> None:
+        """Name a deleted file if verbose."""
+        if self._verbose:
+            word = "delete" if self._command == "plan" else "deleted"
+            self._print(f"{word}: {shown(key)} ({format_size(size)})")
 
     def held_back(self, why: str) -> None:
         """Print what the run leaves to do."""
@@ -166,6 +176,10 @@ class JsonLines(SilentObserver):
         """Write that a file is not in the bucket."""
         self._write(extra_json(key))
 
+    def removed(self, key: str, size: int) -> None:
+        """Write that a file was deleted, or in a plan that it would be."""
+        self._write(removed_json(key, size, self._command))
+
     def held_back(self, why: str) -> None:
         """Print for people what the run leaves to do, on standard error."""
         self.noticed(why)
@@ -212,6 +226,11 @@ class Log(SilentObserver):
                 logger.info("%s", failure(outcome))
             case Downloaded(transfer):
                 logger.info("downloaded: %s", way(transfer))
+
+    def removed(self, key: str, size: int) -> None:  # noqa: ARG002 - an observer's
+        """Log a deleted file."""
+        if self._command == "sync":
+            logger.info("deleted: %s", shown(key))
 
     def held_back(self, why: str) -> None:
         """Log what the run leaves to do."""

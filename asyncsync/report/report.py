@@ -55,7 +55,7 @@ class Report(SilentObserver):
     verified: int = 0
     """Files that a verification found up to date."""
     extra_files: int = 0
-    """Selected files that a verification did not find in the bucket."""
+    """Selected files that a verification did not find in the bucket, or that no deletion took."""
     extra_keys: list[str] = field(default_factory=list)
     """The keys of the first thousand of these files."""
     proofs: Counter[Proof] = field(default_factory=Counter)
@@ -78,6 +78,10 @@ class Report(SilentObserver):
     """Those of them with which no key in the bucket begins at all."""
     left: list[str] = field(default_factory=list)
     """What the run left to do, because an option asked for that."""
+    deleted: int = 0
+    """Files that were deleted, as their objects are gone; in a plan, those that would be."""
+    deleted_bytes: int = 0
+    """Their size."""
     seconds: float = 0.0
     """How long the run took."""
 
@@ -182,6 +186,11 @@ class Report(SilentObserver):
         self.extra_files += 1
         if len(self.extra_keys) < MOST_FAILURES:
             self.extra_keys.append(key)
+
+    def removed(self, key: str, size: int) -> None:  # noqa: ARG002 - an observer's
+        """Count a file that was deleted."""
+        self.deleted += 1
+        self.deleted_bytes += size
 
     def held_back(self, why: str) -> None:
         """Record what the run leaves to do."""
@@ -297,6 +306,7 @@ def sync_summary(report: Report) -> str:
     ]
     if report.skipped:
         parts.append(_skipped(report))
+    parts += _deletions(report, "deleted")
     parts += _left_out(report)
     if report.retried:
         parts.append(f"{report.retried:,} after a retry")
@@ -310,6 +320,16 @@ def sync_summary(report: Report) -> str:
 def _skipped(report: Report) -> str:
     archived = f" ({report.archived:,} archived)" if report.archived else ""
     return f"{report.skipped:,} skipped{archived}"
+
+
+def _deletions(report: Report, word: str) -> list[str]:
+    """Return what a summary says about the files whose objects are gone."""
+    parts = []
+    if report.deleted:
+        parts.append(f"{report.deleted:,} {word} ({format_size(report.deleted_bytes)})")
+    if report.extra_files:
+        parts.append(f"{report.extra_files:,} kept (not made by asyncsync, or changed here)")
+    return parts
 
 
 def plan_summary(report: Report, free_bytes: int | None) -> str:
@@ -328,6 +348,7 @@ def plan_summary(report: Report, free_bytes: int | None) -> str:
         parts.append(f"{report.failed:,} failed")
     if report.skipped:
         parts.append(_skipped(report))
+    parts += _deletions(report, "to delete")
     parts += _left_out(report)
     return f"{', '.join(parts)}; {space}"
 

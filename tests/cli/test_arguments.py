@@ -263,7 +263,7 @@ def line_with(option: str) -> list[str]:
     }
     values |= {"--validate": "head", "--compare": "size", "--since": "auto"}
     values["--addressing"] = "path"
-    values["--odd-keys"] = "encode"
+    values |= {"--odd-keys": "encode", "--max-delete": "5%"}
     takes_value = any(known.metavar for known in OPTIONS if option in known.names)
     return [option, *[values.get(option, "x")] * takes_value]
 

@@ -103,6 +103,9 @@ def test_auto_workers_are_none() -> None:
         ("sign_request", "no", False),
         ("request_payer", "requester", True),
         ("addressing", "virtual", Addressing.VIRTUAL),
+        ("max_delete", "0.5%", "0.5%"),
+        ("max_delete", "100%", "100%"),
+        ("max_delete", 12, "12"),
     ],
 )
 def test_callers_may_pass_values_as_on_the_command_line(
@@ -129,6 +132,12 @@ def test_callers_may_pass_values_as_on_the_command_line(
         ("limit_rate", 1),
         ("limit_rate", "1"),
         ("since", "now"),
+        ("max_delete", "-1"),
+        ("max_delete", "101%"),
+        ("max_delete", "%"),
+        ("max_delete", "1.5"),
+        ("max_delete", 1.5),
+        ("max_delete", []),
         ("deep", "so"),
         ("addressing", "host"),
         ("addressing", 1),
@@ -175,6 +184,12 @@ def test_bad_option_is_refused(name: str, text: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why) as caught:
         options({f"ASYNCSYNC_{name}": text})
     assert str(caught.value).startswith(f"ASYNCSYNC_{name}: ")
+
+
+def test_deletions_need_a_whole_listing() -> None:
+    """Wherever it is said that only a part is listed."""
+    with pytest.raises(ConfigError, match=r"^delete: --since does not list everything"):
+        options({"ASYNCSYNC_SINCE": "auto"}, delete=True)
 
 
 @pytest.mark.row(127)
