@@ -20,9 +20,10 @@ from asyncsync import api, pipeline
 from asyncsync.cli.arguments import given_options
 from asyncsync.cli.screen import JsonLines, Log, Text
 from asyncsync.cli.signals import exit_without_memory, stop_on_signals
+from asyncsync.compare import OtherDisks
 from asyncsync.concurrently import task_group
 from asyncsync.console import RED, coloured, columns, print_line, takes_escapes
-from asyncsync.disk import Folder
+from asyncsync.disk import Folder, free_bytes
 from asyncsync.errors import AsyncSyncError, ConfigError, MachineError
 from asyncsync.interfaces import Observers
 from asyncsync.model import Route, Settings
@@ -31,6 +32,7 @@ from asyncsync.progress import Lines
 from asyncsync.report import (
     Finding,
     Plan,
+    PlanCounts,
     PlanFile,
     Report,
     Verdict,
@@ -103,7 +105,8 @@ async def _run(
 ) -> int:
     """Run sync, plan or verify, report on it, and return the exit code."""
     command: str = arguments.command
-    figures = Verification(deep=options.deep) if command == "verify" else Report()
+    figures = _figures(command, options)
+    others = OtherDisks()
     error = ""
     exit_code: int | None = None
     started = time.monotonic()
@@ -115,7 +118,6 @@ async def _run(
             else Text(
                 command,
                 figures,
-                Folder(options.dest),
                 say,
                 verbose=arguments.verbose,
                 quiet=arguments.quiet,
@@ -123,9 +125,10 @@ async def _run(
         )
         own = api.route(settings, options, prefixes, planned)
         screen.begin(own, options.dest)
-        log = Log(command, figures, Folder(options.dest))
+        log = Log(command, figures)
         log.begin(own, options.dest)
-        observer = Observers(figures, *([progress] if progress else []), screen, log)
+        seen = [figures, others] if command == "plan" else [figures]
+        observer = Observers(*seen, *([progress] if progress else []), screen, log)
 
         def finish(exit_code: int, error: str) -> int:
             figures.seconds = time.monotonic() - started
@@ -151,6 +154,10 @@ async def _run(
                     await api.perform(
                         _RUNS[command], settings, options, prefixes, observer, planned
                     )
+                    if isinstance(figures, PlanCounts):
+                        figures.elsewhere = others.growth(Folder(options.dest).path)
+                        if arguments.exit_code and figures.total.to_download:
+                            figures.held_back(f"{figures.total.to_download:,} objects to download")
                 except AsyncSyncError as failure:
                     error, exit_code = failure.advice, failure.exit_code
                 except MemoryError:
@@ -158,6 +165,18 @@ async def _run(
     if caught:
         return finish_stopped(caught[0])
     return finish(figures.exit_code if exit_code is None else exit_code, error)
+
+
+def _figures(command: str, options: Options) -> Report:
+    """Return what counts the outcomes of a command."""
+    match command:
+        case "plan":
+            free = free_bytes(options.dest)
+            return PlanCounts(free_bytes=free, checks_space=options.space_check)
+        case "verify":
+            return Verification(deep=options.deep)
+        case _:
+            return Report()
 
 
 async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -> int:

@@ -13,11 +13,13 @@ No space is reserved: if something else fills the disk meanwhile, the run ends w
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 from asyncsync.disk import Folder, mounted
 from asyncsync.errors import DiskFullError
+from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import escaped
-from asyncsync.model import Transfer
+from asyncsync.model import Compared, Transfer
 from asyncsync.units import format_size
 
 
@@ -67,3 +69,20 @@ class Space:
             if self._elsewhere[parents]:
                 self._needed -= size
         self._unchecked.clear()
+
+
+class OtherDisks(SilentObserver):
+    """Adds up what a plan would write to other disks, which needs no space on the destination's."""
+
+    def __init__(self) -> None:
+        self._by_folder = Counter[tuple[str, ...]]()
+
+    def compared(self, page: Compared) -> None:
+        """Add the transfers of a page."""
+        for transfer in page.transfers:
+            self._by_folder[transfer.path[:-1]] += transfer.remote.size - transfer.replaces
+
+    def growth(self, destination: Path) -> int:
+        """Return the bytes by which files grow that are on disks mounted inside the destination."""
+        place = str(destination)
+        return sum(size for parents, size in self._by_folder.items() if mounted(place, parents))

@@ -18,7 +18,7 @@ from asyncsync.report.events import (
     transfer_json,
 )
 from asyncsync.report.findings import Finding, Look, Verdict, ok, skipped, warning
-from asyncsync.report.plan import Plan, Verification, checked_plan
+from asyncsync.report.plan import Plan, PlanCounts, Verification, checked_plan
 from asyncsync.report.planfile import PlanFile
 from asyncsync.report.report import (
     Report,
@@ -36,6 +36,7 @@ __all__ = [
     "Json",
     "Look",
     "Plan",
+    "PlanCounts",
     "PlanFile",
     "Report",
     "Tally",

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -406,6 +407,39 @@ def test_local_side_that_ends_the_run_is_5(
     assert ran.code == 5
     assert "No space left on device; make room" in ran.err
     assert unfinished(Path("full")) == []
+
+
+@pytest.mark.row(149)
+def test_plan_that_does_not_fit_is_5(
+    store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync would end so; where it would not, because it does not check, the plan does neither."""
+    with monkeypatch.context() as patched:
+        full = SimpleNamespace(total=1000, used=994, free=6)
+        patched.setattr("shutil.disk_usage", lambda path: full)
+        ran = run("plan")
+        assert (ran.code, ran.err) == (5, "")
+        assert ran.out.endswith("3 to download (7 B), 0 up to date; DOES NOT FIT: 6 B free\n")
+        assert run("sync").code == 5
+        assert run("plan", "--no-space-check").code == 0
+        store.put("../x.parquet", b"")
+        assert run("plan", "--exit-code").code == 5
+        assert run("plan", "--no-space-check", "--exit-code").code == 3
+        planned = run("plan", "--json")
+    assert (planned.code, planned.events[-1]["exit_code"]) == (5, 5)
+    Path("plan.json").write_text(planned.out)
+    assert run("sync", "--plan", "plan.json").code == 0
+    assert tree(DEST) == OBJECTS
+
+
+def test_plan_with_something_to_download_is_7_if_asked_for(store: MemoryStore, run: Run) -> None:
+    """And 0 if nothing is."""
+    assert run("plan", "--exit-code") == Ran(7, run("plan").out, "")
+    assert run("plan", "--exit-code", "--json").events[-1]["left"] == ["3 objects to download"]
+    assert run("plan", "-q", "--exit-code", "1hz/") == Ran(7, "", "")
+    assert run("plan", "--exit-code", "--exclude", "*").code == 0
+    run("sync")
+    assert run("plan", "--exit-code").code == 0
 
 
 def test_destination_of_another_run_is_6(store: MemoryStore, run: Run) -> None:
