@@ -22,7 +22,7 @@ from asyncsync.cli.screen import JsonLines, Log, Text
 from asyncsync.cli.signals import exit_without_memory, stop_on_signals
 from asyncsync.compare import OtherDisks
 from asyncsync.concurrently import task_group
-from asyncsync.console import RED, coloured, columns, print_line, takes_escapes
+from asyncsync.console import GREEN, RED, coloured, columns, print_line, takes_escapes
 from asyncsync.disk import Folder, free_bytes
 from asyncsync.errors import AsyncSyncError, ConfigError, MachineError
 from asyncsync.interfaces import Observers
@@ -157,7 +157,7 @@ async def _run(
                     if isinstance(figures, PlanCounts):
                         figures.elsewhere = others.growth(Folder(options.dest).path)
                         if arguments.exit_code and figures.total.to_download:
-                            figures.held_back(f"{figures.total.to_download:,} objects to download")
+                            figures.held_back(f"{figures.total.to_download:,} to download")
                 except AsyncSyncError as failure:
                     error, exit_code = failure.advice, failure.exit_code
                 except MemoryError:
@@ -181,14 +181,16 @@ def _figures(command: str, options: Options) -> Report:
 
 async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -> int:
     """Run the doctor, print its findings, and return the exit code."""
-    from asyncsync.doctor import examine, format_finding
+    from asyncsync.doctor import examine, format_finding, verdict_line
 
     bucket, prefixes = split_source(arguments.prefixes)
     given = {**given, "source": bucket}
     is_complete = True
+    findings: list[Finding] = []
 
     def report(finding: Finding) -> None:
         nonlocal is_complete
+        findings.append(finding)
         logger.info("%s", format_finding(finding))
         if arguments.json:
             is_complete &= print_line(json.dumps(check_json(finding)), sys.stdout)
@@ -202,7 +204,13 @@ async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         with stop_on_signals(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught:
             exit_code = await examine(_env_file(arguments), given, prefixes, report)
-    return 128 + caught[0] if caught else exit_code or int(not is_complete)
+    if caught:
+        return 128 + caught[0]
+    verdict = verdict_line(findings)
+    logger.info("%s", verdict)
+    if not (arguments.json or arguments.quiet):
+        print_line(coloured(verdict, RED if exit_code else GREEN, sys.stdout), sys.stdout)
+    return exit_code or int(not is_complete)
 
 
 def _open_progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | Lines | None]":

@@ -435,7 +435,7 @@ def test_plan_that_does_not_fit_is_5(
 def test_plan_with_something_to_download_is_7_if_asked_for(store: MemoryStore, run: Run) -> None:
     """And 0 if nothing is."""
     assert run("plan", "--exit-code") == Ran(7, run("plan").out, "")
-    assert run("plan", "--exit-code", "--json").events[-1]["left"] == ["3 objects to download"]
+    assert run("plan", "--exit-code", "--json").events[-1]["left"] == ["3 to download"]
     assert run("plan", "-q", "--exit-code", "1hz/") == Ran(7, "", "")
     assert run("plan", "--exit-code", "--exclude", "*").code == 0
     run("sync")
