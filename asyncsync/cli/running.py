@@ -22,7 +22,16 @@ from asyncsync.cli.screen import JsonLines, Log, Text
 from asyncsync.cli.signals import exit_without_memory, stop_on_signals
 from asyncsync.compare import OtherDisks
 from asyncsync.concurrently import task_group
-from asyncsync.console import GREEN, RED, coloured, columns, print_line, takes_escapes
+from asyncsync.console import (
+    GREEN,
+    RED,
+    YELLOW,
+    coloured,
+    columns,
+    print_line,
+    takes_escapes,
+    wrapped,
+)
 from asyncsync.disk import Folder, free_bytes
 from asyncsync.errors import AsyncSyncError, ConfigError, MachineError
 from asyncsync.interfaces import Observers
@@ -48,6 +57,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NO_MEMORY = MachineError("out of memory").advice
+
+_COLOURS = {Verdict.WARNING: YELLOW, Verdict.WRONG: RED}
+"""Of the findings that are to be looked at."""
 
 _RUNS: dict[str, api.Command] = {
     "sync": pipeline.sync,
@@ -76,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings, options = load(env_file, given=given)
     tells_all = arguments.verbose and not arguments.quiet
     if tells_all and settings.access_key_id and (mixture := origins(env_file, given=given).mixture):
-        print_line(f"asyncsync: {mixture}", sys.stderr)
+        print_line(wrapped(f"asyncsync: {mixture}", sys.stderr), sys.stderr)
     own = api.route(settings, options, prefixes)
     planned = _checked_plan(own, {**given, "prefixes": arguments.prefixes}, arguments)
     _open_log(arguments)
@@ -196,8 +208,8 @@ async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -
             is_complete &= print_line(json.dumps(check_json(finding)), sys.stdout)
         elif not arguments.quiet or finding.verdict in {Verdict.WARNING, Verdict.WRONG}:
             line = format_finding(finding, columns(sys.stdout))
-            is_wrong = finding.verdict is Verdict.WRONG
-            print_line(coloured(line, RED, sys.stdout) if is_wrong else line, sys.stdout)
+            colour = _COLOURS.get(finding.verdict)
+            print_line(coloured(line, colour, sys.stdout) if colour else line, sys.stdout)
 
     exit_code = 0
     async with task_group() as group:

@@ -116,8 +116,9 @@ def checked_plan(
     for part in fields(Route):
         made_for, here = getattr(found.route, part.name), getattr(wanted, part.name)
         if made_for != here:
-            hint = "; set --dest to sync elsewhere" if part.name == "dest" else ""
+            hint = "set --dest to sync elsewhere" if part.name == "dest" else "make another"
             raise ConfigError(
-                f"the plan was made for {part.name} {escaped(made_for)}, not {escaped(here)}{hint}"
+                f"the plan was made for {part.name} {escaped(made_for)}, not {escaped(here)}; "
+                f"{hint}"
             )
     return found

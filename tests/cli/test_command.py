@@ -26,6 +26,7 @@ from asyncsync.model import Head
 from tests.rigs.called import OBJECTS, Ran, Run
 from tests.rigs.memory_store import MEMORY, Act, MemoryStore, use_memory
 from tests.rigs.watch import snapshot, tree, unfinished
+from tests.rigs.wrapped import on_a_terminal
 
 DEST = Path("downloads")
 
@@ -329,6 +330,45 @@ def test_bad_argument_is_2(
     assert (ran.code, ran.out) == (2, "")
     assert named in ran.err
     assert store.requests == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--colour",),
+        ("--dest",),
+        ("verfy",),
+        ("--keep",),
+        ("--workers", "many"),
+        ("--dest", "/"),
+        ("--limit-rate", "20Mbit/s"),
+        ("--profile", "x"),
+        ("--env-file", "nowhere.env"),
+        ("s3://",),
+        ("1hz/", "s3://a"),
+        ("1hz", "--strip-prefix"),
+    ],
+    ids=" ".join,
+)
+def test_message_says_what_is_wrong_and_what_to_do_in_80_columns(
+    store: MemoryStore, run: Run, arguments: tuple[str, ...]
+) -> None:
+    """The second clause begins in the first row of a terminal; the rest may be longer."""
+    ran = run(*arguments)
+    assert ran.code == 2
+    assert ran.err.startswith("asyncsync: ")
+    assert re.search("[;,] |did you mean| neither | not one of | not ", ran.err[:70]), ran.err
+
+
+@pytest.mark.anyio
+async def test_message_in_a_terminal_is_red_and_wrapped_at_words() -> None:
+    """All settings that are missing are named, in whole words."""
+    code, shown = await on_a_terminal({"COLUMNS": "80", "TERM": "xterm"})
+    assert code == 2
+    red, text = shown[:5], shown[5:].removesuffix("\x1b[0m\r\n")
+    assert (red, text[:34]) == ("\x1b[31m", "asyncsync: 4 settings are missing;")
+    assert max(map(len, text.split("\r\n"))) <= 80
+    assert {"R2_ACCESS_KEY_ID,", "R2_SECRET_ACCESS_KEY,", "R2_BUCKET;"} <= {*text.split()}
 
 
 @pytest.mark.row(122)

@@ -73,7 +73,7 @@ def test_quiet_command_prints_only_what_is_not_ok(capsys: pytest.CaptureFixture[
     """Findings that are ok or skipped are not printed."""
     assert cli.main(["doctor", "--quiet"]) == 2
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("wrong    settings    R2_ACCESS_KEY_ID, ")
+    assert line.startswith("wrong    settings    4 settings are missing; set them in ")
 
 
 async def test_log_file_has_all_findings(tmp_path: Path) -> None:

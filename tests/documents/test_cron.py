@@ -78,7 +78,7 @@ def test_script_reports_only_what_needs_attention(place: Path) -> None:
     (place / ".env").write_text("")
     wrong = sh(place, script)
     assert (wrong.returncode, wrong.stderr) == (2, "")
-    assert wrong.stdout.startswith("asyncsync: R2_ACCESS_KEY_ID, ")
+    assert wrong.stdout.startswith("asyncsync: 4 settings are missing; set them in ")
 
 
 def test_systemd_units_are_valid(tmp_path: Path) -> None:
