@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from asyncsync.cli.help import make_parser
-from asyncsync.cli.mistakes import check_word, near_command, unknown_option
+from asyncsync.cli.mistakes import check_word, misused_option, near_command, unknown_option
 from asyncsync.cli.options import COMMANDS, OPTIONS, PREFIX, WITHOUT_PREFIXES
 from asyncsync.errors import ConfigError
 from asyncsync.keys import SCHEME, shown
@@ -71,11 +71,10 @@ def _parse(command: str, options: Sequence[str]) -> argparse.Namespace:
     """Return what the options of a command say; a dry run of a sync is a plan."""
     parser = make_parser(command)
     command = command or "sync"
-    see = f"`asyncsync {command} --help`"
     try:
         arguments, unknown = parser.parse_known_args(options)
     except argparse.ArgumentError as error:
-        raise ConfigError(f"{error.argument_name}: {error.message}; see {see}") from None
+        raise ConfigError(misused_option(str(error.argument_name))) from None
     if command == "sync" and arguments.dry_run:
         return _parse("plan", options)
     if unknown:

@@ -41,12 +41,13 @@ _OPTIONS_ELSEWHERE = {
     **dict.fromkeys(("--recursive", "-r", "--archive", "-a"), "a sync is recursive; leave it out"),
     **dict.fromkeys(("--config", "--credentials-file"), "use --env-file"),
     "--source-region": "use --region",
+    "-V": "use --version",
     **dict.fromkeys(("--endpoint", "--s3-endpoint"), "use --endpoint-url"),
     **dict.fromkeys(("--output", "--local-dir", "--destination"), "use --dest"),
     **dict.fromkeys(("--ignore-existing", "--no-clobber", "--no-overwrite", "--update"), _REPLACED),
     **dict.fromkeys(("--partial", "--resume", "--continue"), "a run always goes on; leave it out"),
 }
-"""Options of other tools, and what does the same here."""
+"""Options of other tools that a sync does not take, and what does the same here."""
 
 
 def check_word(word: str) -> None:
@@ -73,19 +74,32 @@ def unknown_option(name: str, command: str, *, is_dry: bool) -> str:
         command: the command.
         is_dry: whether `--dry-run` made it what it is.
     """
+    if name in _OPTIONS_ELSEWHERE:
+        return f"no such option: {shown(name)}; {_OPTIONS_ELSEWHERE[name]}"
     if commands := [c for option in OPTIONS if name in option.names for c in option.commands]:
         *others, last = commands
         all_of_them = f"{', '.join(others)} and {last}" if others else last
         here = "--dry-run" if is_dry else command
         return f"{name}: goes with {all_of_them}, not with {here}"
     accepted = [n for option in OPTIONS if option.is_accepted(command) for n in option.names]
-    if name in _OPTIONS_ELSEWHERE:
-        hint = _OPTIONS_ELSEWHERE[name]
-    elif likely := _near_option(name.replace("_", "-"), accepted):
+    if likely := _near_option(name.replace("_", "-"), accepted):
         hint = f"did you mean {likely}?"
     else:
         hint = f"`asyncsync {command} --help` lists the options"
     return f"no such option: {shown(name)}; {hint}"
+
+
+def misused_option(names: str) -> str:
+    """Return what is wrong with an option that lacks its value, or has one and takes none.
+
+    Args:
+        names: its names, as argparse joins them.
+    """
+    option = next(option for option in OPTIONS if "/".join(option.names) == names)
+    name = option.names[-1]
+    if option.metavar:
+        return f"{name}: its value is missing; write {name} {option.metavar}"
+    return f"{name}: takes no value; write it alone"
 
 
 def _near_option(name: str, accepted: Sequence[str]) -> str:

@@ -221,7 +221,9 @@ async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -
     verdict = verdict_line(findings)
     logger.info("%s", verdict)
     if not (arguments.json or arguments.quiet):
-        print_line(coloured(verdict, RED if exit_code else GREEN, sys.stdout), sys.stdout)
+        worst = {finding.verdict for finding in findings}
+        colour = RED if exit_code else YELLOW if Verdict.WARNING in worst else GREEN
+        print_line(coloured(verdict, colour, sys.stdout), sys.stdout)
     return exit_code or int(not is_complete)
 
 

@@ -34,7 +34,10 @@ async def plan(visit: Visit) -> Look:
         if options.space_check:
             raise DiskFullError(f"{escaped(str(dest))}: {lacks}")
         return warning(f"{found}; {lacks}, and --no-space-check begins all the same")
-    fits = "" if counts.free_bytes is None else ", which fits"
+    if not counts.total.to_download and not least:
+        found, fits = "nothing to download", ""
+    else:
+        fits = "" if counts.free_bytes is None else ", which fits"
     if counts.skipped:
         return warning(f"{found}{fits}; {counts.skipped:,} skipped: `asyncsync plan` names them")
     return ok(f"{found}{fits}" + ("; `asyncsync plan` goes through all" if least else ""))

@@ -306,7 +306,15 @@ def test_option_without_its_value_is_refused(run: Run, line: str) -> None:
     """The next option does not count as the value."""
     ran = run(*line.split())
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith("asyncsync: --dest: expected one argument; see `asyncsync ")
+    assert ran.err == "asyncsync: --dest: its value is missing; write --dest DIR\n"
+
+
+@pytest.mark.parametrize("line", ["--json=3", "plan --exit-code=7", "-n=1", "verify --quiet="])
+def test_option_with_a_value_that_it_does_not_take_is_refused(run: Run, line: str) -> None:
+    """Nothing is made of the value."""
+    ran = run(*line.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.endswith(": takes no value; write it alone\n")
 
 
 def test_short_options_have_their_usual_meaning(store: MemoryStore, run: Run) -> None:
