@@ -86,10 +86,9 @@ async def plan(
     given["observer"] = Observers(others, _observer(given))
     found.route, options = await _perform(pipeline.plan, found, _with(given, source, dest))
     found.checks_space = options.space_check
-    found.free_bytes, found.elsewhere = (
-        free_bytes(options.dest),
-        others.growth(Folder(options.dest).path),
-    )
+    found.free_bytes = free_bytes(options.dest)
+    if not found.fits:
+        found.elsewhere = others.growth(options.dest)
     return found
 
 

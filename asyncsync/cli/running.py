@@ -32,7 +32,7 @@ from asyncsync.console import (
     takes_escapes,
     wrapped,
 )
-from asyncsync.disk import Folder, free_bytes
+from asyncsync.disk import free_bytes
 from asyncsync.errors import AsyncSyncError, ConfigError, MachineError
 from asyncsync.interfaces import Observers
 from asyncsync.model import Route, Settings
@@ -167,7 +167,8 @@ async def _run(
                         _RUNS[command], settings, options, prefixes, observer, planned
                     )
                     if isinstance(figures, PlanCounts):
-                        figures.elsewhere = others.growth(Folder(options.dest).path)
+                        if not figures.fits:
+                            figures.elsewhere = others.growth(options.dest)
                         if arguments.exit_code and figures.total.to_download:
                             figures.held_back(f"{figures.total.to_download:,} to download")
                 except AsyncSyncError as failure:

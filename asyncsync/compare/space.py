@@ -13,9 +13,10 @@ No space is reserved: if something else fills the disk meanwhile, the run ends w
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from asyncsync.disk import Folder, mounted
+from asyncsync.disk import Folder, disk_of, mounted
 from asyncsync.errors import DiskFullError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import escaped
@@ -83,6 +84,9 @@ class OtherDisks(SilentObserver):
             self._by_folder[transfer.path[:-1]] += transfer.remote.size - transfer.replaces
 
     def growth(self, destination: Path) -> int:
-        """Return the bytes by which files grow that are on disks mounted inside the destination."""
-        place = str(destination)
-        return sum(size for parents, size in self._by_folder.items() if mounted(place, parents))
+        """Return by how many bytes files grow on disks that are mounted or linked there."""
+        own, found = disk_of(destination), 0
+        for parents, size in self._by_folder.items():
+            with suppress(OSError):  # what cannot be looked at gets no file
+                found += size * (disk_of(destination.joinpath(*parents)) != own)
+        return found

@@ -23,7 +23,8 @@ async def plan(visit: Visit) -> Look:
     observer = Observers(counts, others)
     with anyio.move_on_after(PLAN_SECONDS) as limit:
         await api.perform(pipeline.plan, visit.settings, options, visit.prefixes, observer)
-    counts.elsewhere = others.growth(dest)
+    if not counts.fits:
+        counts.elsewhere = others.growth(dest)
     least = "at least " if limit.cancelled_caught else ""
     size = format_size(counts.total.bytes_to_download)
     found = f"{least}{counts.total.to_download:,} to download ({size})"

@@ -57,6 +57,20 @@ async def test_what_goes_to_another_disk_needs_no_space_here(
     assert ("not enough space: at least 5.24 MB needed" in done.err) == bool(code)
 
 
+@pytest.mark.row(149)
+async def test_plan_knows_what_goes_to_another_disk_through_a_link(tmp_path: Path) -> None:
+    """A sync ends as the plan does."""
+    prepare = "mkdir ../other; mount -t tmpfs -o size=64m tmpfs ../other; ln -s ../other b"
+    codes = []
+    async with ScriptedS3({"b/c/2.parquet": bytes(8 << 20)}) as s3:
+        for command in ("plan", "sync"):
+            dest = tmp_path / command / "disk"
+            dest.parent.mkdir()
+            wrapper = on_a_disk(dest, "size=4m", prepare)
+            codes.append((await run(wrapper, s3, dest, command, "--follow-links")).code)
+    assert codes == [0, 0]
+
+
 @pytest.mark.row(103)
 async def test_what_is_left_on_another_disk_is_cleared_away(tmp_path: Path) -> None:
     """The next run removes it, without following a link that replaced the folder."""
