@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Unpack
 
 from asyncsync import pipeline
-from asyncsync.compare import Selection
+from asyncsync.compare import OtherDisks, Selection
 from asyncsync.descriptors import affordable_requests
 from asyncsync.disk import Folder, free_bytes
 from asyncsync.errors import ConfigError
@@ -85,9 +85,13 @@ async def plan(
     Raises:
         ConfigError, SourceError: as for `sync`.
     """
-    found = Plan()
+    found, others = Plan(), OtherDisks()
+    given["observer"] = Observers(others, _observer(given))
     found.route, options = await _perform(pipeline.plan, found, _with(given, source, dest))
+    found.checks_space = options.space_check
     found.free_bytes = free_bytes(options.dest)
+    if not found.fits:
+        found.elsewhere = others.growth(options.dest)
     return found
 
 

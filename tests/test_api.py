@@ -169,12 +169,22 @@ async def test_plan_holds_what_would_be_fetched(store: MemoryStore, tmp_path: Pa
     assert plan.free_bytes
     assert plan.free_bytes > 7
     assert plan.fits
+    assert plan.exit_code == 0
     plan.free_bytes = 6
     assert not plan.fits
+    assert plan.exit_code == 5
     plan.free_bytes = None
     assert plan.fits
+    assert plan.exit_code == 0
     assert plan.summary().endswith("; the disk does not tell its free space")
     assert os.listdir(tmp_path) == []
+
+
+async def test_plan_without_a_check_of_space_is_0(store: MemoryStore, tmp_path: Path) -> None:
+    """A sync with the same argument would begin as well."""
+    plan = await asyncsync.plan(dest=tmp_path / "dest", space_check=False)
+    plan.free_bytes = 6
+    assert (plan.fits, plan.exit_code) == (False, 0)
 
 
 async def test_plan_is_a_collection_of_transfers(store: MemoryStore, tmp_path: Path) -> None:

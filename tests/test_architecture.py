@@ -44,7 +44,7 @@ ALLOWED = {
     "given": FLOOR | {"report"},
     "api": FLOOR | STAGES | {"disk", "s3", "mirror", "pipeline", "settings", "given"},
     "demo": FLOOR | {"s3"},
-    "doctor": FLOOR | STAGES | {"disk", "s3", "http", "settings"},
+    "doctor": FLOOR | STAGES | {"disk", "s3", "http", "pipeline", "settings", "api"},
     "cli": FLOOR | STAGES | {"disk", "progress", "pipeline", "settings", "api", "demo", "doctor"},
 }
 """What each folder, or top-level module, may import besides itself."""

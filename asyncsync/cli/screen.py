@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from asyncsync.cli.arguments import prefix_hint
+from asyncsync.cli.mistakes import prefix_hint
 from asyncsync.console import GREEN, RED, coloured, columns, print_line
-from asyncsync.disk import Folder, free_bytes
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver, Urgent
 from asyncsync.keys import escaped, shown
@@ -21,7 +20,6 @@ from asyncsync.report import (
     extra_json,
     failure,
     outcome_json,
-    plan_summary,
     removed_json,
     start_json,
     summary_json,
@@ -46,17 +44,15 @@ class Text(SilentObserver):
     Args:
         command: sync, plan or verify.
         figures: the report of the run, which is notified before this observer.
-        folder: the destination.
         say: prints a line.
         verbose: name every object that is downloaded, or would be.
         quiet: print failures and urgent messages only.
     """
 
     def __init__(
-        self, command: str, figures: Report, folder: Folder, say: Say, *, verbose: bool, quiet: bool
+        self, command: str, figures: Report, say: Say, *, verbose: bool, quiet: bool
     ) -> None:
         self._command = command
-        self._folder = folder
         self._figures = figures
         self._say = say
         self._verbose = verbose
@@ -131,7 +127,7 @@ class Text(SilentObserver):
     def finish(self, exit_code: int, error: str) -> int:
         """Print the summary, if there is anything to sum up, and return the exit code."""
         if not error or self._figures.total.in_bucket:
-            summary = _summary(self._command, self._figures, self._folder)
+            summary = self._figures.summary()
             self._print(coloured(summary, RED if exit_code else GREEN, sys.stdout))
         if error:
             self._warn(f"asyncsync: {escaped(error)} (exit code {exit_code})")
@@ -205,10 +201,9 @@ class Log(SilentObserver):
     All records have level INFO: without a log file, Python would print warnings to standard error.
     """
 
-    def __init__(self, command: str, figures: Report, folder: Folder) -> None:
+    def __init__(self, command: str, figures: Report) -> None:
         self._command = command
         self._figures = figures
-        self._folder = folder
 
     def begin(self, route: Route, dest: Path) -> None:
         """Log the source and the destination."""
@@ -242,7 +237,7 @@ class Log(SilentObserver):
 
     def finish(self, exit_code: int, error: str) -> None:
         """Log the summary."""
-        logger.info("%s", _summary(self._command, self._figures, self._folder))
+        logger.info("%s", self._figures.summary())
         if error:
             logger.info("%s (exit code %d)", escaped(error), exit_code)
 
@@ -251,11 +246,3 @@ def _describe_route(command: str, route: Route, dest: Path) -> str:
     """Return the source and the destination, which is named as the user did."""
     stripped = f"/{shown(route.stripped)}" if route.stripped else ""
     return f"{command}: {route.bucket}{stripped} at {route.endpoint} -> {escaped(str(dest))}"
-
-
-def _summary(command: str, figures: Report, folder: Folder) -> str:
-    match command:
-        case "plan":
-            return plan_summary(figures, free_bytes(folder.path))
-        case _:
-            return figures.summary()

@@ -22,7 +22,7 @@ from asyncsync.disk.folding import Folding, mark, probe
 from asyncsync.disk.lock import hold_lock
 from asyncsync.disk.mounts import mounted
 from asyncsync.disk.parts import PART, PartFile, spans
-from asyncsync.disk.trial import abandoned, check_free, free_bytes, lacks_inodes, trial
+from asyncsync.disk.trial import abandoned, check_free, disk_of, free_bytes, lacks_inodes, trial
 
 __all__ = [
     "PART",
@@ -32,6 +32,7 @@ __all__ = [
     "PartFile",
     "abandoned",
     "check_free",
+    "disk_of",
     "free_bytes",
     "hold_lock",
     "lacks_inodes",

@@ -19,7 +19,7 @@ from asyncsync.report.events import (
     transfer_json,
 )
 from asyncsync.report.findings import Finding, Look, Verdict, ok, skipped, warning
-from asyncsync.report.plan import Plan, Verification, checked_plan
+from asyncsync.report.plan import Plan, PlanCounts, Verification, checked_plan
 from asyncsync.report.planfile import PlanFile
 from asyncsync.report.report import (
     Report,
@@ -37,6 +37,7 @@ __all__ = [
     "Json",
     "Look",
     "Plan",
+    "PlanCounts",
     "PlanFile",
     "Report",
     "Tally",

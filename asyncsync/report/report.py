@@ -332,13 +332,13 @@ def _deletions(report: Report, word: str) -> list[str]:
     return parts
 
 
-def plan_summary(report: Report, free_bytes: int | None) -> str:
+def plan_summary(report: Report, free_bytes: int | None, elsewhere: int = 0) -> str:
     """Return the summary of a plan, one line; the free bytes are None where the disk is silent."""
     needed = report.total.bytes_to_download
     if free_bytes is None:
         space = "the disk does not tell its free space"
     else:
-        fits = "fits" if report.growth <= free_bytes else "DOES NOT FIT"
+        fits = "fits" if report.growth - elsewhere <= free_bytes else "DOES NOT FIT"
         space = f"{fits}: {format_size(free_bytes)} free"
     parts = [
         f"{report.total.to_download:,} to download ({format_size(needed)})",

@@ -19,7 +19,7 @@ MIN_RATE = 1024
 """Bytes a second; a slower download would look like a stalled one."""
 
 _MAX_DELETE = re.compile(r"\d{1,12}|(100|\d{1,2}(\.\d{1,6})?)%")
-_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)([kKmMgG]?)")
+_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?) ?(?:([kmgKMG])(?:i?[bB])?|[bB])?(?:/s)?", re.ASCII)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
@@ -245,12 +245,12 @@ def _parse_int(name: str, text: str) -> int:
 
 
 def _parse_rate(text: str) -> int | None:
-    """Return bytes a second; the units are powers of 1024, as in curl, wget and rclone."""
+    """Return bytes a second; the units are powers of 1024, as in curl, wget, rclone and aws-cli."""
     if text == "off":
         return None
     if not (match := _RATE.fullmatch(text)):
         raise ValueError(f"{text!r} is neither off nor a rate such as 500k, 20M or 1.5G")
-    number, unit = match.groups()
+    number, unit = match.groups("")
     return _check_range("limit_rate", int(float(number) * _UNITS[unit.lower()]))
 
 

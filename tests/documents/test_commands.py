@@ -21,6 +21,7 @@ from types import FunctionType
 import pytest
 
 from asyncsync.cli.arguments import given_options, parse_arguments
+from asyncsync.errors import ConfigError
 from tests.rigs.blocks import BY_CI, NOT_RUN, ROOT, Block, blocks
 from tests.rigs.bucket import Bucket
 
@@ -101,7 +102,7 @@ def test_command_is_valid(block: Block) -> None:
 )
 def test_invalid_command_is_found(command: str) -> None:
     """Otherwise, the test above would prove nothing."""
-    with pytest.raises((AssertionError, SystemExit)):
+    with pytest.raises((AssertionError, ConfigError)):
         _check(command)
 
 

@@ -18,7 +18,7 @@ import pytest
 import asyncsync
 from asyncsync import __version__
 from asyncsync.api import Given
-from asyncsync.cli.arguments import make_parser
+from asyncsync.cli.help import EXIT_CODES
 from asyncsync.cli.options import OPTIONS
 from asyncsync.doctor import doctor
 from asyncsync.doctor.folder_checks import open_files
@@ -136,9 +136,8 @@ def test_keyword_arguments_are_in_the_help() -> None:
 
 def test_exit_codes_are_those_of_the_help() -> None:
     """The README's table and `--help` have the same codes and descriptions."""
-    epilog = make_parser().epilog or ""
     documented = [(code, meaning) for code, meaning, *_ in rows(README, "## Cron")]
-    assert documented == re.findall(r"^  (\d[\d, ]*?)  (\S.*)$", epilog, re.MULTILINE)
+    assert documented == re.findall(r"^  (\d[\d, ]*?)  (\S.*)$", EXIT_CODES, re.MULTILINE)
 
 
 # output
@@ -166,11 +165,13 @@ def test_shown_run_is_what_the_program_prints() -> None:
 def test_shown_examination_is_what_the_doctor_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has the same checks in the same order, and each line as it is printed."""
     block = next(block for block in blocks("") if block.startswith("$ asyncsync doctor\n"))
-    lines = block.splitlines()[1:]
+    *lines, verdict = block.splitlines()[1:]
     assert [line[9:19].rstrip() for line in lines] == [check.name for check in doctor.CHECKS]
-    for line in lines:
-        finding = Finding(line[9:19].rstrip(), Verdict(line[:7].rstrip()), line[21:])
-        assert doctor.format_finding(finding) == line
+    findings = [
+        Finding(line[9:19].rstrip(), Verdict(line[:7].rstrip()), line[21:]) for line in lines
+    ]
+    assert [doctor.format_finding(finding) for finding in findings] == lines
+    assert doctor.verdict_line(findings) == verdict
     monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 4096))
     monkeypatch.setattr("asyncsync.descriptors._count_open", lambda: 10)
     assert lines[-1] == doctor.format_finding(Finding("open files", *open_files(Options())))

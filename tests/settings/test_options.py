@@ -77,11 +77,17 @@ def test_validation_is_a_set_of_checks(how: str, checks: Checks) -> None:
         ("500K", 500 << 10),
         ("20M", 20 << 20),
         ("1.5g", 3 << 29),
+        ("20MB/s", 20 << 20),
+        ("20M/s", 20 << 20),
+        ("20MiB/s", 20 << 20),
+        ("20 MB/s", 20 << 20),
+        ("20mb", 20 << 20),
+        ("2048B/s", 2048),
         ("off", None),
     ],
 )
 def test_rate_is_a_number_with_a_unit(text: str, rate: int | None) -> None:
-    """The units are powers of 1024, as in curl, wget and rclone."""
+    """The units are powers of 1024, as in curl, wget, rclone and aws-cli."""
     assert options({"ASYNCSYNC_LIMIT_RATE": text}).limit_rate == rate
 
 
@@ -167,7 +173,9 @@ def test_invalid_value_of_a_caller_is_refused(name: str, value: object) -> None:
         ("LIMIT_RATE", "0", "less than 1024 bytes/s"),
         ("LIMIT_RATE", "1023", "less than 1024 bytes/s"),
         ("LIMIT_RATE", "-5M", "neither off nor a rate"),
-        ("LIMIT_RATE", "20MB", "neither off nor a rate"),
+        ("LIMIT_RATE", "20Mbit/s", "neither off nor a rate"),
+        ("LIMIT_RATE", "20Mi", "neither off nor a rate"),
+        ("LIMIT_RATE", "20M/h", "neither off nor a rate"),
         ("LIMIT_RATE", "fast", "neither off nor a rate"),
         ("LIMIT_RATE", "9" * 400, "neither off nor a rate"),
         ("STRICT", "perhaps", "neither yes nor no"),
