@@ -1,5 +1,6 @@
 """What a typed program does with the API. Checked by mypy with the tests, and never run."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import assert_never, assert_type
 
@@ -25,9 +26,13 @@ class Printing(SilentObserver):
         """Take an outcome apart; there are no other kinds."""
         match outcome:
             case Downloaded(transfer, attempts, seconds):
+                assert_type(outcome.file, Path)
+                assert_type(outcome.remote.key, str)
+                assert_type(outcome.modified, datetime | None)
                 assert_type(transfer.remote.key, str)
                 assert_type((attempts, seconds), tuple[int, float])
             case UpToDate(remote):
+                assert_type(outcome.file, Path)
                 assert_type(remote.size, int)
             case Failed(_, error):
                 assert_type(error, TransferError)

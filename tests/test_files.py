@@ -1,0 +1,86 @@
+"""From the sync to the analysis: where the files are."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import asyncsync
+from asyncsync import Downloaded, Failed, Outcome, SilentObserver, UpToDate
+from asyncsync.errors import ServerError
+from tests.rigs.memory_store import Act, MemoryStore, use_memory
+
+pytestmark = pytest.mark.anyio
+
+OBJECTS = {"1hz/a.parquet": b"a", "1hz/b.parquet": b"bb", "root.parquet": b"root"}
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """The bucket that the settings name."""
+    store = MemoryStore(OBJECTS)
+    use_memory(monkeypatch, store)
+    return store
+
+
+# outcomes
+
+
+async def test_outcomes_know_their_files(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Absolute paths, which hold also when the working folder is another."""
+    monkeypatch.chdir(tmp_path)
+    for kind in (Downloaded, UpToDate):
+        found = {}
+        async for outcome in asyncsync.stream(dest="dest"):
+            assert isinstance(outcome, Downloaded | UpToDate)
+            assert type(outcome) is kind
+            assert outcome.file.is_absolute()
+            found[outcome.remote.key] = outcome.file.read_bytes()
+        assert found == OBJECTS
+
+
+async def test_outcomes_know_their_times(store: MemoryStore, tmp_path: Path) -> None:
+    """As datetimes in UTC: those of the objects, which the files have as well."""
+    async for outcome in asyncsync.stream(dest=tmp_path):
+        assert isinstance(outcome, Downloaded)
+        assert outcome.modified
+        assert outcome.modified.tzinfo is UTC
+        assert outcome.modified.timestamp() == outcome.file.stat().st_mtime
+    store.always("get", "root.parquet", Act(error=ServerError("500")))
+    store.put("root.parquet", b"new")
+    outcomes = [found async for found in asyncsync.stream(dest=tmp_path, attempts=1)]
+    expected = datetime.fromtimestamp(store.remote("root.parquet").modified_ns / 1e9, UTC)
+    assert [found.modified for found in outcomes if isinstance(found, Failed)] == [expected]
+
+
+@pytest.mark.parametrize("name", ["root.parquet", "a//b.parquet"])
+async def test_files_are_where_the_run_puts_them(
+    store: MemoryStore, tmp_path: Path, name: str
+) -> None:
+    """Also where it strips a prefix, and encodes odd keys."""
+    store.put(f"in/{name}", b"x")
+    for _ in range(2):
+        stream = asyncsync.stream("in/", tmp_path, strip_prefix=True, odd_keys="encode")
+        async for outcome in stream:
+            assert not isinstance(outcome, Failed)
+            assert outcome.file.read_bytes() == b"x"
+            assert outcome.file.parent in {tmp_path, tmp_path / "a/%~"}
+
+
+async def test_observers_get_outcomes_with_files(store: MemoryStore, tmp_path: Path) -> None:
+    """In a verification as well."""
+
+    class Reading(SilentObserver):
+        def __init__(self) -> None:
+            self.found: list[bytes] = []
+
+        def ended(self, outcome: Outcome) -> None:
+            assert not isinstance(outcome, Failed)
+            self.found.append(outcome.file.read_bytes())
+
+    for command in (asyncsync.sync, asyncsync.verify):
+        observer = Reading()
+        await command(dest=tmp_path, observer=observer)
+        assert sorted(observer.found) == sorted(OBJECTS.values())
