@@ -9,6 +9,7 @@ import asyncsync
 from asyncsync import Downloaded, Failed, Outcome, SilentObserver, UpToDate
 from asyncsync.errors import ServerError
 from tests.rigs.memory_store import Act, MemoryStore, use_memory
+from tests.rigs.watch import tree
 
 pytestmark = pytest.mark.anyio
 
@@ -84,3 +85,15 @@ async def test_observers_get_outcomes_with_files(store: MemoryStore, tmp_path: P
         observer = Reading()
         await command(dest=tmp_path, observer=observer)
         assert sorted(observer.found) == sorted(OBJECTS.values())
+
+
+# plans
+
+
+async def test_filtered_plan_can_be_synced(store: MemoryStore, tmp_path: Path) -> None:
+    """Only what it kept is fetched, to the destination of the plan."""
+    plan = await asyncsync.plan(dest=tmp_path)
+    small = plan.filter(lambda transfer: transfer.remote.size > 1).only("1hz/")
+    assert (await asyncsync.sync(plan=small)).downloaded == 1
+    assert tree(tmp_path) == {"1hz/b.parquet": b"bb"}
+    assert (await asyncsync.sync(plan=plan)).downloaded == 2

@@ -49,6 +49,8 @@ async def commands() -> None:
     assert_type(plan.total, Tally)
     assert_type([transfer.reason for transfer in plan], list[Reason])
     assert_type(await asyncsync.sync(plan=plan), Report)
+    small = plan.filter(lambda transfer: transfer.remote.size < 1000).only("1hz/", "*.json")
+    assert_type(small, Plan)
     assert_type(await asyncsync.sync("s3://bucket/1hz/", Path("1hz"), strip_prefix=True), Report)
     assert_type(await asyncsync.sync(odd_keys="encode"), Report)
     assert_type(await asyncsync.plan("1hz/", "downloads", deep=False), Plan)
