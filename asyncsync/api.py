@@ -24,6 +24,7 @@ from asyncsync.descriptors import affordable_requests
 from asyncsync.disk import Folder, free_bytes
 from asyncsync.given import Given as Given
 from asyncsync.given import GivenToSync as GivenToSync
+from asyncsync.given import describe
 from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObserver
 from asyncsync.listing import Scope, Since
 from asyncsync.model import Compared, Outcome, Route, Settings
@@ -45,15 +46,8 @@ async def sync(
 
     Args:
         source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
-        dest: The local folder; the same as the keyword argument.
-        **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `compare`,
-            `validate`, `parquet_check`, `deep`, `repair`, `attempts`, `read_timeout`,
-            `space_check`, `durable`, `limit_rate`, `since`, `strip_prefix`, `odd_keys`,
-            `follow_links`, `strict`, `sign_request`, `request_payer`, `addressing`, `allow_http`,
-            `env_file`, `bucket`, `endpoint_url`, `region`, `profile`, `observer`, and `plan`. All
-            are optional.
-            `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
-            `plan`.
+        dest: The local folder; `downloads` by default. Created if it is missing.
+        **given: Keyword arguments: those of `Given`, and `plan`. All are optional.
 
     Returns:
         Counts of files and bytes, and the failures.
@@ -75,9 +69,9 @@ async def plan(
     """Return what `sync` would download. Downloads nothing and writes nothing.
 
     Args:
-        source: As for `sync`.
-        dest: As for `sync`.
-        **given: As for `sync`, without `plan`.
+        source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
+        dest: The local folder; `downloads` by default.
+        **given: Keyword arguments: those of `Given`. All are optional.
 
     Raises:
         ConfigError, SourceError: as for `sync`.
@@ -102,9 +96,9 @@ async def verify(
     bucket, which are not failures.
 
     Args:
-        source: As for `sync`.
-        dest: As for `sync`.
-        **given: As for `sync`, without `plan`.
+        source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
+        dest: The local folder; `downloads` by default.
+        **given: Keyword arguments: those of `Given`. All are optional.
 
     Raises:
         ConfigError, SourceError: as for `sync`.
@@ -121,9 +115,9 @@ def run(
     """Run `sync` and wait for it. For scripts; works in a notebook's cell as well.
 
     Args:
-        source: As for `sync`.
-        dest: As for `sync`.
-        **given: As for `sync`.
+        source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
+        dest: The local folder; `downloads` by default. Created if it is missing.
+        **given: Keyword arguments: those of `sync`. All are optional.
 
     Raises:
         ConfigError, SourceError, DestinationError: as for `sync`.
@@ -152,9 +146,9 @@ async def stream(
     the caller is slow. Closing the generator stops the sync.
 
     Args:
-        source: As for `sync`.
-        dest: As for `sync`.
-        **given: As for `sync`.
+        source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
+        dest: The local folder; `downloads` by default. Created if it is missing.
+        **given: Keyword arguments: those of `sync`. All are optional.
 
     Raises:
         ConfigError, SourceError, DestinationError: as for `sync`.
@@ -177,6 +171,13 @@ async def stream(
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+describe(sync, Given, GivenToSync)
+describe(run, Given, GivenToSync)
+describe(stream, Given, GivenToSync)
+describe(plan, Given)
+describe(verify, Given)
 
 
 class _OutcomeQueue(SilentObserver):
