@@ -29,7 +29,7 @@ from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObser
 from asyncsync.listing import Scope, Since
 from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.pace import STREAMS_AT_ONCE, Limit, LimitedStore, Pace
-from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan
+from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan, reporting
 from asyncsync.settings import Options, bucket_identity, load, split_source, stripped_prefix
 from asyncsync.threads import in_thread
 
@@ -47,10 +47,10 @@ async def sync(
     Args:
         source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
         dest: The local folder; `downloads` by default. Created if it is missing.
-        **given: Keyword arguments: those of `Given`, and `plan`. All are optional.
+        **given: Keyword arguments: those of `Given`, `plan` and `report`. All are optional.
 
     Returns:
-        Counts of files and bytes, and the failures.
+        Counts of files and bytes, the files that are new, and the failures.
 
     Raises:
         ConfigError: settings are missing or invalid; no request was sent.
@@ -58,8 +58,8 @@ async def sync(
         DestinationError: the local side ended the run, such as a full disk.
     """
     report = Report()
-    planned = given.pop("plan", None)
-    await _perform(pipeline.sync, report, _with(given, source, dest), planned)
+    planned, path = given.pop("plan", None), given.pop("report", None)
+    await _perform(pipeline.sync, report, _with(given, source, dest), planned, path)
     return report
 
 
@@ -212,9 +212,16 @@ def _with(given: Given, source: str | None, dest: Path | str | None) -> Given:
 
 
 async def _perform(
-    command: Command, report: Report, given: Given, planned: Plan | Path | str | None = None
+    command: Command,
+    report: Report,
+    given: Given,
+    planned: Plan | Path | str | None = None,
+    path: Path | str | None = None,
 ) -> tuple[Route, Options]:
-    """Run a command with the keyword arguments. `report` is filled even if the run fails."""
+    """Run a command with the keyword arguments. `report` is filled even if the run fails.
+
+    So is the file at `path`, if there is one.
+    """
     if unknown := given.keys() - Given.__annotations__.keys():
         raise TypeError(f"no such argument: {', '.join(sorted(unknown))}")
     if isinstance(planned, Plan) and given.get("dest") is None:
@@ -229,7 +236,10 @@ async def _perform(
     checked = None if planned is None else checked_plan(planned, own_route, given)
     started = time.monotonic()
     try:
-        with Observers(report, _observer(given)) as observer:
+        with (
+            reporting(path) as written,
+            Observers(report, report.files, *written, _observer(given)) as observer,
+        ):
             await perform(command, found, options, prefixes, observer, checked)
     finally:
         report.seconds = time.monotonic() - started

@@ -112,7 +112,7 @@ class Given(TypedDict, total=False):
 
 
 class GivenToSync(Given, total=False):
-    """The keyword arguments of the functions that download: those of `Given`, and a plan.
+    """The keyword arguments of the functions that download: those of `Given`, a plan and a report.
 
     Attributes:
         plan: The result of `plan`, or the path of a file that `asyncsync plan --json` wrote. Only
@@ -120,9 +120,13 @@ class GivenToSync(Given, total=False):
             be combined with `prefixes`, `include`, `exclude`, `strip_prefix` or `odd_keys`. A
             `Plan` syncs to its own destination unless `dest` is given. A file must have been made
             for the destination that is set, unless `dest` is given.
+        report: A file to write what became of each object that was downloaded or failed: as JSON
+            lines, CSV or Parquet, as its name ends: `.jsonl`, `.csv` or `.parquet`, which needs
+            pyarrow. None by default.
     """
 
     plan: Plan | Path | str | None
+    report: Path | str | None
 
 
 _ATTRIBUTE = re.compile(r"^    (?!dest:)\w+: .*\n(?: {5,}.*\n)*", re.MULTILINE)

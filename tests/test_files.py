@@ -1,12 +1,14 @@
-"""From the sync to the analysis: where the files are."""
+"""From the sync to the analysis: which files are new, where they are, and a report of them."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 import pytest
 
 import asyncsync
-from asyncsync import Downloaded, Failed, Outcome, SilentObserver, UpToDate
+from asyncsync import ConfigError, Downloaded, Failed, Outcome, Reason, SilentObserver, UpToDate
 from asyncsync.errors import ServerError
 from tests.rigs.memory_store import Act, MemoryStore, use_memory
 from tests.rigs.watch import tree
@@ -85,6 +87,57 @@ async def test_observers_get_outcomes_with_files(store: MemoryStore, tmp_path: P
         observer = Reading()
         await command(dest=tmp_path, observer=observer)
         assert sorted(observer.found) == sorted(OBJECTS.values())
+
+
+# files
+
+
+async def test_report_has_the_new_files(store: MemoryStore, tmp_path: Path) -> None:
+    """Those that were downloaded in this run, and no others."""
+    await asyncsync.sync(dest=tmp_path, prefixes=["1hz/"])
+    store.put("1hz/a.parquet", b"newer")
+    store.put("a//b.parquet", b"unsafe")
+    report = await asyncsync.sync(dest=tmp_path)
+    assert {file.key: (file.path.read_bytes(), file.reason) for file in report.files} == {
+        "1hz/a.parquet": (b"newer", Reason.SIZE_DIFFERS),
+        "root.parquet": (b"root", Reason.MISSING),
+    }
+    assert len(report.files) == report.downloaded == report.to_arrow().num_rows == 2
+    assert {"size", "version", "md5"} <= {*report.files[0].proven}
+    assert str(report) == report.summary()
+    assert len((await asyncsync.sync(dest=tmp_path)).files) == 0
+    assert len((await asyncsync.plan(dest=tmp_path / "other")).files) == 0
+
+
+async def test_report_is_written_to_a_file(store: MemoryStore, tmp_path: Path) -> None:
+    """What was downloaded, and what was not; each run writes its own."""
+    store.put("a//b.parquet", b"unsafe")
+    path = tmp_path / "new.jsonl"
+
+    def outcomes() -> dict[str, str]:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        return {row["key"]: row["outcome"] for row in rows}
+
+    await asyncsync.sync(dest=tmp_path / "dest", report=path)
+    assert outcomes() == dict.fromkeys(OBJECTS, "downloaded") | {"a//b.parquet": "skipped"}
+    assert [outcome async for outcome in asyncsync.stream(dest=tmp_path / "dest", report=path)]
+    assert outcomes() == {"a//b.parquet": "skipped"}
+    store.put("root.parquet", b"again")
+    run = asyncsync.run
+    report = await anyio.to_thread.run_sync(lambda: run(dest=tmp_path / "dest", report=str(path)))
+    assert report.downloaded == 1
+    assert outcomes() == {"root.parquet": "downloaded", "a//b.parquet": "skipped"}
+
+
+async def test_report_of_another_kind_is_refused_before_any_request(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    """As is one that cannot be written."""
+    for name in ("new.xlsx", "missing/new.csv"):
+        with pytest.raises(ConfigError, match=r"^report: "):
+            await asyncsync.sync(dest=tmp_path / "dest", report=tmp_path / name)
+    assert store.requests == []
+    assert tree(tmp_path) == {}
 
 
 # plans

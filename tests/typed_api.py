@@ -8,6 +8,7 @@ import asyncsync
 from asyncsync import (
     Downloaded,
     Failed,
+    NewFile,
     Outcome,
     Plan,
     Reason,
@@ -68,9 +69,13 @@ async def commands() -> None:
         read_timeout=60,
         limit_rate=20 << 20,
         since="auto",
+        report="new.parquet",
         env_file=Path("my.env"),
     )
     assert_type(report.failures, list[Failed])
+    assert_type([file.path for file in report.files], list[Path])
+    assert_type(report.files[0], NewFile)
+    assert_type(report.files[:10], list[NewFile])
     assert_type([asyncsync.shown(failed.remote.key) for failed in report.failures], list[str])
 
 
@@ -85,4 +90,5 @@ async def mistakes() -> None:
     await asyncsync.sync(destination="downloads")  # type: ignore[call-arg]  # no such argument
     await asyncsync.sync(validate="md5")  # type: ignore[arg-type]  # no such way
     await asyncsync.verify(plan="plan.json")  # type: ignore[call-arg]  # only downloads take one
+    await asyncsync.plan(report="new.csv")  # type: ignore[call-arg]  # and have new files
     await asyncsync.plan(workers="many")  # type: ignore[arg-type]  # a number, or auto

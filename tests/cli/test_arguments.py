@@ -17,7 +17,7 @@ from tests.rigs.memory_store import MemoryStore, use_memory
 from tests.rigs.watch import tree
 
 SYNC_OPTIONS = {name for option in OPTIONS if option.is_accepted("sync") for name in option.names}
-ONLY_SYNC = {"--plan"}
+ONLY_SYNC = {"--plan", "--report"}
 
 
 # command and prefixes ---------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def test_filtered_plan_has_figures_of_its_own(plan: Plan) -> None:
     }
     assert (small.growth, small.fits, plan.growth, plan.fits) == (150, True, 4150, False)
     assert (small.up_to_date, small.failed, small.route) == (1, 1, plan.route)
-    assert small.summary() == (
+    assert str(small) == (
         "2 to download (300 B), 1 up to date, 1 failed, 6 left out; fits: 1 kB free"
     )
     assert (len(plan), plan.tallies) == (3, before)
