@@ -1,6 +1,9 @@
-"""The keyword arguments of the Python API, as types."""
+"""The keyword arguments of the Python API, as types; `help` and editors are told of them, too."""
 
-from collections.abc import Sequence
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -118,7 +121,7 @@ class Given(TypedDict, total=False):
 
 
 class GivenToSync(Given, total=False):
-    """The keyword arguments of the functions that download: those of `Given`, and a plan.
+    """The keyword arguments of the functions that download: those of `Given`, a plan and a report.
 
     Attributes:
         plan: The result of `plan`, or the path of a file that `asyncsync plan --json` wrote. Only
@@ -126,6 +129,67 @@ class GivenToSync(Given, total=False):
             be combined with `prefixes`, `include`, `exclude`, `strip_prefix` or `odd_keys`. A
             `Plan` syncs to its own destination unless `dest` is given. A file must have been made
             for the destination that is set, unless `dest` is given.
+        report: A file to write what became of each object that was downloaded or failed: as JSON
+            lines, CSV or Parquet, as its name ends: `.jsonl`, `.csv` or `.parquet`, which needs
+            pyarrow. None by default.
     """
 
-    plan: "Plan | Path | str | None"
+    plan: Plan | Path | str | None
+    report: Path | str | None
+
+
+_ATTRIBUTE = re.compile(r"^    (?!dest:)\w+: .*\n(?: {5,}.*\n)*", re.MULTILINE)
+"""One of a table's arguments; not `dest`, which each function describes among its own."""
+_GIVEN = re.compile(r"^    \*\*given: .*\n(?: {5,}.*\n)*", re.MULTILINE)
+
+
+def describe(function: Callable[..., object], *tables: type) -> None:
+    """Let `help`, editors and notebooks know the keyword arguments of a function.
+
+    To Python they are all `**given`. So the function gets a signature that has them one by one, and
+    what they mean comes into its docstring.
+
+    Args:
+        function: one that takes `**given`.
+        tables: the types of its keyword arguments, each behind the one that it extends.
+    """
+    hints = tables[-1].__annotations__
+    real = inspect.signature(function)
+    *placed, _ = real.parameters.values()
+    parameters = [
+        each.replace(kind=Parameter.POSITIONAL_OR_KEYWORD) if each.name in hints else each
+        for each in placed
+    ]
+    parameters += [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+        for name, hint in hints.items()
+        if name not in real.parameters
+    ]
+    signature = _Signature(parameters, return_annotation=real.return_annotation)
+    vars(function)["__signature__"] = signature
+    if function.__doc__:  # it has none where Python leaves them out
+        described = [*map(_attributes, tables)]
+        text = f"{inspect.cleandoc(function.__doc__)}\n"
+        function.__doc__ = _GIVEN.sub(lambda _: "".join(described), text)
+
+
+def _attributes(table: type) -> str:
+    """Return what a table says of its arguments."""
+    return "".join(_ATTRIBUTE.findall(f"{inspect.getdoc(table)}\n"))
+
+
+class _Signature(Signature):
+    """Has too many parameters for one line."""
+
+    def __str__(self) -> str:
+        lines = []
+        before = -1
+        for parameter in self.parameters.values():
+            if before == Parameter.POSITIONAL_ONLY < parameter.kind:
+                lines.append("/")
+            if before < Parameter.KEYWORD_ONLY == parameter.kind:
+                lines.append("*")
+            lines.append(str(parameter))
+            before = parameter.kind
+        inside = "".join(f"    {line},\n" for line in lines)
+        return f"(\n{inside}) -> {inspect.formatannotation(self.return_annotation)}"

@@ -216,6 +216,9 @@ GROUPS = {
         Option(
             "--no-progress", "show no bars and no progress lines", _RUNS, also="doctor", **_FLAG
         ),
+        Option(
+            "--report FILE", "write what is new or failed to FILE: .jsonl, .csv, .parquet", "sync"
+        ),
         Option("--log-file FILE", "append a log of retries and outcomes to FILE", _ALL_BUT_DEMO),
     ),
     "more": (

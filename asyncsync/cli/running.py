@@ -33,8 +33,8 @@ from asyncsync.console import (
     wrapped,
 )
 from asyncsync.disk import free_bytes
-from asyncsync.errors import AsyncSyncError, ConfigError, MachineError
-from asyncsync.interfaces import Observers
+from asyncsync.errors import AsyncSyncError, ConfigError, DestinationError, MachineError
+from asyncsync.interfaces import Observers, Urgent
 from asyncsync.model import Route, Settings
 from asyncsync.others import PlantedError, open_file
 from asyncsync.progress import Lines
@@ -44,10 +44,12 @@ from asyncsync.report import (
     PlanCounts,
     PlanFile,
     Report,
+    ReportFile,
     Verdict,
     Verification,
     check_json,
     checked_plan,
+    reporting,
 )
 from asyncsync.settings import Options, load, origins, split_source
 
@@ -92,7 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
     own = api.route(settings, options, prefixes)
     planned = _checked_plan(own, {**given, "prefixes": arguments.prefixes}, arguments)
     _open_log(arguments)
-    return anyio.run(partial(_run, settings, options, prefixes, arguments, planned))
+    with reporting(getattr(arguments, "report", None)) as written:
+        return anyio.run(partial(_run, settings, options, prefixes, arguments, planned, written))
 
 
 def _env_file(arguments: argparse.Namespace) -> Path | None:
@@ -114,6 +117,7 @@ async def _run(
     prefixes: Sequence[str],
     arguments: argparse.Namespace,
     planned: Plan | PlanFile | None,
+    written: Sequence[ReportFile],
 ) -> int:
     """Run sync, plan or verify, report on it, and return the exit code."""
     command: str = arguments.command
@@ -140,10 +144,19 @@ async def _run(
         log = Log(command, figures)
         log.begin(own, options.dest)
         seen = [figures, others] if command == "plan" else [figures]
-        observer = Observers(*seen, *([progress] if progress else []), screen, log)
+        shown = [progress] if progress else []
+        observer = Observers(*seen, *shown, screen, log, *written)
 
         def finish(exit_code: int, error: str) -> int:
             figures.seconds = time.monotonic() - started
+            try:
+                for file in written:
+                    file.save()
+            except DestinationError as unsaved:
+                if error:
+                    observer.noticed(Urgent(unsaved))
+                else:
+                    exit_code, error = unsaved.exit_code, unsaved.advice
             log.finish(exit_code, error)
             exit_code = screen.finish(exit_code, error)
             if progress:

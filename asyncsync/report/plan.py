@@ -1,16 +1,20 @@
 """The reports of a plan and of a verification, and whether a plan fits a run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from fnmatch import translate
 from pathlib import Path
+from typing import Self
 
 from asyncsync.errors import ConfigError, DiskFullError
 from asyncsync.keys import escaped
-from asyncsync.model import Compared, RemoteObject, Route, Transfer
+from asyncsync.model import Compared, Reason, RemoteObject, Route, Transfer
 from asyncsync.report.planfile import PAGE, PlanFile, read_plan
 from asyncsync.report.report import Report, plan_summary, verify_summary, way
 from asyncsync.units import format_size
 
+_GLOB = re.compile(r"[*?[]")
 _NOWHERE = Route("", "", "")
 
 
@@ -66,6 +70,46 @@ class Plan(PlanCounts):
     def __len__(self) -> int:
         """Return the number of transfers."""
         return len(self.transfers)
+
+    def filter(self, wanted: Callable[[Transfer], object]) -> Self:
+        """Return a plan of those transfers for which the function returns something true.
+
+        The other objects count as left out. What the plan knows besides its transfers, such as the
+        files that are up to date, stays.
+
+        Args:
+            wanted: gets a transfer, with `transfer.remote.key`, `.size`, `.modified` and so on.
+        """
+        kept: list[Transfer] = []
+        dropped: list[Transfer] = []
+        for transfer in self.transfers:
+            (kept if wanted(transfer) else dropped).append(transfer)
+        tallies = {prefix: replace(tally) for prefix, tally in self.tallies.items()}
+        for transfer in dropped:
+            tally = tallies[transfer.remote.prefix]
+            tally.in_bucket -= 1
+            tally.left_out += 1
+            tally.to_download -= 1
+            tally.bytes_to_download -= transfer.remote.size
+            tally.missing -= transfer.reason is Reason.MISSING
+        growth = sum(transfer.remote.size - transfer.replaces for transfer in kept)
+        return replace(self, transfers=kept, tallies=tallies, growth=growth)
+
+    def only(self, *patterns: str) -> Self:
+        """Return a plan of those transfers whose keys match one of the patterns.
+
+        Args:
+            *patterns: the beginnings of keys, as `"1hz/"`; or globs for whole keys, as
+                `"*/raw/*.parquet"`, which have one of the characters `*`, `?` and `[`.
+        """
+        globs = [re.compile(translate(each)) for each in patterns if _GLOB.search(each)]
+        starts = tuple(each for each in patterns if not _GLOB.search(each))
+        return self.filter(
+            lambda transfer: (
+                transfer.remote.key.startswith(starts)
+                or any(glob.match(transfer.remote.key) for glob in globs)
+            )
+        )
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""

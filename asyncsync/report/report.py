@@ -3,13 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from asyncsync.errors import ArchivedError, SkippedError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import display_width, escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, Transfer, UpToDate
 from asyncsync.paths import is_encoded
+from asyncsync.report.files import NewFiles
 from asyncsync.units import format_size
+
+if TYPE_CHECKING:
+    import pyarrow
 
 MOST_FAILURES = 1000
 """Failures that a report keeps with their reasons. It counts all of them."""
@@ -39,7 +44,7 @@ class Tally:
 class Report(SilentObserver):
     """The counts of one run, updated while it runs. Sizes are bytes, times are seconds.
 
-    Its own size does not depend on the number of keys.
+    Its own size in memory does not depend on the number of keys.
     """
 
     tallies: dict[str, Tally] = field(default_factory=dict, repr=False)
@@ -82,6 +87,8 @@ class Report(SilentObserver):
     """Files that were deleted, as their objects are gone; in a plan, those that would be."""
     deleted_bytes: int = 0
     """Their size."""
+    files: NewFiles = field(default_factory=NewFiles, repr=False, compare=False)
+    """The files that are new: path, key, size, reason and proof of each. `sync` fills it."""
     seconds: float = 0.0
     """How long the run took."""
 
@@ -199,6 +206,20 @@ class Report(SilentObserver):
     def summary(self) -> str:
         """Return one line about the run."""
         return sync_summary(self)
+
+    def __str__(self) -> str:
+        """Return the summary."""
+        return self.summary()
+
+    def to_arrow(self) -> "pyarrow.Table":
+        """Return the new files as an Arrow table, with the columns that `files` has as fields.
+
+        Raises:
+            ConfigError: pyarrow is not installed.
+        """
+        from asyncsync.report.arrow import table  # slow to import, and may be missing
+
+        return table(self.files)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""

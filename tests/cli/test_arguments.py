@@ -13,9 +13,9 @@ from tests.rigs.watch import tree
 
 SYNC_OPTIONS = {name for option in OPTIONS if option.is_accepted("sync") for name in option.names}
 NOT_FOR = {
-    "plan": {"--plan"},
-    "verify": {"--plan", "-n", "--dry-run"},
-    "doctor": {"--plan", "-n", "--dry-run"},
+    "plan": {"--plan", "--report"},
+    "verify": {"--plan", "-n", "--dry-run", "--report"},
+    "doctor": {"--plan", "-n", "--dry-run", "--report"},
 }
 """Options of a sync that another command cannot do without a change of what it means."""
 

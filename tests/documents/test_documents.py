@@ -15,9 +15,8 @@ from types import FunctionType
 
 import pytest
 
-import asyncsync
 from asyncsync import __version__
-from asyncsync.api import Given
+from asyncsync.api import Given, GivenToSync
 from asyncsync.cli.help import EXIT_CODES
 from asyncsync.cli.options import OPTIONS
 from asyncsync.doctor import doctor
@@ -118,20 +117,12 @@ def test_env_example_shows_the_defaults(tmp_path: Path) -> None:
     assert load(file, environ=required) == load(environ=required)
 
 
-def test_keyword_arguments_are_the_api() -> None:
-    """The README names all of them and no other."""
-    sentence = README.partition("take the keyword arguments ")[2].partition(".")[0]
-    assert set(re.findall(r"`(\w+)`", sentence)) == Given.__annotations__.keys()
-
-
-def test_keyword_arguments_are_in_the_help() -> None:
-    """`sync` names all, the others refer to it, and `Given` describes each."""
-    named = (asyncsync.sync.__doc__ or "").partition("**given: ")[2].partition("and `plan`")[0]
-    assert re.findall(r"`(\w+)`", named) == list(Given.__annotations__)
-    for function in (asyncsync.plan, asyncsync.verify, asyncsync.run, asyncsync.stream):
-        assert "**given: As for `sync`" in (function.__doc__ or "")
-    described = re.findall(r"^ {4}(\w+): ", inspect.getdoc(Given) or "", re.MULTILINE)
-    assert described == list(Given.__annotations__)
+@pytest.mark.parametrize("table", [Given, GivenToSync])
+def test_keyword_arguments_are_described(table: type) -> None:
+    """Each once, in the order of their types; those that download have more."""
+    described = re.findall(r"^ {4}(\w+): ", inspect.getdoc(table) or "", re.MULTILINE)
+    inherited = Given.__annotations__ if table is not Given else {}
+    assert described == [name for name in table.__annotations__ if name not in inherited]
 
 
 def test_exit_codes_are_those_of_the_help() -> None:
