@@ -149,14 +149,7 @@ async def _run(
 
         def finish(exit_code: int, error: str) -> int:
             figures.seconds = time.monotonic() - started
-            try:
-                for file in written:
-                    file.save()
-            except DestinationError as unsaved:
-                if error:
-                    observer.noticed(Urgent(unsaved))
-                else:
-                    exit_code, error = unsaved.exit_code, unsaved.advice
+            exit_code, error = _save(written, observer, exit_code, error)
             log.finish(exit_code, error)
             exit_code = screen.finish(exit_code, error)
             if progress:
@@ -203,6 +196,20 @@ def _figures(command: str, options: Options) -> Report:
             return Verification(deep=options.deep)
         case _:
             return Report()
+
+
+def _save(
+    written: Sequence[ReportFile], observer: Observers, exit_code: int, error: str
+) -> tuple[int, str]:
+    """Give the report its name; return the exit code and the error that the run ends with."""
+    try:
+        for file in written:
+            file.save()
+    except DestinationError as unsaved:
+        if not error:
+            return unsaved.exit_code, unsaved.advice
+        observer.noticed(Urgent(unsaved))
+    return exit_code, error
 
 
 async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -> int:
