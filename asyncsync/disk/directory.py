@@ -188,6 +188,10 @@ class Directory:
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(self._base, name), dir_fd=self._fd)
 
+    def remove_folder(self, name: str) -> None:
+        """Remove an empty folder."""
+        os.rmdir(os.path.join(self._base, name), dir_fd=self._fd)
+
     def sync_file(self, name: str) -> None:
         """Wait until a file's data is on the disk.
 
