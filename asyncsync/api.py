@@ -65,7 +65,7 @@ async def sync(
     """
     report = Report()
     planned = given.pop("plan", None)
-    await _perform(pipeline.sync, report, _with(given, source, dest), planned)
+    await perform_given(pipeline.sync, report, by_keyword(given, source, dest), planned)
     return report
 
 
@@ -83,7 +83,9 @@ async def plan(
         ConfigError, SourceError: as for `sync`.
     """
     found = Plan()
-    found.route, options = await _perform(pipeline.plan, found, _with(given, source, dest))
+    found.route, options = await perform_given(
+        pipeline.plan, found, by_keyword(given, source, dest)
+    )
     found.free_bytes = free_bytes(options.dest)
     return found
 
@@ -110,7 +112,7 @@ async def verify(
         ConfigError, SourceError: as for `sync`.
     """
     report = Verification()
-    _, options = await _perform(pipeline.verify, report, _with(given, source, dest))
+    _, options = await perform_given(pipeline.verify, report, by_keyword(given, source, dest))
     report.deep = options.deep
     return report
 
@@ -197,7 +199,7 @@ class _OutcomeQueue(SilentObserver):
         self._outcomes.put_nowait(outcome)
 
 
-def _with(given: Given, source: str | None, dest: Path | str | None) -> Given:
+def by_keyword(given: Given, source: str | None, dest: Path | str | None) -> Given:
     """Return the keyword arguments with those that were given by their place."""
     if source is not None:
         if given.get("prefixes") is not None:
@@ -210,7 +212,7 @@ def _with(given: Given, source: str | None, dest: Path | str | None) -> Given:
     return given
 
 
-async def _perform(
+async def perform_given(
     command: Command, report: Report, given: Given, planned: Plan | Path | str | None = None
 ) -> tuple[Route, Options]:
     """Run a command with the keyword arguments. `report` is filled even if the run fails."""

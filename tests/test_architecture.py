@@ -41,10 +41,14 @@ ALLOWED = {
     "pipeline": FLOOR | STAGES | {"disk"},
     "settings": FLOOR,
     "given": FLOOR | {"report"},
+    "browse": FLOOR | STAGES | {"disk", "pipeline"},
     "api": FLOOR | STAGES | {"disk", "s3", "pipeline", "settings", "given"},
+    "browsing": FLOOR | {"browse", "report", "disk", "settings", "given", "api"},
     "demo": FLOOR | {"s3"},
     "doctor": FLOOR | STAGES | {"disk", "s3", "http", "settings"},
-    "cli": FLOOR | STAGES | {"disk", "progress", "pipeline", "settings", "api", "demo", "doctor"},
+    "cli": FLOOR
+    | STAGES
+    | {"disk", "progress", "pipeline", "settings", "api", "browse", "demo", "doctor"},
 }
 """What each folder, or top-level module, may import besides itself."""
 

@@ -12,7 +12,14 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from asyncsync.cli.options import COMMANDS, OPTIONS, PREFIX, SOURCE, WITHOUT_PREFIXES
+from asyncsync.cli.options import (
+    COMMANDS,
+    ONE_OBJECT,
+    OPTIONS,
+    PREFIX,
+    SOURCE,
+    WITHOUT_PREFIXES,
+)
 from asyncsync.console import print_line
 from asyncsync.errors import ConfigError
 from asyncsync.keys import SCHEME, shown
@@ -108,7 +115,10 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
         allow_abbrev=False,
         add_help=False,
     )
-    if takes_prefixes:
+    if command == "get":
+        where = f"the object, or {SCHEME}BUCKET/KEY; then the file, or - (default: its name, here)"
+        parser.add_argument("prefixes", nargs="*", metavar="KEY", help=where)
+    elif takes_prefixes:
         whole = "prefixes of keys (default: the whole bucket)"
         parser.add_argument("prefixes", nargs="*", metavar=PREFIX, help=whole)
     add_options(parser, command)
@@ -119,6 +129,8 @@ def _usage(command: str) -> str:
     """Return how the command is called; "" is `asyncsync` itself."""
     if command in WITHOUT_PREFIXES:
         return f"asyncsync {command} [options]"
+    if command == "get":
+        return f"asyncsync {command} {ONE_OBJECT} [options]"
     commands = command or f"[{'|'.join(COMMANDS)}]"
     return (
         f"asyncsync {commands} [{PREFIX} ...] [options]\n"
@@ -155,7 +167,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         _refuse(parser, command, unknown[0].partition("=")[0])
     if prefixes and command in WITHOUT_PREFIXES:
         raise ConfigError(f"{command}: takes no {PREFIX}, and so not {shown(prefixes[0])}")
-    if any(word.startswith(SCHEME) for word in prefixes):
+    if command == "get":
+        _check_object(prefixes)
+        prefixes, arguments.place = prefixes[:1], next(iter(prefixes[1:]), None)
+    elif any(word.startswith(SCHEME) for word in prefixes):
         prefixes, dest = _source_and_dest(prefixes)
         if dest is not None and arguments.dest is not None:
             raise ConfigError(f"--dest: the folder is {shown(dest)} already; name it once")
@@ -205,6 +220,19 @@ def _source_and_dest(words: list[str]) -> tuple[list[str], str | None]:
             f"{shown(others[-1])}: one too many; an {SCHEME} argument goes with one folder at most"
         )
     return [source], next(iter(others), None)
+
+
+def _check_object(words: list[str]) -> None:
+    """Check that the words are a key and at most one place for its bytes.
+
+    Raises:
+        ConfigError: they are more, or none.
+    """
+    if not words or not words[0] or len(words) > 2:
+        what = f"takes no {shown(words[2])}" if len(words) > 2 else "names no object"
+        raise ConfigError(f"get: {what}; write asyncsync get {ONE_OBJECT}")
+    if len(words) == 2 and (not words[1] or words[1].startswith(SCHEME)):
+        raise ConfigError(f"get: {shown(words[1])!r} is no local path; it goes to a file, or to -")
 
 
 def _is_option(word: str) -> bool:

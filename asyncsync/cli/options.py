@@ -10,12 +10,18 @@ COMMANDS = {
     "sync": "list, compare, download, validate, report (the default)",
     "plan": "show what a sync would download, how much, and whether it fits on the disk",
     "verify": "check the files against the bucket: presence, size, version, content (--deep)",
+    "ls": "list what the bucket holds, folder by folder, and what of it is here",
+    "du": "add up what the bucket holds by folder, and what of it is here",
+    "get": "fetch one object, to a file or to standard output (-), with the same proof",
     "doctor": "check endpoint, credentials, clock, bucket, disk and speed; say what to fix",
     "demo": "start a temporary S3 server with sample data, and sync from it",
 }
 """Each command, and what it does in a line."""
 
 WITHOUT_PREFIXES = ("demo",)
+
+ONE_OBJECT = "KEY [PATH|-]"
+"""What stands in the place of prefixes where one object is named."""
 
 PREFIX = "PREFIX"
 """What help and usage call a prefix of keys."""
@@ -27,21 +33,26 @@ _ON: dict[str, Any] = {"action": "store_const", "const": True}
 _OFF: dict[str, Any] = {"action": "store_const", "const": False}
 _FLAG: dict[str, Any] = {"action": "store_true"}
 _RUNS = "sync plan verify"
-_ALL_BUT_DEMO = "sync plan verify doctor"
+_LOOKS = "sync plan verify ls du"
+_SELECTS = "sync plan verify doctor ls du"
+_DOWNLOADS = "sync verify doctor get"
+_ALL_BUT_DEMO = "sync plan verify doctor ls du get"
 
 GROUPS = {
     "which objects": (
         Option(
             "--include GLOB",
             "select the keys that match (default: *.parquet)",
-            _ALL_BUT_DEMO,
+            _SELECTS,
             action="append",
         ),
-        Option("--exclude GLOB", "leave out the keys that match", _ALL_BUT_DEMO, action="append"),
+        Option("--exclude GLOB", "leave out the keys that match", _SELECTS, action="append"),
+        Option("--depth N", "levels of folders to show (default: 1)", "ls du"),
+        Option("-r --recursive", "list all objects, at any depth", "ls", **_FLAG),
         Option(
             "--compare HOW",
             "what shows that a file is up to date: time (default; not older), size, hash",
-            _RUNS,
+            _LOOKS,
             also="doctor",
         ),
         Option(
@@ -53,7 +64,7 @@ GROUPS = {
         Option(
             "--odd-keys HOW",
             "keys that are no path, as a//b: skip (default); encode, as a/%%~/b",
-            _RUNS,
+            _LOOKS,
             also="doctor",
         ),
         Option("--plan FILE", "download what `plan --json` wrote to FILE; list nothing", "sync"),
@@ -91,21 +102,21 @@ GROUPS = {
         Option("--strict", "fail if others can read the env file", _ALL_BUT_DEMO, **_ON),
     ),
     "to where": (
-        Option("--dest DIR", "local folder (default: downloads)", _ALL_BUT_DEMO),
+        Option("--dest DIR", "local folder (default: downloads)", _SELECTS),
         Option(
             "--dest DIR", "local folder (default: downloads-demo)", "demo", default="downloads-demo"
         ),
         Option(
             "--strip-prefix",
             "put the content of the one prefix right into the folder",
-            _RUNS,
+            _LOOKS,
             also="doctor",
             **_ON,
         ),
         Option(
             "--follow-links",
             "write through links to folders in DIR that are yours or root's",
-            _RUNS,
+            _LOOKS,
             also="doctor",
             **_ON,
         ),
@@ -129,19 +140,19 @@ GROUPS = {
         Option(
             "--workers N",
             "requests for objects at once, or auto (default)",
-            "sync verify doctor",
+            _DOWNLOADS,
             also="plan",
         ),
         Option(
             "--max-workers N",
             "upper limit for auto (default: 256)",
-            "sync verify doctor",
+            _DOWNLOADS,
             also="plan",
         ),
         Option(
             "--limit-rate RATE",
             "download at most this many bytes a second: 500k, 20M or off",
-            "sync",
+            "sync get",
             also="plan verify doctor",
         ),
         Option(
@@ -159,13 +170,13 @@ GROUPS = {
         Option(
             "--validate HOW",
             "what a download must pass: content (default: HEAD and hash), head, response",
-            "sync verify doctor",
+            _DOWNLOADS,
             also="plan",
         ),
         Option(
             "--no-parquet-check",
             "accept files named *.parquet that are not Parquet",
-            "sync verify",
+            "sync verify get",
             also="plan doctor",
             dest="parquet_check",
             **_OFF,
@@ -174,13 +185,20 @@ GROUPS = {
         Option("--deep", "read the files and check their content", "verify", also="doctor", **_ON),
     ),
     "output": (
-        Option("--json", "print one JSON object a line", _ALL_BUT_DEMO, **_FLAG),
+        Option("--json", "print one JSON object a line", _SELECTS, **_FLAG),
         Option(
-            "-q --quiet", "print failures only, and what may become one", _ALL_BUT_DEMO, **_FLAG
+            "-q --quiet",
+            "print failures only, and what may become one",
+            "sync plan verify doctor get",
+            **_FLAG,
         ),
         Option("-v --verbose", "name every object", _RUNS, also="doctor", **_FLAG),
         Option(
-            "--no-progress", "show no bars and no progress lines", _RUNS, also="doctor", **_FLAG
+            "--no-progress",
+            "show no bars and no progress lines",
+            "sync plan verify get",
+            also="doctor",
+            **_FLAG,
         ),
         Option("--log-file FILE", "append a log of retries and outcomes to FILE", _ALL_BUT_DEMO),
     ),
@@ -193,7 +211,7 @@ GROUPS = {
         Option(
             "-h --help",
             "print this help",
-            "sync plan verify doctor demo",
+            "sync plan verify ls du get doctor demo",
             action="help",
             default=argparse.SUPPRESS,
         ),

@@ -9,8 +9,17 @@ Nothing here sends a request or writes a file.
 """
 
 from asyncsync.compare.check import Check, ComparedHandler, PlanCheck
+from asyncsync.compare.compare import compare_page
 from asyncsync.compare.names import in_order
 from asyncsync.compare.selection import Selection
 from asyncsync.compare.space import Space
 
-__all__ = ["Check", "ComparedHandler", "PlanCheck", "Selection", "Space", "in_order"]
+__all__ = [
+    "Check",
+    "ComparedHandler",
+    "PlanCheck",
+    "Selection",
+    "Space",
+    "compare_page",
+    "in_order",
+]

@@ -291,8 +291,8 @@ def test_options_of_a_sync_go_with_plan_verify_and_doctor(command: str) -> None:
         ("demo", "--plan", "sync"),
         ("demo", "--deep", "verify"),
         ("demo", "--since", "sync and plan"),
-        ("demo", "--json", "sync, plan, verify and doctor"),
-        ("demo", "-q", "sync, plan, verify and doctor"),
+        ("demo", "--json", "sync, plan, verify, doctor, ls and du"),
+        ("demo", "-q", "sync, plan, verify, doctor and get"),
     ],
 )
 def test_option_of_another_command_is_refused(
@@ -362,10 +362,9 @@ def test_hint_is_about_the_options_of_the_command(run: Run, line: str, hint: str
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_options_are_not_abbreviated(run: Run, command: str) -> None:
     """A new option must not change what an old script means."""
-    line = [command, "--des", "x"] if command else ["--des", "x"]
-    ran = run(*line)
+    ran = run(*[command] * bool(command), "--hel")
     assert ran.code == 2
-    assert ran.err.endswith("no such option: --des; did you mean --dest?\n")
+    assert ran.err.endswith("no such option: --hel; did you mean --help?\n")
 
 
 @pytest.mark.parametrize("line", ["--dest", "plan --dest", "--dest --json", "demo --dest"])
