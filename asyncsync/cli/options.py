@@ -215,7 +215,7 @@ GROUPS = {
         ),
         Option(
             "--exit-code",
-            "end with 7 if there is something to download",
+            "end with 7 if there is something to do",
             "plan",
             **_FLAG,
         ),

@@ -189,8 +189,8 @@ async def _run(
                     if isinstance(figures, PlanCounts):
                         if not figures.fits:
                             figures.elsewhere = others.growth(options.dest)
-                        if arguments.exit_code and figures.total.to_download:
-                            figures.held_back(f"{figures.total.to_download:,} to download")
+                        if arguments.exit_code and figures.to_do:
+                            figures.held_back(figures.to_do)
                 except AsyncSyncError as failure:
                     error, exit_code = failure.advice, failure.exit_code
                 except MemoryError:
