@@ -30,7 +30,7 @@ from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObser
 from asyncsync.listing import Scope, Since
 from asyncsync.mirror import Mirror
 from asyncsync.model import Compared, Outcome, Route, Settings
-from asyncsync.pace import STREAMS_AT_ONCE, Limit, LimitedStore, Pace
+from asyncsync.pace import STREAMS_AT_ONCE, Deadline, Limit, LimitedStore, Pace
 from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan, reporting
 from asyncsync.settings import Options, bucket_identity, load, split_source, stripped_prefix
 from asyncsync.threads import in_thread
@@ -351,6 +351,8 @@ async def perform(
                     planned=None if planned is None else planned.pages(),
                     since=since,
                     mirror=mirror,
+                    # A plan that is cut is none, and it takes no longer than a listing.
+                    deadline=Deadline(None if command is pipeline.plan else options.max_duration),
                 )
             )
     except ObserverError as failed:

@@ -47,6 +47,9 @@ class Given(TypedDict, total=False):
             count as downloaded; False by default.
         limit_rate: The highest download rate in bytes per second, as a number or a str such as
             `"20M"` (units are powers of 1024); `"off"` by default.
+        max_duration: After how many seconds the run ends, even if something is left, as a number
+            or a str such as `"2h"`; the next run goes on. What is left is in `Report.left`. `"off"`
+            by default; `plan` takes as long as it needs.
         since: `"auto"` lists only keys that sort after those of the last run, and all keys once a
             day; `"off"`, the default, always lists all. docs/tuning.md says what `"auto"`
             misses.
@@ -100,6 +103,7 @@ class Given(TypedDict, total=False):
     space_check: bool | None
     durable: bool | None
     limit_rate: float | str | None
+    max_duration: float | str | None
     since: Literal["auto", "off"] | None
     strip_prefix: bool | None
     odd_keys: Literal["skip", "encode"] | None

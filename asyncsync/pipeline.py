@@ -15,9 +15,11 @@ the object is needed is told then, and the listing counts as ended only when all
 import asyncio
 from asyncio import Event
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
+
+from anyio import CancelScope
 
 from asyncsync.compare import Check, ComparedHandler, PlanCheck, Selection, Space, in_order
 from asyncsync.concurrently import run_all, task_group
@@ -44,7 +46,7 @@ from asyncsync.model import (
     Transfer,
     UpToDate,
 )
-from asyncsync.pace import Pace
+from asyncsync.pace import Deadline, Pace
 from asyncsync.threads import in_thread
 
 QUEUE_SIZE = 2000
@@ -81,6 +83,8 @@ class Job:
     """Which keys an earlier run has listed already, so that this one need not."""
     mirror: Mirror | None = None
     """Deletes the files whose objects are gone; only with a whole listing."""
+    deadline: Deadline = field(default_factory=Deadline)
+    """When the run ends, even if something is left."""
 
     def lists(self, key: str) -> bool:
         """Return whether this run lists the key, if the bucket has it."""
@@ -95,6 +99,9 @@ async def sync(job: Job) -> None:
 
     When the listing fails, the objects that were found before are downloaded anyway, except for a
     key or two whose collisions only the next page could rule out.
+
+    When the time is up (`job.deadline`), the observer is told what is held back. The listing then
+    counts as cut, whatever it had shown: what needs a whole one is left to a later run.
 
     Raises:
         SourceError: the remote side ended the run.
@@ -117,9 +124,12 @@ async def sync(job: Job) -> None:
 
     with job.folder.syncing():
         try:
-            await _run(job, _transfers, fetch, unproven, accept)
+            left = await _run(job, _transfers, fetch, unproven, accept)
             downloader.report_unpinned()
             job.folder.check_place()
+            if left:
+                job.observer.held_back(f"{left}; the next run goes on")
+                return
             if job.planned is None:  # only a listing shows which unfinished files have no object
                 job.folder.clear_stale(job.lists)
             if job.since:
@@ -179,12 +189,15 @@ async def verify(job: Job) -> None:
     with job.folder.syncing() if job.repairs else job.folder.reading():
         try:
             work = repairer.repair if job.repairs else verifier.verify
-            await _run(job, pick, work, _Unproven(job))
+            left = await _run(job, pick, work, _Unproven(job))
             if job.repairs:
                 job.folder.check_place()
         finally:
             if job.repairs:
                 await job.folder.settle()
+        if left:
+            job.observer.held_back(left)
+            return  # the keys of other files may be among those that were not listed
         for key in await job.folder.unlisted(job.selection, listed):
             job.observer.unlisted(key)
 
@@ -311,8 +324,10 @@ async def _run(
     work: Callable[[Item], Awaitable[Outcome | None]],
     unproven: _Unproven,
     accept: Callable[[Collection[Item]], None] | None = None,
-) -> None:
+) -> str:
     """Find objects and queue them; at the same time, work on what is queued.
+
+    Returns what is left to do because the time was up; empty for nothing.
 
     Args:
         job: the run.
@@ -322,7 +337,7 @@ async def _run(
         accept: called with what was picked before any of it is queued; may raise to end the run.
     """
     queue: asyncio.Queue[Item | None] = asyncio.Queue(QUEUE_SIZE)  # None: no more will come
-    active: set[str] = set()  # keys that are queued or being worked on
+    active: dict[str, Item] = {}  # what is queued or being worked on, by key
     hired = 0  # workers so far: a run that finds nothing to do needs none
 
     async def enqueue(page: Compared) -> None:
@@ -334,17 +349,19 @@ async def _run(
             accept(found.values())
         active.update(found)
         for _ in range(min(len(found), job.pace.most - hired)):
-            workers.start_soon(_work_and_report, work, queue, active, job.observer)
+            workers.start_soon(_work_and_report, work, queue, active, job)
             hired += 1
         for item in found.values():
             await queue.put(item)
 
-    listing_error: SourceError | None = None
+    listing, listing_error = CancelScope(), None
     try:
         async with task_group() as run:
             run.start_soon(job.pace.tune)
             async with task_group() as workers:
-                listing_error = await _find_objects(job, enqueue, unproven)
+                with listing:
+                    run.start_soon(job.deadline.keep, listing, workers.cancel_scope)
+                    listing_error = await _find_objects(job, enqueue, unproven)
                 await queue.put(None)
             run.cancel_scope.cancel()
     except DestinationError as error:
@@ -353,21 +370,27 @@ async def _run(
         job.observer.noticed(str(error))  # both sides failed: the exit code is the remote side's
     if listing_error:
         raise listing_error
+    left = [item.remote for item in active.values()]
+    return job.deadline.left(left, is_cut=listing.cancelled_caught)
 
 
 async def _work_and_report(
     work: Callable[[Item], Awaitable[Outcome | None]],
     queue: asyncio.Queue[Item | None],
-    active: set[str],
-    observer: Observer,
+    active: dict[str, Item],
+    job: Job,
 ) -> None:
-    """Be a worker: work on one item of the queue after another, until no more will come."""
-    while item := await queue.get():
+    """Be a worker: work on one item of the queue after another, until no more will come.
+
+    What is queued when the time is up stays in `active`.
+    """
+    observer, deadline = job.observer, job.deadline
+    while (item := await queue.get()) and not deadline.is_over:
         try:
             outcome = await work(item)
         except TransferError as error:
             outcome = Failed(item.remote, error)
         if outcome:
             observer.ended(outcome)
-        active.discard(item.remote.key)
+        del active[item.remote.key]
     queue.put_nowait(None)  # for the next worker

@@ -1,4 +1,4 @@
-"""Sizes as people read them."""
+"""Sizes and durations as people read them."""
 
 
 def format_size(size: float) -> str:
@@ -8,3 +8,14 @@ def format_size(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration in its two largest units, rounded to seconds: `1 h 30 min` for 5,400."""
+    left = round(seconds)
+    parts = []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        number, left = divmod(left, size)
+        if number:
+            parts.append(f"{number} {unit}")
+    return " ".join(parts[:2]) or "0 s"

@@ -1,10 +1,10 @@
-"""Sizes as people read them."""
+"""Sizes and durations as people read them."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsync.units import format_size
+from asyncsync.units import format_seconds, format_size
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,21 @@ def test_size_is_never_far_from_what_is_shown(size: int) -> None:
         size, rel=0.06 if unit == "TB" else 0.0051
     )
     assert float(figure) < 1000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (59.6, "1 min"),
+        (90, "1 min 30 s"),
+        (3600, "1 h"),
+        (3601, "1 h 1 s"),
+        (5400, "1 h 30 min"),
+        (2 * 86400 + 3600 + 60, "2 d 1 h"),
+    ],
+)
+def test_durations_have_their_two_largest_units(seconds: float, text: str) -> None:
+    """Whoever waits for hours does not count seconds."""
+    assert format_seconds(seconds) == text

@@ -177,6 +177,12 @@ GROUPS = {
             also="plan verify doctor",
         ),
         Option(
+            "--max-duration TIME",
+            "end after that time, as 2h or 90m, and leave the rest to the next run",
+            "sync verify",
+            also="plan doctor",
+        ),
+        Option(
             "--attempts N",
             "attempts for a request (default: 8)",
             _ALL_BUT_DEMO,

@@ -1,8 +1,9 @@
 """Where to sync from, and how: loaded from arguments, the environment and the env file.
 
-Read `options.py` first: it has the options, and how their values are written. `loading.py` loads
-them and `Settings`, whose class is in `model.py`: `sources.py` finds what is set where, and
-`remote.py` makes the settings of it. `envfile.py` reads the env file, `endpoint.py` checks the
+Read `options.py` first: it has the options, and how their values are written, of which
+`durations.py` reads those of time. `loading.py` loads them and `Settings`, whose class is in
+`model.py`: `sources.py` finds what is set where, and `remote.py` makes the settings of it.
+`envfile.py` reads the env file, `endpoint.py` checks the
 endpoint's URL and says which bucket it leads to, `source.py` reads `s3://bucket/prefix`, and
 `aws.py` finds what AWS's own settings say, for runs without a variable of R2's. `origins.py` tells
 where each setting is from.
@@ -10,6 +11,7 @@ where each setting is from.
 No other room reads settings from the environment or a file. No error shows their values.
 """
 
+from asyncsync.settings.durations import parse_duration
 from asyncsync.settings.endpoint import bucket_identity
 from asyncsync.settings.loading import load, parse
 from asyncsync.settings.options import Options, Validate, globs, parse_option
@@ -26,6 +28,7 @@ __all__ = [
     "load",
     "origins",
     "parse",
+    "parse_duration",
     "parse_option",
     "split_source",
     "stripped_prefix",

@@ -12,6 +12,7 @@ from asyncsync.errors import ConfigError
 from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.model import Addressing, Checks, Compare
 from asyncsync.paths import OddKeys
+from asyncsync.settings.durations import parse_duration
 
 MAX_REQUESTS = 1024
 MAX_READ_TIMEOUT = 120
@@ -66,6 +67,8 @@ class Options:
     """Whether a file counts as downloaded only when it would survive a power cut."""
     limit_rate: int | None = None
     """Bytes of objects a second at most; None sets no limit."""
+    max_duration: int | None = None
+    """Seconds after which a run ends, even if something is left; None for as long as it needs."""
     since: str | None = None
     """`auto` lists from the last keys on; None lists everything."""
     strip_prefix: bool = False
@@ -151,7 +154,7 @@ _CHOICES: dict[str, type[StrEnum]] = {
     "addressing": Addressing,
     "odd_keys": OddKeys,
 }
-_NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate")
+_NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate", "max_duration")
 _SWITCHES = (
     *("parquet_check", "deep", "repair", "space_check", "durable", "strip_prefix", "strict"),
     *("sign_request", "request_payer", "allow_http", "follow_links", "delete", "allow_empty"),
@@ -189,6 +192,8 @@ def _check_range(name: str, number: int) -> int:
         raise ValueError(f"{number} is not between 1 and {MAX_READ_TIMEOUT} seconds")
     if name == "limit_rate" and number < MIN_RATE:
         raise ValueError(f"{number} is less than {MIN_RATE} bytes/s")
+    if name == "max_duration" and number < 1:
+        raise ValueError(f"{number} is less than a second")
     return number
 
 
@@ -201,7 +206,8 @@ def _parse_bool(text: str) -> bool:
 def parse_option(name: str, text: str) -> object:
     """Return the value of the `Options` field `name` that is written as `text`.
 
-    White space separates globs. `auto` workers are None, and `off` is None for a rate or `since`.
+    White space separates globs. `auto` workers are None, and `off` is None for a rate, a duration
+    or `since`.
 
     Raises:
         ValueError: the text is not a valid value; the message says what is.
@@ -223,6 +229,8 @@ def parse_option(name: str, text: str) -> object:
             return _parse_rate(text)
         case "max_delete":
             return _parse_max_delete(text)
+        case "max_duration":
+            return None if text == "off" else parse_duration(text)
         case _ if name in _SWITCHES:
             return _parse_bool(text)
         case _:
