@@ -32,7 +32,15 @@ from asyncsync.mirror import Mirror
 from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.pace import STREAMS_AT_ONCE, Deadline, Limit, LimitedStore, Pace
 from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan, reporting
-from asyncsync.settings import Options, bucket_identity, load, split_source, stripped_prefix
+from asyncsync.settings import (
+    Named,
+    Options,
+    bucket_identity,
+    load,
+    named_source,
+    split_source,
+    stripped_prefix,
+)
 from asyncsync.threads import in_thread
 
 Command = Callable[[pipeline.Job], Awaitable[None]]
@@ -234,13 +242,17 @@ async def perform_given(
         raise TypeError(f"no such argument: {', '.join(sorted(unknown))}")
     if isinstance(planned, Plan) and given.get("dest") is None:
         given["dest"] = planned.route.dest
-    prefixes = given.get("prefixes") or ()
+    name = given.get("named")
+    source = Named() if name is None else await in_thread(named_source, name)
+    prefixes = given.get("prefixes") or source.prefixes
     prefixes = [prefixes] if isinstance(prefixes, str) else list(prefixes)
-    bucket, prefixes = split_source(prefixes)
-    file = given.get("env_file")
+    file = given.get("env_file") or source.env_file
     env_file = None if file is None else Path(file)
-    found, options = await in_thread(partial(load, env_file, given={**given, "source": bucket}))
-    own_route = route(found, options, prefixes)
+    with source.naming():
+        bucket, prefixes = split_source(prefixes)
+        filled = {**source.under(given), "source": bucket}
+        found, options = await in_thread(partial(load, env_file, given=filled))
+        own_route = route(found, options, prefixes)
     checked = None if planned is None else checked_plan(planned, own_route, given)
     started = time.monotonic()
     try:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from typing import TextIO
 
 RED, GREEN, YELLOW = 31, 32, 33
@@ -68,3 +69,9 @@ def wrapped(line: str, stream: TextIO) -> str:
     return textwrap.fill(
         line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
+
+
+def print_error(message: str) -> None:
+    """Print what went wrong on standard error, as a line of this program."""
+    line = wrapped(f"asyncsync: {message}", sys.stderr)
+    print_line(coloured(line, RED, sys.stderr), sys.stderr)

@@ -71,6 +71,12 @@ GROUPS = {
         Option("--plan FILE", "download what `plan --json` wrote to FILE", "sync"),
     ),
     "from where": (
+        Option(
+            "--source NAME",
+            "a named source of asyncsync.toml, or all; repeatable",
+            _ALL_BUT_DEMO,
+            action="append",
+        ),
         Option("--env-file FILE", "file with the settings (default: ./.env)", _ALL_BUT_DEMO),
         Option("--bucket NAME", "the bucket, in place of R2_BUCKET", _ALL_BUT_DEMO),
         Option("--endpoint-url URL", "the endpoint, in place of R2_ENDPOINT_URL", _ALL_BUT_DEMO),
@@ -246,6 +252,12 @@ GROUPS = {
         Option("--log-file FILE", "append a log of retries and outcomes to FILE", _ALL_BUT_DEMO),
     ),
     "more": (
+        Option(
+            "--every TIME",
+            "run again and again, begun so far apart, as 10m; a signal ends it",
+            _RUNS,
+            also="doctor",
+        ),
         Option("--keep", "keep the server running until Ctrl-C", "demo", **_FLAG),
         Option("--print-completion SHELL", "print the completion script for bash, zsh or fish"),
         Option(

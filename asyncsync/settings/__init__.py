@@ -6,7 +6,7 @@ Read `options.py` first: it has the options, and how their values are written, o
 `envfile.py` reads the env file, `endpoint.py` checks the
 endpoint's URL and says which bucket it leads to, `source.py` reads `s3://bucket/prefix`, and
 `aws.py` finds what AWS's own settings say, for runs without a variable of R2's. `origins.py` tells
-where each setting is from.
+where each setting is from, and `named.py` reads the sources that have names in `asyncsync.toml`.
 
 No other room reads settings from the environment or a file. No error shows their values.
 """
@@ -14,11 +14,13 @@ No other room reads settings from the environment or a file. No error shows thei
 from asyncsync.settings.durations import parse_duration
 from asyncsync.settings.endpoint import bucket_identity
 from asyncsync.settings.loading import load, parse
+from asyncsync.settings.named import Named, named_source, named_sources
 from asyncsync.settings.options import Options, Validate, globs, parse_option
 from asyncsync.settings.origins import exposure, keys_logged, origins, unencrypted
 from asyncsync.settings.source import split_source, stripped_prefix
 
 __all__ = [
+    "Named",
     "Options",
     "Validate",
     "bucket_identity",
@@ -26,6 +28,8 @@ __all__ = [
     "globs",
     "keys_logged",
     "load",
+    "named_source",
+    "named_sources",
     "origins",
     "parse",
     "parse_duration",

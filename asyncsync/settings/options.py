@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import index
@@ -223,14 +223,8 @@ def parse_option(name: str, text: str) -> object:
             return True
         case "workers" if text == "auto":
             return None
-        case "since":
-            return _parse_since(text)
-        case "limit_rate":
-            return _parse_rate(text)
-        case "max_delete":
-            return _parse_max_delete(text)
-        case "max_duration":
-            return None if text == "off" else parse_duration(text)
+        case "since" | "limit_rate" | "max_delete" | "max_duration":
+            return _FORMS[name](text)
         case _ if name in _SWITCHES:
             return _parse_bool(text)
         case _:
@@ -300,3 +294,16 @@ def _parse_since(text: str) -> str | None:
     if text not in {"auto", "off"}:
         raise ValueError(f"{text!r} is neither auto nor off")
     return None if text == "off" else text
+
+
+def _parse_max_duration(text: str) -> int | None:
+    return None if text == "off" else parse_duration(text)
+
+
+_FORMS: dict[str, Callable[[str], object]] = {
+    "since": _parse_since,
+    "limit_rate": _parse_rate,
+    "max_delete": _parse_max_delete,
+    "max_duration": _parse_max_duration,
+}
+"""How the values of options are read that are neither a number, a switch nor a choice."""
