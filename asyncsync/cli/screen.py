@@ -94,7 +94,7 @@ class Text(SilentObserver):
     def listed(self) -> None:
         """Print the sync check."""
         max_rows = None if self._verbose else MAX_ROWS
-        for line in table(self._figures, max_rows, columns(sys.stdout)):
+        for line in table(self._figures.tallies, max_rows, columns(sys.stdout)):
             self._print(line)
 
     def ended(self, outcome: Outcome) -> None:

@@ -23,8 +23,8 @@ from contextlib import ExitStack, contextmanager
 from asyncsync.disk import mounts, unsynced
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.folding import is_marked, mark
+from asyncsync.disk.leftovers import clear
 from asyncsync.disk.mounts import PartFolders
-from asyncsync.disk.parts import clear
 from asyncsync.disk.place import Place
 from asyncsync.disk.published import Published
 from asyncsync.disk.stripped import Stripped
@@ -71,6 +71,8 @@ class State:
         """Why nothing can be written here, although that was due."""
         self.is_writing = False
         """Whether this run holds the lock."""
+        self.source = self._sources.current
+        """The bucket of the run."""
         self.began_ns = 0
         """When it began to write, by the destination's clock, in ns since the epoch."""
 

@@ -1,9 +1,9 @@
 """Outcomes in; counts, text, JSON lines and an exit code out.
 
-Read `report.py` first: it counts outcomes and makes text of the counts. `html.py` formats them for
-notebooks. `plan.py` adds what is special about a plan and a verification. `events.py` makes the
-JSON lines, and `planfile.py` reads a plan back from them. `findings.py` has the results of the
-doctor.
+Read `report.py` first: it counts outcomes and makes text of the counts. `tally.py` has the sync
+check, by prefix, and its table. `html.py` formats both for notebooks. `plan.py` adds what is
+special about a plan and a verification. `events.py` makes the JSON lines, and `planfile.py` reads a
+plan back from them. `findings.py` has the results of the doctor.
 
 Nothing here prints, and nothing keeps a list that grows with the bucket, except a plan.
 """
@@ -22,14 +22,14 @@ from asyncsync.report.plan import Plan, Verification, checked_plan
 from asyncsync.report.planfile import PlanFile
 from asyncsync.report.report import (
     Report,
-    Tally,
     failure,
     plan_summary,
+    stop_summary,
     sync_summary,
-    table,
     verify_summary,
     way,
 )
+from asyncsync.report.tally import Tally, table
 
 __all__ = [
     "Finding",
@@ -50,6 +50,7 @@ __all__ = [
     "plan_summary",
     "skipped",
     "start_json",
+    "stop_summary",
     "summary_json",
     "sync_summary",
     "table",

@@ -20,7 +20,7 @@ TRANSFER = Transfer(OBJECT, ("1hz", "\x1b[2J"), Reason.NEWER)
 REFUSED = Failed(RemoteObject("../x", 1, "", 0), UnsafeKeyError("../x", "unsafe"))
 BROKEN = Failed(OBJECT, IntegrityError(OBJECT.key, "other\nsize"))
 SUM = (
-    "1 downloaded (1.5 kB at 1.5 kB/s), 1 up to date, 1 failed, 1 skipped, "
+    "1 downloaded (1 replaced; 1.5 kB at 1.5 kB/s), 1 up to date, 1 failed, 1 skipped, "
     "1 without a content hash, in 1.0 s"
 )
 PAGE = Compared([TRANSFER], [UpToDate(OBJECT)], [REFUSED])
