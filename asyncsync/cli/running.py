@@ -18,10 +18,10 @@ import anyio
 
 from asyncsync import api, pipeline
 from asyncsync.cli.arguments import given_options
-from asyncsync.cli.screen import JsonLines, Log, Text
+from asyncsync.cli.screen import STOPPED, JsonLines, Log, Text
 from asyncsync.cli.signals import exit_without_memory, stop_on_signals
 from asyncsync.concurrently import task_group
-from asyncsync.console import RED, coloured, columns, print_line, takes_escapes
+from asyncsync.console import RED, YELLOW, coloured, columns, print_line, takes_escapes
 from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError, ConfigError, MachineError
 from asyncsync.interfaces import Observers
@@ -37,6 +37,7 @@ from asyncsync.report import (
     Verification,
     check_json,
     checked_plan,
+    stop_summary,
 )
 from asyncsync.settings import Options, load, origins, split_source
 
@@ -136,8 +137,8 @@ async def _run(
             return exit_code
 
         def finish_stopped(number: signal.Signals) -> int:
-            hint = "; the next run goes on from here" if command == "sync" else ""
-            return finish(128 + number, f"stopped by {number.name}{hint}")
+            how_far = stop_summary(figures) if command == "sync" else "stopped before its end"
+            return finish(STOPPED + number, how_far)
 
         async with task_group() as group:
             loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
@@ -175,15 +176,15 @@ async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -
             is_complete &= print_line(json.dumps(check_json(finding)), sys.stdout)
         elif not arguments.quiet or finding.verdict in {Verdict.WARNING, Verdict.WRONG}:
             line = format_finding(finding, columns(sys.stdout))
-            is_wrong = finding.verdict is Verdict.WRONG
-            print_line(coloured(line, RED, sys.stdout) if is_wrong else line, sys.stdout)
+            colour = {Verdict.WRONG: RED, Verdict.WARNING: YELLOW}.get(finding.verdict)
+            print_line(coloured(line, colour, sys.stdout) if colour else line, sys.stdout)
 
     exit_code = 0
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         with stop_on_signals(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught:
             exit_code = await examine(_env_file(arguments), given, prefixes, report)
-    return 128 + caught[0] if caught else exit_code or int(not is_complete)
+    return STOPPED + caught[0] if caught else exit_code or int(not is_complete)
 
 
 def _open_progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | Lines | None]":

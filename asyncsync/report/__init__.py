@@ -21,6 +21,7 @@ from asyncsync.report.findings import Finding, Look, Verdict, ok, skipped, warni
 from asyncsync.report.plan import Plan, Verification, checked_plan
 from asyncsync.report.planfile import PlanFile
 from asyncsync.report.report import (
+    HELD_BACK,
     Report,
     failure,
     plan_summary,
@@ -32,6 +33,7 @@ from asyncsync.report.report import (
 from asyncsync.report.tally import Tally, table
 
 __all__ = [
+    "HELD_BACK",
     "Finding",
     "Json",
     "Look",

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -180,7 +181,7 @@ def test_failures_and_the_summary_have_colours(
     *,
     colours: bool,
 ) -> None:
-    """They are red, or green without failures; only in a terminal, and not with NO_COLOR."""
+    """They tell what failed from what is well; only in a terminal, and not with NO_COLOR."""
     monkeypatch.setenv("COLUMNS", "80")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -190,8 +191,62 @@ def test_failures_and_the_summary_have_colours(
     assert printed.error[-1].startswith("\x1b[31mfailed: ") is colours
     assert printed.error[-1].endswith("\x1b[0m") is colours
     assert printed.out[-1].startswith("\x1b[31m1 downloaded") is colours
-    Text("sync", Report(), Folder(tmp_path), printed.say, verbose=False, quiet=False).finish(0, "")
-    assert printed.out[-1].startswith("\x1b[32m0 downloaded") is colours
+    assert printed.error[0].startswith("\x1b[33mskipped: ") is colours
+    text = Text("sync", Report(), Folder(tmp_path), printed.say, verbose=False, quiet=False)
+    for code, colour in ((0, 32), (1, 31), (3, 33), (4, 31), (5, 31), (7, 33), (130, 33)):
+        text.finish(code, "")
+        is_coloured = printed.out.pop().startswith(f"\x1b[{colour}m0 downloaded")
+        assert is_coloured is colours, code
+
+
+def test_stopped_run_says_what_it_has_kept_and_no_zeros(printed: Printed, tmp_path: Path) -> None:
+    """The summary comes only if there is something in it."""
+    figures = Report()
+    text = Text("sync", figures, Folder(tmp_path), printed.say, verbose=False, quiet=False)
+    figures.compared(PAGE)
+    text.finish(130, "stopped: 0 B kept; run again to go on")
+    last = "asyncsync: stopped: 0 B kept; run again to go on (exit code 130)"
+    assert (printed.out, printed.error) == ([], [last])
+    figures.ended(Downloaded(TRANSFER, 1, 0.1))
+    text.finish(143, "stopped: 1.5 kB kept; run again to go on")
+    assert printed.out[-1].startswith("1 downloaded (1 replaced; 1.5 kB")
+
+
+def test_edited_files_are_named_before_they_are_replaced(printed: Printed, tmp_path: Path) -> None:
+    """In a sync and in a plan, as many as a table has rows; the summary counts all of them."""
+    edited = replace(TRANSFER, is_edited=True)
+    page = Compared([TRANSFER, edited], [], [])
+    for command, named in (("sync", MAX_ROWS), ("plan", MAX_ROWS), ("verify", 0)):
+        folder = Folder(tmp_path)
+        text = Text(command, Report(), folder, printed.say, verbose=False, quiet=False)
+        for _ in range(MAX_ROWS + 1):
+            text.compared(page)
+        line = r"edited here: 1hz/\x1b[2J; the bucket's replaces it"
+        assert printed.out == [line] * named
+        printed.out.clear()
+
+
+def test_long_messages_are_wrapped_at_words_in_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, printed: Printed, tmp_path: Path
+) -> None:
+    """Only there: elsewhere a message is one line, for whatever reads it."""
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "dumb")
+    why = "this is a message of more than sixty characters, in which words must stay whole"
+    long = Failed(OBJECT, IntegrityError(OBJECT.key, why))
+    text = Text("sync", Report(), Folder(tmp_path), printed.say, verbose=False, quiet=False)
+    text.ended(long)
+    text.noticed(why)
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    text.ended(long)
+    text.noticed(why)
+    text.held_back(why)
+    assert [line.count("\n") for line in printed.error] == [0, 0, 1, 1, 1]
+    for whole, broken in zip(printed.error[:2], printed.error[2:], strict=False):
+        lines = broken.split("\n")
+        assert " ".join(line.removeprefix("  ") for line in lines) == whole
+        assert max(map(len, lines)) <= 60
 
 
 def test_text_is_printed_as_whole_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
