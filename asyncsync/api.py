@@ -21,7 +21,7 @@ from typing import Unpack
 from asyncsync import pipeline
 from asyncsync.compare import Selection
 from asyncsync.descriptors import affordable_requests
-from asyncsync.disk import Folder, free_bytes
+from asyncsync.disk import Backup, Folder, free_bytes
 from asyncsync.given import Given as Given
 from asyncsync.given import GivenToSync as GivenToSync
 from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObserver
@@ -29,7 +29,14 @@ from asyncsync.listing import Scope, Since
 from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.pace import STREAMS_AT_ONCE, Limit, LimitedStore, Pace
 from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan
-from asyncsync.settings import Options, bucket_identity, load, split_source, stripped_prefix
+from asyncsync.settings import (
+    Options,
+    bucket_identity,
+    check_backup_dir,
+    load,
+    split_source,
+    stripped_prefix,
+)
 from asyncsync.threads import in_thread
 
 Command = Callable[[pipeline.Job], Awaitable[None]]
@@ -48,10 +55,10 @@ async def sync(
         dest: The local folder; the same as the keyword argument.
         **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `compare`,
             `validate`, `parquet_check`, `deep`, `repair`, `attempts`, `read_timeout`,
-            `space_check`, `durable`, `limit_rate`, `since`, `strip_prefix`, `odd_keys`,
-            `follow_links`, `strict`, `sign_request`, `request_payer`, `addressing`, `allow_http`,
-            `env_file`, `bucket`, `endpoint_url`, `region`, `profile`, `observer`, and `plan`. All
-            are optional.
+            `space_check`, `durable`, `backup_dir`, `limit_rate`, `since`, `strip_prefix`,
+            `odd_keys`, `follow_links`, `strict`, `sign_request`, `request_payer`, `addressing`,
+            `allow_http`, `env_file`, `bucket`, `endpoint_url`, `region`, `profile`, `observer`,
+            and `plan`. All are optional.
             `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
             `plan`.
 
@@ -249,13 +256,18 @@ def route(
     """Return where a run reads from and writes to.
 
     Raises:
-        ConfigError: its prefixes cannot be stripped, although the options say so.
+        ConfigError: its prefixes cannot be stripped, although the options say so, or backups would
+            count as its files.
     """
     stripped = stripped_prefix(prefixes) if options.strip_prefix else ""
     dest, odd_keys = str(Folder(options.dest).path), options.odd_keys
     if planned:
         stripped, odd_keys = planned.route.stripped, planned.route.odd_keys
-    return Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys)
+    own = Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys)
+    if options.backup_dir:
+        exclude = () if planned else options.exclude  # a plan's objects are not selected again
+        check_backup_dir(options.backup_dir, Path(dest), own.paths, exclude)
+    return own
 
 
 async def perform(
@@ -287,6 +299,7 @@ async def perform(
         paths=own.paths,
         source=bucket_identity(found.endpoint_url, found.bucket),
         follows_links=options.follow_links,
+        backup=Backup(at, durable=options.durable) if (at := options.backup_dir) else None,
     )
     since = None
     if options.since and planned is None and command is not pipeline.verify:

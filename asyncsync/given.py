@@ -42,6 +42,8 @@ class Given(TypedDict, total=False):
             default.
         durable: Whether files are written to disk with fsync, to survive a power cut, before they
             count as downloaded; False by default.
+        backup_dir: The folder that keeps what is replaced, under its path; none by default. On the
+            destination's disk, and not in the destination unless `exclude` leaves it out.
         limit_rate: The highest download rate in bytes per second, as a number or a str such as
             `"20M"` (units are powers of 1024); `"off"` by default.
         since: `"auto"` lists only keys that sort after those of the last run, and all keys once a
@@ -90,6 +92,7 @@ class Given(TypedDict, total=False):
     read_timeout: int | None
     space_check: bool | None
     durable: bool | None
+    backup_dir: Path | str | None
     limit_rate: float | str | None
     since: Literal["auto", "off"] | None
     strip_prefix: bool | None

@@ -204,7 +204,7 @@ class Transfer:
     """The components of the local path below the destination."""
     reason: Reason
     replaces: int = 0
-    """Bytes of the existing file that will be replaced."""
+    """Bytes that become free when the existing file is replaced."""
     is_edited: bool = False
     """Whether that file was edited here, or made by other means, as far as the notes tell."""
     kept: int = 0

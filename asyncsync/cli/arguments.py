@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _GLOBS = ("include", "exclude")
 _TEXTS = (
     *("dest", "workers", "max_workers", "compare", "validate", "attempts", "read_timeout"),
-    *("limit_rate", "since", "addressing", "odd_keys"),
+    *("limit_rate", "since", "addressing", "odd_keys", "backup_dir"),
 )
 """Options whose values are parsed by `settings`, by field name."""
 _SETTINGS = ("bucket", "endpoint_url", "region", "profile")

@@ -118,6 +118,12 @@ GROUPS = {
             **_OFF,
         ),
         Option(
+            "--backup-dir DIR",
+            "keep what is replaced in DIR, on the same disk",
+            "sync",
+            also="plan verify doctor",
+        ),
+        Option(
             "--durable",
             "wait until files are on the disk (fsync)",
             "sync",

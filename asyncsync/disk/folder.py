@@ -21,6 +21,7 @@ from typing import TypeVar
 import anyio
 
 from asyncsync import descriptors
+from asyncsync.disk.backup import Backup
 from asyncsync.disk.batches import Batches
 from asyncsync.disk.directory import LocalFile, find_keys, look_up
 from asyncsync.disk.durable import SyncedFolders
@@ -65,6 +66,7 @@ class Folder:
         paths: how keys become paths.
         source: the bucket of this run, the same however its endpoint is spelled; empty for none.
         follows_links: whether links to folders in it stand for those folders; see `links.py`.
+        backup: keeps the files that are replaced.
     """
 
     def __init__(
@@ -76,9 +78,11 @@ class Folder:
         paths: Paths = PLAIN,
         source: str = "",
         follows_links: bool = False,
+        backup: Backup | None = None,
     ) -> None:
         self.path = Path(os.path.realpath(path))
         self.paths = paths
+        self.backup = backup
         self._run = secrets.token_hex(8)
         place = self._place = Place(self.path, notice, follows_links=follows_links)
         self.walk = place.walk
@@ -88,8 +92,8 @@ class Folder:
         self._stripped = Stripped(place, files, paths.stripped)
         self._unsynced = Unsynced(place, parts, notice)
         synced = SyncedFolders(place) if durable else None
-        self._state = State(place, parts, files, self._stripped, self._unsynced, synced)
-        self._publisher = Publisher(place, parts, files, self._unsynced, self._run, synced)
+        self._state = State(place, parts, files, self._stripped, self._unsynced, synced, backup)
+        self._publisher = Publisher(place, parts, files, self._unsynced, self._run, synced, backup)
         self._unfinished = Unfinished(self._state, parts, self._publisher, self._run, notice)
         self._batches = Batches(self._publisher, self._translate_errors)
 

@@ -5,11 +5,12 @@ them and `Settings`, whose class is in `model.py`: `sources.py` finds what is se
 `remote.py` makes the settings of it. `envfile.py` reads the env file, `endpoint.py` checks the
 endpoint's URL and says which bucket it leads to, `source.py` reads `s3://bucket/prefix`, and
 `aws.py` finds what AWS's own settings say, for runs without a variable of R2's. `origins.py` tells
-where each setting is from.
+where each setting is from, and `backups.py` whether the folder for backups may be where it is.
 
 No other room reads settings from the environment or a file. No error shows their values.
 """
 
+from asyncsync.settings.backups import check_backup_dir
 from asyncsync.settings.endpoint import bucket_identity
 from asyncsync.settings.loading import load, parse
 from asyncsync.settings.options import Options, Validate, globs, parse_option
@@ -20,6 +21,7 @@ __all__ = [
     "Options",
     "Validate",
     "bucket_identity",
+    "check_backup_dir",
     "exposure",
     "globs",
     "keys_logged",

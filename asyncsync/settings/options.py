@@ -84,6 +84,8 @@ class Options:
     """What shows that a file is up to date."""
     follow_links: bool = False
     """Whether links in the destination stand for the folders that they lead to."""
+    backup_dir: Path | None = None
+    """The folder that keeps what is replaced; None keeps nothing."""
 
     def __post_init__(self) -> None:
         """Convert what callers of the API may pass as well: a str for a path, `20M`, a list."""
@@ -92,6 +94,8 @@ class Options:
         except ValueError as error:
             raise ConfigError(f"dest: {error}") from None
         object.__setattr__(self, "dest", Path(self.dest))
+        if self.backup_dir is not None:
+            object.__setattr__(self, "backup_dir", _convert("backup_dir", str(self.backup_dir)))
         for name, kind in _CHOICES.items():
             if (given := getattr(self, name)) not in set(kind):
                 raise ConfigError(f"{name}: {given!r} is not one of {', '.join(kind)}")
@@ -193,7 +197,7 @@ def parse_option(name: str, text: str) -> object:
         ValueError: the text is not a valid value; the message says what is.
     """
     match name:
-        case "dest":
+        case "dest" | "backup_dir":
             return _parse_folder(text)
         case "include" | "exclude":
             return tuple(text.split())

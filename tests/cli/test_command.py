@@ -430,11 +430,8 @@ def test_signal_stops_the_run(store: MemoryStore, run: Run, number: signal.Signa
     store.always("get", "1hz/b.parquet", Act(before=send, until=anyio.Event()))
     ran = run()
     assert ran.code == 128 + number
-    last = ran.err.splitlines()[-1]
-    assert re.fullmatch(
-        rf"asyncsync: stopped: \d B( of 7 B)? kept; run again to go on \(exit code {128 + number}\)",
-        last,
-    )
+    said = rf"stopped: \d B( of 7 B)? kept; run again to go on \(exit code {128 + number}\)"
+    assert re.fullmatch(f"asyncsync: {said}", ran.err.splitlines()[-1])
     assert not ran.out.splitlines()[-1].startswith("0 downloaded")
     assert "1hz/b.parquet" not in tree(DEST)
     assert unfinished(DEST) == []

@@ -92,7 +92,7 @@ def test_options_table_has_the_variables_and_defaults() -> None:
     environ |= {"R2_ACCESS_KEY_ID": "id", "R2_SECRET_ACCESS_KEY": "secret"}
     assert load(environ={**environ, **documented})[1] == Options()
     unset = {name for name, text in documented.items() if not text}
-    assert unset == {"ASYNCSYNC_EXCLUDE"}
+    assert unset == {"ASYNCSYNC_EXCLUDE", "ASYNCSYNC_BACKUP_DIR"}
 
 
 def test_readme_names_every_r2_variable() -> None:
