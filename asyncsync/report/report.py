@@ -257,7 +257,9 @@ def sync_summary(report: Report) -> str:
     arrived = report.downloaded_bytes - report.kept_bytes
     rate = arrived / report.seconds if report.seconds else 0.0
     kinds = _kinds(report.new, report.replaced, report.edited)
-    size = f" ({kinds}{format_size(report.downloaded_bytes)} at {format_size(rate)}/s)"
+    # What has arrived of objects that are not complete would be missing in the rate.
+    speed = "" if report.unfinished else f" at {format_size(rate)}/s"
+    size = f" ({kinds}{format_size(report.downloaded_bytes)}{speed})"
     parts = [
         f"{report.downloaded:,} downloaded{size if report.downloaded else ''}",
         f"{report.up_to_date:,} up to date",

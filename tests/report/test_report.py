@@ -231,6 +231,7 @@ def test_stopped_sync_says_what_is_kept() -> None:
     report.advanced(way, -500)
     report.ended(downloaded(done))
     assert stop_summary(report) == "stopped: 5.5 kB of 12 kB kept; run again to go on"
+    assert sync_summary(report).startswith("1 downloaded (3 kB), "), "the rate is not known"
     report.ended(failed("way"))
     assert stop_summary(report) == "stopped: 4 kB of 12 kB kept; run again to go on"
 
