@@ -221,9 +221,12 @@ class Log(SilentObserver):
         logger.info("%s", _describe_route(self._command, route, dest))
 
     def compared(self, page: Compared) -> None:
-        """Log the refused objects."""
+        """Log the refused objects, and the files that were edited here."""
         for refused in page.refused:
             logger.info("%s", failure(refused))
+        for transfer in page.transfers:
+            if transfer.is_edited:
+                logger.info("edited here: %s", way(transfer))
 
     def ended(self, outcome: Outcome) -> None:
         """Log a downloaded or a failed object."""

@@ -226,6 +226,15 @@ def test_edited_files_are_named_before_they_are_replaced(printed: Printed, tmp_p
         printed.out.clear()
 
 
+def test_log_names_every_edited_file(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    """Nobody may have seen the screen."""
+    caplog.set_level(logging.INFO, "asyncsync")
+    log = Log("sync", Report(), Folder(tmp_path))
+    for _ in range(MAX_ROWS + 1):
+        log.compared(Compared([TRANSFER, replace(TRANSFER, is_edited=True)], [], []))
+    assert caplog.messages == [r"edited here: 1hz/\x1b[2J"] * (MAX_ROWS + 1)
+
+
 def test_long_messages_are_wrapped_at_words_in_a_terminal(
     monkeypatch: pytest.MonkeyPatch, printed: Printed, tmp_path: Path
 ) -> None:
