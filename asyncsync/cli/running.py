@@ -120,6 +120,7 @@ async def _run(
                 say,
                 verbose=arguments.verbose,
                 quiet=arguments.quiet,
+                replaces=command != "verify" or options.repair,
             )
         )
         own = api.route(settings, options, prefixes, planned)

@@ -52,10 +52,19 @@ class Text(SilentObserver):
         say: prints a line.
         verbose: name every object that is downloaded, or would be.
         quiet: print failures and urgent messages only.
+        replaces: whether a file that is out of date is replaced, or would be by a sync.
     """
 
     def __init__(
-        self, command: str, figures: Report, folder: Folder, say: Say, *, verbose: bool, quiet: bool
+        self,
+        command: str,
+        figures: Report,
+        folder: Folder,
+        say: Say,
+        *,
+        verbose: bool,
+        quiet: bool,
+        replaces: bool = True,
     ) -> None:
         self._command = command
         self._folder = folder
@@ -63,6 +72,7 @@ class Text(SilentObserver):
         self._say = say
         self._verbose = verbose
         self._quiet = quiet
+        self._replaces = replaces
         self._bucket = ""
         self._edited = 0
         """Files named so far that were edited here."""
@@ -79,7 +89,7 @@ class Text(SilentObserver):
         """Name the refused objects, the edited files and, if verbose, what is missing."""
         for refused in page.refused:
             self._warn(failure(refused), _colour_of(refused))
-        if self._command != "verify":
+        if self._replaces:
             self._name_edited(page.transfers)
         if self._verbose or self._tells_paths:
             for transfer in page.transfers:

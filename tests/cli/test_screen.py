@@ -213,12 +213,12 @@ def test_stopped_run_says_what_it_has_kept_and_no_zeros(printed: Printed, tmp_pa
 
 
 def test_edited_files_are_named_before_they_are_replaced(printed: Printed, tmp_path: Path) -> None:
-    """In a sync and in a plan, as many as a table has rows; the summary counts all of them."""
+    """As many as a table has rows, and the summary counts all; none if none is replaced."""
     edited = replace(TRANSFER, is_edited=True)
     page = Compared([TRANSFER, edited], [], [])
-    for command, named in (("sync", MAX_ROWS), ("plan", MAX_ROWS), ("verify", 0)):
-        folder = Folder(tmp_path)
-        text = Text(command, Report(), folder, printed.say, verbose=False, quiet=False)
+    for replaces, named in ((True, MAX_ROWS), (False, 0)):
+        folder, say = Folder(tmp_path), printed.say
+        text = Text("sync", Report(), folder, say, verbose=False, quiet=False, replaces=replaces)
         for _ in range(MAX_ROWS + 1):
             text.compared(page)
         line = r"edited here: 1hz/\x1b[2J; the bucket's replaces it"
