@@ -43,6 +43,8 @@ async def commands() -> None:
     assert_type(plan.fits, bool)
     assert_type(plan.total, Tally)
     assert_type([transfer.reason for transfer in plan], list[Reason])
+    assert_type([(transfer.kept, transfer.is_edited) for transfer in plan], list[tuple[int, bool]])
+    assert_type(plan.total.bytes_kept, int)
     assert_type(await asyncsync.sync(plan=plan), Report)
     assert_type(await asyncsync.sync("s3://bucket/1hz/", Path("1hz"), strip_prefix=True), Report)
     assert_type(await asyncsync.sync(odd_keys="encode"), Report)
@@ -61,6 +63,7 @@ async def commands() -> None:
         read_timeout=60,
         limit_rate=20 << 20,
         since="auto",
+        backup_dir=Path("replaced"),
         env_file=Path("my.env"),
     )
     assert_type(report.failures, list[Failed])
