@@ -32,6 +32,7 @@ from asyncsync.errors import (
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import key_hash
 from asyncsync.listing import Landmarks, Since, has_object, list_in_order, list_objects
+from asyncsync.mirror import Mirror
 from asyncsync.model import (
     Checks,
     Compare,
@@ -78,6 +79,8 @@ class Job:
     """
     since: Since | None = None
     """Which keys an earlier run has listed already, so that this one need not."""
+    mirror: Mirror | None = None
+    """Deletes the files whose objects are gone; only with a whole listing."""
 
     def lists(self, key: str) -> bool:
         """Return whether this run lists the key, if the bucket has it."""
@@ -121,6 +124,8 @@ async def sync(job: Job) -> None:
                 job.folder.clear_stale(job.lists)
             if job.since:
                 job.since.save()
+            if job.mirror:
+                await job.mirror.delete(job.store, job.pace)
         finally:
             await job.folder.settle()
 
@@ -145,6 +150,8 @@ async def plan(job: Job) -> None:
 
     with job.folder.reading():
         await _run(job, lambda page: page.unproven, decide, unproven, unproven.add)
+        if job.mirror:
+            await job.mirror.plan()
 
 
 async def verify(job: Job) -> None:
@@ -259,8 +266,13 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unprov
         await check.count_files(landmarks.recording(job.selection))
         landmarks.complete()
 
+    async def handle_page(objects: Sequence[RemoteObject], complete_to: str) -> None:
+        if job.mirror:
+            job.mirror.add(objects)
+        await check.handle_page(objects, complete_to)
+
     async def list_all() -> None:
-        listing = (job.store, prefixes, job.pace, check.handle_page)
+        listing = (job.store, prefixes, job.pace, handle_page)
         if check.needs_order:
             await list_in_order(*listing, since)
         else:

@@ -1,5 +1,6 @@
 """What a typed program does with the API. Checked by mypy with the tests, and never run."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import assert_never, assert_type
 
@@ -7,6 +8,7 @@ import asyncsync
 from asyncsync import (
     Downloaded,
     Failed,
+    NewFile,
     Outcome,
     Plan,
     Reason,
@@ -25,9 +27,13 @@ class Printing(SilentObserver):
         """Take an outcome apart; there are no other kinds."""
         match outcome:
             case Downloaded(transfer, attempts, seconds):
+                assert_type(outcome.file, Path)
+                assert_type(outcome.remote.key, str)
+                assert_type(outcome.modified, datetime | None)
                 assert_type(transfer.remote.key, str)
                 assert_type((attempts, seconds), tuple[int, float])
             case UpToDate(remote):
+                assert_type(outcome.file, Path)
                 assert_type(remote.size, int)
             case Failed(_, error):
                 assert_type(error, TransferError)
@@ -46,6 +52,8 @@ async def commands() -> None:
     assert_type([(transfer.kept, transfer.is_edited) for transfer in plan], list[tuple[int, bool]])
     assert_type(plan.total.bytes_kept, int)
     assert_type(await asyncsync.sync(plan=plan), Report)
+    small = plan.filter(lambda transfer: transfer.remote.size < 1000).only("1hz/", "*.json")
+    assert_type(small, Plan)
     assert_type(await asyncsync.sync("s3://bucket/1hz/", Path("1hz"), strip_prefix=True), Report)
     assert_type(await asyncsync.sync(odd_keys="encode"), Report)
     assert_type(await asyncsync.plan("1hz/", "downloads", deep=False), Plan)
@@ -64,9 +72,13 @@ async def commands() -> None:
         limit_rate=20 << 20,
         since="auto",
         backup_dir=Path("replaced"),
+        report="new.parquet",
         env_file=Path("my.env"),
     )
     assert_type(report.failures, list[Failed])
+    assert_type([file.path for file in report.files], list[Path])
+    assert_type(report.files[0], NewFile)
+    assert_type(report.files[:10], list[NewFile])
     assert_type([asyncsync.shown(failed.remote.key) for failed in report.failures], list[str])
 
 
@@ -74,6 +86,8 @@ async def words() -> None:
     """What the command line has words for, as against what the environment says."""
     await asyncsync.sync(workers="auto", limit_rate="20M", since="off")
     await asyncsync.sync(limit_rate=20e6)
+    await asyncsync.sync(delete=True, max_delete="10%", allow_empty=False)
+    await asyncsync.sync(delete=True, max_delete=12)
 
 
 async def mistakes() -> None:
@@ -81,4 +95,5 @@ async def mistakes() -> None:
     await asyncsync.sync(destination="downloads")  # type: ignore[call-arg]  # no such argument
     await asyncsync.sync(validate="md5")  # type: ignore[arg-type]  # no such way
     await asyncsync.verify(plan="plan.json")  # type: ignore[call-arg]  # only downloads take one
+    await asyncsync.plan(report="new.csv")  # type: ignore[call-arg]  # and have new files
     await asyncsync.plan(workers="many")  # type: ignore[arg-type]  # a number, or auto

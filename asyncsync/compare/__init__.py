@@ -3,7 +3,8 @@
 Read `check.py` first: all pages of a run. `compare.py` compares one page with the disk, for the
 keys that `selection.py` selects. `here.py` says what is here already of the objects to fetch.
 `collisions.py` decides which key gets a path that two keys need, and `names.py` does so where the
-file system treats two names as the same. `space.py` adds up whether everything fits on the disk.
+file system treats two names as the same. `space.py` adds up whether everything fits on the disk,
+and what goes to others.
 
 Nothing here sends a request or writes a file.
 """
@@ -11,6 +12,6 @@ Nothing here sends a request or writes a file.
 from asyncsync.compare.check import Check, ComparedHandler, PlanCheck
 from asyncsync.compare.names import in_order
 from asyncsync.compare.selection import Selection
-from asyncsync.compare.space import Space
+from asyncsync.compare.space import OtherDisks, Space
 
-__all__ = ["Check", "ComparedHandler", "PlanCheck", "Selection", "Space", "in_order"]
+__all__ = ["Check", "ComparedHandler", "OtherDisks", "PlanCheck", "Selection", "Space", "in_order"]

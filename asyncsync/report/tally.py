@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from asyncsync.keys import display_width, shown
+from asyncsync.model import Reason, Transfer
 from asyncsync.units import format_size
 
 _HEADER = (
@@ -36,6 +37,17 @@ class Tally:
     """Those of these bytes that an earlier run has left in unfinished files."""
     left_out: int = 0
     """Objects that `include` and `exclude` leave out."""
+
+    def count(self, transfer: Transfer, by: int = 1) -> None:
+        """Count a transfer; or, with -1, count one no more."""
+        if transfer.reason is Reason.MISSING:
+            self.missing += by
+        else:
+            self.changed += by
+            self.edited += by * transfer.is_edited
+        self.to_download += by
+        self.bytes_to_download += by * transfer.remote.size
+        self.bytes_kept += by * transfer.kept
 
 
 def total_of(tallies: Mapping[str, Tally]) -> Tally:

@@ -18,7 +18,8 @@ MAX_READ_TIMEOUT = 120
 MIN_RATE = 1024
 """Bytes a second; a slower download would look like a stalled one."""
 
-_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)([kKmMgG]?)")
+_MAX_DELETE = re.compile(r"\d{1,12}|(100|\d{1,2}(\.\d{1,6})?)%")
+_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?) ?(?:([kmgKMG])(?:i?[bB])?|[bB])?(?:/s)?", re.ASCII)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
@@ -71,6 +72,12 @@ class Options:
     """Whether paths leave out the prefix that all keys of the run begin with."""
     odd_keys: OddKeys = OddKeys.SKIP
     """What becomes of keys that are no path."""
+    delete: bool = False
+    """Whether a sync deletes files that it made once, and whose objects are gone."""
+    max_delete: str = "10%"
+    """How many files that may be: a number, or a share of the selected files."""
+    allow_empty: bool = False
+    """Whether files may be deleted where the bucket, or a prefix, holds nothing selected."""
     strict: bool = False
     """Whether an env file that others can read is an error, and not only a warning."""
     sign_request: bool = True
@@ -94,8 +101,6 @@ class Options:
         except ValueError as error:
             raise ConfigError(f"dest: {error}") from None
         object.__setattr__(self, "dest", Path(self.dest))
-        if self.backup_dir is not None:
-            object.__setattr__(self, "backup_dir", _convert("backup_dir", str(self.backup_dir)))
         for name, kind in _CHOICES.items():
             if (given := getattr(self, name)) not in set(kind):
                 raise ConfigError(f"{name}: {given!r} is not one of {', '.join(kind)}")
@@ -109,6 +114,11 @@ class Options:
                 raise ConfigError(f"{name}: {error}") from None
         for name in _CONVERTED:
             object.__setattr__(self, name, _convert(name, getattr(self, name)))
+        if self.delete and self.since:
+            raise ConfigError(
+                "delete: --since does not list everything, so nothing is known to be gone; take "
+                "either --delete or --since"
+            )
         if self.request_payer and not self.sign_request:
             raise ConfigError(
                 "request_payer: nobody can be charged for requests that are not signed; take "
@@ -146,17 +156,19 @@ _CHOICES: dict[str, type[StrEnum]] = {
 _NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate")
 _SWITCHES = (
     *("parquet_check", "deep", "repair", "space_check", "durable", "strip_prefix", "strict"),
-    *("sign_request", "request_payer", "allow_http", "follow_links"),
+    *("sign_request", "request_payer", "allow_http", "follow_links", "delete", "allow_empty"),
 )
-_CONVERTED = (*_NUMBERS, *_SWITCHES, "since")
+_CONVERTED = ("backup_dir", *_NUMBERS, *_SWITCHES, "since", "max_delete")
 """Options whose values are not text, but may be given as text, as on the command line."""
 
 
 def _convert(name: str, value: object) -> object:
     """Return the value of an option, which may be given as text."""
     try:
-        if isinstance(value, str):
-            return parse_option(name, value)
+        if isinstance(value, str | Path):
+            return parse_option(name, str(value))
+        if name == "max_delete":
+            return parse_option(name, str(index(value)))  # type: ignore[arg-type]  # TypeError
         if name in _CHOICES:
             return _parse_choice(name, str(value))
         if name in _NUMBERS and value is not None:
@@ -211,6 +223,8 @@ def parse_option(name: str, text: str) -> object:
             return _parse_since(text)
         case "limit_rate":
             return _parse_rate(text)
+        case "max_delete":
+            return _parse_max_delete(text)
         case _ if name in _SWITCHES:
             return _parse_bool(text)
         case _:
@@ -233,13 +247,19 @@ def _parse_int(name: str, text: str) -> int:
 
 
 def _parse_rate(text: str) -> int | None:
-    """Return bytes a second; the units are powers of 1024, as in curl, wget and rclone."""
+    """Return bytes a second; the units are powers of 1024, as in curl, wget, rclone and aws-cli."""
     if text == "off":
         return None
     if not (match := _RATE.fullmatch(text)):
         raise ValueError(f"{text!r} is neither off nor a rate such as 500k, 20M or 1.5G")
-    number, unit = match.groups()
+    number, unit = match.groups("")
     return _check_range("limit_rate", int(float(number) * _UNITS[unit.lower()]))
+
+
+def _parse_max_delete(text: str) -> str:
+    if not _MAX_DELETE.fullmatch(text):
+        raise ValueError(f"{text!r} is neither a number of files nor a share of them such as 10%")
+    return text
 
 
 def _parse_folder(text: str) -> Path:

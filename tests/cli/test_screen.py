@@ -3,18 +3,18 @@
 import json
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import TextIO
 
 import pytest
 
 from asyncsync.cli.screen import MAX_ROWS, JsonLines, Log, Text
 from asyncsync.console import print_line
-from asyncsync.disk import Folder
 from asyncsync.errors import IntegrityError, UnsafeKeyError
 from asyncsync.model import Compared, Downloaded, Failed, Reason, RemoteObject, Transfer, UpToDate
-from asyncsync.report import Report, Verification
+from asyncsync.report import PlanCounts, Report, Verification
 
 OBJECT = RemoteObject("1hz/\x1b[2J", 1500, "etag", 0)
 TRANSFER = Transfer(OBJECT, ("1hz", "\x1b[2J"), Reason.NEWER)
@@ -25,6 +25,11 @@ SUM = (
     "1 without a content hash, in 1.0 s"
 )
 PAGE = Compared([TRANSFER], [UpToDate(OBJECT)], [REFUSED])
+FIGURES: dict[str, Callable[..., Report]] = {
+    "sync": Report,
+    "plan": partial(PlanCounts, free_bytes=10_000),
+    "verify": Verification,
+}
 
 
 class Printed:
@@ -42,7 +47,6 @@ class Printed:
 
 def report_run(
     printed: Printed,
-    folder: Path,
     command: str = "sync",
     *,
     verbose: bool = False,
@@ -50,8 +54,8 @@ def report_run(
     error: str = "",
 ) -> None:
     """Report a whole run with one object of each kind to `Text`."""
-    figures = (Verification if command == "verify" else Report)(seconds=1.0)
-    text = Text(command, figures, Folder(folder), printed.say, verbose=verbose, quiet=quiet)
+    figures = FIGURES[command](seconds=1.0)
+    text = Text(command, figures, printed.say, verbose=verbose, quiet=quiet)
     for observer in (figures, text):
         observer.counted({"1hz/": 1})
         observer.compared(PAGE)
@@ -69,9 +73,9 @@ def printed() -> Printed:
     return Printed()
 
 
-def test_text_has_the_check_the_failures_and_the_summary(printed: Printed, tmp_path: Path) -> None:
+def test_text_has_the_check_the_failures_and_the_summary(printed: Printed) -> None:
     """Warnings and failures go to standard error, the rest to standard output."""
-    report_run(printed, tmp_path)
+    report_run(printed)
     assert [line.split()[0] for line in printed.out] == ["prefix", "../", "1hz/", "total", "1"]
     assert printed.out[-1] == SUM
     unmatched = r"typo\n/: no key begins with it"
@@ -82,40 +86,38 @@ def test_text_has_the_check_the_failures_and_the_summary(printed: Printed, tmp_p
     ]
 
 
-def test_verbose_text_names_every_object(printed: Printed, tmp_path: Path) -> None:
+def test_verbose_text_names_every_object(printed: Printed) -> None:
     """It names missing objects with the reason, and downloaded ones."""
-    report_run(printed, tmp_path, verbose=True)
+    report_run(printed, verbose=True)
     assert r"newer: 1hz/\x1b[2J (1.5 kB)" in printed.out
     assert r"downloaded: 1hz/\x1b[2J" in printed.out
 
 
-def test_quiet_text_has_failures_only(printed: Printed, tmp_path: Path) -> None:
+def test_quiet_text_has_failures_only(printed: Printed) -> None:
     """Standard output stays empty."""
-    report_run(printed, tmp_path, quiet=True, verbose=True)
+    report_run(printed, quiet=True, verbose=True)
     assert printed.out == []
     assert len(printed.error) == 3
 
 
-def test_error_that_ended_the_run_comes_last(printed: Printed, tmp_path: Path) -> None:
+def test_error_that_ended_the_run_comes_last(printed: Printed) -> None:
     """It is on standard error, on one line, with the exit code."""
-    report_run(printed, tmp_path, error="no\nnetwork")
+    report_run(printed, error="no\nnetwork")
     assert printed.error[-1] == r"asyncsync: no\nnetwork (exit code 1)"
 
 
-def test_run_that_found_nothing_has_no_summary(printed: Printed, tmp_path: Path) -> None:
+def test_run_that_found_nothing_has_no_summary(printed: Printed) -> None:
     """Zeros, or that a plan fits, would state what is not known."""
-    text = Text("plan", Report(), Folder(tmp_path), printed.say, verbose=False, quiet=False)
+    text = Text("plan", PlanCounts(), printed.say, verbose=False, quiet=False)
     assert text.finish(4, "no network") == 4
     assert (printed.out, printed.error) == ([], ["asyncsync: no network (exit code 4)"])
 
 
-def test_log_holds_every_outcome_and_the_end(
-    caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
+def test_log_holds_every_outcome_and_the_end(caplog: pytest.LogCaptureFixture) -> None:
     """It has refused, downloaded and failed objects, the summary, and the error."""
     caplog.set_level(logging.INFO, "asyncsync")
     figures = Report(seconds=1.0)
-    log = Log("sync", figures, Folder(tmp_path))
+    log = Log("sync", figures)
     for observer in (figures, log):
         observer.compared(PAGE)
         observer.ended(Downloaded(TRANSFER, 1, 0.1))
@@ -139,27 +141,25 @@ def test_log_holds_every_outcome_and_the_end(
         ("verify", "0 verified, 1 fetched again, 1 not in sync"),
     ],
 )
-def test_each_command_has_its_summary(
-    printed: Printed, tmp_path: Path, command: str, words: str
-) -> None:
+def test_each_command_has_its_summary(printed: Printed, command: str, words: str) -> None:
     """A sync counts downloads, a plan the space, and a verification the verified files."""
-    report_run(printed, tmp_path, command)
+    report_run(printed, command)
     assert words in printed.out[-1]
 
 
-def test_text_holds_no_control_character(printed: Printed, tmp_path: Path) -> None:
+def test_text_holds_no_control_character(printed: Printed) -> None:
     """Keys, prefixes and errors are escaped."""
-    report_run(printed, tmp_path, verbose=True, error="\x1b]0;x\x07")
+    report_run(printed, verbose=True, error="\x1b]0;x\x07")
     assert all(line.isprintable() for line in (*printed.out, *printed.error))
 
 
-def test_long_check_is_cut_unless_verbose(printed: Printed, tmp_path: Path) -> None:
+def test_long_check_is_cut_unless_verbose(printed: Printed) -> None:
     """The check of a bucket with many prefixes does not scroll the rest away."""
     figures = Report()
     figures.counted({f"{number}/": 1 for number in range(MAX_ROWS + 5)})
     for verbose, rows in ((False, MAX_ROWS + 3), (True, MAX_ROWS + 5 + 2)):
         printed.out.clear()
-        text = Text("sync", figures, Folder(tmp_path), printed.say, verbose=verbose, quiet=False)
+        text = Text("sync", figures, printed.say, verbose=verbose, quiet=False)
         text.listed()
         assert len(printed.out) == rows
 
@@ -176,7 +176,6 @@ def test_long_check_is_cut_unless_verbose(printed: Printed, tmp_path: Path) -> N
 def test_failures_and_the_summary_have_colours(
     monkeypatch: pytest.MonkeyPatch,
     printed: Printed,
-    tmp_path: Path,
     environment: dict[str, str],
     *,
     colours: bool,
@@ -187,22 +186,22 @@ def test_failures_and_the_summary_have_colours(
         monkeypatch.setenv(name, value)
     for stream in (sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)
-    report_run(printed, tmp_path)
+    report_run(printed)
     assert printed.error[-1].startswith("\x1b[31mfailed: ") is colours
     assert printed.error[-1].endswith("\x1b[0m") is colours
     assert printed.out[-1].startswith("\x1b[31m1 downloaded") is colours
     assert printed.error[0].startswith("\x1b[33mskipped: ") is colours
-    text = Text("sync", Report(), Folder(tmp_path), printed.say, verbose=False, quiet=False)
+    text = Text("sync", Report(), printed.say, verbose=False, quiet=False)
     for code, colour in ((0, 32), (1, 31), (3, 33), (4, 31), (5, 31), (7, 33), (130, 33)):
         text.finish(code, "")
         is_coloured = printed.out.pop().startswith(f"\x1b[{colour}m0 downloaded")
         assert is_coloured is colours, code
 
 
-def test_stopped_run_says_what_it_has_kept_and_no_zeros(printed: Printed, tmp_path: Path) -> None:
+def test_stopped_run_says_what_it_has_kept_and_no_zeros(printed: Printed) -> None:
     """The summary comes only if there is something in it."""
     figures = Report()
-    text = Text("sync", figures, Folder(tmp_path), printed.say, verbose=False, quiet=False)
+    text = Text("sync", figures, printed.say, verbose=False, quiet=False)
     figures.compared(PAGE)
     text.finish(130, "stopped: 0 B kept; run again to go on")
     last = "asyncsync: stopped: 0 B kept; run again to go on (exit code 130)"
@@ -212,13 +211,13 @@ def test_stopped_run_says_what_it_has_kept_and_no_zeros(printed: Printed, tmp_pa
     assert printed.out[-1].startswith("1 downloaded (1 replaced; 1.5 kB")
 
 
-def test_edited_files_are_named_before_they_are_replaced(printed: Printed, tmp_path: Path) -> None:
+def test_edited_files_are_named_before_they_are_replaced(printed: Printed) -> None:
     """As many as a table has rows, and the summary counts all; none if none is replaced."""
     edited = replace(TRANSFER, is_edited=True)
     page = Compared([TRANSFER, edited], [], [])
     for replaces, named in ((True, MAX_ROWS), (False, 0)):
-        folder, say = Folder(tmp_path), printed.say
-        text = Text("sync", Report(), folder, say, verbose=False, quiet=False, replaces=replaces)
+        say = printed.say
+        text = Text("sync", Report(), say, verbose=False, quiet=False, replaces=replaces)
         for _ in range(MAX_ROWS + 1):
             text.compared(page)
         line = r"edited here: 1hz/\x1b[2J; the bucket's replaces it"
@@ -226,24 +225,24 @@ def test_edited_files_are_named_before_they_are_replaced(printed: Printed, tmp_p
         printed.out.clear()
 
 
-def test_log_names_every_edited_file(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+def test_log_names_every_edited_file(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody may have seen the screen."""
     caplog.set_level(logging.INFO, "asyncsync")
-    log = Log("sync", Report(), Folder(tmp_path))
+    log = Log("sync", Report())
     for _ in range(MAX_ROWS + 1):
         log.compared(Compared([TRANSFER, replace(TRANSFER, is_edited=True)], [], []))
     assert caplog.messages == [r"edited here: 1hz/\x1b[2J"] * (MAX_ROWS + 1)
 
 
 def test_long_messages_are_wrapped_at_words_in_a_terminal(
-    monkeypatch: pytest.MonkeyPatch, printed: Printed, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, printed: Printed
 ) -> None:
     """Only there: elsewhere a message is one line, for whatever reads it."""
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setenv("TERM", "dumb")
     why = "this is a message of more than sixty characters, in which words must stay whole"
     long = Failed(OBJECT, IntegrityError(OBJECT.key, why))
-    text = Text("sync", Report(), Folder(tmp_path), printed.say, verbose=False, quiet=False)
+    text = Text("sync", Report(), printed.say, verbose=False, quiet=False)
     text.ended(long)
     text.noticed(why)
     for stream in (sys.stdout, sys.stderr):
@@ -258,9 +257,9 @@ def test_long_messages_are_wrapped_at_words_in_a_terminal(
         assert max(map(len, lines)) <= 60
 
 
-def test_text_is_printed_as_whole_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_text_is_printed_as_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """Without bars, each line goes to its stream with a line end."""
-    Text("sync", Report(), Folder(tmp_path), print_line, verbose=False, quiet=False).unmatched("x/")
+    Text("sync", Report(), print_line, verbose=False, quiet=False).unmatched("x/")
     out, error = capsys.readouterr()
     assert out == ""
     assert error == "nothing to sync under prefix x/: it is empty\n"

@@ -11,7 +11,8 @@ import pytest
 from asyncsync.disk import Backup, Folder
 from asyncsync.disk.directory import Directory
 from asyncsync.errors import BackupDirError, DiskFullError, LocalFileError
-from tests.rigs.publishing import Publish, transfer_of
+from tests.rigs.failing_disk import failing_call
+from tests.rigs.publishing import Publish, publish_small, transfer_of
 from tests.rigs.watch import tree
 
 pytestmark = pytest.mark.anyio
@@ -70,6 +71,22 @@ async def test_file_that_a_killed_run_has_kept_is_not_kept_again(
     assert (tree(root), tree(kept)) == ({KEY: b"data"}, {KEY: b"mine"})
 
 
+async def test_deleted_file_is_kept(
+    folder: Folder, root: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that cannot be kept is not deleted."""
+    await publish_small(folder, transfer_of("gone"), b"data")
+    [file] = await folder.look_up([("gone",)])
+    assert file
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Directory, "link", failing_call(errno.EIO))
+        with pytest.raises(LocalFileError, match="cannot be deleted: Input/output error"):
+            folder.removal.remove("gone", file)
+    assert (tree(root)["gone"], tree(kept)) == (b"data", {})
+    assert folder.removal.remove("gone", file)
+    assert (tree(root), tree(kept)) == ({KEY: b"mine"}, {"gone": b"data"})
+
+
 async def test_link_is_kept_as_one(
     folder: Folder, root: Path, kept: Path, publish: Publish
 ) -> None:
@@ -85,11 +102,7 @@ async def test_file_that_cannot_be_kept_is_not_replaced(
     folder: Folder, root: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Its object fails; a disk that another file is on, or another user's file, may be why."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "link", failing_call(number))
     with pytest.raises(LocalFileError, match="stays, as --backup-dir cannot keep it: ") as caught:
         await publish(folder, transfer_of(KEY), b"data")
     assert caught.value.key == KEY
@@ -103,11 +116,7 @@ async def test_full_disk_ends_the_run_before_the_file_is_replaced(
     folder: Folder, root: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name needs space as well."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "link", failing_call(errno.ENOSPC))
     with pytest.raises(DiskFullError):
         await publish(folder, transfer_of(KEY), b"data")
     assert tree(root) == {KEY: b"mine"}
@@ -152,11 +161,7 @@ def test_folder_that_cannot_keep_files_ends_the_run_at_its_start(
     root: Path, kept: Path, monkeypatch: pytest.MonkeyPatch, number: int, why: str
 ) -> None:
     """Before anything is downloaded; nothing of the trial is left."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "link", failing_call(number))
     folder = Folder(root, backup=Backup(kept))
     with pytest.raises(BackupDirError, match=f"today: cannot keep files: .*{why}"):
         folder.writing().__enter__()
