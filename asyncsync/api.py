@@ -21,7 +21,7 @@ from typing import Unpack
 from asyncsync import pipeline
 from asyncsync.compare import OtherDisks, Selection
 from asyncsync.descriptors import affordable_requests
-from asyncsync.disk import Folder, free_bytes
+from asyncsync.disk import Backup, Folder, free_bytes
 from asyncsync.errors import ConfigError
 from asyncsync.given import Given as Given
 from asyncsync.given import GivenToSync as GivenToSync
@@ -36,6 +36,7 @@ from asyncsync.settings import (
     Named,
     Options,
     bucket_identity,
+    check_backup_dir,
     load,
     named_source,
     split_source,
@@ -280,13 +281,18 @@ def route(
     """Return where a run reads from and writes to.
 
     Raises:
-        ConfigError: its prefixes cannot be stripped, although the options say so.
+        ConfigError: its prefixes cannot be stripped, although the options say so, or backups would
+            count as its files.
     """
     stripped = stripped_prefix(prefixes) if options.strip_prefix else ""
     dest, odd_keys = str(Folder(options.dest).path), options.odd_keys
     if planned is not None:
         stripped, odd_keys = planned.route.stripped, planned.route.odd_keys
-    return Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys)
+    own = Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys)
+    if options.backup_dir:
+        exclude = () if planned else options.exclude  # a plan's objects are not selected again
+        check_backup_dir(options.backup_dir, Path(dest), own.paths, exclude)
+    return own
 
 
 async def perform(
@@ -318,6 +324,7 @@ async def perform(
         paths=own.paths,
         source=bucket_identity(found.endpoint_url, found.bucket),
         follows_links=options.follow_links,
+        backup=Backup(at, durable=options.durable) if (at := options.backup_dir) else None,
     )
     since = None
     if options.since and planned is None and command is not pipeline.verify:

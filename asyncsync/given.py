@@ -45,6 +45,9 @@ class Given(TypedDict, total=False):
             default.
         durable: Whether files are written to disk with fsync, to survive a power cut, before they
             count as downloaded; False by default.
+        backup_dir: The folder that keeps what is replaced or deleted, under its path; none by
+            default. On the destination's disk, and not in the destination unless `exclude` leaves
+            it out.
         limit_rate: The highest download rate in bytes per second, as a number or a str such as
             `"20M"` (units are powers of 1024); `"off"` by default.
         max_duration: After how many seconds the run ends, even if something is left, as a number
@@ -103,6 +106,7 @@ class Given(TypedDict, total=False):
     read_timeout: int | None
     space_check: bool | None
     durable: bool | None
+    backup_dir: Path | str | None
     limit_rate: float | str | None
     max_duration: float | str | None
     since: Literal["auto", "off"] | None

@@ -156,6 +156,12 @@ GROUPS = {
             **_OFF,
         ),
         Option(
+            "--backup-dir DIR",
+            "keep what is replaced or deleted in DIR, on the same disk",
+            "sync",
+            also="plan verify doctor",
+        ),
+        Option(
             "--durable",
             "wait until files are on the disk (fsync)",
             "sync",

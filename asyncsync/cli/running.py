@@ -19,7 +19,7 @@ from asyncsync import api, pipeline
 from asyncsync.cli.arguments import given_options
 from asyncsync.cli.every import interval, repeat
 from asyncsync.cli.log_file import opened_log
-from asyncsync.cli.screen import JsonLines, Log, Text
+from asyncsync.cli.screen import STOPPED, JsonLines, Log, Text
 from asyncsync.cli.signals import Watch, exit_without_memory, watch_signals
 from asyncsync.cli.sources import run_sources
 from asyncsync.compare import OtherDisks
@@ -51,6 +51,7 @@ from asyncsync.report import (
     check_json,
     checked_plan,
     reporting,
+    stop_summary,
 )
 from asyncsync.settings import Named, Options, load, origins, split_source
 
@@ -170,6 +171,7 @@ async def _run(
                 say,
                 verbose=arguments.verbose,
                 quiet=arguments.quiet,
+                replaces=command != "verify" or options.repair,
             )
         )
         own = api.route(settings, options, prefixes, planned)
@@ -190,8 +192,8 @@ async def _run(
             return exit_code
 
         def finish_stopped(number: signal.Signals) -> int:
-            hint = "; the next run goes on from here" if command == "sync" else ""
-            return finish(128 + number, f"stopped by {number.name}{hint}")
+            how_far = stop_summary(figures) if command == "sync" else "stopped before its end"
+            return finish(STOPPED + number, how_far)
 
         async with task_group() as group:
             loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
@@ -276,7 +278,7 @@ async def _examine(
         with watch.stopping(stop, lambda _: None) as caught:
             exit_code = await examine(env_file, given, prefixes, report)
     if caught:
-        return 128 + caught[0]
+        return STOPPED + caught[0]
     verdict = verdict_line(findings)
     logger.info("%s", verdict)
     if not (arguments.json or arguments.quiet):

@@ -6,11 +6,13 @@ Read `options.py` first: it has the options, and how their values are written, o
 `envfile.py` reads the env file, `endpoint.py` checks the
 endpoint's URL and says which bucket it leads to, `source.py` reads `s3://bucket/prefix`, and
 `aws.py` finds what AWS's own settings say, for runs without a variable of R2's. `origins.py` tells
-where each setting is from, and `named.py` reads the sources that have names in `asyncsync.toml`.
+where each setting is from, `named.py` reads the sources that have names in `asyncsync.toml`, and
+`backups.py` says whether the folder for backups may be where it is.
 
 No other room reads settings from the environment or a file. No error shows their values.
 """
 
+from asyncsync.settings.backups import check_backup_dir
 from asyncsync.settings.durations import parse_duration
 from asyncsync.settings.endpoint import bucket_identity
 from asyncsync.settings.loading import load, parse
@@ -24,6 +26,7 @@ __all__ = [
     "Options",
     "Validate",
     "bucket_identity",
+    "check_backup_dir",
     "exposure",
     "globs",
     "keys_logged",

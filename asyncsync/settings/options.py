@@ -94,6 +94,8 @@ class Options:
     """What shows that a file is up to date."""
     follow_links: bool = False
     """Whether links in the destination stand for the folders that they lead to."""
+    backup_dir: Path | None = None
+    """The folder that keeps what is replaced; None keeps nothing."""
 
     def __post_init__(self) -> None:
         """Convert what callers of the API may pass as well: a str for a path, `20M`, a list."""
@@ -159,15 +161,15 @@ _SWITCHES = (
     *("parquet_check", "deep", "repair", "space_check", "durable", "strip_prefix", "strict"),
     *("sign_request", "request_payer", "allow_http", "follow_links", "delete", "allow_empty"),
 )
-_CONVERTED = (*_NUMBERS, *_SWITCHES, "since", "max_delete")
+_CONVERTED = ("backup_dir", *_NUMBERS, *_SWITCHES, "since", "max_delete")
 """Options whose values are not text, but may be given as text, as on the command line."""
 
 
 def _convert(name: str, value: object) -> object:
     """Return the value of an option, which may be given as text."""
     try:
-        if isinstance(value, str):
-            return parse_option(name, value)
+        if isinstance(value, str | Path):
+            return parse_option(name, str(value))
         if name == "max_delete":
             return parse_option(name, str(index(value)))  # type: ignore[arg-type]  # TypeError
         if name in _CHOICES:
@@ -213,7 +215,7 @@ def parse_option(name: str, text: str) -> object:
         ValueError: the text is not a valid value; the message says what is.
     """
     match name:
-        case "dest":
+        case "dest" | "backup_dir":
             return _parse_folder(text)
         case "include" | "exclude":
             return tuple(text.split())
