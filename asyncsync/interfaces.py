@@ -155,6 +155,9 @@ class Observer(Protocol):
     def started(self, transfer: Transfer) -> None:
         """A transfer has begun. Small objects, which arrive in one block, skip this."""
 
+    def kept(self, transfer: Transfer, size: int) -> None:
+        """So many bytes of a started transfer are here from an earlier run, and stay."""
+
     def advanced(self, transfer: Transfer, size: int) -> None:
         """More bytes of a started transfer have arrived.
 
@@ -306,6 +309,14 @@ class Observers:
         except (Exception, CancelledError) as error:
             raise ObserverError.of(error) from error
 
+    def kept(self, transfer: Transfer, size: int) -> None:
+        """Notify each observer."""
+        try:
+            for observer in self._observers:
+                observer.kept(transfer, size)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
+
     def advanced(self, transfer: Transfer, size: int) -> None:
         """Notify each observer."""
         try:
@@ -378,6 +389,10 @@ class SilentObserver:
 
     def started(self, transfer: Transfer) -> None:
         """Do nothing."""
+
+    def kept(self, transfer: Transfer, size: int) -> None:
+        """Count them as `advanced` does."""
+        self.advanced(transfer, size)
 
     def advanced(self, transfer: Transfer, size: int) -> None:
         """Do nothing."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import anyio
 
@@ -37,7 +37,7 @@ from asyncsync.errors import AsyncSyncError, ConfigError, DestinationError, Mach
 from asyncsync.interfaces import Observers, Urgent
 from asyncsync.model import Route, Settings
 from asyncsync.others import PlantedError, open_file
-from asyncsync.progress import Lines
+from asyncsync.progress import Bars, Lines
 from asyncsync.report import (
     Finding,
     Plan,
@@ -52,9 +52,6 @@ from asyncsync.report import (
     reporting,
 )
 from asyncsync.settings import Options, load, origins, split_source
-
-if TYPE_CHECKING:
-    from asyncsync.progress import Bars
 
 logger = logging.getLogger(__name__)
 
@@ -248,13 +245,11 @@ async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -
     return exit_code or int(not is_complete)
 
 
-def _open_progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | Lines | None]":
+def _open_progress(arguments: argparse.Namespace) -> AbstractContextManager[Bars | Lines | None]:
     """Return bars in a terminal, lines elsewhere, and nothing for `--quiet` or `--no-progress`."""
     if arguments.quiet or arguments.no_progress:
         return nullcontext()
     if takes_escapes(sys.stderr):
-        from asyncsync.progress import Bars  # imports tqdm, which no other run waits for
-
         return Bars(sys.stderr)
     return Lines(sys.stderr)
 
