@@ -216,9 +216,11 @@ class _File:
 
     def end(self, now: float, state: State) -> None:
         """Show the same from now on."""
-        done = self.size if state is State.FINISHED else 0
+        if state is State.FAILED:
+            self.last = Row(shown(self.key), 0, 0, note="failed", state=state)
+            return
         rate, note = self.rate.mean(now, self.fetched), f"in {clock(now - self.rate.began)}"
-        self.last = Row(shown(self.key), done, self.size, rate, note, state)
+        self.last = Row(shown(self.key), self.size, self.size, rate, note, state)
 
 
 def _screen() -> Screen:

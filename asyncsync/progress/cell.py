@@ -24,6 +24,7 @@ _TRACK = "rgba(128,128,128,0.2)"  # suits dark and light themes
 _TABLE = "width:100%;table-layout:auto;border-collapse:collapse;margin:0"
 _CELL = "border:none;padding:2px 8px 2px 0;background:none;white-space:nowrap"
 _FIGURE = f"{_CELL};text-align:right;font-variant-numeric:tabular-nums"
+_WIDTHS = ("4ch", "17ch", "9ch", "8ch")  # those of most figures, so that bars do not jump
 
 
 class Cell:
@@ -70,15 +71,14 @@ def _table(rows: Sequence[Row | None]) -> str:
 
 def _line(row: Row) -> str:
     name, full = html.escape(shorten(row.name, _MOST_NAME)), html.escape(row.name)
-    width = 100 if row.state is State.FINISHED else 100 * (row.share or 0)
-    colour = _COLOURS[row.state]
-    bar = f"width:{width:.1f}%;height:0.9em;background:{colour}"
-    figures = (row.percent, row.sizes, row.speed, row.end)
+    share = row.share or 0 if row.state in {State.RUNNING, State.STOPPED} else 1
+    bar = f"width:{share:.1%};height:0.9em;background:{_COLOURS[row.state]}"
+    figures = zip((row.percent, row.sizes, row.speed, row.end), _WIDTHS, strict=True)
     return (
         '<tr style="background:none">'
         f'<td style="{_CELL};text-align:left" title="{full}">{name}</td>'
         f'<td style="{_CELL};width:100%;min-width:6em">'
         f'<div style="background:{_TRACK}"><div style="{bar}"></div></div></td>'
-        + "".join(f'<td style="{_FIGURE}">{figure}</td>' for figure in figures)
+        + "".join(f'<td style="{_FIGURE};min-width:{width}">{text}</td>' for text, width in figures)
         + "</tr>"
     )
