@@ -41,8 +41,8 @@ class Screen(Protocol):
     def say(self, line: str, stream: TextIO) -> None:
         """Print a line above the rows, now or with the next draw."""
 
-    def draw(self, rows: Sequence[Row | None]) -> None:
-        """Show these rows in place of the last ones; None is an empty one."""
+    def draw(self, rows: Sequence[Row]) -> None:
+        """Show these rows in place of the last ones."""
 
     def flush(self) -> None:
         """Print the lines that wait."""
@@ -68,7 +68,7 @@ class Bars(Progress):
         self._rate = Rate(0.0)
         self._files: dict[str, _File] = {}
         """Those of the objects in flight that have a row, by key."""
-        self._rows: list[_File | None] = []
+        self._rows: list[_File] = []
         """What the rows below the first one show."""
         self._openings = 0
         self._draw_at = 0.0
@@ -122,10 +122,8 @@ class Bars(Progress):
         now = monotonic()
         if now >= self._draw_at and self._screen and self._openings:
             self._draw_at = now + self._screen.seconds_between_draws
-            rows = [file.row(now, self.in_flight) if file else None for file in self._rows]
-            while rows and not rows[-1]:
-                rows.pop()
-            self._screen.draw([self._first_row(now), *rows])
+            files = [file.row(now, self.in_flight) for file in self._rows]
+            self._screen.draw([self._first_row(now), *files])
 
     def advanced(self, transfer: Transfer, size: int) -> None:
         """Count for the object's bar as well, or add one if a row is free."""
@@ -144,7 +142,7 @@ class Bars(Progress):
         if file is not None:
             file.end(monotonic(), State.FAILED if isinstance(outcome, Failed) else State.FINISHED)
             if self._screen and not self._screen.keeps_ended:
-                self._rows[self._rows.index(file)] = None
+                self._rows.remove(file)
         super().ended(outcome)
 
     def _tick(self) -> None:
@@ -161,7 +159,7 @@ class Bars(Progress):
     def _add_file(self, key: str, size: int) -> "_File | None":
         """Give the object a row, if there is a free one on the screen."""
         most = self._screen.file_rows if self._screen else 0
-        free = (n for n, file in enumerate(self._rows[:most]) if not file or file.last)
+        free = (number for number, file in enumerate(self._rows[:most]) if file.last)
         number = next(free, len(self._rows))
         if number >= most:
             return None

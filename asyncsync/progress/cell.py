@@ -46,7 +46,7 @@ class Cell:
         """Print a line."""
         print_line(line, stream)
 
-    def draw(self, rows: Sequence[Row | None]) -> None:
+    def draw(self, rows: Sequence[Row]) -> None:
         """Show these rows in place of the last ones."""
         from IPython.display import display  # there is one where there are cells
 
@@ -64,8 +64,8 @@ class Cell:
         self.draw(rows)
 
 
-def _table(rows: Sequence[Row | None]) -> str:
-    lines = "".join(_line(row) for row in rows if row)
+def _table(rows: Sequence[Row]) -> str:
+    lines = "".join(_line(row) for row in rows)
     return f'<table style="{_TABLE}">{lines}</table>' if lines else ""
 
 

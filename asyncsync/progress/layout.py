@@ -41,11 +41,11 @@ class Layout:
         self._name_width = 0
         """Does not become less while the terminal's width is the same, or bars would jump."""
 
-    def texts(self, rows: Sequence[Row | None], width: int) -> list[str]:
-        """Return one line for each row, of at most so many cells; an empty one for None."""
+    def texts(self, rows: Sequence[Row], width: int) -> list[str]:
+        """Return one line for each row, of at most so many cells."""
         columns = next(columns for least, columns in _COLUMNS if width + 1 >= least)
-        figures = [_figures(row, columns) if row else "" for row in rows]
-        names = [self._encoded(row.name) if row else "" for row in rows]
+        figures = [_figures(row, columns) for row in rows]
+        names = [self._encoded(row.name) for row in rows]
         room = width - 1 - max(map(len, figures))
         if width != self._width:
             self._width, self._name_width = width, _LEAST_NAME
@@ -54,7 +54,7 @@ class Layout:
         name_width = max(least, min(self._name_width, room - _FAIR_BAR))
         bar_width = min(_MOST_BAR, room - name_width)
         return [
-            self._text(row, name, name_width, bar_width, figure, width) if row else ""
+            self._text(row, name, name_width, bar_width, figure, width)
             for row, name, figure in zip(rows, names, figures, strict=True)
         ]
 

@@ -71,7 +71,7 @@ class PlainRows:
         """Print a line."""
         print_line(line, stream)
 
-    def draw(self, rows: Sequence[Row | None]) -> None:
+    def draw(self, rows: Sequence[Row]) -> None:
         """Print the first row."""
         if not self._is_first:
             print_line(str(rows[0]), self._stream)

@@ -57,8 +57,8 @@ class Terminal:
         """Print a line above the rows, with the next draw."""
         self._waiting.append((line, stream))
 
-    def draw(self, rows: Sequence[Row | None]) -> None:
-        """Print the waiting lines, and draw the rows below them. None leaves a line empty.
+    def draw(self, rows: Sequence[Row]) -> None:
+        """Print the waiting lines, and draw the rows below them.
 
         A terminal that accepts no more output at the moment (O_NONBLOCK) is skipped, and so is one
         that another process has in the foreground.

@@ -20,9 +20,9 @@ class Seen(Cell):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: Sequence[Row | None] = []
+        self.rows: Sequence[Row] = []
 
-    def draw(self, rows: Sequence[Row | None]) -> None:
+    def draw(self, rows: Sequence[Row]) -> None:
         """Keep them."""
         self.rows = rows
 
@@ -32,7 +32,7 @@ class Seen(Cell):
     @property
     def states(self) -> list[tuple[str, State]]:
         """The names and the states of the rows."""
-        return [(row.name, row.state) for row in self.rows if row]
+        return [(row.name, row.state) for row in self.rows]
 
 
 @pytest.fixture
@@ -105,7 +105,6 @@ def test_table_has_a_row_of_the_same_columns_for_each_bar() -> None:
     """Names and figures line up, and a name is only text."""
     rows = [
         Row("1/2 files", 5 * MB, 20 * MB, MB),
-        None,
         Row("<img src=x>", 0, 0),
         Row("1hz/" + "x" * 100, 10 * MB, 10 * MB, 0, "in 0:04", State.FINISHED),
     ]

@@ -18,17 +18,16 @@ def file(name: str, done: int = 5 * MB) -> Row:
     return Row(name, done, 10 * MB, MB)
 
 
-def texts(*rows: Row | None, columns: int, layout: Layout | None = None) -> list[str]:
+def texts(*rows: Row, columns: int, layout: Layout | None = None) -> list[str]:
     """Return the lines without colours."""
     lines = (layout or Layout("utf-8")).texts(rows, columns - 1)
     return [re.sub("\x1b\\[\\d+m", "", line) for line in lines]
 
 
 def test_lines_have_names_bars_and_figures() -> None:
-    """In columns; one that is not known is empty."""
-    assert texts(WHOLE, None, file("a"), Row("b", 0, 0), columns=100) == [
+    """In columns; what is not known is empty."""
+    assert texts(WHOLE, file("a"), Row("b", 0, 0), columns=100) == [
         f"105/188 files {'█' * 14}{'▎':<25}  36%   311 MB of 848 MB 44.9 MB/s    ETA 0:11",
-        "",
         f"a             {'█' * 19}{'▌':<20}  50% 5.00 MB of 10.0 MB 1.00 MB/s    ETA 0:05",
         f"b{'':<98}",
     ]
