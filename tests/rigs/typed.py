@@ -52,15 +52,11 @@ async def on_its_terminal(
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
     path = {"PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm"}
     child = await asyncio.create_subprocess_exec(
-        *("sh", "-c", script, "sh", sys.executable, "-m", "asyncsync", *arguments),
+        *("sh", "-c", f'exec <"$0" >"$0" 2>&1; {script}', os.ttyname(theirs)),
+        *(sys.executable, "-m", "asyncsync", *arguments),
         env={**os.environ, **path, **settings},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        start_new_session=True,  # so the terminal that it opens is its own
     )
-    os.close(theirs)
     typist, loop = Typist(ours), asyncio.get_running_loop()
     loop.add_reader(ours, typist.read)
     try:
@@ -73,3 +69,4 @@ async def on_its_terminal(
             child.kill()
             await child.wait()
         os.close(ours)
+        os.close(theirs)
