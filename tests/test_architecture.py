@@ -42,9 +42,7 @@ ALLOWED = {
     "pipeline": FLOOR | STAGES | {"disk", "mirror"},
     "settings": FLOOR,
     "given": FLOOR | {"report"},
-    "api": FLOOR
-    | STAGES
-    | {"disk", "s3", "progress", "mirror", "pipeline", "settings", "given"},
+    "api": FLOOR | STAGES | {"disk", "s3", "progress", "mirror", "pipeline", "settings", "given"},
     "demo": FLOOR | {"s3"},
     "doctor": FLOOR | STAGES | {"disk", "s3", "http", "pipeline", "settings", "api"},
     "cli": FLOOR | STAGES | {"disk", "progress", "pipeline", "settings", "api", "demo", "doctor"},
