@@ -20,6 +20,7 @@ from typing import Unpack
 
 from asyncsync import pipeline
 from asyncsync.compare import OtherDisks, Selection
+from asyncsync.console import is_in_notebook
 from asyncsync.descriptors import affordable_requests
 from asyncsync.disk import Backup, Folder, free_bytes
 from asyncsync.errors import ConfigError
@@ -31,6 +32,7 @@ from asyncsync.listing import Scope, Since
 from asyncsync.mirror import Mirror
 from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.pace import STREAMS_AT_ONCE, Deadline, Limit, LimitedStore, Pace
+from asyncsync.progress import Notices
 from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan, reporting
 from asyncsync.settings import (
     Named,
@@ -257,9 +259,10 @@ async def perform_given(
     checked = None if planned is None else checked_plan(planned, own_route, given)
     started = time.monotonic()
     try:
+        told = [Notices()] if is_in_notebook() else []
         with (
             reporting(path) as written,
-            Observers(report, report.files, *written, _observer(given)) as observer,
+            Observers(report, report.files, *written, _observer(given), *told) as observer,
         ):
             await perform(command, found, options, prefixes, observer, checked)
     finally:

@@ -49,8 +49,11 @@ from asyncsync.model import (
 from asyncsync.pace import Deadline, Pace
 from asyncsync.threads import in_thread
 
-QUEUE_SIZE = 2000
-"""Objects that the queue holds: two pages of a listing."""
+QUEUE_SIZE = 20_000
+"""Objects that the queue holds, which take some megabytes.
+
+While it is not full, the sync check and the totals do not wait for downloads.
+"""
 
 Item = TypeVar("Item", bound=Transfer | UpToDate)
 Pages = Iterator[Sequence[RemoteObject]]

@@ -259,6 +259,7 @@ async def test_terminal_shows_bars_and_no_torn_line(
     ours, theirs = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     arguments = ["good/", "bad/", "--verbose", "--dest", str(tmp_path / "dest")]
+    arguments += ["--limit-rate", "20M"]  # or the large object might be here before a draw
     (tmp_path / "dest" / "bad" / "blocked.parquet").mkdir(parents=True)
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "asyncsync", *arguments),

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from asyncsync.console import show_cursors
 from asyncsync.errors import MachineError
 
 TOGETHER = 0.3
@@ -79,7 +80,7 @@ def exit_without_memory(report: Callable[[], object]) -> Iterator[None]:
         try:
             report()
         finally:
-            os._exit(MachineError.exit_code)
+            _exit(MachineError.exit_code)
 
     def in_loop(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if isinstance(context.get("exception"), MemoryError):
@@ -148,7 +149,7 @@ class Watch:
         now = time.monotonic()
         if self.caught:
             if now >= self._together_until:
-                os._exit(128 + number)  # the next run goes on from what is there
+                _exit(128 + number)  # the next run goes on from what is there
             return
         if (under_way := self._under_way) is None:
             os._exit(128 + number)  # also where the system would not: for the first process
@@ -167,4 +168,10 @@ class Watch:
             reporter = threading.Thread(target=report_stop, args=self.caught, daemon=True)
             reporter.start()
             reporter.join(LAST_WORDS)
-            os._exit(128 + self.caught[0])
+            _exit(128 + self.caught[0])
+
+
+def _exit(code: int) -> None:
+    """End the process at once; only the terminal gets back what was taken from it."""
+    show_cursors()
+    os._exit(code)

@@ -13,6 +13,7 @@ from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.model import Addressing, Checks, Compare
 from asyncsync.paths import OddKeys
 from asyncsync.settings.durations import parse_duration
+from asyncsync.units import parse_size
 
 MAX_REQUESTS = 1024
 MAX_READ_TIMEOUT = 120
@@ -20,8 +21,6 @@ MIN_RATE = 1024
 """Bytes a second; a slower download would look like a stalled one."""
 
 _MAX_DELETE = re.compile(r"\d{1,12}|(100|\d{1,2}(\.\d{1,6})?)%")
-_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?) ?(?:([kmgKMG])(?:i?[bB])?|[bB])?(?:/s)?", re.ASCII)
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -249,13 +248,12 @@ def _parse_int(name: str, text: str) -> int:
 
 
 def _parse_rate(text: str) -> int | None:
-    """Return bytes a second; the units are powers of 1024, as in curl, wget, rclone and aws-cli."""
+    """Return bytes a second."""
     if text == "off":
         return None
-    if not (match := _RATE.fullmatch(text)):
+    if (rate := parse_size(text.removesuffix("/s"))) is None:
         raise ValueError(f"{text!r} is neither off nor a rate such as 500k, 20M or 1.5G")
-    number, unit = match.groups("")
-    return _check_range("limit_rate", int(float(number) * _UNITS[unit.lower()]))
+    return _check_range("limit_rate", rate)
 
 
 def _parse_max_delete(text: str) -> str:
