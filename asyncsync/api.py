@@ -46,12 +46,12 @@ async def sync(
     Args:
         source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
         dest: The local folder; the same as the keyword argument.
-        **given: `prefixes`, `dest`, `include`, `exclude`, `workers`, `max_workers`, `compare`,
-            `validate`, `parquet_check`, `deep`, `repair`, `attempts`, `read_timeout`,
-            `space_check`, `durable`, `limit_rate`, `since`, `strip_prefix`, `odd_keys`,
-            `follow_links`, `strict`, `sign_request`, `request_payer`, `addressing`, `allow_http`,
-            `env_file`, `bucket`, `endpoint_url`, `region`, `profile`, `observer`, and `plan`. All
-            are optional.
+        **given: `prefixes`, `dest`, `include`, `exclude`, `newer_than`, `older_than`, `since`,
+            `min_size`, `max_size`, `workers`, `max_workers`, `compare`, `validate`,
+            `parquet_check`, `deep`, `repair`, `attempts`, `read_timeout`, `space_check`, `durable`,
+            `limit_rate`, `incremental`, `strip_prefix`, `odd_keys`, `follow_links`, `strict`,
+            `sign_request`, `request_payer`, `addressing`, `allow_http`, `env_file`, `bucket`,
+            `endpoint_url`, `region`, `profile`, `observer`, and `plan`. All are optional.
             `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
             `plan`.
 
@@ -289,7 +289,7 @@ async def perform(
         follows_links=options.follow_links,
     )
     since = None
-    if options.since and planned is None and command is not pipeline.verify:
+    if options.incremental and planned is None and command is not pipeline.verify:
         scope = Scope(
             found.endpoint_url,
             found.bucket,
@@ -299,15 +299,20 @@ async def perform(
             own.stripped,
             own.odd_keys,
         )
-        since = Since(folder, scope, observer.noticed)
-        observer = Observers(observer, since)
+        if options.limits:  # what they leave out today may be within them tomorrow
+            observer.noticed("everything is listed: --incremental does not go with sizes and times")
+        else:
+            since = Since(folder, scope, observer.noticed)
+            observer = Observers(observer, since)
     try:
         async with open_store(found, observer.noticed, options.read_timeout) as store:
             await command(
                 pipeline.Job(
                     store=LimitedStore(store, limit) if limit else store,
                     folder=folder,
-                    selection=Selection(options.include, options.exclude, prefixes, own.paths),
+                    selection=Selection(
+                        options.include, options.exclude, prefixes, own.paths, options.limits
+                    ),
                     pace=Pace(
                         options.workers and affordable_requests(options.workers),
                         affordable_requests(options.max_workers),

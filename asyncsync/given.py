@@ -1,6 +1,7 @@
 """The keyword arguments of the Python API, as types."""
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -20,6 +21,14 @@ class Given(TypedDict, total=False):
         dest: The local folder; `downloads` by default. Created if it is missing.
         include: Globs; a key must match one of them as a whole. `["*.parquet"]` by default.
         exclude: Globs; a key that matches one of them is left out. None by default.
+        newer_than: Leaves out objects that were modified before this: a datetime, a date, a
+            timedelta that counts back from now, or a str such as `"30d"` or `"2026-11-01"` (in UTC
+            unless it has an offset). None by default, as for the next four; `"off"` is none as
+            well.
+        older_than: Leaves out objects that were modified later.
+        since: The same as `newer_than`.
+        min_size: Leaves out objects of fewer bytes, a number or a str such as `"20M"`.
+        max_size: Leaves out objects of more bytes.
         workers: How many requests for objects are in flight; `"auto"`, the default, adapts the
             number to the network.
         max_workers: The highest number that `"auto"` may choose; 256 by default.
@@ -44,9 +53,8 @@ class Given(TypedDict, total=False):
             count as downloaded; False by default.
         limit_rate: The highest download rate in bytes per second, as a number or a str such as
             `"20M"` (units are powers of 1024); `"off"` by default.
-        since: `"auto"` lists only keys that sort after those of the last run, and all keys once a
-            day; `"off"`, the default, always lists all. docs/tuning.md says what `"auto"`
-            misses.
+        incremental: Whether only keys are listed that sort after those of the last run, and all
+            keys once a day; False by default. docs/tuning.md says what that misses.
         strip_prefix: Whether paths leave out the prefix, which must be the only one and end in
             `/`; False by default. All runs into a folder must leave out the same.
         odd_keys: What becomes of keys that are no path, such as `a//b`: `"skip"`, the default,
@@ -79,6 +87,11 @@ class Given(TypedDict, total=False):
     dest: Path | str | None
     include: Sequence[str] | None
     exclude: Sequence[str] | None
+    newer_than: date | timedelta | str | None
+    older_than: date | timedelta | str | None
+    since: date | timedelta | str | None
+    min_size: float | str | None
+    max_size: float | str | None
     workers: int | Literal["auto"] | None
     max_workers: int | None
     compare: Literal["time", "size", "hash"] | None
@@ -91,7 +104,7 @@ class Given(TypedDict, total=False):
     space_check: bool | None
     durable: bool | None
     limit_rate: float | str | None
-    since: Literal["auto", "off"] | None
+    incremental: bool | None
     strip_prefix: bool | None
     odd_keys: Literal["skip", "encode"] | None
     follow_links: bool | None

@@ -24,6 +24,15 @@ class Urgent(str):
     __slots__ = ()
 
 
+class Hint(Urgent):
+    """Why nothing is selected of what the bucket has, and what to do.
+
+    It comes in front of the calls of `unmatched` that it explains.
+    """
+
+    __slots__ = ()
+
+
 class Body(Protocol):
     """The response to a GET, its body not yet read."""
 
@@ -130,7 +139,7 @@ class Observer(Protocol):
         """A page of the listing was compared with the files. Its transfers will be fetched."""
 
     def filtered(self, objects: Mapping[str, int]) -> None:
-        """The listing has shown objects that `include` and `exclude` leave out.
+        """The listing has shown objects that globs leave out, or their size or time.
 
         Args:
             objects: their number by top-level prefix.

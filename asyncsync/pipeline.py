@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from asyncsync.compare import Check, ComparedHandler, PlanCheck, Selection, Space, in_order
+from asyncsync.compare import Check, ComparedHandler, Hints, PlanCheck, Selection, Space, in_order
 from asyncsync.concurrently import run_all, task_group
 from asyncsync.disk import Folder
 from asyncsync.download import Adopter, Downloader, Repairer, Verifier
@@ -81,7 +81,9 @@ class Job:
 
     def lists(self, key: str) -> bool:
         """Return whether this run lists the key, if the bucket has it."""
-        return self.selection(key) and not (self.since and self.since.skips(key))
+        selects = self.selection
+        skips = self.since and self.since.skips(key)
+        return selects(key) and not (skips or selects.is_beyond(key))
 
 
 # The three commands -----------------------------------------------------------------------------
@@ -179,7 +181,8 @@ async def verify(job: Job) -> None:
             if job.repairs:
                 await job.folder.settle()
         for key in await job.folder.unlisted(job.selection, listed):
-            job.observer.unlisted(key)
+            if not job.selection.is_beyond(key):  # its object is there
+                job.observer.unlisted(key)
 
 
 class _Unproven:
@@ -252,6 +255,7 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unprov
         is_folder_needed=partial(has_object, job.store, job.pace, job.selection.needs_folder),
         expected=[p for p in prefixes or [""] if not (since and since.lists_part_of(p))],
         compare=job.compare,
+        hints=None if since else Hints(job.selection),  # that lists only a part of the keys
     )
     landmarks = Landmarks()
 

@@ -16,6 +16,7 @@ FLOOR = {
     "errors",
     "interfaces",
     "keys",
+    "limits",
     "model",
 } | {
     "others",

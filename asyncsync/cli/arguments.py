@@ -24,13 +24,14 @@ _GLOBS = ("include", "exclude")
 _TEXTS = (
     *("dest", "workers", "max_workers", "compare", "validate", "attempts", "read_timeout"),
     *("limit_rate", "since", "addressing", "odd_keys"),
+    *("newer_than", "older_than", "min_size", "max_size"),
 )
 """Options whose values are parsed by `settings`, by field name."""
 _SETTINGS = ("bucket", "endpoint_url", "region", "profile")
 """Options whose values `settings` takes as they are."""
 _SWITCHES = (
     *("parquet_check", "deep", "repair", "space_check", "durable", "strip_prefix", "strict"),
-    *("sign_request", "request_payer", "allow_http", "follow_links"),
+    *("sign_request", "request_payer", "allow_http", "follow_links", "incremental"),
 )
 """Options without a value on the command line, by field name."""
 

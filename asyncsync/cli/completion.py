@@ -27,7 +27,6 @@ def script(shell: str) -> str:
         "DIR": shtab.DIRECTORY,
         "FILE": shtab.FILE,
         "HOW": shtab.cmd(_lines(*Validate)),
-        "auto": shtab.cmd(_lines("auto", "off")),
         "SHELL": shtab.cmd(_lines(*SHELLS)),
     }
     return str(shtab.complete(_tree(by_metavar), shell))

@@ -39,16 +39,26 @@ GROUPS = {
         ),
         Option("--exclude GLOB", "leave out the keys that match", _ALL_BUT_DEMO, action="append"),
         Option(
+            "--newer-than AGE",
+            "leave out older objects; an age (30d, 12h) or a date (2026-11-01)",
+            _ALL_BUT_DEMO,
+        ),
+        Option("--older-than AGE", "leave out newer objects; an age or a date", _ALL_BUT_DEMO),
+        Option("--since DATE", "the same as --newer-than", _ALL_BUT_DEMO),
+        Option("--min-size SIZE", "leave out smaller objects: 500k, 20M", _ALL_BUT_DEMO),
+        Option("--max-size SIZE", "leave out larger objects: 500k, 20M", _ALL_BUT_DEMO),
+        Option(
             "--compare HOW",
             "what shows that a file is up to date: time (default; not older), size, hash",
             _RUNS,
             also="doctor",
         ),
         Option(
-            "--since auto",
+            "--incremental",
             "list from the last keys on; misses keys that sort before them",
             "sync plan",
             also="verify doctor",
+            **_ON,
         ),
         Option(
             "--odd-keys HOW",

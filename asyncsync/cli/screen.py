@@ -11,7 +11,7 @@ from asyncsync.cli.arguments import prefix_hint
 from asyncsync.console import GREEN, RED, coloured, columns, print_line
 from asyncsync.disk import Folder, free_bytes
 from asyncsync.errors import SkippedError
-from asyncsync.interfaces import SilentObserver, Urgent
+from asyncsync.interfaces import Hint, SilentObserver, Urgent
 from asyncsync.keys import escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Route
 from asyncsync.paths import OddKeys, is_encoded
@@ -86,7 +86,7 @@ class Text(SilentObserver):
         if prefix in self._figures.absent_prefixes:
             why = f"no key begins with it{prefix_hint(prefix, self._bucket)}"
         elif self._figures.left_out:
-            why = "--include and --exclude leave out what is there; --include '*' includes all"
+            why = self._figures.hint or "what is there is left out, by its key, size or time"
         else:
             why = "it is empty"
         self._say(f"nothing to sync {where}: {why}", sys.stderr)
@@ -114,7 +114,9 @@ class Text(SilentObserver):
         self._say(f"asyncsync: {escaped(why)}", sys.stderr)
 
     def noticed(self, message: str) -> None:
-        """Print the message; if quiet, only an urgent one."""
+        """Print the message; if quiet, only an urgent one. A hint is told by `unmatched`."""
+        if isinstance(message, Hint):
+            return
         if not self._quiet or isinstance(message, Urgent):
             self._say(f"asyncsync: {escaped(message)}", sys.stderr)
 

@@ -1,16 +1,17 @@
 """A page of the listing and the files on disk in, transfers out.
 
 Read `check.py` first: all pages of a run. `compare.py` compares one page with the disk, for the
-keys that `selection.py` selects. `collisions.py` decides which key gets a path that two keys need,
-and `names.py` does so where the file system treats two names as the same. `space.py` adds up
-whether everything fits on the disk.
+keys that `selection.py` selects; `hints.py` says which globs match nothing. `collisions.py` decides
+which key gets a path that two keys need, and `names.py` does so where the file system treats two
+names as the same. `space.py` adds up whether everything fits on the disk.
 
 Nothing here sends a request or writes a file.
 """
 
 from asyncsync.compare.check import Check, ComparedHandler, PlanCheck
+from asyncsync.compare.hints import Hints
 from asyncsync.compare.names import in_order
 from asyncsync.compare.selection import Selection
 from asyncsync.compare.space import Space
 
-__all__ = ["Check", "ComparedHandler", "PlanCheck", "Selection", "Space", "in_order"]
+__all__ = ["Check", "ComparedHandler", "Hints", "PlanCheck", "Selection", "Space", "in_order"]

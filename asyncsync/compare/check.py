@@ -10,10 +10,11 @@ from anyio import Event
 
 from asyncsync.compare.collisions import Collisions, IsFolderNeeded
 from asyncsync.compare.compare import compare_page, set_apart
+from asyncsync.compare.hints import Hints
 from asyncsync.compare.names import Names
 from asyncsync.compare.selection import Selection
 from asyncsync.disk import Folder
-from asyncsync.interfaces import Observer
+from asyncsync.interfaces import Hint, Observer
 from asyncsync.model import Compare, Compared, Reason, RemoteObject
 
 ComparedHandler = Callable[[Compared], Awaitable[None]]
@@ -41,6 +42,7 @@ class Check:
         is_folder_needed: asks the bucket whether it has a key that needs a folder at a prefix.
         expected: the prefixes to report as unmatched if no selected object is below them.
         compare: what shows that a file is up to date.
+        hints: what to say of globs that match nothing, if the listing shows all keys.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Check:
         is_folder_needed: IsFolderNeeded,
         expected: Iterable[str],
         compare: Compare = Compare.TIME,
+        hints: Hints | None = None,
     ) -> None:
         self._folder = folder
         self._selection = selection
@@ -59,6 +62,9 @@ class Check:
         self._handle = handle
         self._is_folder_needed = is_folder_needed
         self._compare = compare
+        self._hints = hints
+        self._selects = False
+        """Whether any object is selected."""
         self._unmatched = set(expected)
         self._absent = set(filter(None, self._unmatched))
         """Those of the unmatched prefixes with which no key begins, selected or not."""
@@ -100,14 +106,17 @@ class Check:
                 if the server does not list keys in order.
         """
         selected = [remote for remote in objects if self._selection.takes(remote)]
+        if self._hints:
+            self._hints.note(objects)
         matched = _matched(self._unmatched, selected)
         self._unmatched -= matched
         self._absent -= matched
         if len(selected) < len(objects):
-            self._left_out.update(self._selection.left_out(objects))
+            self._left_out.update(self._selection.note_left_out(objects))
             self._absent -= _matched(self._absent, objects)
         if not selected:
             return
+        self._selects = True
         compared = await compare_page(selected, self._folder, self._is_folder_needed, self._compare)
         certain, doubtful = self._collisions.split(objects, compared, complete_to)
         if self._names:  # a waiting transfer may be the first key of its name
@@ -131,6 +140,11 @@ class Check:
         await self._counted.wait()
         if self._left_out:
             self._observer.filtered(self._left_out)
+        if self._hints and self._selects:
+            for hint in self._hints.idle():
+                self._observer.noticed(hint)
+        elif self._hints and self._left_out:
+            self._observer.noticed(Hint(self._hints.why_nothing()))
         for prefix in sorted(self._unmatched):
             if prefix in self._absent:
                 self._observer.absent(prefix)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from asyncsync.errors import ArchivedError, SkippedError
-from asyncsync.interfaces import SilentObserver
+from asyncsync.interfaces import Hint, SilentObserver
 from asyncsync.keys import display_width, escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, Transfer, UpToDate
 from asyncsync.paths import is_encoded
@@ -32,7 +32,7 @@ class Tally:
     bytes_to_download: int = 0
     """The size of the objects to download."""
     left_out: int = 0
-    """Objects that `include` and `exclude` leave out."""
+    """Objects that globs leave out, or a limit of size or time."""
 
 
 @dataclass
@@ -78,6 +78,8 @@ class Report(SilentObserver):
     """Those of them with which no key in the bucket begins at all."""
     left: list[str] = field(default_factory=list)
     """What the run left to do, because an option asked for that."""
+    hint: str = field(default="", repr=False)
+    """Why nothing was selected, if the bucket has objects, and what to do."""
     seconds: float = 0.0
     """How long the run took."""
 
@@ -98,7 +100,7 @@ class Report(SilentObserver):
 
     @property
     def left_out(self) -> int:
-        """Objects that `include` and `exclude` leave out, of those that were listed."""
+        """Objects that globs, sizes and times leave out, of those that were listed."""
         return self.total.left_out
 
     @property
@@ -150,7 +152,7 @@ class Report(SilentObserver):
         self.up_to_date += len(page.up_to_date)
 
     def filtered(self, objects: Mapping[str, int]) -> None:
-        """Count the objects that `include` and `exclude` leave out."""
+        """Count the objects that globs, sizes and times leave out."""
         for prefix, count in objects.items():
             self._tally(prefix).left_out = count
 
@@ -161,6 +163,11 @@ class Report(SilentObserver):
     def unmatched(self, prefix: str) -> None:
         """Record a prefix without any selected object."""
         self.unmatched_prefixes.append(prefix)
+
+    def noticed(self, message: str) -> None:
+        """Keep why nothing was selected."""
+        if isinstance(message, Hint):
+            self.hint = str(message)
 
     def ended(self, outcome: Outcome) -> None:
         """Count the outcome of a transfer, or of the check of a file."""
@@ -349,8 +356,9 @@ def verify_summary(report: Report, *, deep: bool = False) -> str:
 
 
 def _left_out(report: Report) -> list[str]:
-    """Return what a summary says about the objects that the globs leave out."""
+    """Return what a summary says about the objects that are left out."""
     number = report.left_out
     if number and not report.total.in_bucket:
-        return [f"all {number:,} objects left out (--include '*' includes all)"]
+        why = f" ({escaped(report.hint)})" if report.hint else ""
+        return [f"all {number:,} objects left out{why}"]
     return [f"{number:,} left out"] if number else []

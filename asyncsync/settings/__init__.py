@@ -1,11 +1,12 @@
 """Where to sync from, and how: loaded from arguments, the environment and the env file.
 
-Read `options.py` first: it has the options, and how their values are written. `loading.py` loads
-them and `Settings`, whose class is in `model.py`: `sources.py` finds what is set where, and
-`remote.py` makes the settings of it. `envfile.py` reads the env file, `endpoint.py` checks the
-endpoint's URL and says which bucket it leads to, `source.py` reads `s3://bucket/prefix`, and
-`aws.py` finds what AWS's own settings say, for runs without a variable of R2's. `origins.py` tells
-where each setting is from.
+Read `options.py` first: it has the options, and how their values are written, `amounts.py` how
+sizes and moments are, and `renamed.py` what an option was called before. `loading.py` loads them
+and `Settings`, whose class is in `model.py`: `sources.py` finds what is set where, and `remote.py`
+makes the settings of it. `envfile.py` reads the env file, `endpoint.py` checks the endpoint's URL
+and says which bucket it leads to, `source.py` reads `s3://bucket/prefix`, and `aws.py` finds what
+AWS's own settings say, for runs without a variable of R2's. `origins.py` tells where each setting
+is from.
 
 No other room reads settings from the environment or a file. No error shows their values.
 """

@@ -4,14 +4,19 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from operator import index
 from pathlib import Path
 
 from asyncsync.errors import ConfigError
 from asyncsync.keys import STATE_DIR, escaped
+from asyncsync.limits import Limits
 from asyncsync.model import Addressing, Checks, Compare
 from asyncsync.paths import OddKeys
+from asyncsync.settings.amounts import as_moment, parse_moment, parse_size
+from asyncsync.settings.renamed import SINCE_WORDS
+from asyncsync.times import nanoseconds_of
 
 MAX_REQUESTS = 1024
 MAX_READ_TIMEOUT = 120
@@ -65,8 +70,8 @@ class Options:
     """Whether a file counts as downloaded only when it would survive a power cut."""
     limit_rate: int | None = None
     """Bytes of objects a second at most; None sets no limit."""
-    since: str | None = None
-    """`auto` lists from the last keys on; None lists everything."""
+    incremental: bool = False
+    """Whether only keys after the last known ones are listed."""
     strip_prefix: bool = False
     """Whether paths leave out the prefix that all keys of the run begin with."""
     odd_keys: OddKeys = OddKeys.SKIP
@@ -84,6 +89,16 @@ class Options:
     """What shows that a file is up to date."""
     follow_links: bool = False
     """Whether links in the destination stand for the folders that they lead to."""
+    newer_than: datetime | None = None
+    """Objects that were modified before are left out; as text or an age, it counts from now."""
+    older_than: datetime | None = None
+    """Objects that were modified later are left out."""
+    since: datetime | None = None
+    """The same as `newer_than`."""
+    min_size: int | None = None
+    """Objects of fewer bytes are left out."""
+    max_size: int | None = None
+    """Objects of more bytes are left out."""
 
     def __post_init__(self) -> None:
         """Convert what callers of the API may pass as well: a str for a path, `20M`, a list."""
@@ -110,6 +125,16 @@ class Options:
                 "request_payer: nobody can be charged for requests that are not signed; take "
                 "either --request-payer or --no-sign-request"
             )
+
+        if problem := self.limits.problem:
+            raise ConfigError(problem)
+
+    @property
+    def limits(self) -> Limits:
+        """Which of the selected objects are left out by their size and time."""
+        oldest = [nanoseconds_of(moment) for moment in (self.newer_than, self.since) if moment]
+        newest = nanoseconds_of(self.older_than) if self.older_than else None
+        return Limits(self.min_size, self.max_size, max(oldest, default=None), newest)
 
     @property
     def checks(self) -> Checks:
@@ -139,12 +164,14 @@ _CHOICES: dict[str, type[StrEnum]] = {
     "addressing": Addressing,
     "odd_keys": OddKeys,
 }
-_NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate")
+_SIZES = ("min_size", "max_size")
+_MOMENTS = ("newer_than", "older_than", "since")
+_NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate", *_SIZES)
 _SWITCHES = (
     *("parquet_check", "deep", "repair", "space_check", "durable", "strip_prefix", "strict"),
-    *("sign_request", "request_payer", "allow_http", "follow_links"),
+    *("sign_request", "request_payer", "allow_http", "follow_links", "incremental"),
 )
-_CONVERTED = (*_NUMBERS, *_SWITCHES, "since")
+_CONVERTED = (*_NUMBERS, *_SWITCHES, *_MOMENTS)
 """Options whose values are not text, but may be given as text, as on the command line."""
 
 
@@ -159,7 +186,11 @@ def _convert(name: str, value: object) -> object:
             if isinstance(value, float) and value.is_integer():  # such as 20e6
                 value = int(value)
             return _check_range(name, index(value))  # type: ignore[arg-type]  # raises TypeError
+        if name in _MOMENTS:
+            return as_moment(value)
     except TypeError:
+        if name in _MOMENTS:
+            raise ConfigError(f"{name}: {value!r} is no date, time or timedelta") from None
         raise ConfigError(f"{name}: {value!r} is not a whole number") from None
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from None
@@ -175,6 +206,8 @@ def _check_range(name: str, number: int) -> int:
         raise ValueError(f"{number} is not between 1 and {MAX_READ_TIMEOUT} seconds")
     if name == "limit_rate" and number < MIN_RATE:
         raise ValueError(f"{number} is less than {MIN_RATE} bytes/s")
+    if name in _SIZES and number < 0:
+        raise ValueError(f"{number} is less than 0")
     return number
 
 
@@ -187,7 +220,7 @@ def _parse_bool(text: str) -> bool:
 def parse_option(name: str, text: str) -> object:
     """Return the value of the `Options` field `name` that is written as `text`.
 
-    White space separates globs. `auto` workers are None, and `off` is None for a rate or `since`.
+    White space separates globs. `auto` workers are None, as is `off` for a rate, size or moment.
 
     Raises:
         ValueError: the text is not a valid value; the message says what is.
@@ -203,8 +236,8 @@ def parse_option(name: str, text: str) -> object:
             return True
         case "workers" if text == "auto":
             return None
-        case "since":
-            return _parse_since(text)
+        case _ if name in (*_SIZES, *_MOMENTS):
+            return _parse_amount(name, text)
         case "limit_rate":
             return _parse_rate(text)
         case _ if name in _SWITCHES:
@@ -218,6 +251,12 @@ def _parse_choice(name: str, text: str) -> StrEnum:
     if text not in set(choices):
         raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
     return choices(text)
+
+
+def _parse_amount(name: str, text: str) -> object:
+    if name in _SIZES:
+        return parse_size(text)
+    return text if name == "since" and text in SINCE_WORDS else parse_moment(text)
 
 
 def _parse_int(name: str, text: str) -> int:
@@ -264,9 +303,3 @@ def _check_folder(name: str) -> None:
         raise ValueError(f"{escaped(name)} is in the state folder of a destination; choose another")
     if os.path.exists(name) and not os.path.isdir(name):
         raise ValueError(f"{escaped(name)} is a file, not a folder")
-
-
-def _parse_since(text: str) -> str | None:
-    if text not in {"auto", "off"}:
-        raise ValueError(f"{text!r} is neither auto nor off")
-    return None if text == "off" else text

@@ -261,7 +261,9 @@ def line_with(option: str) -> list[str]:
         "--max-workers": "3",
         "--limit-rate": "1M",
     }
-    values |= {"--validate": "head", "--compare": "size", "--since": "auto"}
+    values |= {"--validate": "head", "--compare": "size"}
+    values |= dict.fromkeys(("--newer-than", "--older-than", "--since"), "2026-11-01")
+    values |= dict.fromkeys(("--min-size", "--max-size"), "1M")
     values["--addressing"] = "path"
     values["--odd-keys"] = "encode"
     takes_value = any(known.metavar for known in OPTIONS if option in known.names)
@@ -290,7 +292,7 @@ def test_options_of_a_sync_go_with_plan_verify_and_doctor(command: str) -> None:
         ("doctor", "--plan", "sync"),
         ("demo", "--plan", "sync"),
         ("demo", "--deep", "verify"),
-        ("demo", "--since", "sync and plan"),
+        ("demo", "--incremental", "sync and plan"),
         ("demo", "--json", "sync, plan, verify and doctor"),
         ("demo", "-q", "sync, plan, verify and doctor"),
     ],
@@ -406,9 +408,13 @@ def test_help_names_every_command_option_and_exit_code(run: Run) -> None:
     ("command", "has", "has_not"),
     [
         ("sync", {"--plan", "--durable", "--validate"}, {"--deep", "--keep"}),
-        ("plan", {"--since", "--verbose"}, {"--plan", "--durable", "--validate", "--keep"}),
-        ("verify", {"--deep", "--validate"}, {"--plan", "--durable", "--since", "--keep"}),
-        ("doctor", {"--workers", "--validate"}, {"--plan", "--no-progress", "--since", "--keep"}),
+        ("plan", {"--incremental", "--verbose"}, {"--plan", "--durable", "--validate", "--keep"}),
+        ("verify", {"--deep", "--validate"}, {"--plan", "--durable", "--incremental", "--keep"}),
+        (
+            "doctor",
+            {"--workers", "--validate"},
+            {"--plan", "--no-progress", "--incremental", "--keep"},
+        ),
     ],
 )
 def test_command_has_its_own_help(run: Run, command: str, has: set[str], has_not: set[str]) -> None:

@@ -67,7 +67,6 @@ def test_values_of_options_are_proposed(pressed: Pressed) -> None:
     assert pressed("--dest", "m") == ["mine"]
     assert pressed("--env-file", "m") == ["mine", "my.env"]
     assert pressed("--validate", "r") == ["response"]
-    assert pressed("--since", "") == ["auto", "off"]
     assert pressed("verify", "--validate", "r") == ["response"]
     assert pressed("demo", "--dest", "m") == ["mine"]
 
