@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Unpack
 
 from asyncsync import pipeline
-from asyncsync.compare import Selection
+from asyncsync.compare import NamedSelection, Selection
 from asyncsync.descriptors import affordable_requests
 from asyncsync.disk import Folder, free_bytes
 from asyncsync.given import Given as Given
@@ -29,7 +29,14 @@ from asyncsync.listing import Scope, Since
 from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.pace import STREAMS_AT_ONCE, Limit, LimitedStore, Pace
 from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan
-from asyncsync.settings import Options, bucket_identity, load, split_source, stripped_prefix
+from asyncsync.settings import (
+    Options,
+    bucket_identity,
+    load,
+    named_keys,
+    split_source,
+    stripped_prefix,
+)
 from asyncsync.threads import in_thread
 
 Command = Callable[[pipeline.Job], Awaitable[None]]
@@ -46,8 +53,8 @@ async def sync(
     Args:
         source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
         dest: The local folder; the same as the keyword argument.
-        **given: `prefixes`, `dest`, `include`, `exclude`, `newer_than`, `older_than`, `since`,
-            `min_size`, `max_size`, `workers`, `max_workers`, `compare`, `validate`,
+        **given: `prefixes`, `dest`, `include`, `exclude`, `files_from`, `newer_than`, `older_than`,
+            `since`, `min_size`, `max_size`, `workers`, `max_workers`, `compare`, `validate`,
             `parquet_check`, `deep`, `repair`, `attempts`, `read_timeout`, `space_check`, `durable`,
             `limit_rate`, `incremental`, `strip_prefix`, `odd_keys`, `follow_links`, `strict`,
             `sign_request`, `request_payer`, `addressing`, `allow_http`, `env_file`, `bucket`,
@@ -224,12 +231,13 @@ async def _perform(
     file = given.get("env_file")
     env_file = None if file is None else Path(file)
     found, options = await in_thread(partial(load, env_file, given={**given, "source": bucket}))
+    keys = await in_thread(partial(named_keys, given, prefixes))
     own_route = route(found, options, prefixes)
     checked = None if planned is None else checked_plan(planned, own_route, given)
     started = time.monotonic()
     try:
         with Observers(report, _observer(given)) as observer:
-            await perform(command, found, options, prefixes, observer, checked)
+            await perform(command, found, options, prefixes, observer, checked, keys)
     finally:
         report.seconds = time.monotonic() - started
     return own_route, options
@@ -265,10 +273,11 @@ async def perform(
     prefixes: Sequence[str],
     observer: Observer,
     planned: Plan | PlanFile | None = None,
+    keys: Sequence[str] | None = None,
 ) -> None:
     """Run a command of the pipeline with the real bucket and the real disk.
 
-    With a plan, a sync fetches its objects and lists nothing.
+    With a plan, a sync fetches its objects and lists nothing. With keys, a run looks up only these.
 
     Raises:
         SourceError, DestinationError: as for `sync`.
@@ -289,7 +298,10 @@ async def perform(
         follows_links=options.follow_links,
     )
     since = None
-    if options.incremental and planned is None and command is not pipeline.verify:
+    if keys == []:
+        observer.noticed("the list of keys is empty, so that nothing is to do")
+    lists = planned is None and keys is None
+    if options.incremental and lists and command is not pipeline.verify:
         scope = Scope(
             found.endpoint_url,
             found.bucket,
@@ -310,9 +322,7 @@ async def perform(
                 pipeline.Job(
                     store=LimitedStore(store, limit) if limit else store,
                     folder=folder,
-                    selection=Selection(
-                        options.include, options.exclude, prefixes, own.paths, options.limits
-                    ),
+                    selection=_selection(options, prefixes, own, keys),
                     pace=Pace(
                         options.workers and affordable_requests(options.workers),
                         affordable_requests(options.max_workers),
@@ -332,3 +342,11 @@ async def perform(
             )
     except ObserverError as failed:
         raise failed.error from failed.error.__cause__
+
+
+def _selection(
+    options: Options, prefixes: Sequence[str], own: Route, keys: Sequence[str] | None
+) -> Selection:
+    if keys is not None:
+        return NamedSelection(keys, prefixes, own.paths, options.limits)
+    return Selection(options.include, options.exclude, prefixes, own.paths, options.limits)

@@ -29,6 +29,7 @@
     │   ├── RemoteChangedError      replaced since it was listed
     │   ├── RetriesExhaustedError   transient errors until the attempts ran out
     │   └── SkippedError            this key cannot be synced here                           exit 3
+    │       ├── AbsentError         named by the user, and not in the bucket
     │       ├── ArchivedError       in a storage class that must be restored first
     │       ├── KeyCollisionError   two keys need the same path
     │       ├── UnsafeKeyError      the key has no safe local path
@@ -259,6 +260,13 @@ class SkippedError(TransferError):
     """This key cannot be synced here. No other object is affected."""
 
     exit_code = 3
+
+
+class AbsentError(SkippedError):
+    """The user has named this key, and the bucket does not have it."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key, "not in the bucket")
 
 
 class ArchivedError(SkippedError):

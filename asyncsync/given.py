@@ -21,6 +21,9 @@ class Given(TypedDict, total=False):
         dest: The local folder; `downloads` by default. Created if it is missing.
         include: Globs; a key must match one of them as a whole. `["*.parquet"]` by default.
         exclude: Globs; a key that matches one of them is left out. None by default.
+        files_from: The keys to sync, as a sequence of str, or the path of a file that lists them,
+            one a line; only these are looked up. Cannot be combined with globs. A key that is not
+            in the bucket counts as skipped.
         newer_than: Leaves out objects that were modified before this: a datetime, a date, a
             timedelta that counts back from now, or a str such as `"30d"` or `"2026-11-01"` (in UTC
             unless it has an offset). None by default, as for the next four; `"off"` is none as
@@ -87,6 +90,7 @@ class Given(TypedDict, total=False):
     dest: Path | str | None
     include: Sequence[str] | None
     exclude: Sequence[str] | None
+    files_from: Path | str | Sequence[str] | None
     newer_than: date | timedelta | str | None
     older_than: date | timedelta | str | None
     since: date | timedelta | str | None

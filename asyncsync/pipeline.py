@@ -31,7 +31,7 @@ from asyncsync.errors import (
 )
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import key_hash
-from asyncsync.listing import Landmarks, Since, has_object, list_in_order, list_objects
+from asyncsync.listing import Landmarks, Since, has_object, list_in_order, list_named, list_objects
 from asyncsync.model import (
     Checks,
     Compare,
@@ -244,7 +244,7 @@ async def _find_objects(
 
 async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unproven) -> None:
     """List the objects, compare each page with the disk, and handle it."""
-    since, prefixes = job.since, job.selection.prefixes
+    since, prefixes, keys = job.since, job.selection.prefixes, job.selection.keys
     if since and job.folder.is_mixed:  # another bucket's files may be at the keys left out
         since.list_all()
     check = Check(
@@ -253,9 +253,10 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unprov
         job.observer,
         handle,
         is_folder_needed=partial(has_object, job.store, job.pace, job.selection.needs_folder),
-        expected=[p for p in prefixes or [""] if not (since and since.lists_part_of(p))],
+        expected=[p for p in job.selection.expected if not (since and since.lists_part_of(p))],
         compare=job.compare,
-        hints=None if since else Hints(job.selection),  # that lists only a part of the keys
+        # An incremental listing shows only a part of the keys, and one of named keys has no globs.
+        hints=None if since or keys is not None else Hints(job.selection),
     )
     landmarks = Landmarks()
 
@@ -265,7 +266,10 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unprov
 
     async def list_all() -> None:
         listing = (job.store, prefixes, job.pace, check.handle_page)
-        if check.needs_order:
+        if keys is not None:
+            lookup = (job.store, keys, job.pace, check.handle_page, check.add_separated)
+            await check.refuse(await list_named(*lookup, in_order=check.needs_order))
+        elif check.needs_order:
             await list_in_order(*listing, since)
         else:
             try:

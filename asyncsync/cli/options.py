@@ -39,6 +39,12 @@ GROUPS = {
         ),
         Option("--exclude GLOB", "leave out the keys that match", _ALL_BUT_DEMO, action="append"),
         Option(
+            "--files-from FILE",
+            "sync the keys that FILE lists, one a line; - is standard input",
+            _RUNS,
+            also="doctor",
+        ),
+        Option(
             "--newer-than AGE",
             "leave out older objects; an age (30d, 12h) or a date (2026-11-01)",
             _ALL_BUT_DEMO,

@@ -38,7 +38,7 @@ from asyncsync.report import (
     check_json,
     checked_plan,
 )
-from asyncsync.settings import Options, load, origins, split_source
+from asyncsync.settings import Options, load, named_keys, origins, read_keys, split_source
 
 if TYPE_CHECKING:
     from asyncsync.progress import Bars
@@ -76,9 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
     if tells_all and settings.access_key_id and (mixture := origins(env_file, given=given).mixture):
         print_line(f"asyncsync: {mixture}", sys.stderr)
     own = api.route(settings, options, prefixes)
-    planned = _checked_plan(own, {**given, "prefixes": arguments.prefixes}, arguments)
+    given |= {"prefixes": arguments.prefixes, "files_from": arguments.files_from}
+    planned = _checked_plan(own, given, arguments)
+    if arguments.files_from == "-":
+        given["files_from"] = read_keys("standard input", sys.stdin.buffer)
+    keys = named_keys(given, prefixes)
     _open_log(arguments)
-    return anyio.run(partial(_run, settings, options, prefixes, arguments, planned))
+    return anyio.run(partial(_run, settings, options, prefixes, arguments, planned, keys))
 
 
 def _env_file(arguments: argparse.Namespace) -> Path | None:
@@ -100,6 +104,7 @@ async def _run(
     prefixes: Sequence[str],
     arguments: argparse.Namespace,
     planned: Plan | PlanFile | None,
+    keys: Sequence[str] | None,
 ) -> int:
     """Run sync, plan or verify, report on it, and return the exit code."""
     command: str = arguments.command
@@ -149,7 +154,7 @@ async def _run(
             ):
                 try:
                     await api.perform(
-                        _RUNS[command], settings, options, prefixes, observer, planned
+                        _RUNS[command], settings, options, prefixes, observer, planned, keys
                     )
                 except AsyncSyncError as failure:
                     error, exit_code = failure.advice, failure.exit_code

@@ -11,7 +11,16 @@ Nothing here sends a request or writes a file.
 from asyncsync.compare.check import Check, ComparedHandler, PlanCheck
 from asyncsync.compare.hints import Hints
 from asyncsync.compare.names import in_order
-from asyncsync.compare.selection import Selection
+from asyncsync.compare.selection import NamedSelection, Selection
 from asyncsync.compare.space import Space
 
-__all__ = ["Check", "ComparedHandler", "Hints", "PlanCheck", "Selection", "Space", "in_order"]
+__all__ = [
+    "Check",
+    "ComparedHandler",
+    "Hints",
+    "NamedSelection",
+    "PlanCheck",
+    "Selection",
+    "Space",
+    "in_order",
+]

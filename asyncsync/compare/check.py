@@ -14,8 +14,9 @@ from asyncsync.compare.hints import Hints
 from asyncsync.compare.names import Names
 from asyncsync.compare.selection import Selection
 from asyncsync.disk import Folder
+from asyncsync.errors import AbsentError
 from asyncsync.interfaces import Hint, Observer
-from asyncsync.model import Compare, Compared, Reason, RemoteObject
+from asyncsync.model import UNKNOWN_SIZE, Compare, Compared, Failed, Reason, RemoteObject
 
 ComparedHandler = Callable[[Compared], Awaitable[None]]
 """Takes a compared page; may wait until there is room for it."""
@@ -130,6 +131,12 @@ class Check:
         decided = self._collisions.decide_all()
         if decided.transfers or decided.refused:
             await self._pass_on(decided)
+
+    async def refuse(self, keys: Iterable[str]) -> None:
+        """Tell of keys that were named, and are not in the bucket."""
+        for key in keys:
+            absent = Failed(RemoteObject(key, UNKNOWN_SIZE, "", 0), AbsentError(key))
+            await self._pass_on(Compared([], [], [absent]))
 
     async def finish(self) -> None:
         """Decide what had to wait, and report that the listing has ended.

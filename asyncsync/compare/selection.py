@@ -1,6 +1,7 @@
 """Which keys a run syncs. The same rules hold for objects and for files."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from fnmatch import translate
 
@@ -35,6 +36,8 @@ class Selection:
     ) -> None:
         self.include, self.exclude = include, exclude
         self.prefixes = prefixes
+        self.keys: Sequence[str] | None = None
+        """The keys, if they are named one by one."""
         self.limits = limits or None
         self._paths = paths
         self._starts = tuple(prefixes) or ""
@@ -51,6 +54,11 @@ class Selection:
             and self._include.match(name) is not None
             and not (self._exclude and self._exclude.match(name))
         )
+
+    @property
+    def expected(self) -> Sequence[str]:
+        """The prefixes that should have an object; "" stands for all keys."""
+        return self.prefixes or [""]
 
     def takes(self, remote: RemoteObject) -> bool:
         """Return whether the object is selected."""
@@ -79,6 +87,35 @@ class Selection:
     def needs_folder(self, remote: RemoteObject) -> bool:
         """Return whether the object gets a file, so that the folders in its path must exist."""
         return self.takes(remote) and self._paths.has(remote.key)
+
+
+class NamedSelection(Selection):
+    """Keys that are named one by one.
+
+    Args:
+        keys: sorted, without repeats.
+        prefixes, paths, limits: as for any selection.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[str],
+        prefixes: Sequence[str] = (),
+        paths: Paths = PLAIN,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(["*"], [], prefixes, paths, limits)
+        self.keys: Sequence[str] = keys
+
+    @property
+    def expected(self) -> Sequence[str]:
+        """No prefix: each key that is absent is told of by itself."""
+        return []
+
+    def __call__(self, key: str) -> bool:
+        """Return whether the key of a file is one of those that are named."""
+        place = bisect_left(self.keys, key)
+        return place < len(self.keys) and self.keys[place] == key
 
 
 def compile_globs(globs: Sequence[str]) -> re.Pattern[str]:

@@ -12,6 +12,11 @@ from asyncsync.report.report import Report, plan_summary, verify_summary, way
 from asyncsync.units import format_size
 
 _NOWHERE = Route("", "", "")
+_DECIDED = (
+    *("prefixes", "include", "exclude", "strip_prefix", "odd_keys", "files_from"),
+    *("newer_than", "older_than", "since", "min_size", "max_size"),
+)
+"""Arguments that say what to fetch, which a plan has decided."""
 
 
 @dataclass
@@ -89,7 +94,7 @@ def checked_plan(
         ConfigError: the plan is damaged or was made for another route, or prefixes or globs are
             given as well.
     """
-    for name in ("prefixes", "include", "exclude", "strip_prefix", "odd_keys"):
+    for name in _DECIDED:
         if given.get(name):
             raise ConfigError(f"{name}: a plan already says what to fetch; give one or the other")
     found = plan if isinstance(plan, Plan) else read_plan(Path(plan))

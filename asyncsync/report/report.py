@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from asyncsync.errors import ArchivedError, SkippedError
+from asyncsync.errors import AbsentError, ArchivedError, SkippedError
 from asyncsync.interfaces import Hint, SilentObserver
 from asyncsync.keys import display_width, escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, Transfer, UpToDate
@@ -145,7 +145,8 @@ class Report(SilentObserver):
             tally.bytes_to_download += transfer.remote.size
             self.growth += transfer.remote.size - transfer.replaces
         for refused in page.refused:
-            self._tally(refused.remote.prefix).in_bucket += is_new
+            is_there = not isinstance(refused.error, AbsentError)
+            self._tally(refused.remote.prefix).in_bucket += is_new and is_there
             self._fail(refused)
         if page.decides:
             self.proofs.update(known.proven for known in page.up_to_date)
