@@ -266,7 +266,8 @@ class AbsentError(SkippedError):
     """The user has named this key, and the bucket does not have it."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(key, "not in the bucket")
+        hint = "; give the PREFIX of a folder as an argument" if key.endswith("/") else ""
+        super().__init__(key, f"not in the bucket{hint}")
 
 
 class ArchivedError(SkippedError):

@@ -25,6 +25,17 @@ class Limits:
         return self != _NONE
 
     @property
+    def options(self) -> list[str]:
+        """The options that set limits."""
+        named = {
+            "--min-size": self.smallest,
+            "--max-size": self.largest,
+            "--newer-than": self.oldest_ns,
+            "--older-than": self.newest_ns,
+        }
+        return [option for option, limit in named.items() if limit is not None]
+
+    @property
     def problem(self) -> str:
         """Why no object can be within all limits; empty if one can."""
         if self.smallest is not None and self.largest is not None and self.smallest > self.largest:

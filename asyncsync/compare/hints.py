@@ -28,10 +28,13 @@ class Hints:
         self._names = {glob: compile_globs([glob]) for glob in names}
 
     def note(self, objects: Sequence[RemoteObject]) -> None:
-        """Look which globs match an object of a page."""
+        """Look which globs match an object of a page; an empty folder marker does not count."""
+        if not (self._include or self._names):
+            return
+        names = [one.key.rstrip("/") for one in objects if one.size or not one.key.endswith("/")]
         for idle in (self._include, self._names):
             for glob, pattern in [*idle.items()]:
-                if any(pattern.match(remote.key.rstrip("/")) for remote in objects):
+                if any(map(pattern.match, names)):
                     del idle[glob]
 
     def why_nothing(self) -> str:
@@ -46,10 +49,9 @@ class Hints:
         if len(self._include) == len(set(self._selection.include)):
             globs = " ".join(map(_quoted, self._include))
             return f"no key matches --include {globs}; --include '*' includes all"
-        if not self._selection.limits:
-            return "--exclude leaves out all that --include matches"
-        also = "--exclude, " if exclude else ""
-        return f"{also}size or time leave out all that --include matches"
+        limits = self._selection.limits.options if self._selection.limits else []
+        options = ["--exclude", *limits] if exclude else limits
+        return f"{' or '.join(options)} leaves out all that --include matches"
 
     def idle(self) -> Iterator[str]:
         """Yield what to say of each glob that matches nothing."""

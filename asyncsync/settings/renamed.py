@@ -36,13 +36,13 @@ def since_note(values: Mapping[str, Secret], given: Mapping[str, object]) -> str
     word = variable if given.get("since") is None else given["since"]
     if word == "auto":
         return (
-            "since: auto is a name of before: write --incremental (ASYNCSYNC_INCREMENTAL=yes, "
+            "since: auto is called --incremental now (ASYNCSYNC_INCREMENTAL=yes, "
             "incremental=True); --since takes a date"
         )
     is_incremental = values.get("ASYNCSYNC_INCREMENTAL", unset).strip() or variable == "auto"
     if word == "off" and is_incremental:
         return (
-            "since: off also says what ASYNCSYNC_INCREMENTAL=no (incremental=False) is for: write "
-            "that to list everything"
+            "since: off is called ASYNCSYNC_INCREMENTAL=no (incremental=False) now; --since takes "
+            "a date"
         )
     return ""

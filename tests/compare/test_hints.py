@@ -67,12 +67,12 @@ def test_globs_that_match_nothing_are_named(
             ),
         ),
         (["*.txt"], ["temp/*"], Limits(), "--exclude leaves out all that --include matches"),
-        (["*"], [], Limits(smallest=9), "size or time leave out all that --include matches"),
+        (["*"], [], Limits(smallest=9), "--min-size leaves out all that --include matches"),
         (
             ["*"],
             ["*.json"],
             Limits(smallest=9),
-            "--exclude, size or time leave out all that --include matches",
+            "--exclude or --min-size leaves out all that --include matches",
         ),
     ],
 )
