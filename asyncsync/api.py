@@ -25,7 +25,7 @@ from asyncsync.disk import Folder, free_bytes
 from asyncsync.given import Given as Given
 from asyncsync.given import GivenToSync as GivenToSync
 from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObserver
-from asyncsync.listing import Scope, Since
+from asyncsync.listing import Incremental, Scope
 from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.pace import STREAMS_AT_ONCE, Limit, LimitedStore, Pace
 from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan
@@ -285,7 +285,9 @@ async def perform(
     """
     from asyncsync.s3 import open_store  # slow to import, and --help does not need it
 
-    if "" in prefixes:  # the whole bucket, as none: `since` then follows each top-level prefix
+    if (
+        "" in prefixes
+    ):  # the whole bucket, as none: `incremental` then follows each top-level prefix
         prefixes = ()
     limit = Limit(options.limit_rate) if options.limit_rate else None
     own = route(found, options, prefixes, planned)
@@ -297,7 +299,7 @@ async def perform(
         source=bucket_identity(found.endpoint_url, found.bucket),
         follows_links=options.follow_links,
     )
-    since = None
+    incremental = None
     if keys == []:
         observer.noticed("the list of keys is empty, so that nothing is to do")
     lists = planned is None and keys is None
@@ -314,8 +316,8 @@ async def perform(
         if options.limits:  # what they leave out today may be within them tomorrow
             observer.noticed("everything is listed: --incremental does not go with sizes and times")
         else:
-            since = Since(folder, scope, observer.noticed)
-            observer = Observers(observer, since)
+            incremental = Incremental(folder, scope, observer.noticed)
+            observer = Observers(observer, incremental)
     try:
         async with open_store(found, observer.noticed, options.read_timeout) as store:
             await command(
@@ -337,7 +339,7 @@ async def perform(
                     repairs=options.repair,
                     checks_space=options.space_check,
                     planned=planned.pages() if planned else None,
-                    since=since,
+                    incremental=incremental,
                 )
             )
     except ObserverError as failed:

@@ -31,7 +31,14 @@ from asyncsync.errors import (
 )
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import key_hash
-from asyncsync.listing import Landmarks, Since, has_object, list_in_order, list_named, list_objects
+from asyncsync.listing import (
+    Incremental,
+    Landmarks,
+    has_object,
+    list_in_order,
+    list_named,
+    list_objects,
+)
 from asyncsync.model import (
     Checks,
     Compare,
@@ -76,13 +83,13 @@ class Job:
 
     `next` is called in a thread, because it may block.
     """
-    since: Since | None = None
+    incremental: Incremental | None = None
     """Which keys an earlier run has listed already, so that this one need not."""
 
     def lists(self, key: str) -> bool:
         """Return whether this run lists the key, if the bucket has it."""
         selects = self.selection
-        skips = self.since and self.since.skips(key)
+        skips = self.incremental and self.incremental.skips(key)
         return selects(key) and not (skips or selects.is_beyond(key))
 
 
@@ -121,8 +128,8 @@ async def sync(job: Job) -> None:
             job.folder.check_place()
             if job.planned is None:  # only a listing shows which unfinished files have no object
                 job.folder.clear_stale(job.lists)
-            if job.since:
-                job.since.save()
+            if job.incremental:
+                job.incremental.save()
         finally:
             await job.folder.settle()
 
@@ -244,19 +251,21 @@ async def _find_objects(
 
 async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unproven) -> None:
     """List the objects, compare each page with the disk, and handle it."""
-    since, prefixes, keys = job.since, job.selection.prefixes, job.selection.keys
-    if since and job.folder.is_mixed:  # another bucket's files may be at the keys left out
-        since.list_all()
+    incremental, prefixes, keys = job.incremental, job.selection.prefixes, job.selection.keys
+    if incremental and job.folder.is_mixed:  # another bucket's files may be at the keys left out
+        incremental.list_all()
     check = Check(
         job.folder,
         job.selection,
         job.observer,
         handle,
         is_folder_needed=partial(has_object, job.store, job.pace, job.selection.needs_folder),
-        expected=[p for p in job.selection.expected if not (since and since.lists_part_of(p))],
+        expected=[
+            p for p in job.selection.expected if not (incremental and incremental.lists_part_of(p))
+        ],
         compare=job.compare,
         # An incremental listing shows only a part of the keys, and one of named keys has no globs.
-        hints=None if since or keys is not None else Hints(job.selection),
+        hints=None if incremental or keys is not None else Hints(job.selection),
     )
     landmarks = Landmarks()
 
@@ -270,11 +279,11 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unprov
             lookup = (job.store, keys, job.pace, check.handle_page, check.add_separated)
             await check.refuse(await list_named(*lookup, in_order=check.needs_order))
         elif check.needs_order:
-            await list_in_order(*listing, since)
+            await list_in_order(*listing, incremental)
         else:
             try:
                 await list_objects(
-                    *listing, check.add_separated, since, landmarks, job.observer.noticed
+                    *listing, check.add_separated, incremental, landmarks, job.observer.noticed
                 )
             except IncompleteListingError:
                 await check.decide()  # nothing that was shown is left out
