@@ -1,6 +1,6 @@
 """The keyword arguments of the Python API, as types."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal, TypedDict
@@ -21,7 +21,7 @@ class Given(TypedDict, total=False):
         dest: The local folder; `downloads` by default. Created if it is missing.
         include: Globs; a key must match one of them as a whole. `["*.parquet"]` by default.
         exclude: Globs; a key that matches one of them is left out. None by default.
-        files_from: The keys to sync, as a sequence of str, or the path of a file that lists them,
+        files_from: The keys to sync, as several str, or the path of a file that lists them,
             one a line; only these are looked up. Cannot be combined with globs. A key that is not
             in the bucket counts as skipped.
         newer_than: Leaves out objects that were modified before this: a datetime, a date, a
@@ -90,7 +90,7 @@ class Given(TypedDict, total=False):
     dest: Path | str | None
     include: Sequence[str] | None
     exclude: Sequence[str] | None
-    files_from: Path | str | Sequence[str] | None
+    files_from: Path | str | Iterable[str] | None
     newer_than: date | timedelta | str | None
     older_than: date | timedelta | str | None
     since: date | timedelta | str | None

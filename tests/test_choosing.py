@@ -141,18 +141,16 @@ async def test_report_says_why_nothing_is_selected(store: MemoryStore, tmp_path:
 
 
 async def test_keys_that_a_list_names_are_synced(store: MemoryStore, tmp_path: Path) -> None:
-    """From a file or a sequence, and no others; each is looked up by itself, as it is not many."""
+    """From a file or anything to iterate over, and no others: a few are each looked up alone."""
     names = tmp_path / "names"
     names.write_bytes(b"2hz/c.parquet\r\n\n1hz/a.parquet\n1hz/a.parquet")
-    for source in (names, str(names), ["1hz/a.parquet", "2hz/c.parquet"]):
+    keys = ["2hz/c.parquet", "1hz/a.parquet"]
+    for source in (names, str(names), iter(keys)):
         store.requests.clear()
         report = await asyncsync.sync(dest=tmp_path / "dest", files_from=source)
-        assert sorted(r.key for r in store.requests if r.verb == "list") == [
-            "1hz/a.parquet",
-            "2hz/c.parquet",
-        ]
+        assert {r.key for r in store.requests if r.verb == "list"} == {*keys}
         assert (report.total.in_bucket, report.left_out, report.exit_code) == (2, 0, 0)
-    assert tree(tmp_path / "dest").keys() == {"1hz/a.parquet", "2hz/c.parquet"}
+    assert tree(tmp_path / "dest").keys() == {*keys}
 
 
 async def test_named_key_that_is_not_in_the_bucket_is_skipped(
@@ -254,8 +252,9 @@ async def test_list_that_cannot_be_read_is_named(
     ):
         with pytest.raises(ConfigError, match=rf"^files_from: {name}: {why}"):
             await asyncsync.sync(dest=tmp_path, files_from=name)
-    with pytest.raises(ConfigError, match="files_from: 5 is neither a path nor a list"):
-        await asyncsync.sync(dest=tmp_path, files_from=5)  # type: ignore[arg-type]
+    for wrong in (5, [tmp_path]):
+        with pytest.raises(ConfigError, match="files_from: is neither a path nor a list of keys"):
+            await asyncsync.sync(dest=tmp_path, files_from=wrong)  # type: ignore[arg-type]
     assert store.requests == []
 
 

@@ -61,11 +61,12 @@ def named_keys(given: Mapping[str, object], prefixes: Sequence[str]) -> list[str
                 source = read_keys(str(source), file)
         except OSError as error:
             raise ConfigError(f"files_from: {escaped(str(source))}: {error.strerror}") from error
-    if not isinstance(source, Iterable):
-        raise ConfigError(f"files_from: {source!r} is neither a path nor a list of keys")
-    keys = sorted({str(key) for key in source if key})
-    starts = tuple(prefixes) or ""
-    for key in keys:
+    keys = list(source) if isinstance(source, Iterable) else [source]
+    if not all(isinstance(key, str) for key in keys):
+        raise ConfigError("files_from: is neither a path nor a list of keys, which are str")
+    keys = sorted(set(filter(None, keys)))
+    starts = tuple(prefixes)
+    for key in keys if starts else ():
         if not key.startswith(starts):
             asked = " or ".join(map(shown, prefixes))
             raise ConfigError(
