@@ -285,9 +285,7 @@ async def perform(
     """
     from asyncsync.s3 import open_store  # slow to import, and --help does not need it
 
-    if (
-        "" in prefixes
-    ):  # the whole bucket, as none: `incremental` then follows each top-level prefix
+    if "" in prefixes:  # the whole bucket, as none: each top-level prefix then has its last key
         prefixes = ()
     limit = Limit(options.limit_rate) if options.limit_rate else None
     own = route(found, options, prefixes, planned)
