@@ -34,6 +34,7 @@ from asyncsync.keys import key_hash
 from asyncsync.listing import (
     Incremental,
     Landmarks,
+    has_named,
     has_object,
     list_in_order,
     list_named,
@@ -254,12 +255,16 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unprov
     incremental, prefixes, keys = job.incremental, job.selection.prefixes, job.selection.keys
     if incremental and job.folder.is_mixed:  # another bucket's files may be at the keys left out
         incremental.list_all()
+    asking = (job.store, job.pace, job.selection.needs_folder)
+    is_folder_needed: Callable[[str], Awaitable[bool]] = partial(has_object, *asking)
+    if keys is not None:
+        is_folder_needed = partial(has_named, *asking, keys)
     check = Check(
         job.folder,
         job.selection,
         job.observer,
         handle,
-        is_folder_needed=partial(has_object, job.store, job.pace, job.selection.needs_folder),
+        is_folder_needed=is_folder_needed,
         expected=[
             p for p in job.selection.expected if not (incremental and incremental.lists_part_of(p))
         ],

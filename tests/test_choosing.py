@@ -8,7 +8,7 @@ import pytest
 
 import asyncsync
 from asyncsync.disk import PART
-from asyncsync.errors import AbsentError, ConfigError, KeyCollisionError
+from asyncsync.errors import AbsentError, ConfigError, KeyCollisionError, LocalFileError
 from asyncsync.settings import keylist, named_keys, read_keys
 from tests.rigs.bucket import Bucket
 from tests.rigs.memory_store import Act, MemoryStore, use_memory
@@ -221,6 +221,21 @@ async def test_key_that_needs_a_folder_wins_among_named_keys(
     refused = ("k050", "k099", "k100")
     assert watcher.failures == dict.fromkeys(refused, KeyCollisionError)
     assert tree(tmp_path).keys() == {*named} - {*refused}
+
+
+async def test_folder_in_the_way_of_a_named_key_is_not_listed(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    """Only keys of the list could need it, and these are looked up."""
+    store.put_many({"2hz": b"x"} | {f"2hz/{number}": b"x" for number in range(50)})
+    (tmp_path / "2hz").mkdir()
+    store.page_size = 2
+    for names, error in ((["2hz"], LocalFileError), (["2hz", "2hz/7"], KeyCollisionError)):
+        watcher = Watcher()
+        store.requests.clear()
+        await asyncsync.plan(dest=tmp_path, files_from=names, observer=watcher)
+        assert watcher.failures == {"2hz": error}
+        assert len(store.requests) <= 3
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ Nothing here knows which objects are missing.
 from asyncsync.listing.incremental import Incremental, Scope
 from asyncsync.listing.landmarks import Landmarks
 from asyncsync.listing.listing import list_in_order, list_objects
-from asyncsync.listing.named import list_named
+from asyncsync.listing.named import has_named, list_named
 from asyncsync.listing.paging import Paging, has_object
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Landmarks",
     "Paging",
     "Scope",
+    "has_named",
     "has_object",
     "list_in_order",
     "list_named",

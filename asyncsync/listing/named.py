@@ -24,7 +24,7 @@ from asyncsync.listing.cuts import HIGHEST, can_be_asked, separated_prefixes
 from asyncsync.listing.listing import LISTS_AT_ONCE
 from asyncsync.listing.paging import Paging
 from asyncsync.listing.ranges import Handler
-from asyncsync.model import RemoteObject
+from asyncsync.model import LAST, RemoteObject
 from asyncsync.pace import Pace
 
 FEW = 64
@@ -111,6 +111,29 @@ async def list_named(
 
     await run_all(*[ask] * most)
     return lookup.absent()
+
+
+async def has_named(
+    store: Store,
+    pace: Pace,
+    matches: Callable[[RemoteObject], bool],
+    keys: Sequence[str],
+    prefix: str,
+) -> bool:
+    """Return whether the bucket has a matching object with one of the keys, below the prefix.
+
+    Raises:
+        SourceError: a page could not be listed.
+    """
+    has_one = False
+
+    async def look(objects: Sequence[RemoteObject], _: str) -> None:
+        nonlocal has_one
+        has_one = has_one or any(map(matches, objects))
+
+    below = keys[bisect_left(keys, prefix) : bisect_left(keys, prefix + LAST)]
+    await list_named(store, below, pace, look)
+    return has_one
 
 
 def _marker(key: str, prefix: str) -> str:
