@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         UpToDate,
     )
     from asyncsync.progress import Bars
-    from asyncsync.report import Plan, Report, Tally
+    from asyncsync.report import NewFile, NewFiles, Plan, Report, Tally
 
 __version__ = "0.1.0"
 
@@ -33,6 +33,8 @@ __all__ = [
     "DestinationError",
     "Downloaded",
     "Failed",
+    "NewFile",
+    "NewFiles",
     "Observer",
     "Outcome",
     "Plan",
@@ -62,7 +64,7 @@ _HOMES = {
     "keys": ["shown"],
     "model": ["Downloaded", "Failed", "Outcome", "Reason", "RemoteObject", "Transfer", "UpToDate"],
     "progress": ["Bars"],
-    "report": ["Plan", "Report", "Tally"],
+    "report": ["NewFile", "NewFiles", "Plan", "Report", "Tally"],
 }
 """The module that each public name comes from."""
 

@@ -19,16 +19,19 @@ from pathlib import Path
 from typing import Unpack
 
 from asyncsync import pipeline
-from asyncsync.compare import NamedSelection, Selection
+from asyncsync.compare import NamedSelection, OtherDisks, Selection
 from asyncsync.descriptors import affordable_requests
 from asyncsync.disk import Folder, free_bytes
+from asyncsync.errors import ConfigError
 from asyncsync.given import Given as Given
 from asyncsync.given import GivenToSync as GivenToSync
+from asyncsync.given import describe
 from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObserver
 from asyncsync.listing import Incremental, Scope
+from asyncsync.mirror import Mirror
 from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.pace import STREAMS_AT_ONCE, Limit, LimitedStore, Pace
-from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan
+from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan, reporting
 from asyncsync.settings import (
     Options,
     bucket_identity,
@@ -52,18 +55,11 @@ async def sync(
 
     Args:
         source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
-        dest: The local folder; the same as the keyword argument.
-        **given: `prefixes`, `dest`, `include`, `exclude`, `files_from`, `newer_than`, `older_than`,
-            `since`, `min_size`, `max_size`, `workers`, `max_workers`, `compare`, `validate`,
-            `parquet_check`, `deep`, `repair`, `attempts`, `read_timeout`, `space_check`, `durable`,
-            `limit_rate`, `incremental`, `strip_prefix`, `odd_keys`, `follow_links`, `strict`,
-            `sign_request`, `request_payer`, `addressing`, `allow_http`, `env_file`, `bucket`,
-            `endpoint_url`, `region`, `profile`, `observer`, and `plan`. All are optional.
-            `help(asyncsync.api.Given)` describes them, `help(asyncsync.api.GivenToSync)` describes
-            `plan`.
+        dest: The local folder; `downloads` by default. Created if it is missing.
+        **given: Keyword arguments: those of `Given`, `plan` and `report`. All are optional.
 
     Returns:
-        Counts of files and bytes, and the failures.
+        Counts of files and bytes, the files that are new, and the failures.
 
     Raises:
         ConfigError: settings are missing or invalid; no request was sent.
@@ -71,8 +67,8 @@ async def sync(
         DestinationError: the local side ended the run, such as a full disk.
     """
     report = Report()
-    planned = given.pop("plan", None)
-    await _perform(pipeline.sync, report, _with(given, source, dest), planned)
+    planned, path = given.pop("plan", None), given.pop("report", None)
+    await _perform(pipeline.sync, report, _with(given, source, dest), planned, path)
     return report
 
 
@@ -82,16 +78,20 @@ async def plan(
     """Return what `sync` would download. Downloads nothing and writes nothing.
 
     Args:
-        source: As for `sync`.
-        dest: As for `sync`.
-        **given: As for `sync`, without `plan`.
+        source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
+        dest: The local folder; `downloads` by default.
+        **given: Keyword arguments: those of `Given`. All are optional.
 
     Raises:
         ConfigError, SourceError: as for `sync`.
     """
-    found = Plan()
+    found, others = Plan(), OtherDisks()
+    given["observer"] = Observers(others, _observer(given))
     found.route, options = await _perform(pipeline.plan, found, _with(given, source, dest))
+    found.checks_space = options.space_check
     found.free_bytes = free_bytes(options.dest)
+    if not found.fits:
+        found.elsewhere = others.growth(options.dest)
     return found
 
 
@@ -109,9 +109,9 @@ async def verify(
     bucket, which are not failures.
 
     Args:
-        source: As for `sync`.
-        dest: As for `sync`.
-        **given: As for `sync`, without `plan`.
+        source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
+        dest: The local folder; `downloads` by default.
+        **given: Keyword arguments: those of `Given`. All are optional.
 
     Raises:
         ConfigError, SourceError: as for `sync`.
@@ -128,9 +128,9 @@ def run(
     """Run `sync` and wait for it. For scripts; works in a notebook's cell as well.
 
     Args:
-        source: As for `sync`.
-        dest: As for `sync`.
-        **given: As for `sync`.
+        source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
+        dest: The local folder; `downloads` by default. Created if it is missing.
+        **given: Keyword arguments: those of `sync`. All are optional.
 
     Raises:
         ConfigError, SourceError, DestinationError: as for `sync`.
@@ -159,9 +159,9 @@ async def stream(
     the caller is slow. Closing the generator stops the sync.
 
     Args:
-        source: As for `sync`.
-        dest: As for `sync`.
-        **given: As for `sync`.
+        source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
+        dest: The local folder; `downloads` by default. Created if it is missing.
+        **given: Keyword arguments: those of `sync`. All are optional.
 
     Raises:
         ConfigError, SourceError, DestinationError: as for `sync`.
@@ -184,6 +184,13 @@ async def stream(
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+describe(sync, Given, GivenToSync)
+describe(run, Given, GivenToSync)
+describe(stream, Given, GivenToSync)
+describe(plan, Given)
+describe(verify, Given)
 
 
 class _OutcomeQueue(SilentObserver):
@@ -218,9 +225,16 @@ def _with(given: Given, source: str | None, dest: Path | str | None) -> Given:
 
 
 async def _perform(
-    command: Command, report: Report, given: Given, planned: Plan | Path | str | None = None
+    command: Command,
+    report: Report,
+    given: Given,
+    planned: Plan | Path | str | None = None,
+    path: Path | str | None = None,
 ) -> tuple[Route, Options]:
-    """Run a command with the keyword arguments. `report` is filled even if the run fails."""
+    """Run a command with the keyword arguments. `report` is filled even if the run fails.
+
+    So is the file at `path`, if there is one.
+    """
     if unknown := given.keys() - Given.__annotations__.keys():
         raise TypeError(f"no such argument: {', '.join(sorted(unknown))}")
     if isinstance(planned, Plan) and given.get("dest") is None:
@@ -236,7 +250,10 @@ async def _perform(
     checked = None if planned is None else checked_plan(planned, own_route, given)
     started = time.monotonic()
     try:
-        with Observers(report, _observer(given)) as observer:
+        with (
+            reporting(path) as written,
+            Observers(report, report.files, *written, _observer(given)) as observer,
+        ):
             await perform(command, found, options, prefixes, observer, checked, keys)
     finally:
         report.seconds = time.monotonic() - started
@@ -261,7 +278,7 @@ def route(
     """
     stripped = stripped_prefix(prefixes) if options.strip_prefix else ""
     dest, odd_keys = str(Folder(options.dest).path), options.odd_keys
-    if planned:
+    if planned is not None:
         stripped, odd_keys = planned.route.stripped, planned.route.odd_keys
     return Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys)
 
@@ -316,13 +333,22 @@ async def perform(
         else:
             incremental = Incremental(folder, scope, observer.noticed)
             observer = Observers(observer, incremental)
+    selection = _selection(options, prefixes, own, keys)
+    mirror = None
+    if options.delete and command is not pipeline.verify:
+        if not lists:
+            why = "a plan lists nothing" if keys is None else "files_from lists nothing as a whole"
+            raise ConfigError(f"delete: {why}, so nothing is known to be gone")
+        bounds = (options.max_delete, options.allow_empty)
+        mirror = Mirror(folder, selection, observer, *bounds)
+        observer = Observers(observer, mirror)
     try:
         async with open_store(found, observer.noticed, options.read_timeout) as store:
             await command(
                 pipeline.Job(
                     store=LimitedStore(store, limit) if limit else store,
                     folder=folder,
-                    selection=_selection(options, prefixes, own, keys),
+                    selection=selection,
                     pace=Pace(
                         options.workers and affordable_requests(options.workers),
                         affordable_requests(options.max_workers),
@@ -336,8 +362,9 @@ async def perform(
                     deep=options.deep,
                     repairs=options.repair,
                     checks_space=options.space_check,
-                    planned=planned.pages() if planned else None,
+                    planned=None if planned is None else planned.pages(),
                     incremental=incremental,
+                    mirror=mirror,
                 )
             )
     except ObserverError as failed:

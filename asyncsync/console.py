@@ -4,7 +4,8 @@ import os
 import shutil
 from typing import TextIO
 
-RED, GREEN = 31, 32
+RED, GREEN, YELLOW = 31, 32, 33
+"""Something failed; all is well; stopped, or something is left that a person should know of."""
 
 
 def print_line(line: str, stream: TextIO) -> bool:
@@ -44,5 +45,17 @@ def columns(stream: TextIO) -> int:
 
 
 def coloured(line: str, colour: int, stream: TextIO) -> str:
-    """Return the line in a colour (`RED` or `GREEN`) if the stream supports it."""
+    """Return the line in a colour if the stream supports it."""
     return f"\x1b[{colour}m{line}\x1b[0m" if takes_escapes(stream) else line
+
+
+def wrapped(line: str, stream: TextIO) -> str:
+    """Return the line broken between words where the stream is a terminal that is too narrow."""
+    width = columns(stream)
+    if not width or len(line) <= width:
+        return line
+    import textwrap  # few lines are too long
+
+    return textwrap.fill(
+        line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )

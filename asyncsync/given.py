@@ -1,7 +1,10 @@
-"""The keyword arguments of the Python API, as types."""
+"""The keyword arguments of the Python API, as types; `help` and editors are told of them, too."""
 
-from collections.abc import Iterable, Sequence
+import inspect
+import re
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -65,6 +68,12 @@ class Given(TypedDict, total=False):
         follow_links: Whether links to folders that lie in the destination stand for those folders,
             if the link and the folder are this user's or root's; False by default: what lies
             below a link fails.
+        delete: Whether a sync deletes files here whose objects are gone, if it made them once and
+            they are unchanged; False by default. docs/mirror.md says what keeps it from that.
+        max_delete: How many files may be deleted; where it would be more, none is. A number, or a
+            share of the selected files, `"10%"` by default.
+        allow_empty: Whether files may be deleted where the bucket, or a prefix that was asked for,
+            holds nothing that is selected; False by default.
         strict: Whether an env file that other users can read is an error; False, the default, only
             warns.
         sign_request: Whether requests are signed; True by default. Public buckets also answer
@@ -112,6 +121,9 @@ class Given(TypedDict, total=False):
     strip_prefix: bool | None
     odd_keys: Literal["skip", "encode"] | None
     follow_links: bool | None
+    delete: bool | None
+    max_delete: int | str | None
+    allow_empty: bool | None
     strict: bool | None
     sign_request: bool | None
     request_payer: bool | Literal["requester"] | None
@@ -126,7 +138,7 @@ class Given(TypedDict, total=False):
 
 
 class GivenToSync(Given, total=False):
-    """The keyword arguments of the functions that download: those of `Given`, and a plan.
+    """The keyword arguments of the functions that download: those of `Given`, a plan and a report.
 
     Attributes:
         plan: The result of `plan`, or the path of a file that `asyncsync plan --json` wrote. Only
@@ -134,6 +146,67 @@ class GivenToSync(Given, total=False):
             be combined with `prefixes`, `include`, `exclude`, `strip_prefix` or `odd_keys`. A
             `Plan` syncs to its own destination unless `dest` is given. A file must have been made
             for the destination that is set, unless `dest` is given.
+        report: A file to write what became of each object that was downloaded or failed: as JSON
+            lines, CSV or Parquet, as its name ends: `.jsonl`, `.csv` or `.parquet`, which needs
+            pyarrow. None by default.
     """
 
-    plan: "Plan | Path | str | None"
+    plan: Plan | Path | str | None
+    report: Path | str | None
+
+
+_ATTRIBUTE = re.compile(r"^    (?!dest:)\w+: .*\n(?: {5,}.*\n)*", re.MULTILINE)
+"""One of a table's arguments; not `dest`, which each function describes among its own."""
+_GIVEN = re.compile(r"^    \*\*given: .*\n(?: {5,}.*\n)*", re.MULTILINE)
+
+
+def describe(function: Callable[..., object], *tables: type) -> None:
+    """Let `help`, editors and notebooks know the keyword arguments of a function.
+
+    To Python they are all `**given`. So the function gets a signature that has them one by one, and
+    what they mean comes into its docstring.
+
+    Args:
+        function: one that takes `**given`.
+        tables: the types of its keyword arguments, each behind the one that it extends.
+    """
+    hints = tables[-1].__annotations__
+    real = inspect.signature(function)
+    *placed, _ = real.parameters.values()
+    parameters = [
+        each.replace(kind=Parameter.POSITIONAL_OR_KEYWORD) if each.name in hints else each
+        for each in placed
+    ]
+    parameters += [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+        for name, hint in hints.items()
+        if name not in real.parameters
+    ]
+    signature = _Signature(parameters, return_annotation=real.return_annotation)
+    vars(function)["__signature__"] = signature
+    if function.__doc__:  # it has none where Python leaves them out
+        described = [*map(_attributes, tables)]
+        text = f"{inspect.cleandoc(function.__doc__)}\n"
+        function.__doc__ = _GIVEN.sub(lambda _: "".join(described), text)
+
+
+def _attributes(table: type) -> str:
+    """Return what a table says of its arguments."""
+    return "".join(_ATTRIBUTE.findall(f"{inspect.getdoc(table)}\n"))
+
+
+class _Signature(Signature):
+    """Has too many parameters for one line."""
+
+    def __str__(self) -> str:
+        lines = []
+        before = -1
+        for parameter in self.parameters.values():
+            if before == Parameter.POSITIONAL_ONLY < parameter.kind:
+                lines.append("/")
+            if before < Parameter.KEYWORD_ONLY == parameter.kind:
+                lines.append("*")
+            lines.append(str(parameter))
+            before = parameter.kind
+        inside = "".join(f"    {line},\n" for line in lines)
+        return f"(\n{inside}) -> {inspect.formatannotation(self.return_annotation)}"

@@ -24,15 +24,6 @@ class Urgent(str):
     __slots__ = ()
 
 
-class Hint(Urgent):
-    """Why nothing is selected of what the bucket has, and what to do.
-
-    It comes in front of the calls of `unmatched` that it explains.
-    """
-
-    __slots__ = ()
-
-
 class Body(Protocol):
     """The response to a GET, its body not yet read."""
 
@@ -176,7 +167,13 @@ class Observer(Protocol):
         """A transfer has ended or, in a verification, the check of a file."""
 
     def unlisted(self, key: str) -> None:
-        """A selected file has no object in the bucket. Only a verification looks for those."""
+        """A selected file has no object in the bucket, and stays.
+
+        Only a verification looks for those, and a run that deletes the others.
+        """
+
+    def removed(self, key: str, size: int) -> None:
+        """A file of so many bytes, whose object is gone, was deleted; in a plan, it would be."""
 
     def held_back(self, why: str) -> None:
         """The run leaves something to do, because an option asks for that.
@@ -333,6 +330,14 @@ class Observers:
         except (Exception, CancelledError) as error:
             raise ObserverError.of(error) from error
 
+    def removed(self, key: str, size: int) -> None:
+        """Notify each observer."""
+        try:
+            for observer in self._observers:
+                observer.removed(key, size)
+        except (Exception, CancelledError) as error:
+            raise ObserverError.of(error) from error
+
     def held_back(self, why: str) -> None:
         """Notify each observer."""
         try:
@@ -381,6 +386,9 @@ class SilentObserver:
         """Do nothing."""
 
     def unlisted(self, key: str) -> None:
+        """Do nothing."""
+
+    def removed(self, key: str, size: int) -> None:
         """Do nothing."""
 
     def held_back(self, why: str) -> None:

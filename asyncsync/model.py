@@ -7,11 +7,14 @@ one object on its way to a file.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Flag, StrEnum, auto
+from pathlib import Path
 
 from asyncsync.errors import TransferError, TransientError
-from asyncsync.paths import OddKeys, Paths
+from asyncsync.paths import PLAIN, OddKeys, Paths
 from asyncsync.secret import Secret
+from asyncsync.times import to_datetime
 
 UNKNOWN_SIZE = -1
 LARGEST_SIZE = 1 << 50
@@ -49,6 +52,11 @@ class RemoteObject:
         A server that encodes or decodes an object on the way makes its ETag a weak one.
         """
         return self.etag in {etag, etag.removeprefix('W/"')}
+
+    @property
+    def modified(self) -> datetime | None:
+        """LastModified in UTC; None if it cannot be parsed."""
+        return to_datetime(self.modified_ns)
 
     @property
     def prefix(self) -> str:
@@ -213,6 +221,18 @@ class UpToDate:
 
     remote: RemoteObject
     proven: Proof = Proof.SIZE
+    paths: Paths = field(default=PLAIN, repr=False, compare=False)
+    """How keys become files."""
+
+    @property
+    def file(self) -> Path:
+        """The local file."""
+        return self.paths.file(self.paths.of(self.remote.key))
+
+    @property
+    def modified(self) -> datetime | None:
+        """The object's LastModified in UTC; None if it cannot be parsed."""
+        return self.remote.modified
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +247,23 @@ class Downloaded:
     kept: int = 0
     """Bytes that an earlier run had downloaded already."""
     proven: Proof = Proof.SIZE
+    paths: Paths = field(default=PLAIN, repr=False, compare=False)
+    """How keys become files."""
+
+    @property
+    def remote(self) -> RemoteObject:
+        """The object, in the version that was downloaded."""
+        return self.transfer.remote
+
+    @property
+    def file(self) -> Path:
+        """The local file."""
+        return self.paths.file(self.transfer.path)
+
+    @property
+    def modified(self) -> datetime | None:
+        """The object's LastModified in UTC; None if it cannot be parsed."""
+        return self.remote.modified
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +272,11 @@ class Failed:
 
     remote: RemoteObject
     error: TransferError
+
+    @property
+    def modified(self) -> datetime | None:
+        """The object's LastModified in UTC; None if it cannot be parsed."""
+        return self.remote.modified
 
 
 Outcome = UpToDate | Downloaded | Failed
@@ -273,7 +315,8 @@ class Route:
     @property
     def paths(self) -> Paths:
         """How keys become paths."""
-        return Paths(self.stripped, encodes=self.odd_keys is OddKeys.ENCODE)
+        encodes = self.odd_keys is OddKeys.ENCODE
+        return Paths(self.stripped, encodes=encodes, root=self.dest)
 
 
 @dataclass(frozen=True, slots=True)

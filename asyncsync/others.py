@@ -19,16 +19,17 @@ class PlantedError(ValueError):
     """Another user may have planted what the name leads to. The message says how."""
 
 
-def open_file(path: str, flags: int, *, folders: bool = False) -> int:
+def open_file(path: str, flags: int, *, folders: bool = False, mode: int = 0o600) -> int:
     """Open a regular file, step by step, following no link that another user could have made.
 
     The checks look at what is open, so what was checked is what is read or written.
 
     Args:
         path: relative to the working folder, which is looked at itself, but not those above it.
-        flags: as for `os.open`; a new file gets the mode 0600.
+        flags: as for `os.open`.
         folders: whether each folder on the way must keep others from replacing what is in it, and
             not only a folder with a link on the way.
+        mode: that of a new file, less what the umask takes away.
 
     Returns:
         A descriptor of a file that belongs to this user or root.
@@ -38,7 +39,7 @@ def open_file(path: str, flags: int, *, folders: bool = False) -> int:
         OSError: it cannot be opened, or is no regular file.
     """
     if not _HAS_OWNERS:
-        return os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
+        return os.open(path, flags | getattr(os, "O_BINARY", 0), mode)
     names = _names(path)
     links = 0
     folder = _open_folder("/" if path.startswith("/") else ".")
@@ -68,7 +69,7 @@ def open_file(path: str, flags: int, *, folders: bool = False) -> int:
             else:
                 if found is not None:  # before it is opened, which can do something to a device
                     _check_file(found, folder)
-                return _open_checked(name, flags, folder)
+                return _open_checked(name, flags, folder, mode)
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     finally:
         os.close(folder)
@@ -154,10 +155,10 @@ def _check_file(found: os.stat_result, folder: int) -> None:
         raise PlantedError("has more than one name, and others can write the folder it is in")
 
 
-def _open_checked(name: str, flags: int, folder: int) -> int:
+def _open_checked(name: str, flags: int, folder: int, mode: int) -> int:
     """Open the last name on the way; never waits for the other end of a pipe."""
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-    file = os.open(name, flags, 0o600, dir_fd=folder)
+    file = os.open(name, flags, mode, dir_fd=folder)
     try:
         _check_file(os.fstat(file), folder)
     except BaseException:

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from urllib.parse import unquote
 
 from asyncsync.errors import UnsafeKeyError
@@ -64,6 +65,8 @@ class Paths:
     """Whether odd keys are encoded, and not refused."""
     windows: bool = os.name == "nt"
     """Whether names must suit Windows."""
+    root: str = ""
+    """The destination's absolute path; empty where nobody asks for files."""
 
     def of(self, key: str) -> tuple[str, ...]:
         """Return the names in the key's path; no two keys share one.
@@ -88,6 +91,10 @@ class Paths:
                 raise UnsafeKeyError(key, f"{why}; --odd-keys encode fetches it")
             return encoded
         return tuple(names)
+
+    def file(self, path: Iterable[str]) -> Path:
+        """Return the file with these names below the destination."""
+        return Path(self.root, *path)
 
     def has(self, key: str) -> bool:
         """Return whether the key has a path."""

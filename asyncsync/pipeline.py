@@ -40,6 +40,7 @@ from asyncsync.listing import (
     list_named,
     list_objects,
 )
+from asyncsync.mirror import Mirror
 from asyncsync.model import (
     Checks,
     Compare,
@@ -86,6 +87,8 @@ class Job:
     """
     incremental: Incremental | None = None
     """Which keys an earlier run has listed already, so that this one need not."""
+    mirror: Mirror | None = None
+    """Deletes the files whose objects are gone; only with a whole listing."""
 
     def lists(self, key: str) -> bool:
         """Return whether this run lists the key, if the bucket has it."""
@@ -131,6 +134,8 @@ async def sync(job: Job) -> None:
                 job.folder.clear_stale(job.lists)
             if job.incremental:
                 job.incremental.save()
+            if job.mirror:
+                await job.mirror.delete(job.store, job.pace)
         finally:
             await job.folder.settle()
 
@@ -155,6 +160,8 @@ async def plan(job: Job) -> None:
 
     with job.folder.reading():
         await _run(job, lambda page: page.unproven, decide, unproven, unproven.add)
+        if job.mirror:
+            await job.mirror.plan()
 
 
 async def verify(job: Job) -> None:
@@ -278,8 +285,13 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unprov
         await check.count_files(landmarks.recording(job.selection))
         landmarks.complete()
 
+    async def handle_page(objects: Sequence[RemoteObject], complete_to: str) -> None:
+        if job.mirror:
+            job.mirror.add(objects)
+        await check.handle_page(objects, complete_to)
+
     async def list_all() -> None:
-        listing = (job.store, prefixes, job.pace, check.handle_page)
+        listing = (job.store, prefixes, job.pace, handle_page)
         if keys is not None:
             lookup = (job.store, keys, job.pace, check.handle_page, check.add_separated)
             await check.refuse(await list_named(*lookup, in_order=check.needs_order))

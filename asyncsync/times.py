@@ -34,12 +34,15 @@ def nanoseconds_of(time: datetime) -> int:
     return (time - _EPOCH) // _MICROSECOND * 1000
 
 
+def to_datetime(nanoseconds: int) -> datetime | None:
+    """Return the time in UTC, to the microsecond; None for 0 (unknown)."""
+    return _EPOCH + nanoseconds // 1000 * _MICROSECOND if nanoseconds else None
+
+
 def format_time(nanoseconds: int) -> str:
     """Return the time in ISO 8601, to the microsecond; an empty string for 0 (unknown)."""
-    if not nanoseconds:
-        return ""
-    time = _EPOCH + nanoseconds // 1000 * _MICROSECOND
-    return time.isoformat().replace("+00:00", "Z")
+    time = to_datetime(nanoseconds)
+    return time.isoformat().replace("+00:00", "Z") if time else ""
 
 
 def format_http_date(nanoseconds: int) -> str:

@@ -6,7 +6,8 @@ the site has none, its text is all that stays. The reference pages are made from
 
 import posixpath
 import re
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -15,8 +16,9 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import asyncsync
-from asyncsync.cli.arguments import make_parser
-from asyncsync.cli.options import COMMANDS, OPTIONS
+from asyncsync.cli.help import EXAMPLES, EXIT_CODES, SETTINGS, usage
+from asyncsync.cli.option import Option
+from asyncsync.cli.options import COMMANDS, GROUPS, OPTIONS
 
 ROOT = Path(__file__).parent.parent
 
@@ -66,23 +68,33 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
 
 
 def options() -> Iterator[str]:
-    """Yield the page of the command line, made from its parsers and the table of options."""
-    yield "# Command line"
-    for command in ("", *COMMANDS):
-        parser = make_parser(command)
-        if command:
-            yield f"\n## {command}\n\n{parser.description}"
-        yield f"\n```text\n{parser.usage}\n```\n"
-        yield "| option | meaning |\n|---|---|"
-        for option in OPTIONS:
-            if option.is_shown(command):
-                names = ", ".join(f"`{name}`" for name in option.names)
-                value = f" `{option.metavar}`" if option.metavar else ""
-                meaning = option.help.replace("|", r"\|").replace("*", r"\*")
-                yield f"| {names}{value} | {meaning} |"
-        if not command:
-            codes, _, remark = (parser.epilog or "").rpartition("\n\n")
-            yield f"\n```text\n{codes}\n```\n\n{remark}"
+    """Yield the page of the command line, made from the tables of commands and options."""
+    yield f"# Command line\n\n```text\n{_calls('')}\n```\n\n| command | what it does |\n|---|---|"
+    for command, does in COMMANDS.items():
+        yield f"| [`{command}`](#{command}) | {does} |"
+    yield f"\n```sh\n{textwrap.dedent(EXAMPLES[''])}\n```\n\n{SETTINGS}\n"
+    yield f"```text\n{EXIT_CODES}\n```\n\nFor all commands:\n"
+    yield from _table([option for option in OPTIONS if not option.commands])
+    for command, does in COMMANDS.items():
+        yield f"\n## {command}\n\n{does[0].upper()}{does[1:]}.\n\n```text\n{_calls(command)}\n```\n"
+        for title, group in GROUPS.items():
+            if known := [option for option in group if command in option.commands]:
+                yield f"\n**{title.capitalize()}**\n"
+                yield from _table(known)
+        yield f"\n```sh\n{textwrap.dedent(EXAMPLES.get(command, ''))}\n```"
+
+
+def _calls(command: str) -> str:
+    return re.sub("\n +", "\n", usage(command))
+
+
+def _table(known: Iterable[Option]) -> Iterator[str]:
+    yield "| option | meaning |\n|---|---|"
+    for option in known:
+        names = ", ".join(f"`{name}`" for name in option.names)
+        value = f" `{option.metavar}`" if option.metavar else ""
+        meaning = option.help.replace("%%", "%").replace("|", r"\|").replace("*", r"\*")
+        yield f"| {names}{value} | {meaning} |"
 
 
 def api() -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,20 +14,17 @@ import pytest
 
 import asyncsync
 from asyncsync import (
-    AsyncSyncError,
     ConfigError,
     DestinationError,
     Downloaded,
     Failed,
     Outcome,
-    Report,
     SilentObserver,
     SourceError,
     UpToDate,
 )
 from asyncsync.errors import AuthError, ServerError, UnsafeKeyError
 from asyncsync.model import Head
-from asyncsync.progress import Bars
 from asyncsync.report.report import MOST_FAILURES
 from tests.rigs.memory_store import Act, MemoryStore, use_memory
 from tests.rigs.watch import Watcher, tree, unfinished
@@ -169,12 +165,22 @@ async def test_plan_holds_what_would_be_fetched(store: MemoryStore, tmp_path: Pa
     assert plan.free_bytes
     assert plan.free_bytes > 7
     assert plan.fits
+    assert plan.exit_code == 0
     plan.free_bytes = 6
     assert not plan.fits
+    assert plan.exit_code == 5
     plan.free_bytes = None
     assert plan.fits
+    assert plan.exit_code == 0
     assert plan.summary().endswith("; the disk does not tell its free space")
     assert os.listdir(tmp_path) == []
+
+
+async def test_plan_without_a_check_of_space_is_0(store: MemoryStore, tmp_path: Path) -> None:
+    """A sync with the same argument would begin as well."""
+    plan = await asyncsync.plan(dest=tmp_path / "dest", space_check=False)
+    plan.free_bytes = 6
+    assert (plan.fits, plan.exit_code) == (False, 0)
 
 
 async def test_plan_is_a_collection_of_transfers(store: MemoryStore, tmp_path: Path) -> None:
@@ -216,6 +222,16 @@ async def test_plan_of_many_objects_comes_in_pages(store: MemoryStore, tmp_path:
     store.put_many(dict.fromkeys((f"many/{number}.parquet" for number in range(1100)), b"x"))
     plan = await asyncsync.plan(dest=tmp_path, prefixes="many/")
     assert [len(page) for page in plan.pages()] == [1000, 100]
+
+
+async def test_plan_of_nothing_is_a_sync_of_nothing(store: MemoryStore, tmp_path: Path) -> None:
+    """What has come since it was made is left to the next plan."""
+    await asyncsync.sync(dest=tmp_path)
+    plan = await asyncsync.plan(dest=tmp_path)
+    store.put("new.parquet", b"PAR1PAR1PAR1")
+    store.requests.clear()
+    assert (await asyncsync.sync(plan=plan)).downloaded == len(plan) == 0
+    assert store.requests == []
 
 
 async def test_plan_for_another_bucket_is_refused(
@@ -412,20 +428,6 @@ async def test_stream_notifies_the_given_observer(store: MemoryStore, tmp_path: 
 # the package ------------------------------------------------------------------------------------
 
 
-def test_all_errors_have_one_base_class() -> None:
-    """Catching it catches them all."""
-    for error in (ConfigError, SourceError, DestinationError, asyncsync.TransferError):
-        assert issubclass(error, AsyncSyncError)
-
-
-def test_public_names_can_be_imported() -> None:
-    """They are the classes of the rooms themselves; other names raise AttributeError."""
-    assert all(hasattr(asyncsync, name) for name in asyncsync.__all__)
-    assert asyncsync.Report is Report
-    assert asyncsync.Bars is Bars
-    assert not hasattr(asyncsync, "Barrels")
-
-
 async def test_observer_that_is_a_context_manager_is_opened_and_closed(
     store: MemoryStore, tmp_path: Path
 ) -> None:
@@ -463,42 +465,6 @@ async def test_open_bars_may_be_given_to_several_runs(
             await asyncsync.sync(dest=dest, observer=bars)
             bars.say("still drawing", sys.stderr)
     assert capsys.readouterr().err.count("still drawing") == 2
-
-
-def test_run_imports_what_it_needs() -> None:
-    """Not the S3 client, nor what draws bars, reads env files and makes tables for notebooks."""
-    code = """
-import sys
-import asyncsync.cli.running, asyncsync.s3
-
-print({"aioboto3", "botocore", "tqdm", "dotenv", "email", "html", "difflib"} & {*sys.modules})
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
-    )
-    assert done.stdout == "set()\n"
-
-
-# the public names -------------------------------------------------------------------------------
-
-
-def test_public_names_are_imported_on_demand() -> None:
-    """`dir` lists all of them, and an unknown name raises AttributeError."""
-    names = [*asyncsync.__all__]
-    assert sorted(names) == sorted({*names})
-    assert all(getattr(asyncsync, name) is not None for name in names)
-    assert set(names) <= {*dir(asyncsync)}
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = asyncsync.nothing  # type: ignore[attr-defined]
-
-
-def test_import_of_the_package_imports_no_module_of_it() -> None:
-    """So the command line can decide what an interrupt does before it imports the rest."""
-    script = "import asyncsync, sys; print([m for m in sys.modules if m.startswith('asyncsync.')])"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
-    )
-    assert done.stdout == "[]\n"
 
 
 # s3://bucket/prefix -----------------------------------------------------------------------------

@@ -18,6 +18,7 @@ FLOOR = {
     "keys",
     "limits",
     "model",
+    "notices",
 } | {
     "others",
     "paths",
@@ -39,12 +40,13 @@ ALLOWED = {
     "compare": FLOOR | {"disk"},
     "listing": FLOOR | {"disk", "pace"},
     "download": FLOOR | {"disk", "pace"},
-    "pipeline": FLOOR | STAGES | {"disk"},
+    "mirror": FLOOR | STAGES | {"disk"},
+    "pipeline": FLOOR | STAGES | {"disk", "mirror"},
     "settings": FLOOR,
     "given": FLOOR | {"report"},
-    "api": FLOOR | STAGES | {"disk", "s3", "pipeline", "settings", "given"},
+    "api": FLOOR | STAGES | {"disk", "s3", "mirror", "pipeline", "settings", "given"},
     "demo": FLOOR | {"s3"},
-    "doctor": FLOOR | STAGES | {"disk", "s3", "http", "settings"},
+    "doctor": FLOOR | STAGES | {"disk", "s3", "http", "pipeline", "settings", "api"},
     "cli": FLOOR | STAGES | {"disk", "progress", "pipeline", "settings", "api", "demo", "doctor"},
 }
 """What each folder, or top-level module, may import besides itself."""

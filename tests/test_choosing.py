@@ -255,6 +255,22 @@ def test_list_is_taken_as_it_is(content: bytes, keys: list[str]) -> None:
     assert found == sorted(keys)
 
 
+@pytest.mark.parametrize(
+    ("choice", "why"),
+    [
+        ({"files_from": ["1hz/a.parquet"]}, "files_from lists nothing as a whole"),
+        ({"max_size": 1, "since": "1d"}, "does not go with --max-size, --newer-than"),
+    ],
+)
+async def test_choice_does_not_go_with_deletions(
+    store: MemoryStore, tmp_path: Path, choice: dict[str, object], why: str
+) -> None:
+    """What is chosen so shows of no file that its object is gone, or would have been chosen."""
+    with pytest.raises(ConfigError, match=f"^delete: {why}"):
+        await asyncsync.sync(dest=tmp_path, delete=True, **choice)  # type: ignore[arg-type]
+    assert store.requests == []
+
+
 async def test_list_that_cannot_be_read_is_named(
     store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

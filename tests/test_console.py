@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from asyncsync.console import print_line
+from asyncsync.console import print_line, wrapped
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
@@ -21,6 +21,25 @@ def test_line_reaches_a_stream_of_any_encoding(encoding: str) -> None:
         "größe 日本",
         r"größe \u65e5\u672c",
     }
+
+
+@pytest.mark.parametrize(
+    ("columns", "lines"),
+    [
+        ("20", ["asyncsync: --dest:", "  the root is no", "  folder"]),
+        ("80", ["asyncsync: --dest: the root is no folder"]),
+        ("0", ["asyncsync: --dest: the root is no folder"]),
+    ],
+)
+def test_line_is_wrapped_at_words_in_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, columns: str, lines: list[str]
+) -> None:
+    """Nothing is, where there is none, as in a pipe or a log."""
+    monkeypatch.setenv("COLUMNS", columns)
+    line = "asyncsync: --dest: the root is no folder"
+    assert wrapped(line, io.StringIO()) == line
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert wrapped(line, sys.stderr).splitlines() == lines
 
 
 def test_line_reaches_a_stream_without_an_encoding() -> None:

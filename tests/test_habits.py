@@ -196,7 +196,39 @@ async def test_dry_run_names_what_a_sync_would_fetch(bucket: Bucket, tmp_path: P
     assert snapshot(tmp_path) == before
 
 
-@pytest.mark.parametrize("option", ["--delete", "--dryrun", "--recursive", "--ignore-existing"])
+@pytest.mark.row(181)
+async def test_deletion_takes_what_was_synced_and_nothing_else(bucket: Bucket, dest: Path) -> None:
+    """With `--delete`; a file that was only ever here is not a file that is gone from there."""
+    put(bucket, *(f"{n}.parquet" for n in range(3)))
+    assert (await synced(bucket)).code == 0
+    write(dest, {"mine.parquet": "mine", "mine.txt": "mine"})
+    bucket.delete("2.parquet")
+    assert (await synced(bucket)).code == 0
+    assert "2.parquet" in tree(dest)
+    done = await synced(bucket, "--delete", "--max-delete", "1")
+    assert (done.code, done.summary["deleted"], done.summary["extra"]) == (0, 1, 1)
+    assert sorted(tree(dest)) == ["0.parquet", "1.parquet", "mine.parquet", "mine.txt"]
+
+
+@pytest.mark.row(185)
+async def test_bucket_that_was_emptied_empties_no_folder(bucket: Bucket, dest: Path) -> None:
+    """Unless that is asked for by name."""
+    objects = put(bucket, "a.parquet", "b/c.parquet")
+    assert (await synced(bucket)).code == 0
+    for key in objects:
+        bucket.delete(key)
+    done = await synced(bucket, "--delete", "--max-delete", "100%")
+    assert (done.code, done.summary["deleted"]) == (7, 0)
+    assert "--allow-empty" in done.summary["left"][0]
+    assert tree(dest) == objects
+    done = await synced(bucket, "--delete", "--max-delete", "100%", "--allow-empty")
+    assert (done.code, done.summary["deleted"]) == (0, 2)
+    assert sorted(os.listdir(dest)) == [".asyncsync"]
+
+
+@pytest.mark.parametrize(
+    "option", ["--delete-excluded", "--dryrun", "--recursive", "--ignore-existing"]
+)
 async def test_option_of_another_tool_ends_the_run(
     bucket: Bucket, tmp_path: Path, option: str
 ) -> None:

@@ -8,6 +8,7 @@ import asyncsync
 from asyncsync import (
     Downloaded,
     Failed,
+    NewFile,
     Outcome,
     Plan,
     Reason,
@@ -26,9 +27,13 @@ class Printing(SilentObserver):
         """Take an outcome apart; there are no other kinds."""
         match outcome:
             case Downloaded(transfer, attempts, seconds):
+                assert_type(outcome.file, Path)
+                assert_type(outcome.remote.key, str)
+                assert_type(outcome.modified, datetime | None)
                 assert_type(transfer.remote.key, str)
                 assert_type((attempts, seconds), tuple[int, float])
             case UpToDate(remote):
+                assert_type(outcome.file, Path)
                 assert_type(remote.size, int)
             case Failed(_, error):
                 assert_type(error, TransferError)
@@ -45,6 +50,8 @@ async def commands() -> None:
     assert_type(plan.total, Tally)
     assert_type([transfer.reason for transfer in plan], list[Reason])
     assert_type(await asyncsync.sync(plan=plan), Report)
+    small = plan.filter(lambda transfer: transfer.remote.size < 1000).only("1hz/", "*.json")
+    assert_type(small, Plan)
     assert_type(await asyncsync.sync("s3://bucket/1hz/", Path("1hz"), strip_prefix=True), Report)
     assert_type(await asyncsync.sync(odd_keys="encode"), Report)
     assert_type(await asyncsync.plan("1hz/", "downloads", deep=False), Plan)
@@ -67,9 +74,13 @@ async def commands() -> None:
         older_than=datetime(2026, 11, 1, tzinfo=UTC),
         min_size=1,
         max_size="20M",
+        report="new.parquet",
         env_file=Path("my.env"),
     )
     assert_type(report.failures, list[Failed])
+    assert_type([file.path for file in report.files], list[Path])
+    assert_type(report.files[0], NewFile)
+    assert_type(report.files[:10], list[NewFile])
     assert_type([asyncsync.shown(failed.remote.key) for failed in report.failures], list[str])
 
 
@@ -77,6 +88,8 @@ async def words() -> None:
     """What the command line has words for, as against what the environment says."""
     await asyncsync.sync(workers="auto", limit_rate="20M", since="off", max_size=2e6)
     await asyncsync.sync(limit_rate=20e6)
+    await asyncsync.sync(delete=True, max_delete="10%", allow_empty=False)
+    await asyncsync.sync(delete=True, max_delete=12)
 
 
 async def mistakes() -> None:
@@ -84,4 +97,5 @@ async def mistakes() -> None:
     await asyncsync.sync(destination="downloads")  # type: ignore[call-arg]  # no such argument
     await asyncsync.sync(validate="md5")  # type: ignore[arg-type]  # no such way
     await asyncsync.verify(plan="plan.json")  # type: ignore[call-arg]  # only downloads take one
+    await asyncsync.plan(report="new.csv")  # type: ignore[call-arg]  # and have new files
     await asyncsync.plan(workers="many")  # type: ignore[arg-type]  # a number, or auto

@@ -1,7 +1,8 @@
 """The command line: arguments in, text or JSON lines out, and an exit code.
 
-Read `command.py` first: it leads from the arguments to an exit code. `arguments.py` parses them, by
-the tables of commands and options in `options.py` (an `Option` is in `option.py`), and `running.py`
+Read `command.py` first: it leads from the arguments to an exit code. `arguments.py` reads them, by
+parsers that `help.py` makes from the tables of commands and options in `options.py` (an `Option` is
+in `option.py`); `mistakes.py` says what may have been meant by what is none of these. `running.py`
 runs what they ask for.
 `screen.py` reports a run to a person, a program and the log, `signals.py` stops one, and
 `completion.py` makes scripts for shells.

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from asyncsync.cli.arguments import parse_arguments
-from asyncsync.console import print_line
+from asyncsync.console import RED, coloured, print_line, wrapped
 from asyncsync.errors import AsyncSyncError
 
 
@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run(arguments)
     except AsyncSyncError as error:
-        print_line(f"asyncsync: {error}", sys.stderr)
+        line = wrapped(f"asyncsync: {error}", sys.stderr)
+        print_line(coloured(line, RED, sys.stderr), sys.stderr)
         return error.exit_code
 
 

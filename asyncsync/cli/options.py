@@ -7,15 +7,16 @@ from asyncsync import __version__
 from asyncsync.cli.option import Option
 
 COMMANDS = {
-    "sync": "list, compare, download, validate, report (the default)",
-    "plan": "show what a sync would download, how much, and whether it fits on the disk",
-    "verify": "check the files against the bucket: presence, size, version, content (--deep)",
-    "doctor": "check endpoint, credentials, clock, bucket, disk and speed; say what to fix",
-    "demo": "start a temporary S3 server with sample data, and sync from it",
+    "sync": "download what is missing or out of date (the default)",
+    "plan": "show what a sync would download, how much, and whether it fits",
+    "verify": "check the files against the bucket; with --deep, read them as well",
+    "doctor": "check settings, network, bucket, disk and speed; say what to fix",
+    "demo": "start an S3 server on this machine, and sync sample data from it",
+    "help": "show the options of a command, with examples",
 }
 """Each command, and what it does in a line."""
 
-WITHOUT_PREFIXES = ("demo",)
+WITHOUT_PREFIXES = ("demo", "help")
 
 PREFIX = "PREFIX"
 """What help and usage call a prefix of keys."""
@@ -55,7 +56,7 @@ GROUPS = {
         Option("--max-size SIZE", "leave out larger objects: 500k, 20M", _ALL_BUT_DEMO),
         Option(
             "--compare HOW",
-            "what shows that a file is up to date: time (default; not older), size, hash",
+            "what shows a file is up to date: time, size or hash",
             _RUNS,
             also="doctor",
         ),
@@ -68,11 +69,11 @@ GROUPS = {
         ),
         Option(
             "--odd-keys HOW",
-            "keys that are no path, as a//b: skip (default); encode, as a/%%~/b",
+            "keys that are no path, as a//b: skip or encode",
             _RUNS,
             also="doctor",
         ),
-        Option("--plan FILE", "download what `plan --json` wrote to FILE; list nothing", "sync"),
+        Option("--plan FILE", "download what `plan --json` wrote to FILE", "sync"),
     ),
     "from where": (
         Option("--env-file FILE", "file with the settings (default: ./.env)", _ALL_BUT_DEMO),
@@ -82,25 +83,25 @@ GROUPS = {
         Option("--profile PROFILE", "profile of ~/.aws, where no R2_... is set", _ALL_BUT_DEMO),
         Option(
             "--no-sign-request",
-            "sign nothing, for public buckets; needs no credentials",
+            "sign nothing, for public buckets",
             _ALL_BUT_DEMO,
             dest="sign_request",
             **_OFF,
         ),
         Option(
             "--request-payer",
-            "pay for the requests, where the bucket's owner does not",
+            "pay for requests, where the owner does not",
             _ALL_BUT_DEMO,
             **_ON,
         ),
         Option(
             "--addressing HOW",
-            "where the bucket is named: auto (default), path: HOST/BUCKET, virtual: BUCKET.HOST",
+            "where the bucket is named: auto, path or virtual",
             _ALL_BUT_DEMO,
         ),
         Option(
             "--allow-http",
-            "take an endpoint on another machine that has no TLS",
+            "take an endpoint elsewhere that has no TLS",
             _ALL_BUT_DEMO,
             **_ON,
         ),
@@ -113,7 +114,7 @@ GROUPS = {
         ),
         Option(
             "--strip-prefix",
-            "put the content of the one prefix right into the folder",
+            "put what is below the prefix right into the folder",
             _RUNS,
             also="doctor",
             **_ON,
@@ -123,6 +124,26 @@ GROUPS = {
             "write through links to folders in DIR that are yours or root's",
             _RUNS,
             also="doctor",
+            **_ON,
+        ),
+        Option(
+            "--delete",
+            "delete unchanged files made by asyncsync whose objects are gone",
+            "sync plan",
+            also="verify doctor",
+            **_ON,
+        ),
+        Option(
+            "--max-delete N",
+            "delete nothing if it would be more files, or a larger share (default: 10%%)",
+            "sync plan",
+            also="verify doctor",
+        ),
+        Option(
+            "--allow-empty",
+            "delete even where bucket or prefix hold nothing that is selected",
+            "sync plan",
+            also="verify doctor",
             **_ON,
         ),
         Option(
@@ -156,25 +177,25 @@ GROUPS = {
         ),
         Option(
             "--limit-rate RATE",
-            "download at most this many bytes a second: 500k, 20M or off",
+            "bytes a second at most: 500k, 20M, 20MB/s or off",
             "sync",
             also="plan verify doctor",
         ),
         Option(
             "--attempts N",
-            "attempts for a request before its object fails (default: 8)",
+            "attempts for a request (default: 8)",
             _ALL_BUT_DEMO,
         ),
         Option(
             "--read-timeout SECONDS",
-            "silence until a request is sent again (default: 30); grows to 120 for late answers",
+            "silence until a request is sent again (default: 30)",
             _ALL_BUT_DEMO,
         ),
     ),
     "what proves it": (
         Option(
             "--validate HOW",
-            "what a download must pass: content (default: HEAD and hash), head, response",
+            "how to prove it: content (default), head, response",
             "sync verify doctor",
             also="plan",
         ),
@@ -190,6 +211,19 @@ GROUPS = {
         Option("--deep", "read the files and check their content", "verify", also="doctor", **_ON),
     ),
     "output": (
+        Option(
+            "-n --dry-run",
+            "show what would be downloaded: the same as plan",
+            "sync",
+            also="plan",
+            **_FLAG,
+        ),
+        Option(
+            "--exit-code",
+            "end with 7 if there is something to download",
+            "plan",
+            **_FLAG,
+        ),
         Option("--json", "print one JSON object a line", _ALL_BUT_DEMO, **_FLAG),
         Option(
             "-q --quiet", "print failures only, and what may become one", _ALL_BUT_DEMO, **_FLAG
@@ -197,6 +231,9 @@ GROUPS = {
         Option("-v --verbose", "name every object", _RUNS, also="doctor", **_FLAG),
         Option(
             "--no-progress", "show no bars and no progress lines", _RUNS, also="doctor", **_FLAG
+        ),
+        Option(
+            "--report FILE", "write what is new or failed to FILE: .jsonl, .csv, .parquet", "sync"
         ),
         Option("--log-file FILE", "append a log of retries and outcomes to FILE", _ALL_BUT_DEMO),
     ),
@@ -209,7 +246,7 @@ GROUPS = {
         Option(
             "-h --help",
             "print this help",
-            "sync plan verify doctor demo",
+            " ".join(COMMANDS),
             action="help",
             default=argparse.SUPPRESS,
         ),

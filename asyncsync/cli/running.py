@@ -20,23 +20,36 @@ from asyncsync import api, pipeline
 from asyncsync.cli.arguments import given_options
 from asyncsync.cli.screen import JsonLines, Log, Text
 from asyncsync.cli.signals import exit_without_memory, stop_on_signals
+from asyncsync.compare import OtherDisks
 from asyncsync.concurrently import task_group
-from asyncsync.console import RED, coloured, columns, print_line, takes_escapes
-from asyncsync.disk import Folder
-from asyncsync.errors import AsyncSyncError, ConfigError, MachineError
-from asyncsync.interfaces import Observers
+from asyncsync.console import (
+    GREEN,
+    RED,
+    YELLOW,
+    coloured,
+    columns,
+    print_line,
+    takes_escapes,
+    wrapped,
+)
+from asyncsync.disk import free_bytes
+from asyncsync.errors import AsyncSyncError, ConfigError, DestinationError, MachineError
+from asyncsync.interfaces import Observers, Urgent
 from asyncsync.model import Route, Settings
 from asyncsync.others import PlantedError, open_file
 from asyncsync.progress import Lines
 from asyncsync.report import (
     Finding,
     Plan,
+    PlanCounts,
     PlanFile,
     Report,
+    ReportFile,
     Verdict,
     Verification,
     check_json,
     checked_plan,
+    reporting,
 )
 from asyncsync.settings import Options, load, named_keys, origins, read_keys, split_source
 
@@ -46,6 +59,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NO_MEMORY = MachineError("out of memory").advice
+
+_COLOURS = {Verdict.WARNING: YELLOW, Verdict.WRONG: RED}
+"""Of the findings that are to be looked at."""
 
 _RUNS: dict[str, api.Command] = {
     "sync": pipeline.sync,
@@ -74,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings, options = load(env_file, given=given)
     tells_all = arguments.verbose and not arguments.quiet
     if tells_all and settings.access_key_id and (mixture := origins(env_file, given=given).mixture):
-        print_line(f"asyncsync: {mixture}", sys.stderr)
+        print_line(wrapped(f"asyncsync: {mixture}", sys.stderr), sys.stderr)
     own = api.route(settings, options, prefixes)
     given |= {"prefixes": arguments.prefixes, "files_from": arguments.files_from}
     planned = _checked_plan(own, given, arguments)
@@ -82,7 +98,10 @@ def run(arguments: argparse.Namespace) -> int:
         given["files_from"] = read_keys("standard input", sys.stdin.buffer)
     keys = named_keys(given, prefixes)
     _open_log(arguments)
-    return anyio.run(partial(_run, settings, options, prefixes, arguments, planned, keys))
+    with reporting(getattr(arguments, "report", None)) as written:
+        return anyio.run(
+            partial(_run, settings, options, prefixes, arguments, planned, keys, written)
+        )
 
 
 def _env_file(arguments: argparse.Namespace) -> Path | None:
@@ -105,10 +124,12 @@ async def _run(
     arguments: argparse.Namespace,
     planned: Plan | PlanFile | None,
     keys: Sequence[str] | None,
+    written: Sequence[ReportFile],
 ) -> int:
     """Run sync, plan or verify, report on it, and return the exit code."""
     command: str = arguments.command
-    figures = Verification(deep=options.deep) if command == "verify" else Report()
+    figures = _figures(command, options)
+    others = OtherDisks()
     error = ""
     exit_code: int | None = None
     started = time.monotonic()
@@ -120,7 +141,6 @@ async def _run(
             else Text(
                 command,
                 figures,
-                Folder(options.dest),
                 say,
                 verbose=arguments.verbose,
                 quiet=arguments.quiet,
@@ -128,12 +148,15 @@ async def _run(
         )
         own = api.route(settings, options, prefixes, planned)
         screen.begin(own, options.dest)
-        log = Log(command, figures, Folder(options.dest))
+        log = Log(command, figures)
         log.begin(own, options.dest)
-        observer = Observers(figures, *([progress] if progress else []), screen, log)
+        seen = [figures, others] if command == "plan" else [figures]
+        shown = [progress] if progress else []
+        observer = Observers(*seen, *shown, screen, log, *written)
 
         def finish(exit_code: int, error: str) -> int:
             figures.seconds = time.monotonic() - started
+            exit_code, error = _save(written, observer, exit_code, error)
             log.finish(exit_code, error)
             exit_code = screen.finish(exit_code, error)
             if progress:
@@ -156,6 +179,11 @@ async def _run(
                     await api.perform(
                         _RUNS[command], settings, options, prefixes, observer, planned, keys
                     )
+                    if isinstance(figures, PlanCounts):
+                        if not figures.fits:
+                            figures.elsewhere = others.growth(options.dest)
+                        if arguments.exit_code and figures.total.to_download:
+                            figures.held_back(f"{figures.total.to_download:,} to download")
                 except AsyncSyncError as failure:
                     error, exit_code = failure.advice, failure.exit_code
                 except MemoryError:
@@ -165,30 +193,66 @@ async def _run(
     return finish(figures.exit_code if exit_code is None else exit_code, error)
 
 
+def _figures(command: str, options: Options) -> Report:
+    """Return what counts the outcomes of a command."""
+    match command:
+        case "plan":
+            free = free_bytes(options.dest)
+            return PlanCounts(free_bytes=free, checks_space=options.space_check)
+        case "verify":
+            return Verification(deep=options.deep)
+        case _:
+            return Report()
+
+
+def _save(
+    written: Sequence[ReportFile], observer: Observers, exit_code: int, error: str
+) -> tuple[int, str]:
+    """Give the report its name; return the exit code and the error that the run ends with."""
+    try:
+        for file in written:
+            file.save()
+    except DestinationError as unsaved:
+        if not error:
+            return unsaved.exit_code, unsaved.advice
+        observer.noticed(Urgent(unsaved))
+    return exit_code, error
+
+
 async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -> int:
     """Run the doctor, print its findings, and return the exit code."""
-    from asyncsync.doctor import examine, format_finding
+    from asyncsync.doctor import examine, format_finding, verdict_line
 
     bucket, prefixes = split_source(arguments.prefixes)
     given = {**given, "source": bucket}
     is_complete = True
+    findings: list[Finding] = []
 
     def report(finding: Finding) -> None:
         nonlocal is_complete
+        findings.append(finding)
         logger.info("%s", format_finding(finding))
         if arguments.json:
             is_complete &= print_line(json.dumps(check_json(finding)), sys.stdout)
         elif not arguments.quiet or finding.verdict in {Verdict.WARNING, Verdict.WRONG}:
             line = format_finding(finding, columns(sys.stdout))
-            is_wrong = finding.verdict is Verdict.WRONG
-            print_line(coloured(line, RED, sys.stdout) if is_wrong else line, sys.stdout)
+            colour = _COLOURS.get(finding.verdict)
+            print_line(coloured(line, colour, sys.stdout) if colour else line, sys.stdout)
 
     exit_code = 0
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         with stop_on_signals(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught:
             exit_code = await examine(_env_file(arguments), given, prefixes, report)
-    return 128 + caught[0] if caught else exit_code or int(not is_complete)
+    if caught:
+        return 128 + caught[0]
+    verdict = verdict_line(findings)
+    logger.info("%s", verdict)
+    if not (arguments.json or arguments.quiet):
+        worst = {finding.verdict for finding in findings}
+        colour = RED if exit_code else YELLOW if Verdict.WARNING in worst else GREEN
+        print_line(coloured(verdict, colour, sys.stdout), sys.stdout)
+    return exit_code or int(not is_complete)
 
 
 def _open_progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | Lines | None]":

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from asyncsync.cli.arguments import prefix_hint
+from asyncsync.cli.mistakes import prefix_hint
 from asyncsync.console import GREEN, RED, coloured, columns, print_line
-from asyncsync.disk import Folder, free_bytes
 from asyncsync.errors import SkippedError
-from asyncsync.interfaces import Hint, SilentObserver, Urgent
+from asyncsync.interfaces import SilentObserver, Urgent
 from asyncsync.keys import escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Route
+from asyncsync.notices import Hint
 from asyncsync.paths import OddKeys, is_encoded
 from asyncsync.report import (
     Json,
@@ -21,7 +21,7 @@ from asyncsync.report import (
     extra_json,
     failure,
     outcome_json,
-    plan_summary,
+    removed_json,
     start_json,
     summary_json,
     table,
@@ -45,17 +45,15 @@ class Text(SilentObserver):
     Args:
         command: sync, plan or verify.
         figures: the report of the run, which is notified before this observer.
-        folder: the destination.
         say: prints a line.
         verbose: name every object that is downloaded, or would be.
         quiet: print failures and urgent messages only.
     """
 
     def __init__(
-        self, command: str, figures: Report, folder: Folder, say: Say, *, verbose: bool, quiet: bool
+        self, command: str, figures: Report, say: Say, *, verbose: bool, quiet: bool
     ) -> None:
         self._command = command
-        self._folder = folder
         self._figures = figures
         self._say = say
         self._verbose = verbose
@@ -106,8 +104,17 @@ class Text(SilentObserver):
                 self._print(f"downloaded: {way(transfer)}")
 
     def unlisted(self, key: str) -> None:
-        """Name a file that is not in the bucket."""
-        self._print(f"not in the bucket: {shown(key)}")
+        """Name a file that is not in the bucket; one that was not deleted for it, if verbose."""
+        if self._command == "verify":
+            self._print(f"not in the bucket: {shown(key)}")
+        elif self._verbose:
+            self._print(f"kept: {shown(key)}: not made by asyncsync, or changed here")
+
+    def removed(self, key: str, size: int) -> None:
+        """Name a deleted file if verbose."""
+        if self._verbose:
+            word = "delete" if self._command == "plan" else "deleted"
+            self._print(f"{word}: {shown(key)} ({format_size(size)})")
 
     def held_back(self, why: str) -> None:
         """Print what the run leaves to do."""
@@ -123,7 +130,7 @@ class Text(SilentObserver):
     def finish(self, exit_code: int, error: str) -> int:
         """Print the summary, if there is anything to sum up, and return the exit code."""
         if not error or self._figures.total.in_bucket:
-            summary = _summary(self._command, self._figures, self._folder)
+            summary = self._figures.summary()
             self._print(coloured(summary, RED if exit_code else GREEN, sys.stdout))
         if error:
             self._warn(f"asyncsync: {escaped(error)} (exit code {exit_code})")
@@ -168,6 +175,10 @@ class JsonLines(SilentObserver):
         """Write that a file is not in the bucket."""
         self._write(extra_json(key))
 
+    def removed(self, key: str, size: int) -> None:
+        """Write that a file was deleted, or in a plan that it would be."""
+        self._write(removed_json(key, size, self._command))
+
     def held_back(self, why: str) -> None:
         """Print for people what the run leaves to do, on standard error."""
         self.noticed(why)
@@ -193,10 +204,9 @@ class Log(SilentObserver):
     All records have level INFO: without a log file, Python would print warnings to standard error.
     """
 
-    def __init__(self, command: str, figures: Report, folder: Folder) -> None:
+    def __init__(self, command: str, figures: Report) -> None:
         self._command = command
         self._figures = figures
-        self._folder = folder
 
     def begin(self, route: Route, dest: Path) -> None:
         """Log the source and the destination."""
@@ -215,6 +225,11 @@ class Log(SilentObserver):
             case Downloaded(transfer):
                 logger.info("downloaded: %s", way(transfer))
 
+    def removed(self, key: str, size: int) -> None:  # noqa: ARG002 - an observer's
+        """Log a deleted file."""
+        if self._command == "sync":
+            logger.info("deleted: %s", shown(key))
+
     def held_back(self, why: str) -> None:
         """Log what the run leaves to do."""
         self.noticed(why)
@@ -225,7 +240,7 @@ class Log(SilentObserver):
 
     def finish(self, exit_code: int, error: str) -> None:
         """Log the summary."""
-        logger.info("%s", _summary(self._command, self._figures, self._folder))
+        logger.info("%s", self._figures.summary())
         if error:
             logger.info("%s (exit code %d)", escaped(error), exit_code)
 
@@ -234,11 +249,3 @@ def _describe_route(command: str, route: Route, dest: Path) -> str:
     """Return the source and the destination, which is named as the user did."""
     stripped = f"/{shown(route.stripped)}" if route.stripped else ""
     return f"{command}: {route.bucket}{stripped} at {route.endpoint} -> {escaped(str(dest))}"
-
-
-def _summary(command: str, figures: Report, folder: Folder) -> str:
-    match command:
-        case "plan":
-            return plan_summary(figures, free_bytes(folder.path))
-        case _:
-            return figures.summary()

@@ -15,8 +15,9 @@ from asyncsync.compare.names import Names
 from asyncsync.compare.selection import Selection
 from asyncsync.disk import Folder
 from asyncsync.errors import AbsentError
-from asyncsync.interfaces import Hint, Observer
+from asyncsync.interfaces import Observer
 from asyncsync.model import UNKNOWN_SIZE, Compare, Compared, Failed, Reason, RemoteObject
+from asyncsync.notices import Hint
 
 ComparedHandler = Callable[[Compared], Awaitable[None]]
 """Takes a compared page; may wait until there is room for it."""

@@ -37,6 +37,7 @@ from asyncsync.model import (
     Compare,
     Compared,
     Failed,
+    Proof,
     Reason,
     RemoteObject,
     Transfer,
@@ -121,11 +122,15 @@ async def _look_and_compare(
         elif file and compare is Compare.TIME and _is_newer(remote, file):
             newer.append(Transfer(remote, path, Reason.EDITED, file.size))
         else:
-            compared.up_to_date.append(UpToDate(remote))
+            compared.up_to_date.append(UpToDate(remote, Proof.SIZE, folder.paths))
     if newer:
         edited = await folder.were_published([transfer.remote.key for transfer in newer])
         compared.transfers.extend(t for t in newer if t.remote.key in edited)
-        compared.up_to_date.extend(UpToDate(t.remote) for t in newer if t.remote.key not in edited)
+        compared.up_to_date.extend(
+            UpToDate(t.remote, Proof.SIZE, folder.paths)
+            for t in newer
+            if t.remote.key not in edited
+        )
     if folder.is_mixed and compared.up_to_date:
         await _doubt(compared, folder)
     _refuse_archived(compared)

@@ -13,11 +13,14 @@ No space is reserved: if something else fills the disk meanwhile, the run ends w
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 
-from asyncsync.disk import Folder, mounted
+from asyncsync.disk import Folder, disk_of, mounted
 from asyncsync.errors import DiskFullError
+from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import escaped
-from asyncsync.model import Transfer
+from asyncsync.model import Compared, Transfer
 from asyncsync.units import format_size
 
 
@@ -67,3 +70,23 @@ class Space:
             if self._elsewhere[parents]:
                 self._needed -= size
         self._unchecked.clear()
+
+
+class OtherDisks(SilentObserver):
+    """Adds up what a plan would write to other disks, which needs no space on the destination's."""
+
+    def __init__(self) -> None:
+        self._by_folder = Counter[tuple[str, ...]]()
+
+    def compared(self, page: Compared) -> None:
+        """Add the transfers of a page."""
+        for transfer in page.transfers:
+            self._by_folder[transfer.path[:-1]] += transfer.remote.size - transfer.replaces
+
+    def growth(self, destination: Path) -> int:
+        """Return by how many bytes files grow on disks that are mounted or linked there."""
+        own, found = disk_of(destination), 0
+        for parents, size in self._by_folder.items():
+            with suppress(OSError):  # what cannot be looked at gets no file
+                found += size * (disk_of(destination.joinpath(*parents)) != own)
+        return found

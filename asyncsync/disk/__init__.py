@@ -4,13 +4,14 @@ Read `folder.py` first: the destination as the stages see it. `place.py` holds i
 state folder open; `state.py` opens what lies in that one, once a run begins to write. An object's
 bytes go into an unfinished file (`parts.py`; on the right disk by `mounts.py`). `publish.py`
 renames it to its path, small files in `batches.py` many at a time; with `--durable`, `durable.py`
-syncs them first. `published.py` remembers which files were made here, `sources.py` from which
-buckets, `stripped.py` which prefix their paths leave out, and `unsynced.py` which ones a power cut
-may have damaged; `notes.py` reads and writes notes. `directory.py` opens folders without following
-links, and `links.py` those that links stand for, where `--follow-links` asks for it. `lock.py`
-keeps a second run out, `folding.py` finds out which names the file system treats as one,
-`translation.py` turns the system's errors into ours, and `trial.py` finds out what can be done in a
-destination.
+syncs them first. `published.py` remembers of which keys files were made here, `made.py` what each
+of these files was like, both in `records.py`; `sources.py` from which buckets they are,
+`stripped.py` which prefix their paths leave out, and `unsynced.py` which ones a power cut may have
+damaged; `notes.py` reads and writes notes. `removal.py` removes files that were made here.
+`directory.py` opens folders without following links, and `links.py` those that links stand for,
+where `--follow-links` asks for it. `lock.py` keeps a second run out, `folding.py` finds out which
+names the file system treats as one, `translation.py` turns the system's errors into ours, and
+`trial.py` finds out what can be done in a destination.
 
 Nothing here knows about requests, and nothing outside the destination is written.
 """
@@ -21,7 +22,7 @@ from asyncsync.disk.folding import Folding, mark, probe
 from asyncsync.disk.lock import hold_lock
 from asyncsync.disk.mounts import mounted
 from asyncsync.disk.parts import PART, PartFile, spans
-from asyncsync.disk.trial import abandoned, check_free, free_bytes, lacks_inodes, trial
+from asyncsync.disk.trial import abandoned, check_free, disk_of, free_bytes, lacks_inodes, trial
 
 __all__ = [
     "PART",
@@ -31,6 +32,7 @@ __all__ = [
     "PartFile",
     "abandoned",
     "check_free",
+    "disk_of",
     "free_bytes",
     "hold_lock",
     "lacks_inodes",

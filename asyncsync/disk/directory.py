@@ -58,6 +58,8 @@ class LocalFile:
     """Whether a power cut may have damaged its content."""
     changed_ns: int = field(default=0, compare=False)
     """Its change time (ctime), which only the system sets, in ns since the epoch; 0 if unknown."""
+    inode: int = field(default=0, compare=False)
+    """The number that its disk knows it by, which a file that replaces it does not have."""
 
 
 class Directory:
@@ -157,7 +159,8 @@ class Directory:
         if stat.S_ISREG(found.st_mode):
             changed = found.st_ctime_ns
             is_unsure = bool(unsure) and any(start <= changed < end for start, end in unsure)
-            return LocalFile(found.st_size, found.st_mtime_ns, "file", is_unsure, changed)
+            size, modified = found.st_size, found.st_mtime_ns
+            return LocalFile(size, modified, "file", is_unsure, changed, found.st_ino)
         if stat.S_ISLNK(found.st_mode):
             return None
         return LocalFile(0, 0, "folder" if stat.S_ISDIR(found.st_mode) else "special")
@@ -187,6 +190,14 @@ class Directory:
         """Remove a file, if there is one of this name."""
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(self._base, name), dir_fd=self._fd)
+
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder in this one.
+
+        Raises:
+            OSError: it holds something, or cannot be removed.
+        """
+        os.rmdir(os.path.join(self._base, name), dir_fd=self._fd)
 
     def sync_file(self, name: str) -> None:
         """Wait until a file's data is on the disk.

@@ -5,7 +5,8 @@
       .asyncsync/lock             held by the one run that writes; see `lock.py`
       .asyncsync/<uid>/           the state of this user's runs; see `place.py` and `state.py`
 
-The file at a path changes only when a complete file is renamed to it.
+The file at a path changes only when a complete file is renamed to it, or with `--delete` when it is
+removed.
 """
 
 import os
@@ -26,12 +27,14 @@ from asyncsync.disk.batches import Batches
 from asyncsync.disk.directory import LocalFile, find_keys, look_up
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.folding import Folding, probe
+from asyncsync.disk.made import Made
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.notes import read_note, write_note
 from asyncsync.disk.parts import PartFile, clear_stale, open_part_file, used_bytes
 from asyncsync.disk.place import Place
 from asyncsync.disk.publish import Publisher
 from asyncsync.disk.published import Published
+from asyncsync.disk.removal import Removal
 from asyncsync.disk.sources import Sources
 from asyncsync.disk.state import State
 from asyncsync.disk.stripped import Stripped
@@ -89,11 +92,13 @@ class Folder:
         parts = self._part_folders = PartFolders(place)
         self._sources = Sources(place, source, notice)
         files = self._published = Published(place, self._sources)
+        made = Made(place)
         self._stripped = Stripped(place, files, paths.stripped)
         self._unsynced = Unsynced(place, parts, notice)
         synced = SyncedFolders(place) if durable else None
-        self._state = State(place, parts, files, self._stripped, self._unsynced, synced)
-        self._publisher = Publisher(place, parts, files, self._unsynced, self._run, synced)
+        self._state = State(place, parts, files, made, self._stripped, self._unsynced, synced)
+        self._publisher = Publisher(place, parts, files, made, self._unsynced, self._run, synced)
+        self.removal = Removal(place, made, paths)
         self._batches = Batches(self._publisher, self._translate_errors)
 
     # reading ------------------------------------------------------------------------------------

@@ -121,6 +121,10 @@ class Place:
         """Open a folder of the destination; raises as `Directory.walk`."""
         return Directory.walk(*start_of(self.root, path, self._links), create=create)
 
+    def is_behind_link(self, path: Components) -> bool:
+        """Return whether the way to a path leads through a link that is followed."""
+        return start_of(self.root, path, self._links)[1] != path
+
     def roots(self) -> dict[str, str]:
         """Return the destination and the folders that links in it stand for; see `find_keys`."""
         linked = {"/".join((*path, "")): link.path for path, link in self._links.items()}

@@ -14,6 +14,7 @@ from typing import Self
 from asyncsync.disk import durable
 from asyncsync.disk.directory import Directory
 from asyncsync.disk.durable import SyncedFolders
+from asyncsync.disk.made import Made
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.place import Components, Place
 from asyncsync.disk.published import Published
@@ -21,8 +22,8 @@ from asyncsync.disk.unsynced import Unsynced
 from asyncsync.errors import AsyncSyncError
 from asyncsync.model import Transfer
 
-Unfinished = tuple[Directory, str]
-"""The parts folder of a file that has no name yet, and what it is called there."""
+Unfinished = tuple[Directory, str, int]
+"""The parts folder of a file that has no name yet, what it is called there, and its inode."""
 Failure = OSError | AsyncSyncError
 """What keeps one file of a batch from being published, and none of the others."""
 
@@ -34,6 +35,7 @@ class Publisher:
         place: the destination.
         folders: where unfinished files lie.
         published: records the keys.
+        made: records the files.
         unsynced: records that files are not synced one by one.
         run: the id of this run, which ends the names of its unfinished files.
         synced: the folders known to be on the disk; None where files are not synced one by one.
@@ -44,6 +46,7 @@ class Publisher:
         place: Place,
         folders: PartFolders,
         published: Published,
+        made: Made,
         unsynced: Unsynced,
         run: str,
         synced: SyncedFolders | None,
@@ -52,6 +55,7 @@ class Publisher:
         self._place = place
         self._folders = folders
         self._published = published
+        self._made = made
         self._unsynced = unsynced
         self._run = run
         self._numbers = itertools.count()
@@ -72,6 +76,8 @@ class Publisher:
             return [error] * len(files)
         self._published.expect([each.remote.key for each, _ in files if each.remote.modified_ns])
         unfinished = [self._try_to_write(transfer, content) for transfer, content in files]
+        written = zip(files, unfinished, strict=True)
+        self._record([(each, part[2]) for (each, _), part in written if isinstance(part, tuple)])
         with _Parents(self._place) as parents:
             errors = [
                 self._finish(transfer, content, part, parents)
@@ -90,6 +96,7 @@ class Publisher:
         if modified_ns := transfer.remote.modified_ns:
             os.utime(part, ns=(modified_ns, modified_ns))
             self._published.expect([transfer.remote.key])
+            self._record([(transfer, part.stat().st_ino)])
         if not self.synced:
             self._unsynced.ensure_mark()
         with Directory(str(part.parent)) as folder, _Parents(self._place) as parents:
@@ -123,6 +130,16 @@ class Publisher:
             return self._folders.add_for(transfer.path)
         return error.errno == errno.ENOENT and self._place.is_in_place()
 
+    def _record(self, files: Sequence[tuple[Transfer, int]]) -> None:
+        """Record files that are about to get their names, with their inodes."""
+        self._made.add(
+            [
+                (each.remote.key, each.remote.size, each.remote.modified_ns, inode)
+                for each, inode in files
+                if each.remote.modified_ns
+            ]
+        )
+
     def _try_to_write(self, transfer: Transfer, content: bytes) -> Unfinished | OSError:
         try:
             return self._write(transfer, content)
@@ -141,7 +158,9 @@ class Publisher:
                 if not self.prepare_retry(transfer, error):
                     return error
                 parents.forget(transfer.path[:-1])  # it may have been removed since it was opened
-                self._sync_and_rename(transfer, self._write(transfer, content), parents)
+                part = self._write(transfer, content)
+                self._record([(transfer, part[2])])
+                self._sync_and_rename(transfer, part, parents)
             except (OSError, AsyncSyncError) as second_error:
                 return second_error
         return None
@@ -157,14 +176,15 @@ class Publisher:
                     rest = rest[os.write(file, rest) :]
                 if self.synced:
                     durable.start_writeback(file)
+                inode = os.fstat(file).st_ino
             finally:
                 os.close(file)
             if modified_ns := transfer.remote.modified_ns:
                 folder.set_time(name, modified_ns)
-        return folder, name
+        return folder, name, inode
 
     def _sync_and_rename(self, transfer: Transfer, part: Unfinished, parents: "_Parents") -> None:
-        folder, name = part
+        folder, name, _ = part
         with _removed_after_errors(folder, name):
             if self.synced:
                 folder.sync_file(name)

@@ -5,6 +5,7 @@
     since-*.json  notes of the listing; see `listing/since.py`
     sources       which buckets the files are from; see `sources.py`
     published     which keys' files were made here; see `published.py`
+    made          each of these files as it was made; see `made.py`
     stripped      the prefix that paths leave out; see `stripped.py`
     case, é       show whether two names are the same here; see `folding.py`
     unsynced      the mark of a run that writes; see `unsynced.py`
@@ -23,6 +24,7 @@ from contextlib import ExitStack, contextmanager
 from asyncsync.disk import mounts, unsynced
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.folding import is_marked, mark
+from asyncsync.disk.made import Made
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.parts import clear
 from asyncsync.disk.place import Place
@@ -44,6 +46,7 @@ class State:
         place: the destination, and where the state folder is.
         part_folders: where unfinished files lie.
         published: which keys' files were made here.
+        made: each of these files as it was made.
         stripped: the prefix that their paths leave out.
         unsynced: what a power cut may have damaged.
         synced: the folders known to be on the disk; None where files are not synced one by one.
@@ -54,6 +57,7 @@ class State:
         place: Place,
         part_folders: PartFolders,
         published: Published,
+        made: Made,
         stripped: Stripped,
         unsynced: Unsynced,
         synced: SyncedFolders | None,
@@ -62,6 +66,7 @@ class State:
         self._part_folders = part_folders
         self._sources = published.sources
         self._published = published
+        self._made = made
         self._stripped = stripped
         self._unsynced = unsynced
         self._synced = synced
@@ -153,6 +158,7 @@ class State:
             self._stripped.note()
             self._sources.note()
             stack.enter_context(self._published.writing())
+            stack.enter_context(self._made.writing())
             mark(self._place.state)
             stack.enter_context(self._unsynced.writing(self.began_ns if is_exclusive else None))
             yield

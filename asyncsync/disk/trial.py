@@ -56,6 +56,11 @@ def free_bytes(path: Path) -> int | None:
     return disk.free if disk.total else None
 
 
+def disk_of(path: Path) -> int:
+    """Return the number of the disk that a path is on, or will be, through links as well."""
+    return os.stat(nearest(path)).st_dev
+
+
 def lacks_inodes(path: Path) -> bool:
     """Return whether the destination's disk has no inode left; some disks do not count them."""
     if not hasattr(os, "statvfs"):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncsync.doctor import bucket_checks as bucket
-from asyncsync.doctor import folder_checks
+from asyncsync.doctor import folder_checks, plan_check
 from asyncsync.doctor.bucket_checks import Visit
 from asyncsync.errors import AsyncSyncError, SourceError, TransientError
 from asyncsync.keys import escaped
@@ -54,6 +54,7 @@ CHECKS = (
     Check("throughput", bucket.throughput, needs="read"),
     Check("folder", _as_coroutine(folder_checks.folder), needs="settings"),
     Check("space", _as_coroutine(folder_checks.space), needs="settings"),
+    Check("plan", plan_check.plan, needs="listing"),
     Check("names", _as_coroutine(folder_checks.names), needs="folder"),
     Check("lock", _as_coroutine(folder_checks.locking), needs="folder"),
     Check("open files", _as_coroutine(folder_checks.open_files), needs="settings"),
@@ -93,6 +94,17 @@ async def _run(check: Check, visit: Visit, needed: Finding | None) -> Finding:
         # A run retries transient errors, and in the end fails because of the remote side.
         kind = SourceError if isinstance(error, TransientError) else type(error)
         return Finding(check.name, Verdict.WRONG, error.advice, kind.exit_code)
+
+
+def verdict_line(findings: Sequence[Finding]) -> str:
+    """Return the last line for people: that all is in order, or what to look at first."""
+    wrong = [finding.check for finding in findings if finding.verdict is Verdict.WRONG]
+    if wrong:
+        return f"{len(wrong)} {'thing' if len(wrong) == 1 else 'things'} to fix, first: {wrong[0]}"
+    warned = [finding.check for finding in findings if finding.verdict is Verdict.WARNING]
+    if warned:
+        return f"in order, with {len(warned)} warning{'s' * (len(warned) > 1)}: {', '.join(warned)}"
+    return "all in order"
 
 
 def format_finding(finding: Finding, width: int = 0) -> str:

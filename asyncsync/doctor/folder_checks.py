@@ -56,8 +56,7 @@ def space(options: Options) -> Look:
         )
     if free is None:
         return ok("the disk does not tell its free space, so nothing is checked against it")
-    text = f"{told} free; `asyncsync plan` shows whether everything fits"
-    return warning(f"only {text}") if free < LOW_SPACE else ok(text)
+    return warning(f"only {told} free") if free < LOW_SPACE else ok(f"{told} free")
 
 
 def names(options: Options) -> Look:

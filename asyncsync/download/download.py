@@ -94,7 +94,8 @@ class Downloader:
             try:
                 fetch = self._fetch_small if transfer.remote.size <= SMALL else self._fetch_large
                 kept, proven = await fetch(transfer, tries, as_stored)
-                return Downloaded(transfer, tries.most, time.monotonic() - started, kept, proven)
+                seconds, paths = time.monotonic() - started, self._folder.paths
+                return Downloaded(transfer, tries.most, seconds, kept, proven, paths)
             except EncodedObjectError:
                 if as_stored:
                     raise

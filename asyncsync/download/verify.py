@@ -58,7 +58,7 @@ class Verifier:
             proven |= await self._prove_bytes(remote, head, tries)
         if must_prove and not proven & Proof.CONTENT:
             require_up_to_date(found)
-        return UpToDate(remote, proven)
+        return UpToDate(remote, proven, self._folder.paths)
 
     async def _ask(self, remote: RemoteObject, tries: Tries) -> Head | None:
         async with self._pace.slot:

@@ -65,8 +65,13 @@ def outcome_json(outcome: Outcome) -> Json:
 
 
 def extra_json(key: str) -> Json:
-    """Return the event for a file that a verification did not find in the bucket."""
+    """Return the event for a file that is not in the bucket, and stays."""
     return {"event": "extra", "key": key}
+
+
+def removed_json(key: str, size: int, command: str) -> Json:
+    """Return the event for a file that was deleted or, in a plan, would be."""
+    return {"event": "delete" if command == "plan" else "deleted", "key": key, "size": size}
 
 
 def summary_json(report: Report, command: str, exit_code: int, error: str = "") -> Json:
@@ -91,6 +96,8 @@ def summary_json(report: Report, command: str, exit_code: int, error: str = "") 
         "left": report.left,
         "verified": report.verified,
         "extra": report.extra_files,
+        "deleted": report.deleted,
+        "deleted_bytes": report.deleted_bytes,
         "seconds": round(report.seconds, 3),
         "prefixes": {prefix: asdict(tally) for prefix, tally in sorted(report.tallies.items())},
         "total": asdict(report.total),

@@ -1,16 +1,21 @@
 """The reports of a plan and of a verification, and whether a plan fits a run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from fnmatch import translate
 from pathlib import Path
+from typing import Self
 
-from asyncsync.errors import ConfigError
+from asyncsync.errors import ConfigError, DiskFullError
 from asyncsync.keys import escaped
-from asyncsync.model import Compared, RemoteObject, Route, Transfer
+from asyncsync.model import Compared, Reason, RemoteObject, Route, Transfer
+from asyncsync.report.naming import way
 from asyncsync.report.planfile import PAGE, PlanFile, read_plan
-from asyncsync.report.report import Report, plan_summary, verify_summary, way
+from asyncsync.report.report import Report, plan_summary, verify_summary
 from asyncsync.units import format_size
 
+_GLOB = re.compile(r"[*?[]")
 _NOWHERE = Route("", "", "")
 _DECIDED = (
     *("prefixes", "include", "exclude", "strip_prefix", "odd_keys", "files_from"),
@@ -20,7 +25,35 @@ _DECIDED = (
 
 
 @dataclass
-class Plan(Report):
+class PlanCounts(Report):
+    """The counts of a plan, and whether what it counts fits on the disk."""
+
+    free_bytes: int | None = 0
+    """Free bytes on the destination's disk when the plan was made; None if it does not tell."""
+    elsewhere: int = 0
+    """Of `growth`, the bytes that go to other disks, mounted inside the destination."""
+    checks_space: bool = True
+    """Whether a sync ends as soon as what it finds does not fit."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the disk has enough free space for all downloads, as far as it tells."""
+        return self.free_bytes is None or self.growth - self.elsewhere <= self.free_bytes
+
+    @property
+    def exit_code(self) -> int:
+        """5 if a sync would end because of too little space; otherwise as for any report."""
+        if self.checks_space and not self.fits:
+            return DiskFullError.exit_code
+        return super().exit_code
+
+    def summary(self) -> str:
+        """Return one line about the plan."""
+        return plan_summary(self, self.free_bytes, self.elsewhere)
+
+
+@dataclass
+class Plan(PlanCounts):
     """What a sync would download: `for transfer in plan`, `len(plan)`, `plan.total`, `plan.fits`.
 
     It keeps every transfer, so its size grows with their number.
@@ -30,13 +63,6 @@ class Plan(Report):
     """The objects that a sync would download."""
     route: Route = _NOWHERE
     """The endpoint, bucket and destination that the plan was made for."""
-    free_bytes: int | None = 0
-    """Free bytes on the destination's disk when the plan was made; None if it does not tell."""
-
-    @property
-    def fits(self) -> bool:
-        """Whether the disk has enough free space for all downloads, as far as it tells."""
-        return self.free_bytes is None or self.growth <= self.free_bytes
 
     def compared(self, page: Compared) -> None:
         """Count the objects of a page, and keep its transfers."""
@@ -51,9 +77,45 @@ class Plan(Report):
         """Return the number of transfers."""
         return len(self.transfers)
 
-    def summary(self) -> str:
-        """Return one line about the plan."""
-        return plan_summary(self, self.free_bytes)
+    def filter(self, wanted: Callable[[Transfer], object]) -> Self:
+        """Return a plan of those transfers for which the function returns something true.
+
+        The other objects count as left out. What the plan knows besides its transfers, such as the
+        files that are up to date, stays.
+
+        Args:
+            wanted: gets a transfer, with `transfer.remote.key`, `.size`, `.modified` and so on.
+        """
+        kept: list[Transfer] = []
+        dropped: list[Transfer] = []
+        for transfer in self.transfers:
+            (kept if wanted(transfer) else dropped).append(transfer)
+        tallies = {prefix: replace(tally) for prefix, tally in self.tallies.items()}
+        for transfer in dropped:
+            tally = tallies[transfer.remote.prefix]
+            tally.in_bucket -= 1
+            tally.left_out += 1
+            tally.to_download -= 1
+            tally.bytes_to_download -= transfer.remote.size
+            tally.missing -= transfer.reason is Reason.MISSING
+        growth = sum(transfer.remote.size - transfer.replaces for transfer in kept)
+        return replace(self, transfers=kept, tallies=tallies, growth=growth)
+
+    def only(self, *patterns: str) -> Self:
+        """Return a plan of those transfers whose keys match one of the patterns.
+
+        Args:
+            *patterns: the beginnings of keys, as `"1hz/"`; or globs for whole keys, as
+                `"*/raw/*.parquet"`, which have one of the characters `*`, `?` and `[`.
+        """
+        globs = [re.compile(translate(each)) for each in patterns if _GLOB.search(each)]
+        starts = tuple(each for each in patterns if not _GLOB.search(each))
+        return self.filter(
+            lambda transfer: (
+                transfer.remote.key.startswith(starts)
+                or any(glob.match(transfer.remote.key) for glob in globs)
+            )
+        )
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
@@ -104,8 +166,9 @@ def checked_plan(
     for part in fields(Route):
         made_for, here = getattr(found.route, part.name), getattr(wanted, part.name)
         if made_for != here:
-            hint = "; set --dest to sync elsewhere" if part.name == "dest" else ""
+            hint = "set --dest to sync elsewhere" if part.name == "dest" else "make another"
             raise ConfigError(
-                f"the plan was made for {part.name} {escaped(made_for)}, not {escaped(here)}{hint}"
+                f"the plan was made for {part.name} {escaped(made_for)}, not {escaped(here)}; "
+                f"{hint}"
             )
     return found

@@ -69,7 +69,7 @@ def _objects(path: Path) -> Iterator[RemoteObject]:
                 if not remote.key.startswith(stripped):
                     raise _invalid(path, number, "its key lacks the prefix that the plan strips")
                 yield remote
-            case "skipped" | "failed":
+            case "skipped" | "failed" | "delete" | "extra":
                 pass  # not part of the plan
             case "summary":
                 _check_summary(path, number, event, found)

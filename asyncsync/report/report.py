@@ -3,13 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from asyncsync.errors import AbsentError, ArchivedError, SkippedError
-from asyncsync.interfaces import Hint, SilentObserver
+from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import display_width, escaped, shown
-from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, Transfer, UpToDate
-from asyncsync.paths import is_encoded
+from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, UpToDate
+from asyncsync.notices import Hint
+from asyncsync.report.files import NewFiles
 from asyncsync.units import format_size
+
+if TYPE_CHECKING:
+    import pyarrow
 
 MOST_FAILURES = 1000
 """Failures that a report keeps with their reasons. It counts all of them."""
@@ -39,7 +44,7 @@ class Tally:
 class Report(SilentObserver):
     """The counts of one run, updated while it runs. Sizes are bytes, times are seconds.
 
-    Its own size does not depend on the number of keys.
+    Its own size in memory does not depend on the number of keys.
     """
 
     tallies: dict[str, Tally] = field(default_factory=dict, repr=False)
@@ -55,7 +60,7 @@ class Report(SilentObserver):
     verified: int = 0
     """Files that a verification found up to date."""
     extra_files: int = 0
-    """Selected files that a verification did not find in the bucket."""
+    """Selected files that a verification did not find in the bucket, or that no deletion took."""
     extra_keys: list[str] = field(default_factory=list)
     """The keys of the first thousand of these files."""
     proofs: Counter[Proof] = field(default_factory=Counter)
@@ -80,6 +85,12 @@ class Report(SilentObserver):
     """What the run left to do, because an option asked for that."""
     hint: str = field(default="", repr=False)
     """Why nothing was selected, if the bucket has objects, and what to do."""
+    deleted: int = 0
+    """Files that were deleted, as their objects are gone; in a plan, those that would be."""
+    deleted_bytes: int = 0
+    """Their size."""
+    files: NewFiles = field(default_factory=NewFiles, repr=False, compare=False)
+    """The files that are new: path, key, size, reason and proof of each. `sync` fills it."""
     seconds: float = 0.0
     """How long the run took."""
 
@@ -191,6 +202,11 @@ class Report(SilentObserver):
         if len(self.extra_keys) < MOST_FAILURES:
             self.extra_keys.append(key)
 
+    def removed(self, key: str, size: int) -> None:  # noqa: ARG002 - an observer's
+        """Count a file that was deleted."""
+        self.deleted += 1
+        self.deleted_bytes += size
+
     def held_back(self, why: str) -> None:
         """Record what the run leaves to do."""
         self.left.append(why)
@@ -198,6 +214,20 @@ class Report(SilentObserver):
     def summary(self) -> str:
         """Return one line about the run."""
         return sync_summary(self)
+
+    def __str__(self) -> str:
+        """Return the summary."""
+        return self.summary()
+
+    def to_arrow(self) -> "pyarrow.Table":
+        """Return the new files as an Arrow table, with the columns that `files` has as fields.
+
+        Raises:
+            ConfigError: pyarrow is not installed.
+        """
+        from asyncsync.report.arrow import table  # slow to import, and may be missing
+
+        return table(self.files)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
@@ -280,19 +310,6 @@ def _check_row(name: str, tally: Tally) -> tuple[str, ...]:
     )
 
 
-def failure(failed: Failed) -> str:
-    """Return one line about a failed or skipped object."""
-    word = "skipped" if isinstance(failed.error, SkippedError) else "failed"
-    return f"{word}: {shown(failed.remote.key)}: {escaped(failed.error.advice)}"
-
-
-def way(transfer: Transfer) -> str:
-    """Return how a line names an object: its key, and its path where that is encoded."""
-    if not is_encoded(transfer.path):
-        return shown(transfer.remote.key)
-    return f"{shown(transfer.remote.key)} -> {shown('/'.join(transfer.path))}"
-
-
 def sync_summary(report: Report) -> str:
     """Return the summary of a sync, one line."""
     arrived = report.downloaded_bytes - report.kept_bytes
@@ -305,6 +322,7 @@ def sync_summary(report: Report) -> str:
     ]
     if report.skipped:
         parts.append(_skipped(report))
+    parts += _deletions(report, "deleted")
     parts += _left_out(report)
     if report.retried:
         parts.append(f"{report.retried:,} after a retry")
@@ -320,13 +338,23 @@ def _skipped(report: Report) -> str:
     return f"{report.skipped:,} skipped{archived}"
 
 
-def plan_summary(report: Report, free_bytes: int | None) -> str:
+def _deletions(report: Report, word: str) -> list[str]:
+    """Return what a summary says about the files whose objects are gone."""
+    parts = []
+    if report.deleted:
+        parts.append(f"{report.deleted:,} {word} ({format_size(report.deleted_bytes)})")
+    if report.extra_files:
+        parts.append(f"{report.extra_files:,} kept (not made by asyncsync, or changed here)")
+    return parts
+
+
+def plan_summary(report: Report, free_bytes: int | None, elsewhere: int = 0) -> str:
     """Return the summary of a plan, one line; the free bytes are None where the disk is silent."""
     needed = report.total.bytes_to_download
     if free_bytes is None:
         space = "the disk does not tell its free space"
     else:
-        fits = "fits" if report.growth <= free_bytes else "DOES NOT FIT"
+        fits = "fits" if report.growth - elsewhere <= free_bytes else "DOES NOT FIT"
         space = f"{fits}: {format_size(free_bytes)} free"
     parts = [
         f"{report.total.to_download:,} to download ({format_size(needed)})",
@@ -336,6 +364,7 @@ def plan_summary(report: Report, free_bytes: int | None) -> str:
         parts.append(f"{report.failed:,} failed")
     if report.skipped:
         parts.append(_skipped(report))
+    parts += _deletions(report, "to delete")
     parts += _left_out(report)
     return f"{', '.join(parts)}; {space}"
 

@@ -17,6 +17,7 @@ from asyncsync.secret import Secret
 CREATE_HINT = "create it with a line NAME=value for each setting, as in .env.example"
 _MOST = 1 << 20
 """Bytes of an env file."""
+_OTHER = "; name another file with --env-file"
 _HINT = "; name a file of your own, in a folder of your own, with --env-file"
 
 
@@ -43,7 +44,7 @@ def read_env_file(named: Path | None) -> EnvFile:
     if named is None and (not exists or is_folder):
         return EnvFile(path)  # some people name a virtual environment `.env`
     if is_folder:
-        raise ConfigError(f"{path}: is a folder, not an env file")
+        raise ConfigError(f"{path}: is a folder, not an env file; name a file with --env-file")
     if not exists:
         raise ConfigError(f"{path}: no such file; {CREATE_HINT}")
     if not os.path.isfile(path):
@@ -53,9 +54,9 @@ def read_env_file(named: Path | None) -> EnvFile:
     except PlantedError as error:
         raise ConfigError(f"{path}: {error}{_HINT}") from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read as text: {type(error).__name__}") from error
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}{_OTHER}") from error
     if values is None:
-        raise ConfigError(f"{path}: cannot be read as text of at most 1 MiB in UTF-8")
+        raise ConfigError(f"{path}: is no text in UTF-8 of at most 1 MiB{_OTHER}")
     exposure = f"{path}: other users can read the secret in it; run chmod 600 {path}"
     return EnvFile(
         path,

@@ -16,7 +16,7 @@ from pathlib import Path
 from asyncsync.errors import ConfigError
 from asyncsync.model import Settings
 from asyncsync.secret import Environment, Secret
-from asyncsync.settings.envfile import CREATE_HINT, EnvFile, read_env_file
+from asyncsync.settings.envfile import EnvFile, read_env_file
 from asyncsync.settings.options import Options, parse_option
 from asyncsync.settings.origins import keys_logged, unencrypted
 from asyncsync.settings.remote import aws_settings, own_settings
@@ -95,8 +95,7 @@ def _parse(
 
     if uses_aws(values, chosen):
         return aws_settings(chosen, options, reload), options
-    hint = "" if file.exists else f"; there is no such file here: {CREATE_HINT}"
-    settings = own_settings(values, chosen, options, f"{file.path}{hint}")
+    settings = own_settings(values, chosen, options, file)
     return replace(settings, reload=reload), options
 
 

@@ -23,7 +23,8 @@ MAX_READ_TIMEOUT = 120
 MIN_RATE = 1024
 """Bytes a second; a slower download would look like a stalled one."""
 
-_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)([kKmMgG]?)")
+_MAX_DELETE = re.compile(r"\d{1,12}|(100|\d{1,2}(\.\d{1,6})?)%")
+_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?) ?(?:([kmgKMG])(?:i?[bB])?|[bB])?(?:/s)?", re.ASCII)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
@@ -76,6 +77,12 @@ class Options:
     """Whether paths leave out the prefix that all keys of the run begin with."""
     odd_keys: OddKeys = OddKeys.SKIP
     """What becomes of keys that are no path."""
+    delete: bool = False
+    """Whether a sync deletes files that it made once, and whose objects are gone."""
+    max_delete: str = "10%"
+    """How many files that may be: a number, or a share of the selected files."""
+    allow_empty: bool = False
+    """Whether files may be deleted where the bucket, or a prefix, holds nothing selected."""
     strict: bool = False
     """Whether an env file that others can read is an error, and not only a warning."""
     sign_request: bool = True
@@ -120,12 +127,24 @@ class Options:
                 raise ConfigError(f"{name}: {error}") from None
         for name in _CONVERTED:
             object.__setattr__(self, name, _convert(name, getattr(self, name)))
+        self._refuse_contradictions()
+
+    def _refuse_contradictions(self) -> None:
+        if self.delete and self.incremental:
+            raise ConfigError(
+                "delete: --incremental does not list everything, so nothing is known to be gone; "
+                "take either --delete or --incremental"
+            )
+        if self.delete and self.limits:
+            raise ConfigError(
+                f"delete: does not go with {', '.join(self.limits.options)}, since an object that "
+                "is gone has neither size nor age; take one of them"
+            )
         if self.request_payer and not self.sign_request:
             raise ConfigError(
                 "request_payer: nobody can be charged for requests that are not signed; take "
                 "either --request-payer or --no-sign-request"
             )
-
         if problem := self.limits.problem:
             raise ConfigError(problem)
 
@@ -169,9 +188,10 @@ _MOMENTS = ("newer_than", "older_than", "since")
 _NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate", *_SIZES)
 _SWITCHES = (
     *("parquet_check", "deep", "repair", "space_check", "durable", "strip_prefix", "strict"),
-    *("sign_request", "request_payer", "allow_http", "follow_links", "incremental"),
+    *("sign_request", "request_payer", "allow_http", "follow_links", "delete", "allow_empty"),
+    "incremental",
 )
-_CONVERTED = (*_NUMBERS, *_SWITCHES, *_MOMENTS)
+_CONVERTED = (*_NUMBERS, *_SWITCHES, *_MOMENTS, "max_delete")
 """Options whose values are not text, but may be given as text, as on the command line."""
 
 
@@ -180,6 +200,8 @@ def _convert(name: str, value: object) -> object:
     try:
         if isinstance(value, str):
             return parse_option(name, value)
+        if name == "max_delete":
+            return parse_option(name, str(index(value)))  # type: ignore[arg-type]  # TypeError
         if name in _CHOICES:
             return _parse_choice(name, str(value))
         if name in _NUMBERS and value is not None:
@@ -240,6 +262,8 @@ def parse_option(name: str, text: str) -> object:
             return _parse_amount(name, text)
         case "limit_rate":
             return _parse_rate(text)
+        case "max_delete":
+            return _parse_max_delete(text)
         case _ if name in _SWITCHES:
             return _parse_bool(text)
         case _:
@@ -268,13 +292,19 @@ def _parse_int(name: str, text: str) -> int:
 
 
 def _parse_rate(text: str) -> int | None:
-    """Return bytes a second; the units are powers of 1024, as in curl, wget and rclone."""
+    """Return bytes a second; the units are powers of 1024, as in curl, wget, rclone and aws-cli."""
     if text == "off":
         return None
     if not (match := _RATE.fullmatch(text)):
         raise ValueError(f"{text!r} is neither off nor a rate such as 500k, 20M or 1.5G")
-    number, unit = match.groups()
+    number, unit = match.groups("")
     return _check_range("limit_rate", int(float(number) * _UNITS[unit.lower()]))
+
+
+def _parse_max_delete(text: str) -> str:
+    if not _MAX_DELETE.fullmatch(text):
+        raise ValueError(f"{text!r} is neither a number of files nor a share of them such as 10%")
+    return text
 
 
 def _parse_folder(text: str) -> Path:

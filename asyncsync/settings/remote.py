@@ -10,6 +10,7 @@ from asyncsync.model import Addressing, Names, Settings
 from asyncsync.secret import Secret
 from asyncsync.services import aws_endpoint, bucket_problem, region_of, virtual_problem
 from asyncsync.settings.endpoint import endpoint
+from asyncsync.settings.envfile import CREATE_HINT, EnvFile
 from asyncsync.settings.options import Options
 from asyncsync.settings.sources import (
     PLACE,
@@ -29,7 +30,7 @@ _REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?") 
 
 
 def own_settings(
-    values: Mapping[str, Secret], chosen: Mapping[str, Secret], options: Options, file: str
+    values: Mapping[str, Secret], chosen: Mapping[str, Secret], options: Options, file: EnvFile
 ) -> Settings:
     """Return what R2's variables say, and arguments in their place."""
     needless = set() if options.sign_request else _TO_SIGN_WITH
@@ -46,10 +47,15 @@ def own_settings(
         if name not in found and name not in _OPTIONAL | needless
     ]
     if missing:
-        it = "it" if len(missing) == 1 else "them"
-        hint = "" if found else "; to use AWS's settings instead, name a bucket with --bucket"
+        hint = "" if file.exists else f"; there is no such file here: {CREATE_HINT}"
+        if not found:
+            hint += "; to use AWS's settings instead, name a bucket with --bucket"
+        where = f"in the environment or in {file.path}"
+        names = ", ".join(missing)
         raise ConfigError(
-            f"{', '.join(missing)}: not set; set {it} in the environment or in {file}{hint}"
+            f"{names}: not set; set it {where}{hint}"
+            if len(missing) == 1
+            else f"{len(missing)} settings are missing; set them {where}: {names}{hint}"
         )
     called = VARIABLES | {name: option_name(name) for name in given}
     if "bucket" in given:
@@ -67,7 +73,7 @@ def aws_settings(
         ConfigError, AuthError: as for `Aws` and its credentials.
     """
     if "bucket" not in chosen:
-        raise ConfigError("--bucket: not given, and AWS's settings name no bucket")
+        raise ConfigError("--bucket: not given; name the bucket, as AWS's settings name none")
     aws = open_aws(chosen)
     found = {name: chosen[name] for name in PLACE if name in chosen}
     called = {name: option_name(name) for name in PLACE} | {"bucket": bucket_name(chosen)}

@@ -42,10 +42,10 @@ def chosen_settings(given: Mapping[str, object]) -> dict[str, Secret]:
             continue
         chosen[name] = (value if isinstance(value, Secret) else Secret(str(value))).strip()
         if not chosen[name]:
-            raise ConfigError(f"{option_name(name)}: is empty")
+            raise ConfigError(f"{option_name(name)}: is empty; give a value, or leave it out")
     if source := str(given.get("source") or ""):
         if chosen.get("bucket", Secret(source)) != Secret(source):
-            raise ConfigError(f"--bucket: another than that of s3://{shown(source)}")
+            raise ConfigError(f"--bucket: another than in s3://{shown(source)}; name it once")
         chosen["bucket"] = chosen["source"] = Secret(source)
     return chosen
 
@@ -81,8 +81,8 @@ def uses_aws(values: Mapping[str, Secret], chosen: Mapping[str, Secret]) -> bool
     has_own = any(values.get(name, UNSET).strip() for name in VARIABLES.values())
     if has_own and "profile" in chosen:
         raise ConfigError(
-            "--profile: names settings of AWS's, but variables of R2's are set (R2_...), and a run "
-            "with those reads nothing of AWS's; unset them, or do without --profile"
+            "--profile: R2_... variables are set; unset them, or do without --profile: a run with "
+            "them reads nothing of AWS's settings"
         )
     return not has_own and bool(chosen.keys() & {"bucket", "profile"})
 

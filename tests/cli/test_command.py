@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -25,6 +26,7 @@ from asyncsync.model import Head
 from tests.rigs.called import OBJECTS, Ran, Run
 from tests.rigs.memory_store import MEMORY, Act, MemoryStore, use_memory
 from tests.rigs.watch import snapshot, tree, unfinished
+from tests.rigs.wrapped import on_a_terminal
 
 DEST = Path("downloads")
 
@@ -330,6 +332,45 @@ def test_bad_argument_is_2(
     assert store.requests == []
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--colour",),
+        ("--dest",),
+        ("verfy",),
+        ("--keep",),
+        ("--workers", "many"),
+        ("--dest", "/"),
+        ("--limit-rate", "20Mbit/s"),
+        ("--profile", "x"),
+        ("--env-file", "nowhere.env"),
+        ("s3://",),
+        ("1hz/", "s3://a"),
+        ("1hz", "--strip-prefix"),
+    ],
+    ids=" ".join,
+)
+def test_message_says_what_is_wrong_and_what_to_do_in_80_columns(
+    store: MemoryStore, run: Run, arguments: tuple[str, ...]
+) -> None:
+    """The second clause begins in the first row of a terminal; the rest may be longer."""
+    ran = run(*arguments)
+    assert ran.code == 2
+    assert ran.err.startswith("asyncsync: ")
+    assert re.search("[;,] |did you mean| neither | not one of | not ", ran.err[:70]), ran.err
+
+
+@pytest.mark.anyio
+async def test_message_in_a_terminal_is_red_and_wrapped_at_words() -> None:
+    """All settings that are missing are named, in whole words."""
+    code, shown = await on_a_terminal({"COLUMNS": "80", "TERM": "xterm"})
+    assert code == 2
+    red, text = shown[:5], shown[5:].removesuffix("\x1b[0m\r\n")
+    assert (red, text[:34]) == ("\x1b[31m", "asyncsync: 4 settings are missing;")
+    assert max(map(len, text.split("\r\n"))) <= 80
+    assert {"R2_ACCESS_KEY_ID,", "R2_SECRET_ACCESS_KEY,", "R2_BUCKET;"} <= {*text.split()}
+
+
 @pytest.mark.row(122)
 @pytest.mark.parametrize(
     "variable", ["R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_ENDPOINT_URL", "R2_BUCKET"]
@@ -406,6 +447,39 @@ def test_local_side_that_ends_the_run_is_5(
     assert ran.code == 5
     assert "No space left on device; make room" in ran.err
     assert unfinished(Path("full")) == []
+
+
+@pytest.mark.row(149)
+def test_plan_that_does_not_fit_is_5(
+    store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync would end so; where it would not, because it does not check, the plan does neither."""
+    with monkeypatch.context() as patched:
+        full = SimpleNamespace(total=1000, used=994, free=6)
+        patched.setattr("shutil.disk_usage", lambda path: full)
+        ran = run("plan")
+        assert (ran.code, ran.err) == (5, "")
+        assert ran.out.endswith("3 to download (7 B), 0 up to date; DOES NOT FIT: 6 B free\n")
+        assert run("sync").code == 5
+        assert run("plan", "--no-space-check").code == 0
+        store.put("../x.parquet", b"")
+        assert run("plan", "--exit-code").code == 5
+        assert run("plan", "--no-space-check", "--exit-code").code == 3
+        planned = run("plan", "--json")
+    assert (planned.code, planned.events[-1]["exit_code"]) == (5, 5)
+    Path("plan.json").write_text(planned.out)
+    assert run("sync", "--plan", "plan.json").code == 0
+    assert tree(DEST) == OBJECTS
+
+
+def test_plan_with_something_to_download_is_7_if_asked_for(store: MemoryStore, run: Run) -> None:
+    """And 0 if nothing is."""
+    assert run("plan", "--exit-code") == Ran(7, run("plan").out, "")
+    assert run("plan", "--exit-code", "--json").events[-1]["left"] == ["3 to download"]
+    assert run("plan", "-q", "--exit-code", "1hz/") == Ran(7, "", "")
+    assert run("plan", "--exit-code", "--exclude", "*").code == 0
+    run("sync")
+    assert run("plan", "--exit-code").code == 0
 
 
 def test_destination_of_another_run_is_6(store: MemoryStore, run: Run) -> None:

@@ -59,7 +59,8 @@ def test_options_are_proposed(pressed: Pressed, command: str) -> None:
     known = [name for option in OPTIONS if option.is_shown(command) for name in option.names]
     words = [command] if command else []
     assert pressed(*words, "--") == sorted(name for name in known if name.startswith("--"))
-    assert pressed("--dest", "mine", *words, "--dest") == ["--dest"]
+    proposed = ["--dest"] if command != "help" else []
+    assert pressed("--dest", "mine", *words, "--dest") == proposed
 
 
 def test_values_of_options_are_proposed(pressed: Pressed) -> None:
@@ -67,6 +68,9 @@ def test_values_of_options_are_proposed(pressed: Pressed) -> None:
     assert pressed("--dest", "m") == ["mine"]
     assert pressed("--env-file", "m") == ["mine", "my.env"]
     assert pressed("--validate", "r") == ["response"]
+    assert pressed("--compare", "") == ["hash", "size", "time"]
+    assert pressed("plan", "--odd-keys", "") == ["encode", "skip"]
+    assert pressed("help", "ver") == ["verify"]
     assert pressed("verify", "--validate", "r") == ["response"]
     assert pressed("demo", "--dest", "m") == ["mine"]
 

@@ -3,17 +3,17 @@
 import json
 import logging
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import TextIO
 
 import pytest
 
 from asyncsync.cli.screen import MAX_ROWS, JsonLines, Log, Text
 from asyncsync.console import print_line
-from asyncsync.disk import Folder
 from asyncsync.errors import IntegrityError, UnsafeKeyError
 from asyncsync.model import Compared, Downloaded, Failed, Reason, RemoteObject, Transfer, UpToDate
-from asyncsync.report import Report, Verification
+from asyncsync.report import PlanCounts, Report, Verification
 
 OBJECT = RemoteObject("1hz/\x1b[2J", 1500, "etag", 0)
 TRANSFER = Transfer(OBJECT, ("1hz", "\x1b[2J"), Reason.NEWER)
@@ -24,6 +24,11 @@ SUM = (
     "1 without a content hash, in 1.0 s"
 )
 PAGE = Compared([TRANSFER], [UpToDate(OBJECT)], [REFUSED])
+FIGURES: dict[str, Callable[..., Report]] = {
+    "sync": Report,
+    "plan": partial(PlanCounts, free_bytes=10_000),
+    "verify": Verification,
+}
 
 
 class Printed:
@@ -41,7 +46,6 @@ class Printed:
 
 def report_run(
     printed: Printed,
-    folder: Path,
     command: str = "sync",
     *,
     verbose: bool = False,
@@ -49,8 +53,8 @@ def report_run(
     error: str = "",
 ) -> None:
     """Report a whole run with one object of each kind to `Text`."""
-    figures = (Verification if command == "verify" else Report)(seconds=1.0)
-    text = Text(command, figures, Folder(folder), printed.say, verbose=verbose, quiet=quiet)
+    figures = FIGURES[command](seconds=1.0)
+    text = Text(command, figures, printed.say, verbose=verbose, quiet=quiet)
     for observer in (figures, text):
         observer.counted({"1hz/": 1})
         observer.compared(PAGE)
@@ -68,9 +72,9 @@ def printed() -> Printed:
     return Printed()
 
 
-def test_text_has_the_check_the_failures_and_the_summary(printed: Printed, tmp_path: Path) -> None:
+def test_text_has_the_check_the_failures_and_the_summary(printed: Printed) -> None:
     """Warnings and failures go to standard error, the rest to standard output."""
-    report_run(printed, tmp_path)
+    report_run(printed)
     assert [line.split()[0] for line in printed.out] == ["prefix", "../", "1hz/", "total", "1"]
     assert printed.out[-1] == SUM
     unmatched = r"typo\n/: no key begins with it"
@@ -81,40 +85,38 @@ def test_text_has_the_check_the_failures_and_the_summary(printed: Printed, tmp_p
     ]
 
 
-def test_verbose_text_names_every_object(printed: Printed, tmp_path: Path) -> None:
+def test_verbose_text_names_every_object(printed: Printed) -> None:
     """It names missing objects with the reason, and downloaded ones."""
-    report_run(printed, tmp_path, verbose=True)
+    report_run(printed, verbose=True)
     assert r"newer: 1hz/\x1b[2J (1.5 kB)" in printed.out
     assert r"downloaded: 1hz/\x1b[2J" in printed.out
 
 
-def test_quiet_text_has_failures_only(printed: Printed, tmp_path: Path) -> None:
+def test_quiet_text_has_failures_only(printed: Printed) -> None:
     """Standard output stays empty."""
-    report_run(printed, tmp_path, quiet=True, verbose=True)
+    report_run(printed, quiet=True, verbose=True)
     assert printed.out == []
     assert len(printed.error) == 3
 
 
-def test_error_that_ended_the_run_comes_last(printed: Printed, tmp_path: Path) -> None:
+def test_error_that_ended_the_run_comes_last(printed: Printed) -> None:
     """It is on standard error, on one line, with the exit code."""
-    report_run(printed, tmp_path, error="no\nnetwork")
+    report_run(printed, error="no\nnetwork")
     assert printed.error[-1] == r"asyncsync: no\nnetwork (exit code 1)"
 
 
-def test_run_that_found_nothing_has_no_summary(printed: Printed, tmp_path: Path) -> None:
+def test_run_that_found_nothing_has_no_summary(printed: Printed) -> None:
     """Zeros, or that a plan fits, would state what is not known."""
-    text = Text("plan", Report(), Folder(tmp_path), printed.say, verbose=False, quiet=False)
+    text = Text("plan", PlanCounts(), printed.say, verbose=False, quiet=False)
     assert text.finish(4, "no network") == 4
     assert (printed.out, printed.error) == ([], ["asyncsync: no network (exit code 4)"])
 
 
-def test_log_holds_every_outcome_and_the_end(
-    caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
+def test_log_holds_every_outcome_and_the_end(caplog: pytest.LogCaptureFixture) -> None:
     """It has refused, downloaded and failed objects, the summary, and the error."""
     caplog.set_level(logging.INFO, "asyncsync")
     figures = Report(seconds=1.0)
-    log = Log("sync", figures, Folder(tmp_path))
+    log = Log("sync", figures)
     for observer in (figures, log):
         observer.compared(PAGE)
         observer.ended(Downloaded(TRANSFER, 1, 0.1))
@@ -138,27 +140,25 @@ def test_log_holds_every_outcome_and_the_end(
         ("verify", "0 verified, 1 fetched again, 1 not in sync"),
     ],
 )
-def test_each_command_has_its_summary(
-    printed: Printed, tmp_path: Path, command: str, words: str
-) -> None:
+def test_each_command_has_its_summary(printed: Printed, command: str, words: str) -> None:
     """A sync counts downloads, a plan the space, and a verification the verified files."""
-    report_run(printed, tmp_path, command)
+    report_run(printed, command)
     assert words in printed.out[-1]
 
 
-def test_text_holds_no_control_character(printed: Printed, tmp_path: Path) -> None:
+def test_text_holds_no_control_character(printed: Printed) -> None:
     """Keys, prefixes and errors are escaped."""
-    report_run(printed, tmp_path, verbose=True, error="\x1b]0;x\x07")
+    report_run(printed, verbose=True, error="\x1b]0;x\x07")
     assert all(line.isprintable() for line in (*printed.out, *printed.error))
 
 
-def test_long_check_is_cut_unless_verbose(printed: Printed, tmp_path: Path) -> None:
+def test_long_check_is_cut_unless_verbose(printed: Printed) -> None:
     """The check of a bucket with many prefixes does not scroll the rest away."""
     figures = Report()
     figures.counted({f"{number}/": 1 for number in range(MAX_ROWS + 5)})
     for verbose, rows in ((False, MAX_ROWS + 3), (True, MAX_ROWS + 5 + 2)):
         printed.out.clear()
-        text = Text("sync", figures, Folder(tmp_path), printed.say, verbose=verbose, quiet=False)
+        text = Text("sync", figures, printed.say, verbose=verbose, quiet=False)
         text.listed()
         assert len(printed.out) == rows
 
@@ -175,7 +175,6 @@ def test_long_check_is_cut_unless_verbose(printed: Printed, tmp_path: Path) -> N
 def test_failures_and_the_summary_have_colours(
     monkeypatch: pytest.MonkeyPatch,
     printed: Printed,
-    tmp_path: Path,
     environment: dict[str, str],
     *,
     colours: bool,
@@ -186,17 +185,17 @@ def test_failures_and_the_summary_have_colours(
         monkeypatch.setenv(name, value)
     for stream in (sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)
-    report_run(printed, tmp_path)
+    report_run(printed)
     assert printed.error[-1].startswith("\x1b[31mfailed: ") is colours
     assert printed.error[-1].endswith("\x1b[0m") is colours
     assert printed.out[-1].startswith("\x1b[31m1 downloaded") is colours
-    Text("sync", Report(), Folder(tmp_path), printed.say, verbose=False, quiet=False).finish(0, "")
+    Text("sync", Report(), printed.say, verbose=False, quiet=False).finish(0, "")
     assert printed.out[-1].startswith("\x1b[32m0 downloaded") is colours
 
 
-def test_text_is_printed_as_whole_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_text_is_printed_as_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """Without bars, each line goes to its stream with a line end."""
-    Text("sync", Report(), Folder(tmp_path), print_line, verbose=False, quiet=False).unmatched("x/")
+    Text("sync", Report(), print_line, verbose=False, quiet=False).unmatched("x/")
     out, error = capsys.readouterr()
     assert out == ""
     assert error == "nothing to sync under prefix x/: it is empty\n"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.disk import published
 from asyncsync.disk.place import Place
-from asyncsync.disk.published import HEADER, RECORD_BYTES, Published
+from asyncsync.disk.published import Published
+from asyncsync.disk.records import HASH_BYTES, HEADER
 from tests.rigs.state import STATE
 
 KEYS = ["a", "1hz/2026/a.parquet", "raw\udcff", "é"]
@@ -72,7 +72,7 @@ def test_records_of_all_runs_are_known(path: Path) -> None:
     record(path, *KEYS[:2])
     record(path, *KEYS[2:])
     assert known(path) == set(KEYS)
-    assert path.stat().st_size == HEADER.size + RECORD_BYTES * len(KEYS)
+    assert path.stat().st_size == HEADER.size + HASH_BYTES * len(KEYS)
     assert path.stat().st_mode & 0o777 == 0o644
 
 
@@ -127,11 +127,11 @@ def test_records_that_were_dropped_are_not_nothing(path: Path) -> None:
 
 def test_file_of_repeated_records_is_rewritten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once there may be twice as many as keys, and not before."""
-    monkeypatch.setattr(published, "MIN_COUNT", 10)
+    monkeypatch.setattr("asyncsync.disk.records.MIN_COUNT", 10)
     sizes = []
     for _ in range(40):
         record(path, *KEYS)
-        sizes.append((path.stat().st_size - HEADER.size) // RECORD_BYTES)
+        sizes.append((path.stat().st_size - HEADER.size) // HASH_BYTES)
         assert known(path) == set(KEYS)
     assert max(sizes) <= 2 * 10 + len(KEYS)
     assert min(sizes[5:]) == 2 * len(KEYS)

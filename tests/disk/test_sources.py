@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.disk import published
 from asyncsync.disk.place import Place
 from asyncsync.disk.published import Published
+from asyncsync.disk.records import HASH_BYTES, HEADER
 from asyncsync.disk.sources import UNKNOWN, Sources
 from asyncsync.interfaces import Urgent
 from tests.rigs.state import STATE
@@ -94,13 +94,13 @@ def test_records_from_any_bucket_show_that_a_file_was_made_here(root: Path) -> N
 
 def test_rewriting_keeps_which_bucket_was_last(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And each record once."""
-    monkeypatch.setattr(published, "MIN_COUNT", 1)
+    monkeypatch.setattr("asyncsync.disk.records.MIN_COUNT", 1)
     for _ in range(3):
         publish(root, ONE, "a", "b")
         publish(root, OTHER, "a")
     publish(root, ONE)
     size = (root / STATE / "published").stat().st_size
-    assert size <= published.HEADER.size + 2 * 3 * published.RECORD_BYTES
+    assert size <= HEADER.size + 2 * 3 * HASH_BYTES
     assert from_here(root, ONE, "a", "b") == {"b"}
     assert from_here(root, OTHER, "a", "b") == {"a"}
 

@@ -1,6 +1,7 @@
 """The command: what it prints of the doctor's findings, and how it ends."""
 
 import asyncio
+import json
 import signal
 from pathlib import Path
 
@@ -26,8 +27,33 @@ async def test_command_prints_a_line_for_each_check(bucket: Bucket) -> None:
     shown = await asyncsync(settings, "doctor")
     assert (shown.code, shown.err) == (0, "")
     names = [check.name for check in doctor.CHECKS]
-    assert [line[9:19].strip() for line in shown.out.splitlines()] == names
+    *lines, verdict = shown.out.splitlines()
+    assert [line[9:19].strip() for line in lines] == names
+    assert verdict == "in order, with 1 warning: settings"
     assert shown.out.startswith("warning  settings    ASYNCSYNC_WORKER is not")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "said"),
+    [
+        ({}, "all in order"),
+        ({"a": Verdict.WARNING, "b": Verdict.WARNING}, "in order, with 2 warnings: a, b"),
+        ({"a": Verdict.WARNING, "b": Verdict.WRONG}, "1 thing to fix, first: b"),
+        ({"a": Verdict.WRONG, "b": Verdict.WRONG}, "2 things to fix, first: a"),
+    ],
+)
+def test_verdict_says_what_to_look_at_first(verdicts: dict[str, Verdict], said: str) -> None:
+    """What is ok or skipped is not counted."""
+    others = {"ok": Verdict.OK, "skipped": Verdict.SKIPPED}
+    findings = [Finding(name, verdict, "") for name, verdict in {**others, **verdicts}.items()]
+    assert doctor.verdict_line(findings) == said
+
+
+async def test_json_has_no_verdict() -> None:
+    """Each line is an event; the exit code is the verdict for a program."""
+    async with ScriptedS3(OBJECTS) as s3:
+        lines = (await asyncsync(s3.environment, "doctor", "--json")).out.splitlines()
+    assert {json.loads(line)["event"] for line in lines} == {"check"}
 
 
 @pytest.mark.parametrize(("width", "indent"), [(80, 21), (40, 2)])
@@ -47,7 +73,7 @@ def test_quiet_command_prints_only_what_is_not_ok(capsys: pytest.CaptureFixture[
     """Findings that are ok or skipped are not printed."""
     assert cli.main(["doctor", "--quiet"]) == 2
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("wrong    settings    R2_ACCESS_KEY_ID, ")
+    assert line.startswith("wrong    settings    4 settings are missing; set them in ")
 
 
 async def test_log_file_has_all_findings(tmp_path: Path) -> None:

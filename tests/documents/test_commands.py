@@ -21,8 +21,10 @@ from types import FunctionType
 import pytest
 
 from asyncsync.cli.arguments import given_options, parse_arguments
+from asyncsync.errors import ConfigError
 from tests.rigs.blocks import BY_CI, NOT_RUN, ROOT, Block, blocks
 from tests.rigs.bucket import Bucket
+from tests.rigs.objects import readable_parquet
 
 ASSIGNMENT = re.compile(r"[A-Za-z_]+=.*")
 OTHERS = {".", "cat", "cd", "chmod", "cp", "git", "jq", "mkdir", "python", "python3", "rm", "sudo"}
@@ -101,7 +103,7 @@ def test_command_is_valid(block: Block) -> None:
 )
 def test_invalid_command_is_found(command: str) -> None:
     """Otherwise, the test above would prove nothing."""
-    with pytest.raises((AssertionError, SystemExit)):
+    with pytest.raises((AssertionError, ConfigError)):
         _check(command)
 
 
@@ -111,9 +113,8 @@ def place(bucket: Bucket, tmp_path: Path) -> Mapping[str, str]:
 
     The folder has a filled-in `.env.example` as `.env`, and a virtual environment.
     """
-    parquet = b"PAR1" + bytes(100) + b"PAR1"
     folders = ("", "1hz/2026/01/", "1hz/2026/11/", "1hz/2026/12/", "fft_hub1/")
-    bucket.put_many({f"{folder}a.parquet": parquet for folder in folders})
+    bucket.put_many({f"{folder}a.parquet": readable_parquet() for folder in folders})
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     for name, value in bucket.server.environment().items():
         text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.cli.arguments import make_parser, parse_arguments
+from asyncsync.cli.arguments import parse_arguments
+from asyncsync.cli.help import EXIT_CODES
 from asyncsync.disk import Folder
 from tests import ROOT
 from tests.rigs.bucket import Bucket
@@ -66,15 +67,18 @@ def test_line_of_the_crontab_works(place: Path, heading: str) -> None:
 
 
 def test_script_reports_only_what_needs_attention(place: Path) -> None:
-    """A missing setting is reported, a destination in use by another run is not."""
+    """A missing setting and a mistyped prefix are, a destination in use by another run is not."""
     script = block("## Cron", "$?")
     with Folder(place / "downloads").writing():
         held = sh(place, script)
     assert (held.returncode, held.stdout, held.stderr) == (0, "", "")
+    mistyped = sh(place, script.replace("--quiet", "1hzz/ --quiet"))
+    assert mistyped.returncode == 3
+    assert mistyped.stdout.startswith("nothing to sync under prefix 1hzz/")
     (place / ".env").write_text("")
     wrong = sh(place, script)
     assert (wrong.returncode, wrong.stderr) == (2, "")
-    assert wrong.stdout.startswith("asyncsync: R2_ACCESS_KEY_ID, ")
+    assert wrong.stdout.startswith("asyncsync: 4 settings are missing; set them in ")
 
 
 def test_systemd_units_are_valid(tmp_path: Path) -> None:
@@ -116,4 +120,4 @@ def test_every_exit_code_has_its_advice() -> None:
     """The table has the same exit codes as the help."""
     table = DOCUMENT.partition("## What to do about an exit code")[2]
     codes = re.findall(r"^\| (\d[\d, ]*?) \|", table, re.MULTILINE)
-    assert codes == re.findall(r"^  (\d[\d, ]*?)  \S", make_parser().epilog or "", re.MULTILINE)
+    assert codes == re.findall(r"^  (\d[\d, ]*?)  \S", EXIT_CODES, re.MULTILINE)

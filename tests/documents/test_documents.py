@@ -15,17 +15,16 @@ from types import FunctionType
 
 import pytest
 
-import asyncsync
 from asyncsync import __version__
-from asyncsync.api import Given
-from asyncsync.cli.arguments import make_parser
+from asyncsync.api import Given, GivenToSync
+from asyncsync.cli.help import EXIT_CODES
 from asyncsync.cli.options import OPTIONS
 from asyncsync.doctor import doctor
 from asyncsync.doctor.folder_checks import open_files
 from asyncsync.errors import UnsafeKeyError
 from asyncsync.model import Downloaded, Failed, Proof, Reason, RemoteObject, Transfer
 from asyncsync.paths import Paths
-from asyncsync.report import Finding, Report, Tally, Verdict, events, report
+from asyncsync.report import Finding, Report, Tally, Verdict, events, failure, report
 from asyncsync.settings import Options, load
 from asyncsync.settings.sources import VARIABLES
 from asyncsync.times import parse_time
@@ -118,27 +117,18 @@ def test_env_example_shows_the_defaults(tmp_path: Path) -> None:
     assert load(file, environ=required) == load(environ=required)
 
 
-def test_keyword_arguments_are_the_api() -> None:
-    """The README names all of them and no other."""
-    sentence = README.partition("take the keyword arguments ")[2].partition(".")[0]
-    assert set(re.findall(r"`(\w+)`", sentence)) == Given.__annotations__.keys()
-
-
-def test_keyword_arguments_are_in_the_help() -> None:
-    """`sync` names all, the others refer to it, and `Given` describes each."""
-    named = (asyncsync.sync.__doc__ or "").partition("**given: ")[2].partition("and `plan`")[0]
-    assert re.findall(r"`(\w+)`", named) == list(Given.__annotations__)
-    for function in (asyncsync.plan, asyncsync.verify, asyncsync.run, asyncsync.stream):
-        assert "**given: As for `sync`" in (function.__doc__ or "")
-    described = re.findall(r"^ {4}(\w+): ", inspect.getdoc(Given) or "", re.MULTILINE)
-    assert described == list(Given.__annotations__)
+@pytest.mark.parametrize("table", [Given, GivenToSync])
+def test_keyword_arguments_are_described(table: type) -> None:
+    """Each once, in the order of their types; those that download have more."""
+    described = re.findall(r"^ {4}(\w+): ", inspect.getdoc(table) or "", re.MULTILINE)
+    inherited = Given.__annotations__ if table is not Given else {}
+    assert described == [name for name in table.__annotations__ if name not in inherited]
 
 
 def test_exit_codes_are_those_of_the_help() -> None:
     """The README's table and `--help` have the same codes and descriptions."""
-    epilog = make_parser().epilog or ""
     documented = [(code, meaning) for code, meaning, *_ in rows(README, "## Cron")]
-    assert documented == re.findall(r"^  (\d[\d, ]*?)  (\S.*)$", epilog, re.MULTILINE)
+    assert documented == re.findall(r"^  (\d[\d, ]*?)  (\S.*)$", EXIT_CODES, re.MULTILINE)
 
 
 # output
@@ -166,11 +156,13 @@ def test_shown_run_is_what_the_program_prints() -> None:
 def test_shown_examination_is_what_the_doctor_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has the same checks in the same order, and each line as it is printed."""
     block = next(block for block in blocks("") if block.startswith("$ asyncsync doctor\n"))
-    lines = block.splitlines()[1:]
+    *lines, verdict = block.splitlines()[1:]
     assert [line[9:19].rstrip() for line in lines] == [check.name for check in doctor.CHECKS]
-    for line in lines:
-        finding = Finding(line[9:19].rstrip(), Verdict(line[:7].rstrip()), line[21:])
-        assert doctor.format_finding(finding) == line
+    findings = [
+        Finding(line[9:19].rstrip(), Verdict(line[:7].rstrip()), line[21:]) for line in lines
+    ]
+    assert [doctor.format_finding(finding) for finding in findings] == lines
+    assert doctor.verdict_line(findings) == verdict
     monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 4096))
     monkeypatch.setattr("asyncsync.descriptors._count_open", lambda: 10)
     assert lines[-1] == doctor.format_finding(Finding("open files", *open_files(Options())))
@@ -193,7 +185,7 @@ def test_shown_refusal_is_what_the_program_prints() -> None:
     key = "../a.parquet"
     with pytest.raises(UnsafeKeyError) as caught:
         Paths().of(key)
-    assert f"`{report.failure(Failed(RemoteObject(key, 1, '', 0), caught.value))}`" in README
+    assert f"`{failure(Failed(RemoteObject(key, 1, '', 0), caught.value))}`" in README
 
 
 def test_shown_json_is_what_the_program_prints() -> None:

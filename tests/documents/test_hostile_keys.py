@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.rigs.blocks import Block, blocks
-from tests.rigs.objects import parquet
+from tests.rigs.objects import readable_parquet
 from tests.rigs.scripted_s3 import ScriptedS3
 from tests.rigs.terminal import Terminal
 from tests.rigs.wrapped import any_on_a_terminal
@@ -19,7 +19,11 @@ pytestmark = pytest.mark.anyio
 ATTACK = "\x1b]0;owned\x07\x9b2J\u202e\nforged: line"
 GOOD = f"1hz/{ATTACK}.parquet"
 BAD = f"1hz/{ATTACK}-bad.parquet"
-OBJECTS = {GOOD: parquet(b"data"), BAD: b"no Parquet", f"{ATTACK}/a.parquet": parquet(b"more")}
+OBJECTS = {
+    GOOD: readable_parquet(),
+    BAD: b"no Parquet",
+    f"{ATTACK}/a.parquet": readable_parquet(),
+}
 
 PYTHON = [block for block in blocks() if block.language == "python"]
 JQ = [line for b in blocks() if b.language == "sh" for line in b.commands if "| jq " in line]

@@ -132,6 +132,8 @@ def test_summary_has_all_counts() -> None:
         "left": [],
         "verified": 0,
         "extra": 0,
+        "deleted": 0,
+        "deleted_bytes": 0,
         "seconds": 2.0,
         "prefixes": {
             "": tally(1, 1, 0, 0, 0, 0),
@@ -185,7 +187,7 @@ def test_schema_is_valid() -> None:
 
 @pytest.mark.anyio
 async def test_every_event_of_real_runs_matches_the_schema(bucket: Bucket, tmp_path: Path) -> None:
-    """All kinds of events occur: plan, sync, verify, an extra file, a failed run, the doctor."""
+    """All kinds of events occur: plan, sync, verify, files that are extra or go, the doctor."""
     keys = ["1hz/a.parquet", "1hz/b.parquet", ".asyncsync/c.parquet"]  # the last one is odd
     bucket.put_many(dict.fromkeys(keys, b"data"))
     dest = tmp_path / "dest"
@@ -202,6 +204,10 @@ async def test_every_event_of_real_runs_matches_the_schema(bucket: Bucket, tmp_p
         assert [event["path"] for event in run.events if "path" in event] == [
             "%~.asyncsync/c.parquet"
         ]
+    bucket.delete("1hz/a.parquet")
+    deleting = ("--json", "--dest", str(dest), "1hz/", "--delete", "--max-delete", "1")
+    done += [await asyncsync(settings, command, *deleting) for command in ("plan", "sync")]
+    assert [run.summary["deleted"] for run in done[-2:]] == [1, 1]
     for run in done:
         assert (run.events[0]["event"], run.summary["event"]) == ("start", "summary")
         for event in run.events:

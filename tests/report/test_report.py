@@ -5,14 +5,13 @@ from collections.abc import Iterable
 import pytest
 
 from asyncsync.errors import AccessDeniedError, UnsafeKeyError, VanishedError
-from asyncsync.interfaces import Hint
 from asyncsync.model import Downloaded, Outcome, UpToDate
-from asyncsync.report import outcome_json
+from asyncsync.notices import Hint
+from asyncsync.report import failure, outcome_json
 from asyncsync.report.report import (
     MOST_FAILURES,
     Report,
     Tally,
-    failure,
     plan_summary,
     sync_summary,
     table,

@@ -9,7 +9,10 @@ from asyncsync import pipeline
 from asyncsync.compare import Selection
 from asyncsync.disk import Folder
 from asyncsync.download.download import SMALL
+from asyncsync.interfaces import Observer, Observers
+from asyncsync.mirror import Mirror
 from asyncsync.model import Checks
+from asyncsync.paths import PLAIN, Paths
 from tests.rigs.memory_store import MemoryStore
 from tests.rigs.watch import Watcher, quick_pace, unfinished
 
@@ -43,16 +46,35 @@ class Rig:
         self.workers = 8
         self.source = ""
         """The bucket, as the folder notes it."""
+        self.max_delete = ""
+        """How many files may be deleted; none is unless this is set."""
+        self.allow_empty = False
+        self.follows_links = False
 
-    def job(self) -> pipeline.Job:
+    def job(self, paths: Paths = PLAIN) -> pipeline.Job:
         """Return what to work on."""
+        notice = self.watcher.noticed
+        folder = Folder(
+            self.dest,
+            notice=notice,
+            paths=paths,
+            source=self.source,
+            follows_links=self.follows_links,
+        )
+        selection = Selection(self.include, self.exclude, self.prefixes, paths)
+        observer: Observer = self.watcher
+        mirror = None
+        if self.max_delete:
+            mirror = Mirror(folder, selection, observer, self.max_delete, self.allow_empty)
+            observer = Observers(observer, mirror)
         return pipeline.Job(
             store=self.store,
-            folder=Folder(self.dest, notice=self.watcher.noticed, source=self.source),
-            selection=Selection(self.include, self.exclude, self.prefixes),
+            folder=folder,
+            selection=selection,
             pace=quick_pace(workers=self.workers),
-            observer=self.watcher,
+            observer=observer,
             checks=Checks(parquet=False),
+            mirror=mirror,
         )
 
     async def sync(self) -> Watcher:

@@ -41,7 +41,7 @@ class Terminal(io.StringIO):
                 case "\x1b[J":
                     del self._rows[self._row][self._column :]
                     del self._rows[self._row + 1 :]
-                case "\x1b[31m" | "\x1b[32m" | "\x1b[0m":
+                case "\x1b[31m" | "\x1b[32m" | "\x1b[33m" | "\x1b[0m":
                     pass
                 case _:
                     assert token.isprintable(), f"{token!r} reached the terminal"

@@ -65,6 +65,7 @@ class Watcher(SilentObserver):
         """The advances of each begun transfer, by key."""
         self.outcomes: list[Outcome] = []
         self.extra_keys: list[str] = []
+        self.removed_keys: list[str] = []
         self.left: list[str] = []
         self.notices: list[str] = []
 
@@ -107,6 +108,10 @@ class Watcher(SilentObserver):
     def unlisted(self, key: str) -> None:
         """Remember."""
         self.extra_keys.append(key)
+
+    def removed(self, key: str, size: int) -> None:
+        """Remember."""
+        self.removed_keys.append(key)
 
     def held_back(self, why: str) -> None:
         """Remember."""

@@ -248,7 +248,7 @@ def test_env_file_is_bounded() -> None:
     """One of more than a mebibyte is a mistake, and a sparse one could fill the memory."""
     write(".env")
     os.truncate(".env", 1 << 40)
-    with pytest.raises(ConfigError, match=r"\.env: cannot be read as text of at most 1 MiB"):
+    with pytest.raises(ConfigError, match=r"\.env: is no text in UTF-8 of at most 1 MiB"):
         load(environ=REQUIRED)
 
 

@@ -88,11 +88,17 @@ def test_validation_is_a_set_of_checks(how: str, checks: Checks) -> None:
         ("500K", 500 << 10),
         ("20M", 20 << 20),
         ("1.5g", 3 << 29),
+        ("20MB/s", 20 << 20),
+        ("20M/s", 20 << 20),
+        ("20MiB/s", 20 << 20),
+        ("20 MB/s", 20 << 20),
+        ("20mb", 20 << 20),
+        ("2048B/s", 2048),
         ("off", None),
     ],
 )
 def test_rate_is_a_number_with_a_unit(text: str, rate: int | None) -> None:
-    """The units are powers of 1024, as in curl, wget and rclone."""
+    """The units are powers of 1024, as in curl, wget, rclone and aws-cli."""
     assert options({"ASYNCSYNC_LIMIT_RATE": text}).limit_rate == rate
 
 
@@ -116,6 +122,9 @@ def test_auto_workers_are_none() -> None:
         ("sign_request", "no", False),
         ("request_payer", "requester", True),
         ("addressing", "virtual", Addressing.VIRTUAL),
+        ("max_delete", "0.5%", "0.5%"),
+        ("max_delete", "100%", "100%"),
+        ("max_delete", 12, "12"),
     ],
 )
 def test_callers_may_pass_values_as_on_the_command_line(
@@ -148,6 +157,12 @@ def test_callers_may_pass_values_as_on_the_command_line(
         ("newer_than", timedelta(days=900_000)),
         ("min_size", -1),
         ("max_size", "big"),
+        ("max_delete", "-1"),
+        ("max_delete", "101%"),
+        ("max_delete", "%"),
+        ("max_delete", "1.5"),
+        ("max_delete", 1.5),
+        ("max_delete", []),
         ("deep", "so"),
         ("addressing", "host"),
         ("addressing", 1),
@@ -180,7 +195,9 @@ def test_invalid_value_of_a_caller_is_refused(name: str, value: object) -> None:
         ("LIMIT_RATE", "0", "less than 1024 bytes/s"),
         ("LIMIT_RATE", "1023", "less than 1024 bytes/s"),
         ("LIMIT_RATE", "-5M", "neither off nor a rate"),
-        ("LIMIT_RATE", "20MB", "neither off nor a rate"),
+        ("LIMIT_RATE", "20Mbit/s", "neither off nor a rate"),
+        ("LIMIT_RATE", "20Mi", "neither off nor a rate"),
+        ("LIMIT_RATE", "20M/h", "neither off nor a rate"),
         ("LIMIT_RATE", "fast", "neither off nor a rate"),
         ("LIMIT_RATE", "9" * 400, "neither off nor a rate"),
         ("STRICT", "perhaps", "neither yes nor no"),
@@ -197,6 +214,12 @@ def test_bad_option_is_refused(name: str, text: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why) as caught:
         options({f"ASYNCSYNC_{name}": text})
     assert str(caught.value).startswith(f"ASYNCSYNC_{name}: ")
+
+
+def test_deletions_need_a_whole_listing() -> None:
+    """Wherever it is said that only a part is listed."""
+    with pytest.raises(ConfigError, match=r"^delete: --incremental does not list everything"):
+        options({"ASYNCSYNC_INCREMENTAL": "yes"}, delete=True)
 
 
 @pytest.mark.row(127)

@@ -190,7 +190,7 @@ def test_env_file_that_is_not_read_brings_no_warning(caplog: pytest.LogCaptureFi
 def test_env_file_that_is_not_text_is_refused() -> None:
     """The error names a file that is not valid UTF-8, and does not show its bytes."""
     env_file(b"R2_SECRET_ACCESS_KEY=\xff\xfe\n")
-    with pytest.raises(ConfigError, match=r"\.env: cannot be read as text"):
+    with pytest.raises(ConfigError, match=r"\.env: is no text in UTF-8"):
         load(environ=REQUIRED)
 
 

@@ -45,14 +45,30 @@ async def test_disk_mounted_inside_the_destination_gets_its_files(
 async def test_what_goes_to_another_disk_needs_no_space_here(
     tmp_path: Path, size: int, code: int
 ) -> None:
-    """The space for all other files is still checked."""
+    """The space for all other files is still checked, and a plan says the same."""
     dest = tmp_path / "disk"
     prepare = "mkdir b; mount -t tmpfs -o size=64m tmpfs b"
     objects = {"a/1.parquet": bytes(size), "b/2.parquet": bytes(8 << 20), "b/c/3.parquet": b"3"}
+    other = tmp_path / "planned"
     async with ScriptedS3(objects) as s3:
         done = await run(on_a_disk(dest, "size=4m", prepare), s3, dest)
-    assert done.code == code
+        planned = await run(on_a_disk(other, "size=4m", prepare), s3, other, "plan")
+    assert done.code == planned.code == code
     assert ("not enough space: at least 5.24 MB needed" in done.err) == bool(code)
+
+
+@pytest.mark.row(149)
+async def test_plan_knows_what_goes_to_another_disk_through_a_link(tmp_path: Path) -> None:
+    """A sync ends as the plan does."""
+    prepare = "mkdir ../other; mount -t tmpfs -o size=64m tmpfs ../other; ln -s ../other b"
+    codes = []
+    async with ScriptedS3({"b/c/2.parquet": bytes(8 << 20)}) as s3:
+        for command in ("plan", "sync"):
+            dest = tmp_path / command / "disk"
+            dest.parent.mkdir()
+            wrapper = on_a_disk(dest, "size=4m", prepare)
+            codes.append((await run(wrapper, s3, dest, command, "--follow-links")).code)
+    assert codes == [0, 0]
 
 
 @pytest.mark.row(103)

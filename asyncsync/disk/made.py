@@ -1,0 +1,55 @@
+"""Which files were made here, each as it was then, so that `--delete` takes none for one of them.
+
+`published.py` knows of which keys there were files, which is too little to remove one: it may have
+been edited since, or replaced by another tool. So each file that a run makes is recorded in `made`
+in the state folder as well, with its size, time and inode, just before it gets its name. One that
+has another size, time or inode now, or that was made by another user, or by a version that did not
+record that, was not made here as far as this file tells.
+
+A record (`records.py`) is 32 bytes. A kill before the file gets its name leaves the record of a
+file that is nowhere. Of a copy of the folder, whose files have other inodes, nothing is believed.
+"""
+
+import struct
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, suppress
+
+from asyncsync.disk.directory import LocalFile
+from asyncsync.disk.place import Place
+from asyncsync.disk.records import INODE_MASK, Records, hash_of
+
+NAME = "made"
+_RECORD = struct.Struct("=QQqQ")
+"""The hash of the key, and the file's size, time in ns since the epoch, and inode."""
+
+
+class Made:
+    """The records of one destination. All calls block.
+
+    Args:
+        place: the destination.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._records = Records(place, NAME, b"asyncmad", _RECORD.size, 0o600)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Record files inside this context; only one run at a time should."""
+        return self._records.writing()
+
+    def add(self, files: Iterable[tuple[str, int, int, int]]) -> None:
+        """Record files that are about to get their names: key, size, time and inode of each."""
+        self._records.append(b"".join([_record(*file) for file in files]))
+
+    def known(self, files: Iterable[tuple[str, LocalFile]]) -> set[str]:
+        """Return those of the keys whose file is as it was made; none where that cannot be read."""
+        keys = {_record(key, f.size, f.modified_ns, f.inode): key for key, f in files}
+        content = b""
+        with suppress(OSError):
+            content = self._records.read()
+        records = (content[at : at + _RECORD.size] for at in range(0, len(content), _RECORD.size))
+        return {keys[record] for record in records if record in keys}
+
+
+def _record(key: str, size: int, modified_ns: int, inode: int) -> bytes:
+    return _RECORD.pack(hash_of(key), size, modified_ns, inode & INODE_MASK)

@@ -1,0 +1,134 @@
+"""Writes what became of each object to a file: JSON lines, CSV or Parquet, as its name ends.
+
+The file gets its name when the run ends, also where that is early; until then it is a temporary
+file beside it. It is written while the run goes on, so its length costs no memory.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from asyncsync.errors import ConfigError, DestinationError
+from asyncsync.interfaces import SilentObserver
+from asyncsync.keys import escaped
+from asyncsync.model import Compared, Downloaded, Failed, Outcome
+from asyncsync.others import PlantedError, open_file
+
+if TYPE_CHECKING:
+    from asyncsync.report.rows import Rows
+
+
+class ReportFile(SilentObserver):
+    """A report that is being written. It is there once it is saved.
+
+    Raises:
+        ConfigError: its name has another ending, it cannot be written, or pyarrow is missing.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = os.path.abspath(path)
+        self._shown = escaped(str(path))
+        kind = _writer(str(path))
+        folder, name = os.path.split(self._path)
+        self._temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}")
+        if os.path.isdir(self._path):
+            raise ConfigError(f"report: {self._shown} is a folder; name a file in it")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            opened = open_file(self._temporary, flags, mode=0o666)
+        except PlantedError as error:
+            raise ConfigError(f"report: {self._shown}: {error}; name another file") from None
+        except OSError as error:
+            raise ConfigError(f"report: {self._shown}: {error.strerror}") from error
+        self._file: BinaryIO = os.fdopen(opened, "wb")
+        self._rows: Rows = kind(self._file)
+        self._failed: OSError | None = None
+        self._is_saved = False
+
+    def compared(self, page: Compared) -> None:
+        """Write the refused objects."""
+        for refused in page.refused:
+            self._write(refused)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Write a downloaded or a failed object."""
+        if isinstance(outcome, Downloaded | Failed):
+            self._write(outcome)
+
+    def save(self) -> None:
+        """Give the file its name, in the place of what had it before; only once.
+
+        Raises:
+            DestinationError: it could not be written; what had its name before is unchanged.
+        """
+        if self._is_saved:
+            return
+        self._is_saved = True
+        try:
+            if self._failed:
+                raise self._failed
+            self._rows.finish()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            os.replace(self._temporary, self._path)
+        except OSError as error:
+            with suppress(OSError):
+                self._file.close()
+            with suppress(OSError):
+                os.unlink(self._temporary)
+            raise DestinationError(
+                f"report: {self._shown} cannot be written: {error.strerror}"
+            ) from error
+
+    def _write(self, outcome: Downloaded | Failed) -> None:
+        if self._is_saved or self._failed:
+            return
+        try:
+            self._rows.write(outcome)
+        except OSError as error:  # the run goes on, and its end tells
+            self._failed = error
+
+
+@contextmanager
+def reporting(path: Path | str | None) -> Iterator[Sequence[ReportFile]]:
+    """Yield what writes a report, which is saved at the end at the latest; none without a path.
+
+    Raises:
+        ConfigError: it cannot be written, or not of this kind.
+        DestinationError: it could not be saved. If the run fails for another reason, that is raised
+            instead, with a note.
+    """
+    if path is None:
+        yield ()
+        return
+    report = ReportFile(path)
+    try:
+        yield (report,)
+    except BaseException as error:
+        try:
+            report.save()
+        except DestinationError as unsaved:
+            error.add_note(str(unsaved))
+        raise
+    report.save()
+
+
+def _writer(path: str) -> "Callable[[BinaryIO], Rows]":
+    from asyncsync.report import rows  # only a run with a report waits for it
+
+    match os.path.splitext(path)[1].lower():
+        case ".jsonl" | ".json":
+            return rows.JsonRows
+        case ".csv":
+            return rows.CsvRows
+        case ".parquet":
+            from asyncsync.report.arrow import ParquetRows  # which may be missing
+
+            return ParquetRows
+    raise ConfigError(
+        f"report: {path!r} ends in none of .jsonl, .csv and .parquet; the ending says what to write"
+    )
