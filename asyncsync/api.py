@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Unpack
 
 from asyncsync import pipeline
-from asyncsync.compare import OtherDisks, Selection
+from asyncsync.compare import NamedSelection, OtherDisks, Selection
 from asyncsync.console import is_in_notebook
 from asyncsync.descriptors import affordable_requests
 from asyncsync.disk import Backup, Folder, free_bytes
@@ -28,7 +28,7 @@ from asyncsync.given import Given as Given
 from asyncsync.given import GivenToSync as GivenToSync
 from asyncsync.given import describe
 from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObserver
-from asyncsync.listing import Scope, Since
+from asyncsync.listing import Incremental, Scope
 from asyncsync.mirror import Mirror
 from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.pace import STREAMS_AT_ONCE, Deadline, Limit, LimitedStore, Pace
@@ -40,6 +40,7 @@ from asyncsync.settings import (
     bucket_identity,
     check_backup_dir,
     load,
+    named_keys,
     named_source,
     split_source,
     stripped_prefix,
@@ -256,6 +257,7 @@ async def perform_given(
         filled = {**source.under(given), "source": bucket}
         found, options = await in_thread(partial(load, env_file, given=filled))
         own_route = route(found, options, prefixes)
+    keys = await in_thread(partial(named_keys, given, prefixes))
     checked = None if planned is None else checked_plan(planned, own_route, given)
     started = time.monotonic()
     try:
@@ -264,7 +266,7 @@ async def perform_given(
             reporting(path) as written,
             Observers(report, report.files, *written, _observer(given), *told) as observer,
         ):
-            await perform(command, found, options, prefixes, observer, checked)
+            await perform(command, found, options, prefixes, observer, checked, keys)
     finally:
         report.seconds = time.monotonic() - started
     return own_route, options
@@ -305,10 +307,11 @@ async def perform(
     prefixes: Sequence[str],
     observer: Observer,
     planned: Plan | PlanFile | None = None,
+    keys: Sequence[str] | None = None,
 ) -> None:
     """Run a command of the pipeline with the real bucket and the real disk.
 
-    With a plan, a sync fetches its objects and lists nothing.
+    With a plan, a sync fetches its objects and lists nothing. With keys, a run looks up only these.
 
     Raises:
         SourceError, DestinationError: as for `sync`.
@@ -316,7 +319,7 @@ async def perform(
     """
     from asyncsync.s3 import open_store  # slow to import, and --help does not need it
 
-    if "" in prefixes:  # the whole bucket, as none: `since` then follows each top-level prefix
+    if "" in prefixes:  # the whole bucket, as none: each top-level prefix then has its last key
         prefixes = ()
     limit = Limit(options.limit_rate) if options.limit_rate else None
     own = route(found, options, prefixes, planned)
@@ -329,8 +332,11 @@ async def perform(
         follows_links=options.follow_links,
         backup=Backup(at, durable=options.durable) if (at := options.backup_dir) else None,
     )
-    since = None
-    if options.since and planned is None and command is not pipeline.verify:
+    incremental = None
+    if keys == []:
+        observer.noticed("the list of keys is empty, so that nothing is to do")
+    lists = planned is None and keys is None
+    if options.incremental and lists and command is not pipeline.verify:
         scope = Scope(
             found.endpoint_url,
             found.bucket,
@@ -340,13 +346,17 @@ async def perform(
             own.stripped,
             own.odd_keys,
         )
-        since = Since(folder, scope, observer.noticed)
-        observer = Observers(observer, since)
-    selection = Selection(options.include, options.exclude, prefixes, own.paths)
+        if options.limits:  # what they leave out today may be within them tomorrow
+            observer.noticed("everything is listed: --incremental does not go with sizes and times")
+        else:
+            incremental = Incremental(folder, scope, observer.noticed)
+            observer = Observers(observer, incremental)
+    selection = _selection(options, prefixes, own, keys)
     mirror = None
     if options.delete and command is not pipeline.verify:
-        if planned is not None:
-            raise ConfigError("delete: a plan lists nothing, so nothing is known to be gone")
+        if not lists:
+            why = "a plan lists nothing" if keys is None else "files_from lists nothing as a whole"
+            raise ConfigError(f"delete: {why}, so nothing is known to be gone")
         bounds = (options.max_delete, options.allow_empty)
         mirror = Mirror(folder, selection, observer, *bounds)
         observer = Observers(observer, mirror)
@@ -371,7 +381,7 @@ async def perform(
                     repairs=options.repair,
                     checks_space=options.space_check,
                     planned=None if planned is None else planned.pages(),
-                    since=since,
+                    incremental=incremental,
                     mirror=mirror,
                     # A plan that is cut is none, and it takes no longer than a listing.
                     deadline=Deadline(None if command is pipeline.plan else options.max_duration),
@@ -379,3 +389,11 @@ async def perform(
             )
     except ObserverError as failed:
         raise failed.error from failed.error.__cause__
+
+
+def _selection(
+    options: Options, prefixes: Sequence[str], own: Route, keys: Sequence[str] | None
+) -> Selection:
+    if keys is not None:
+        return NamedSelection(keys, prefixes, own.paths, options.limits)
+    return Selection(options.include, options.exclude, prefixes, own.paths, options.limits)

@@ -30,6 +30,7 @@
     │   ├── RemoteChangedError      replaced since it was listed
     │   ├── RetriesExhaustedError   transient errors until the attempts ran out
     │   └── SkippedError            this key cannot be synced here                           exit 3
+    │       ├── AbsentError         named by the user, and not in the bucket
     │       ├── ArchivedError       in a storage class that must be restored first
     │       ├── KeyCollisionError   two keys need the same path
     │       ├── NoSuchKeyError      `get` was asked for it, and the bucket has none
@@ -267,6 +268,14 @@ class SkippedError(TransferError):
     """This key cannot be synced here. No other object is affected."""
 
     exit_code = 3
+
+
+class AbsentError(SkippedError):
+    """The user has named this key, and the bucket does not have it."""
+
+    def __init__(self, key: str) -> None:
+        hint = "; give the PREFIX of a folder as an argument" if key.endswith("/") else ""
+        super().__init__(key, f"not in the bucket{hint}")
 
 
 class ArchivedError(SkippedError):

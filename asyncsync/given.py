@@ -2,7 +2,8 @@
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, timedelta
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Literal, TypedDict
@@ -23,6 +24,17 @@ class Given(TypedDict, total=False):
         dest: The local folder; `downloads` by default. Created if it is missing.
         include: Globs; a key must match one of them as a whole. `["*.parquet"]` by default.
         exclude: Globs; a key that matches one of them is left out. None by default.
+        files_from: The keys to sync, as several str, or the path of a file that lists them,
+            one a line; only these are looked up. Cannot be combined with globs. A key that is not
+            in the bucket counts as skipped.
+        newer_than: Leaves out objects that were modified before this: a datetime, a date, a
+            timedelta that counts back from now, or a str such as `"30d"` or `"2026-11-01"` (in UTC
+            unless it has an offset). None by default, as for the next four; `"off"` is none as
+            well.
+        older_than: Leaves out objects that were modified later.
+        since: The same as `newer_than`.
+        min_size: Leaves out objects of fewer bytes, a number or a str such as `"20M"`.
+        max_size: Leaves out objects of more bytes.
         workers: How many requests for objects are in flight; `"auto"`, the default, adapts the
             number to the network.
         max_workers: The highest number that `"auto"` may choose; 256 by default.
@@ -53,9 +65,8 @@ class Given(TypedDict, total=False):
         max_duration: After how many seconds the run ends, even if something is left, as a number
             or a str such as `"2h"`; the next run goes on. What is left is in `Report.left`, and
             the observer is told. `"off"` by default; `plan` takes as long as it needs.
-        since: `"auto"` lists only keys that sort after those of the last run, and all keys once a
-            day; `"off"`, the default, always lists all. docs/tuning.md says what `"auto"`
-            misses.
+        incremental: Whether only keys are listed that sort after those of the last run, and all
+            keys once a day; False by default. docs/tuning.md says what that misses.
         strip_prefix: Whether paths leave out the prefix, which must be the only one and end in
             `/`; False by default. All runs into a folder must leave out the same.
         odd_keys: What becomes of keys that are no path, such as `a//b`: `"skip"`, the default,
@@ -95,6 +106,12 @@ class Given(TypedDict, total=False):
     dest: Path | str | None
     include: Sequence[str] | None
     exclude: Sequence[str] | None
+    files_from: Path | str | Iterable[str] | None
+    newer_than: date | timedelta | str | None
+    older_than: date | timedelta | str | None
+    since: date | timedelta | str | None
+    min_size: float | str | None
+    max_size: float | str | None
     workers: int | Literal["auto"] | None
     max_workers: int | None
     compare: Literal["time", "size", "hash"] | None
@@ -109,7 +126,7 @@ class Given(TypedDict, total=False):
     backup_dir: Path | str | None
     limit_rate: float | str | None
     max_duration: float | str | None
-    since: Literal["auto", "off"] | None
+    incremental: bool | None
     strip_prefix: bool | None
     odd_keys: Literal["skip", "encode"] | None
     follow_links: bool | None

@@ -131,7 +131,7 @@ class Observer(Protocol):
         """A page of the listing was compared with the files. Its transfers will be fetched."""
 
     def filtered(self, objects: Mapping[str, int]) -> None:
-        """The listing has shown objects that `include` and `exclude` leave out.
+        """The listing has shown objects that globs leave out, or their size or time.
 
         Args:
             objects: their number by top-level prefix.

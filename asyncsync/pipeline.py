@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from anyio import CancelScope
 
-from asyncsync.compare import Check, ComparedHandler, PlanCheck, Selection, Space, in_order
+from asyncsync.compare import Check, ComparedHandler, Hints, PlanCheck, Selection, Space, in_order
 from asyncsync.concurrently import run_all, task_group
 from asyncsync.disk import Folder
 from asyncsync.download import Adopter, Downloader, Repairer, Verifier
@@ -33,7 +33,15 @@ from asyncsync.errors import (
 )
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import key_hash
-from asyncsync.listing import Landmarks, Since, has_object, list_in_order, list_objects
+from asyncsync.listing import (
+    Incremental,
+    Landmarks,
+    has_named,
+    has_object,
+    list_in_order,
+    list_named,
+    list_objects,
+)
 from asyncsync.mirror import Mirror
 from asyncsync.model import (
     Checks,
@@ -82,7 +90,7 @@ class Job:
 
     `next` is called in a thread, because it may block.
     """
-    since: Since | None = None
+    incremental: Incremental | None = None
     """Which keys an earlier run has listed already, so that this one need not."""
     mirror: Mirror | None = None
     """Deletes the files whose objects are gone; only with a whole listing."""
@@ -91,7 +99,9 @@ class Job:
 
     def lists(self, key: str) -> bool:
         """Return whether this run lists the key, if the bucket has it."""
-        return self.selection(key) and not (self.since and self.since.skips(key))
+        selects = self.selection
+        skips = self.incremental and self.incremental.skips(key)
+        return selects(key) and not (skips or selects.is_beyond(key))
 
 
 # The three commands -----------------------------------------------------------------------------
@@ -135,8 +145,8 @@ async def sync(job: Job) -> None:
                 return
             if job.planned is None:  # only a listing shows which unfinished files have no object
                 job.folder.clear_stale(job.lists)
-            if job.since:
-                job.since.save()
+            if job.incremental:
+                job.incremental.save()
             if job.mirror:
                 await job.mirror.delete(job.store, job.pace)
         finally:
@@ -202,7 +212,8 @@ async def verify(job: Job) -> None:
             job.observer.held_back(left)
             return  # the keys of other files may be among those that were not listed
         for key in await job.folder.unlisted(job.selection, listed):
-            job.observer.unlisted(key)
+            if not job.selection.is_beyond(key):  # its object is there
+                job.observer.unlisted(key)
 
 
 class _Unproven:
@@ -264,17 +275,25 @@ async def _find_objects(
 
 async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unproven) -> None:
     """List the objects, compare each page with the disk, and handle it."""
-    since, prefixes = job.since, job.selection.prefixes
-    if since and job.folder.is_mixed:  # another bucket's files may be at the keys left out
-        since.list_all()
+    incremental, prefixes, keys = job.incremental, job.selection.prefixes, job.selection.keys
+    if incremental and job.folder.is_mixed:  # another bucket's files may be at the keys left out
+        incremental.list_all()
+    asking = (job.store, job.pace, job.selection.needs_folder)
+    is_folder_needed: Callable[[str], Awaitable[bool]] = partial(has_object, *asking)
+    if keys is not None:
+        is_folder_needed = partial(has_named, *asking, keys)
     check = Check(
         job.folder,
         job.selection,
         job.observer,
         handle,
-        is_folder_needed=partial(has_object, job.store, job.pace, job.selection.needs_folder),
-        expected=[p for p in prefixes or [""] if not (since and since.lists_part_of(p))],
+        is_folder_needed=is_folder_needed,
+        expected=[
+            p for p in job.selection.expected if not (incremental and incremental.lists_part_of(p))
+        ],
         compare=job.compare,
+        # An incremental listing shows only a part of the keys, and one of named keys has no globs.
+        hints=None if incremental or keys is not None else Hints(job.selection),
     )
     landmarks = Landmarks()
 
@@ -289,12 +308,15 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unprov
 
     async def list_all() -> None:
         listing = (job.store, prefixes, job.pace, handle_page)
-        if check.needs_order:
-            await list_in_order(*listing, since)
+        if keys is not None:
+            lookup = (job.store, keys, job.pace, check.handle_page, check.add_separated)
+            await check.refuse(await list_named(*lookup, in_order=check.needs_order))
+        elif check.needs_order:
+            await list_in_order(*listing, incremental)
         else:
             try:
                 await list_objects(
-                    *listing, check.add_separated, since, landmarks, job.observer.noticed
+                    *listing, check.add_separated, incremental, landmarks, job.observer.noticed
                 )
             except IncompleteListingError:
                 await check.decide()  # nothing that was shown is left out

@@ -23,10 +23,15 @@ _HTTP_DATE = re.compile(
 def parse_time(text: str) -> int:
     """Return an ISO 8601 time in nanoseconds since the epoch; 0 if it is invalid or has no zone."""
     try:
-        found = (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND * 1000
+        found = nanoseconds_of(datetime.fromisoformat(text))
     except (TypeError, ValueError, OverflowError):
         return 0
     return found if _FIRST <= found < _END else 0  # in UTC it may be outside the years
+
+
+def nanoseconds_of(time: datetime) -> int:
+    """Return a time that has a zone in nanoseconds since the epoch."""
+    return (time - _EPOCH) // _MICROSECOND * 1000
 
 
 def to_datetime(nanoseconds: int) -> datetime | None:

@@ -116,9 +116,9 @@ async def test_prefixes_may_be_any_iterable(store: MemoryStore, tmp_path: Path) 
 
 async def test_empty_prefix_is_the_whole_bucket(store: MemoryStore, tmp_path: Path) -> None:
     """With `since`, each of its top-level prefixes then has a last key of its own."""
-    await asyncsync.sync(dest=tmp_path, prefixes=[""], since="auto")
+    await asyncsync.sync(dest=tmp_path, prefixes=[""], incremental=True)
     store.put("1hz/c.parquet", b"new")
-    await asyncsync.sync(dest=tmp_path, prefixes=["", "1hz/"], since="auto")
+    await asyncsync.sync(dest=tmp_path, prefixes=["", "1hz/"], incremental=True)
     assert "1hz/c.parquet" in tree(tmp_path)
 
 
@@ -514,12 +514,12 @@ async def test_keys_that_were_listed_for_another_path_are_listed_again(
     """What `since` has noted of a folder holds only for the prefix that it strips."""
     store.put_many({f"1hz/{number:04}.parquet": b"x" for number in range(3000)})
     dest = tmp_path / "dest"
-    await asyncsync.sync("1hz/", dest, since="auto")
+    await asyncsync.sync("1hz/", dest, incremental=True)
     for name in (".asyncsync", "1hz"):
         (dest / name).rename(tmp_path / name)
     (dest / ".asyncsync").mkdir()
     state = next((tmp_path / ".asyncsync").iterdir())
-    report = await asyncsync.sync("1hz/", dest, since="auto", strip_prefix=True)
+    report = await asyncsync.sync("1hz/", dest, incremental=True, strip_prefix=True)
     assert state.exists()
     assert report.downloaded == 3002
 

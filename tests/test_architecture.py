@@ -16,7 +16,9 @@ FLOOR = {
     "errors",
     "interfaces",
     "keys",
+    "limits",
     "model",
+    "notices",
 } | {
     "others",
     "paths",

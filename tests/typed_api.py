@@ -1,6 +1,6 @@
 """What a typed program does with the API. Checked by mypy with the tests, and never run."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import assert_never, assert_type
 
@@ -72,6 +72,11 @@ async def commands() -> None:
         limit_rate=20 << 20,
         since="auto",
         backup_dir=Path("replaced"),
+        incremental=True,
+        newer_than=timedelta(days=30),
+        older_than=datetime(2026, 11, 1, tzinfo=UTC),
+        min_size=1,
+        max_size="20M",
         report="new.parquet",
         env_file=Path("my.env"),
     )
@@ -95,7 +100,7 @@ async def looks() -> None:
 
 async def words() -> None:
     """What the command line has words for, as against what the environment says."""
-    await asyncsync.sync(workers="auto", limit_rate="20M", since="off")
+    await asyncsync.sync(workers="auto", limit_rate="20M", since="off", max_size=2e6)
     await asyncsync.sync(limit_rate=20e6)
     await asyncsync.sync(delete=True, max_delete="10%", allow_empty=False)
     await asyncsync.sync(delete=True, max_delete=12)

@@ -110,7 +110,7 @@ class Seen:
         """Return the objects that are selected; any that begin with a prefix are some of its."""
         selected = [remote for remote in objects if self._selection.takes(remote)]
         if len(selected) < len(objects):
-            self._left_out.update(self._selection.left_out(objects))
+            self._left_out.update(self._selection.note_left_out(objects))
         if self._unmatched:
             self._unmatched = _without(self._unmatched, [*(r.key for r in selected), *folders])
             self._absent = _without(self._absent, [*(r.key for r in objects), *folders])

@@ -20,6 +20,7 @@ _GLOBS = ("include", "exclude")
 _TEXTS = (
     *("dest", "workers", "max_workers", "compare", "validate", "attempts", "read_timeout"),
     *("limit_rate", "max_duration", "since", "addressing", "odd_keys", "max_delete", "backup_dir"),
+    *("newer_than", "older_than", "min_size", "max_size"),
 )
 """Options whose values are parsed by `settings`, by field name."""
 _SETTINGS = ("bucket", "endpoint_url", "region", "profile")
@@ -27,6 +28,7 @@ _SETTINGS = ("bucket", "endpoint_url", "region", "profile")
 _SWITCHES = (
     *("parquet_check", "deep", "repair", "space_check", "durable", "strip_prefix", "strict"),
     *("sign_request", "request_payer", "allow_http", "follow_links", "delete", "allow_empty"),
+    "incremental",
 )
 """Options without a value on the command line, by field name."""
 

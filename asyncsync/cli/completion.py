@@ -30,7 +30,6 @@ def script(shell: str) -> str:
         "--compare": Compare,
         "--addressing": Addressing,
         "--odd-keys": OddKeys,
-        "--since": ("auto", "off"),
         "--print-completion": SHELLS,
     }
     completers = {name: shtab.cmd(_lines(*words)) for name, words in choices.items()}

@@ -51,16 +51,32 @@ GROUPS = {
         Option("--depth N", "levels of folders to show (default: 1)", "ls du"),
         Option("-r --recursive", "list all objects, at any depth", "ls", **_FLAG),
         Option(
+            "--files-from FILE",
+            "sync the keys that FILE lists, one a line; - is standard input",
+            _RUNS,
+            also="doctor",
+        ),
+        Option(
+            "--newer-than AGE",
+            "leave out older objects; an age (30d, 12h) or a date (2026-11-01)",
+            _ALL_BUT_DEMO,
+        ),
+        Option("--older-than AGE", "leave out newer objects; an age or a date", _ALL_BUT_DEMO),
+        Option("--since DATE", "the same as --newer-than", _ALL_BUT_DEMO),
+        Option("--min-size SIZE", "leave out smaller objects: 500k, 20M", _ALL_BUT_DEMO),
+        Option("--max-size SIZE", "leave out larger objects: 500k, 20M", _ALL_BUT_DEMO),
+        Option(
             "--compare HOW",
             "what shows a file is up to date: time, size or hash",
             _LOOKS,
             also="doctor",
         ),
         Option(
-            "--since auto",
+            "--incremental",
             "list from the last keys on; misses keys that sort before them",
             "sync plan",
             also="verify doctor",
+            **_ON,
         ),
         Option(
             "--odd-keys HOW",

@@ -52,7 +52,7 @@ from asyncsync.report import (
     reporting,
     stop_summary,
 )
-from asyncsync.settings import Named, Options, load, origins, split_source
+from asyncsync.settings import Named, Options, load, named_keys, origins, read_keys, split_source
 
 logger = logging.getLogger(__name__)
 
@@ -109,9 +109,13 @@ def _run_one(
     if tells_all and (mixture := origins(env_file, given=filled).mixture):
         print_line(wrapped(f"asyncsync: {mixture}", sys.stderr), sys.stderr)
     own = api.route(settings, options, prefixes)
-    planned = _checked_plan(own, {**given, "prefixes": arguments.prefixes}, arguments)
+    asked = {"prefixes": arguments.prefixes, "files_from": arguments.files_from}
+    planned = _checked_plan(own, {**given, **asked}, arguments)
+    if arguments.files_from == "-":
+        asked["files_from"] = read_keys("standard input", sys.stdin.buffer)
+    keys = named_keys({**filled, **asked}, prefixes)
     with opened_log(arguments), reporting(getattr(arguments, "report", None)) as written:
-        run = partial(_run, settings, options, prefixes, arguments, planned, written, watch)
+        run = partial(_run, settings, options, prefixes, arguments, planned, keys, written, watch)
         return anyio.run(run)
 
 
@@ -146,6 +150,7 @@ async def _run(
     prefixes: Sequence[str],
     arguments: argparse.Namespace,
     planned: Plan | PlanFile | None,
+    keys: Sequence[str] | None,
     written: Sequence[ReportFile],
     watch: Watch,
 ) -> int:
@@ -201,7 +206,7 @@ async def _run(
             ):
                 try:
                     await api.perform(
-                        _RUNS[command], settings, options, prefixes, observer, planned
+                        _RUNS[command], settings, options, prefixes, observer, planned, keys
                     )
                     if isinstance(figures, PlanCounts):
                         if not figures.fits:

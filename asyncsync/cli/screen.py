@@ -13,6 +13,7 @@ from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver, Urgent
 from asyncsync.keys import escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Route, Transfer
+from asyncsync.notices import Hint
 from asyncsync.paths import OddKeys, is_encoded
 from asyncsync.report import (
     HELD_BACK,
@@ -99,7 +100,7 @@ class Text(SilentObserver):
         if prefix in self._figures.absent_prefixes:
             why = f"no key begins with it{prefix_hint(prefix, self._bucket)}"
         elif self._figures.left_out:
-            why = "--include and --exclude leave out what is there; --include '*' includes all"
+            why = self._figures.hint or "what is there is left out, by its key, size or time"
         else:
             why = "it is empty"
         self._warn(f"nothing to sync {where}: {why}", YELLOW)
@@ -136,7 +137,9 @@ class Text(SilentObserver):
         self._warn(f"asyncsync: {escaped(why)}", YELLOW)
 
     def noticed(self, message: str) -> None:
-        """Print the message; if quiet, only an urgent one."""
+        """Print the message; if quiet, only an urgent one. A hint is told by `unmatched`."""
+        if isinstance(message, Hint):
+            return
         line = f"asyncsync: {escaped(message)}"
         if isinstance(message, Urgent):
             self._warn(line, YELLOW)

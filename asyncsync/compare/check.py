@@ -10,11 +10,14 @@ from anyio import Event
 
 from asyncsync.compare.collisions import Collisions, IsFolderNeeded
 from asyncsync.compare.compare import compare_page, set_apart
+from asyncsync.compare.hints import Hints
 from asyncsync.compare.names import Names
 from asyncsync.compare.selection import Selection
 from asyncsync.disk import Folder
+from asyncsync.errors import AbsentError
 from asyncsync.interfaces import Observer
-from asyncsync.model import Compare, Compared, Reason, RemoteObject
+from asyncsync.model import UNKNOWN_SIZE, Compare, Compared, Failed, Reason, RemoteObject
+from asyncsync.notices import Hint
 
 ComparedHandler = Callable[[Compared], Awaitable[None]]
 """Takes a compared page; may wait until there is room for it."""
@@ -41,6 +44,7 @@ class Check:
         is_folder_needed: asks the bucket whether it has a key that needs a folder at a prefix.
         expected: the prefixes to report as unmatched if no selected object is below them.
         compare: what shows that a file is up to date.
+        hints: what to say of globs that match nothing, if the listing shows all keys.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Check:
         is_folder_needed: IsFolderNeeded,
         expected: Iterable[str],
         compare: Compare = Compare.TIME,
+        hints: Hints | None = None,
     ) -> None:
         self._folder = folder
         self._selection = selection
@@ -59,6 +64,9 @@ class Check:
         self._handle = handle
         self._is_folder_needed = is_folder_needed
         self._compare = compare
+        self._hints = hints
+        self._selects = False
+        """Whether any object is selected."""
         self._unmatched = set(expected)
         self._absent = set(filter(None, self._unmatched))
         """Those of the unmatched prefixes with which no key begins, selected or not."""
@@ -100,14 +108,17 @@ class Check:
                 if the server does not list keys in order.
         """
         selected = [remote for remote in objects if self._selection.takes(remote)]
+        if self._hints:
+            self._hints.note(objects)
         matched = _matched(self._unmatched, selected)
         self._unmatched -= matched
         self._absent -= matched
         if len(selected) < len(objects):
-            self._left_out.update(self._selection.left_out(objects))
+            self._left_out.update(self._selection.note_left_out(objects))
             self._absent -= _matched(self._absent, objects)
         if not selected:
             return
+        self._selects = True
         compared = await compare_page(selected, self._folder, self._is_folder_needed, self._compare)
         certain, doubtful = self._collisions.split(objects, compared, complete_to)
         if self._names:  # a waiting transfer may be the first key of its name
@@ -122,6 +133,12 @@ class Check:
         if decided.transfers or decided.refused:
             await self._pass_on(decided)
 
+    async def refuse(self, keys: Iterable[str]) -> None:
+        """Tell of keys that were named, and are not in the bucket."""
+        for key in keys:
+            absent = Failed(RemoteObject(key, UNKNOWN_SIZE, "", 0), AbsentError(key))
+            await self._pass_on(Compared([], [], [absent]))
+
     async def finish(self) -> None:
         """Decide what had to wait, and report that the listing has ended.
 
@@ -131,6 +148,11 @@ class Check:
         await self._counted.wait()
         if self._left_out:
             self._observer.filtered(self._left_out)
+        if self._hints and self._selects:
+            for hint in self._hints.idle():
+                self._observer.noticed(hint)
+        elif self._hints and self._left_out:
+            self._observer.noticed(Hint(self._hints.why_nothing()))
         for prefix in sorted(self._unmatched):
             if prefix in self._absent:
                 self._observer.absent(prefix)

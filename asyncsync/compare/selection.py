@@ -1,9 +1,12 @@
 """Which keys a run syncs. The same rules hold for objects and for files."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from fnmatch import translate
 
+from asyncsync.keys import key_hash
+from asyncsync.limits import Limits
 from asyncsync.model import RemoteObject
 from asyncsync.paths import PLAIN, Paths
 
@@ -15,10 +18,12 @@ class Selection:
     match the name of the folder, without the slash.
 
     Args:
-        include: one or more globs, one of which must match the whole key; `*` matches `/` as well.
+        include: one or more globs, one of which must match the whole key; `*` matches `/` as well,
+            and a glob that ends in `/` matches all keys below it.
         exclude: globs, none of which may match.
         prefixes: keys must start with one of them; any key may, if there are none.
         paths: how keys become paths.
+        limits: the sizes and times that an object may have.
     """
 
     def __init__(
@@ -27,12 +32,19 @@ class Selection:
         exclude: Sequence[str],
         prefixes: Sequence[str] = (),
         paths: Paths = PLAIN,
+        limits: Limits | None = None,
     ) -> None:
+        self.include, self.exclude = include, exclude
         self.prefixes = prefixes
+        self.keys: Sequence[str] | None = None
+        """The keys, if they are named one by one."""
+        self.limits = limits or None
         self._paths = paths
         self._starts = tuple(prefixes) or ""
-        self._include = _compile_any(include)
-        self._exclude = _compile_any(exclude) if exclude else None
+        self._include = compile_globs(include)
+        self._exclude = compile_globs(exclude) if exclude else None
+        self._beyond: set[int] = set()
+        """Hashes of the keys that are selected, and whose objects are beyond a limit."""
 
     def __call__(self, key: str) -> bool:
         """Return whether the key of a file is selected."""
@@ -43,25 +55,69 @@ class Selection:
             and not (self._exclude and self._exclude.match(name))
         )
 
+    @property
+    def expected(self) -> Sequence[str]:
+        """The prefixes that should have an object; "" stands for all keys."""
+        return self.prefixes or [""]
+
     def takes(self, remote: RemoteObject) -> bool:
         """Return whether the object is selected."""
         if remote.key.endswith("/") and not remote.size:
             return False
-        return self(remote.key)
+        return self(remote.key) and not (self.limits and self.limits.leave_out(remote))
 
-    def left_out(self, objects: Sequence[RemoteObject]) -> Iterator[str]:
-        """Yield the top-level prefix of each object that the globs leave out.
+    def note_left_out(self, objects: Sequence[RemoteObject]) -> Iterator[str]:
+        """Yield the top-level prefix of each object that the globs or the limits leave out.
 
         A folder marker is none of them, with content or without.
         """
         for remote in objects:
-            if not remote.key.endswith("/") and not self(remote.key):
+            if remote.key.endswith("/"):
+                continue
+            if not self(remote.key):
                 yield remote.prefix
+            elif self.limits and self.limits.leave_out(remote):
+                self._beyond.add(key_hash(remote.key))
+                yield remote.prefix
+
+    def is_beyond(self, key: str) -> bool:
+        """Return whether an object of this key was left out by its size or time."""
+        return bool(self._beyond) and key_hash(key) in self._beyond
 
     def needs_folder(self, remote: RemoteObject) -> bool:
         """Return whether the object gets a file, so that the folders in its path must exist."""
         return self.takes(remote) and self._paths.has(remote.key)
 
 
-def _compile_any(globs: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(translate(glob) for glob in globs))
+class NamedSelection(Selection):
+    """Keys that are named one by one.
+
+    Args:
+        keys: sorted, without repeats.
+        prefixes, paths, limits: as for any selection.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[str],
+        prefixes: Sequence[str] = (),
+        paths: Paths = PLAIN,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(["*"], [], prefixes, paths, limits)
+        self.keys: Sequence[str] = keys
+
+    @property
+    def expected(self) -> Sequence[str]:
+        """No prefix: each key that is absent is told of by itself."""
+        return []
+
+    def __call__(self, key: str) -> bool:
+        """Return whether the key of a file is one of those that are named."""
+        place = bisect_left(self.keys, key)
+        return place < len(self.keys) and self.keys[place] == key
+
+
+def compile_globs(globs: Sequence[str]) -> re.Pattern[str]:
+    """Return what matches the keys that one of the globs matches."""
+    return re.compile("|".join(translate(glob + "*" * glob.endswith("/")) for glob in globs))

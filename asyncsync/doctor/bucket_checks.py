@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from asyncsync.compare import Selection
+from asyncsync.compare import Hints, Selection
 from asyncsync.concurrently import task_group
 from asyncsync.errors import ConfigError, EncodedObjectError, HeadRefusedError, TransientError
 from asyncsync.http import Dialer, HttpClient
@@ -254,7 +254,8 @@ async def listing(visit: Visit) -> Look:
         if not listed:
             empty.append(prefix)
         is_complete = is_complete and not page.next_token
-    selection = Selection(visit.options.include, visit.options.exclude)
+    options = visit.options
+    selection = Selection(options.include, options.exclude, limits=options.limits)
     selected = [remote for remote in objects if selection.takes(remote)]
     readable = [remote for remote in selected or objects if not remote.archive]
     visit.objects = sorted(readable, key=lambda remote: remote.size)
@@ -269,10 +270,9 @@ async def listing(visit: Visit) -> Look:
     if not is_complete:
         place = f"on the first page {place}"
     if not selected:
-        return warning(
-            f"--include and --exclude leave out all of the {len(objects):,} objects {place}; "
-            "--include '*' includes all"
-        )
+        hints = Hints(selection)
+        hints.note(objects)
+        return warning(f"all {len(objects):,} objects {place} are left out: {hints.why_nothing()}")
     told = "".join(f"; {notice}" for notice in visit.notices)
     text = f"{accepted}; {len(selected):,} of {len(objects):,} objects {place} are selected{told}"
     urgent = [notice for notice in visit.notices if isinstance(notice, Urgent)]

@@ -1,8 +1,8 @@
 """List every object of the bucket, or of some prefixes, with several listings at the same time.
 
 Each prefix is listed from its first page on, and work starts with the objects of that page; many
-buckets have no other page. A longer listing is cut into ranges of keys (`ranges.py`). With `since`,
-only the gaps between the keys that an earlier run has listed are.
+buckets have no other page. A longer listing is cut into ranges of keys (`ranges.py`). With
+`incremental`, only the gaps between the keys that an earlier run has listed are.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,10 +13,10 @@ from anyio import CapacityLimiter
 from asyncsync.concurrently import task_group
 from asyncsync.errors import IncompleteListingError
 from asyncsync.interfaces import Store
+from asyncsync.listing.incremental import Incremental
 from asyncsync.listing.landmarks import Landmarks
 from asyncsync.listing.paging import Paging
 from asyncsync.listing.ranges import Handler, Ranges
-from asyncsync.listing.since import Since
 from asyncsync.model import RemoteObject
 from asyncsync.pace import Pace
 
@@ -29,7 +29,7 @@ async def list_objects(
     pace: Pace,
     handle: Handler,
     on_separated: Callable[[Iterable[str]], object] = list,
-    since: Since | None = None,
+    incremental: Incremental | None = None,
     landmarks: Landmarks | None = None,
     notice: Callable[[str], object] = str,
 ) -> None:
@@ -43,7 +43,7 @@ async def list_objects(
             range is requested when it has returned.
         on_separated: gets the prefixes `x/` whose keys may come on other pages than those around
             the key `x`, before `handle` gets the page where `x` would be.
-        since: what an earlier run has listed, which is left out.
+        incremental: what an earlier run has listed, which is left out.
         landmarks: where to cut a long listing.
         notice: gets messages for the user.
 
@@ -57,8 +57,8 @@ async def list_objects(
     incomplete: list[IncompleteListingError] = []
 
     async def list_one(prefix: str) -> None:
-        note = partial(since.note, prefix) if since else len
-        gaps = since.gaps(prefix) if since else [("", None)]
+        note = partial(incremental.note, prefix) if incremental else len
+        gaps = incremental.gaps(prefix) if incremental else [("", None)]
 
         async def note_and_handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
             note(objects)
@@ -73,8 +73,8 @@ async def list_objects(
             incomplete.append(error)  # the others go on
         finally:
             slots.release_on_behalf_of(prefix)
-        if since:
-            since.end(prefix, ranges.requests, is_in_order=ranges.is_in_order)
+        if incremental:
+            incremental.end(prefix, ranges.requests, is_in_order=ranges.is_in_order)
 
     async with task_group() as group:
         for prefix in without_overlap(prefixes) or [""]:
@@ -89,12 +89,12 @@ async def list_in_order(
     prefixes: Sequence[str],
     pace: Pace,
     handle: Handler,
-    since: Since | None = None,
+    incremental: Incremental | None = None,
 ) -> None:
     """List all objects as `list_objects` does, but in the order of their keys, page after page.
 
-    Nothing is left out, because every key is needed to know which one comes first. `since` only
-    counts the requests.
+    Nothing is left out, because every key is needed to know which one comes first. `incremental`
+    only counts the requests.
 
     Raises:
         SourceError: a page could not be listed.
@@ -102,8 +102,8 @@ async def list_in_order(
     paging = Paging(store, pace)
     for prefix in without_overlap(prefixes) or [""]:
         async for page in paging.pages(prefix):
-            if since:
-                since.end(prefix, 1, is_in_order=False)
+            if incremental:
+                incremental.end(prefix, 1, is_in_order=False)
             await handle(page.objects, page.complete_to)
 
 

@@ -10,12 +10,18 @@ from typing import Self
 from asyncsync.errors import ConfigError, DiskFullError
 from asyncsync.keys import escaped
 from asyncsync.model import Compared, RemoteObject, Route, Transfer
+from asyncsync.report.naming import way
 from asyncsync.report.planfile import PAGE, PlanFile, read_plan
-from asyncsync.report.report import Report, plan_summary, verify_summary, way
+from asyncsync.report.report import Report, plan_summary, verify_summary
 from asyncsync.units import format_size
 
 _GLOB = re.compile(r"[*?[]")
 _NOWHERE = Route("", "", "")
+_DECIDED = (
+    *("prefixes", "include", "exclude", "strip_prefix", "odd_keys", "files_from"),
+    *("newer_than", "older_than", "since", "min_size", "max_size"),
+)
+"""Arguments that say what to fetch, which a plan has decided."""
 
 
 @dataclass
@@ -154,7 +160,7 @@ def checked_plan(
         ConfigError: the plan is damaged or was made for another route, or prefixes or globs are
             given as well.
     """
-    for name in ("prefixes", "include", "exclude", "strip_prefix", "odd_keys"):
+    for name in _DECIDED:
         if given.get(name):
             raise ConfigError(f"{name}: a plan already says what to fetch; give one or the other")
     found = plan if isinstance(plan, Plan) else read_plan(Path(plan))

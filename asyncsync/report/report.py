@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asyncsync.errors import ArchivedError, SkippedError
+from asyncsync.errors import AbsentError, ArchivedError, SkippedError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, Reason, Transfer, UpToDate
-from asyncsync.paths import is_encoded
+from asyncsync.notices import Hint
 from asyncsync.report.files import NewFiles
 from asyncsync.report.tally import Tally, check_rows, total_of
 from asyncsync.units import format_size
@@ -74,6 +74,8 @@ class Report(SilentObserver):
     """Whether the listing has reached its end, and the totals with it."""
     unfinished: dict[str, int] = field(default_factory=dict, repr=False)
     """The bytes that are kept of each object that is not complete, by key."""
+    hint: str = field(default="", repr=False)
+    """Why nothing was selected, if the bucket has objects, and what to do."""
     deleted: int = 0
     """Files that were deleted, as their objects are gone; in a plan, those that would be."""
     deleted_bytes: int = 0
@@ -104,7 +106,7 @@ class Report(SilentObserver):
 
     @property
     def left_out(self) -> int:
-        """Objects that `include` and `exclude` leave out, of those that were listed."""
+        """Objects that globs, sizes and times leave out, of those that were listed."""
         return self.total.left_out
 
     @property
@@ -149,14 +151,15 @@ class Report(SilentObserver):
                 self.unfinished[transfer.remote.key] = transfer.kept
             self.growth += transfer.remote.size - transfer.replaces - transfer.kept
         for refused in page.refused:
-            self._tally(refused.remote.prefix).in_bucket += is_new
+            is_there = not isinstance(refused.error, AbsentError)
+            self._tally(refused.remote.prefix).in_bucket += is_new and is_there
             self._fail(refused)
         if page.decides:
             self.proofs.update(known.proven for known in page.up_to_date)
         self.up_to_date += len(page.up_to_date)
 
     def filtered(self, objects: Mapping[str, int]) -> None:
-        """Count the objects that `include` and `exclude` leave out."""
+        """Count the objects that globs, sizes and times leave out."""
         for prefix, count in objects.items():
             self._tally(prefix).left_out = count
 
@@ -181,6 +184,11 @@ class Report(SilentObserver):
         """Count bytes, or subtract discarded ones."""
         if transfer.remote.key in self.unfinished:
             self.unfinished[transfer.remote.key] += size
+
+    def noticed(self, message: str) -> None:
+        """Keep why nothing was selected."""
+        if isinstance(message, Hint):
+            self.hint = str(message)
 
     def ended(self, outcome: Outcome) -> None:
         """Count the outcome of a transfer, or of the check of a file."""
@@ -260,19 +268,6 @@ class Report(SilentObserver):
 
 
 # text -------------------------------------------------------------------------------------------
-
-
-def failure(failed: Failed) -> str:
-    """Return one line about a failed or skipped object."""
-    word = "skipped" if isinstance(failed.error, SkippedError) else "failed"
-    return f"{word}: {shown(failed.remote.key)}: {escaped(failed.error.advice)}"
-
-
-def way(transfer: Transfer) -> str:
-    """Return how a line names an object: its key, and its path where that is encoded."""
-    if not is_encoded(transfer.path):
-        return shown(transfer.remote.key)
-    return f"{shown(transfer.remote.key)} -> {shown('/'.join(transfer.path))}"
 
 
 def sync_summary(report: Report) -> str:
@@ -373,8 +368,9 @@ def verify_summary(report: Report, *, deep: bool = False) -> str:
 
 
 def _left_out(report: Report) -> list[str]:
-    """Return what a summary says about the objects that the globs leave out."""
+    """Return what a summary says about the objects that are left out."""
     number = report.left_out
     if number and not report.total.in_bucket:
-        return [f"all {number:,} objects left out (--include '*' includes all)"]
+        why = f" ({escaped(report.hint)})" if report.hint else ""
+        return [f"all {number:,} objects left out{why}"]
     return [f"{number:,} left out"] if number else []

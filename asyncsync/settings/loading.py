@@ -20,6 +20,7 @@ from asyncsync.settings.envfile import EnvFile, read_env_file
 from asyncsync.settings.options import Options, parse_option
 from asyncsync.settings.origins import keys_logged, unencrypted
 from asyncsync.settings.remote import aws_settings, own_settings
+from asyncsync.settings.renamed import apply_since_word, since_note
 from asyncsync.settings.sources import (
     UNSET,
     chosen_settings,
@@ -36,7 +37,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     given: Mapping[str, object] | None = None,
 ) -> tuple[Settings, Options]:
-    """Return the settings and options of a run; warn of what lets others read secrets.
+    """Return the settings and options of a run; warn of exposed secrets and of old names.
 
     Args:
         env_file: the file to read; None reads `./.env` if it exists.
@@ -56,7 +57,8 @@ def load(
         if options.strict:
             raise ConfigError(file.exposure)
         logger.warning("%s", file.exposure)
-    for problem in (keys_logged(settings), unencrypted(settings)):
+    note = since_note(set_variables(file, environ), given or {})
+    for problem in (keys_logged(settings), unencrypted(settings), note):
         if problem:
             logger.warning("%s", problem)
     return settings, options
@@ -108,4 +110,5 @@ def _parse_options(values: Mapping[str, Secret], given: Mapping[str, object]) ->
                 found[option.name] = parse_option(option.name, text.reveal())
             except ValueError as error:
                 raise ConfigError(f"ASYNCSYNC_{option.name.upper()}: {error}") from None
+    apply_since_word(found, given)
     return Options(**found)  # type: ignore[arg-type]  # each value has the type of its field

@@ -4,15 +4,20 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from operator import index
 from pathlib import Path
 
 from asyncsync.errors import ConfigError
 from asyncsync.keys import STATE_DIR, escaped
+from asyncsync.limits import Limits
 from asyncsync.model import Addressing, Checks, Compare
 from asyncsync.paths import OddKeys
+from asyncsync.settings.amounts import as_moment, parse_bytes, parse_moment
 from asyncsync.settings.durations import parse_duration
+from asyncsync.settings.renamed import SINCE_WORDS
+from asyncsync.times import nanoseconds_of
 from asyncsync.units import parse_size
 
 MAX_REQUESTS = 1024
@@ -68,8 +73,8 @@ class Options:
     """Bytes of objects a second at most; None sets no limit."""
     max_duration: int | None = None
     """Seconds after which a run ends, even if something is left; None for as long as it needs."""
-    since: str | None = None
-    """`auto` lists from the last keys on; None lists everything."""
+    incremental: bool = False
+    """Whether only keys after the last known ones are listed."""
     strip_prefix: bool = False
     """Whether paths leave out the prefix that all keys of the run begin with."""
     odd_keys: OddKeys = OddKeys.SKIP
@@ -95,6 +100,16 @@ class Options:
     """Whether links in the destination stand for the folders that they lead to."""
     backup_dir: Path | None = None
     """The folder that keeps what is replaced; None keeps nothing."""
+    newer_than: datetime | None = None
+    """Objects that were modified before are left out; as text or an age, it counts from now."""
+    older_than: datetime | None = None
+    """Objects that were modified later are left out."""
+    since: datetime | None = None
+    """The same as `newer_than`."""
+    min_size: int | None = None
+    """Objects of fewer bytes are left out."""
+    max_size: int | None = None
+    """Objects of more bytes are left out."""
 
     def __post_init__(self) -> None:
         """Convert what callers of the API may pass as well: a str for a path, `20M`, a list."""
@@ -116,16 +131,33 @@ class Options:
                 raise ConfigError(f"{name}: {error}") from None
         for name in _CONVERTED:
             object.__setattr__(self, name, _convert(name, getattr(self, name)))
-        if self.delete and self.since:
+        self._refuse_contradictions()
+
+    def _refuse_contradictions(self) -> None:
+        if self.delete and self.incremental:
             raise ConfigError(
-                "delete: --since does not list everything, so nothing is known to be gone; take "
-                "either --delete or --since"
+                "delete: --incremental does not list everything, so nothing is known to be gone; "
+                "take either --delete or --incremental"
+            )
+        if self.delete and self.limits:
+            raise ConfigError(
+                f"delete: does not go with {', '.join(self.limits.options)}, since an object that "
+                "is gone has neither size nor age; take one of them"
             )
         if self.request_payer and not self.sign_request:
             raise ConfigError(
                 "request_payer: nobody can be charged for requests that are not signed; take "
                 "either --request-payer or --no-sign-request"
             )
+        if problem := self.limits.problem:
+            raise ConfigError(problem)
+
+    @property
+    def limits(self) -> Limits:
+        """Which of the selected objects are left out by their size and time."""
+        oldest = [nanoseconds_of(moment) for moment in (self.newer_than, self.since) if moment]
+        newest = nanoseconds_of(self.older_than) if self.older_than else None
+        return Limits(self.min_size, self.max_size, max(oldest, default=None), newest)
 
     @property
     def checks(self) -> Checks:
@@ -155,12 +187,18 @@ _CHOICES: dict[str, type[StrEnum]] = {
     "addressing": Addressing,
     "odd_keys": OddKeys,
 }
-_NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate", "max_duration")
+_SIZES = ("min_size", "max_size")
+_MOMENTS = ("newer_than", "older_than", "since")
+_NUMBERS = (
+    *("workers", "max_workers", "attempts", "read_timeout", "limit_rate", "max_duration"),
+    *_SIZES,
+)
 _SWITCHES = (
     *("parquet_check", "deep", "repair", "space_check", "durable", "strip_prefix", "strict"),
     *("sign_request", "request_payer", "allow_http", "follow_links", "delete", "allow_empty"),
+    "incremental",
 )
-_CONVERTED = ("backup_dir", *_NUMBERS, *_SWITCHES, "since", "max_delete")
+_CONVERTED = ("backup_dir", *_NUMBERS, *_SWITCHES, *_MOMENTS, "max_delete")
 """Options whose values are not text, but may be given as text, as on the command line."""
 
 
@@ -177,7 +215,11 @@ def _convert(name: str, value: object) -> object:
             if isinstance(value, float) and value.is_integer():  # such as 20e6
                 value = int(value)
             return _check_range(name, index(value))  # type: ignore[arg-type]  # raises TypeError
+        if name in _MOMENTS:
+            return as_moment(value)
     except TypeError:
+        if name in _MOMENTS:
+            raise ConfigError(f"{name}: {value!r} is no date, time or timedelta") from None
         raise ConfigError(f"{name}: {value!r} is not a whole number") from None
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from None
@@ -195,6 +237,8 @@ def _check_range(name: str, number: int) -> int:
         raise ValueError(f"{number} is less than {MIN_RATE} bytes/s")
     if name == "max_duration" and number < 1:
         raise ValueError(f"{number} is less than a second")
+    if name in _SIZES and number < 0:
+        raise ValueError(f"{number} is less than 0")
     return number
 
 
@@ -207,8 +251,8 @@ def _parse_bool(text: str) -> bool:
 def parse_option(name: str, text: str) -> object:
     """Return the value of the `Options` field `name` that is written as `text`.
 
-    White space separates globs. `auto` workers are None, and `off` is None for a rate, a duration
-    or `since`.
+    White space separates globs. `auto` workers are None, as is `off` for a rate, a duration, a size
+    or a moment.
 
     Raises:
         ValueError: the text is not a valid value; the message says what is.
@@ -224,7 +268,9 @@ def parse_option(name: str, text: str) -> object:
             return True
         case "workers" if text == "auto":
             return None
-        case "since" | "limit_rate" | "max_delete" | "max_duration":
+        case _ if name in (*_SIZES, *_MOMENTS):
+            return _parse_amount(name, text)
+        case "limit_rate" | "max_delete" | "max_duration":
             return _FORMS[name](text)
         case _ if name in _SWITCHES:
             return _parse_bool(text)
@@ -237,6 +283,12 @@ def _parse_choice(name: str, text: str) -> StrEnum:
     if text not in set(choices):
         raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
     return choices(text)
+
+
+def _parse_amount(name: str, text: str) -> object:
+    if name in _SIZES:
+        return parse_bytes(text)
+    return text if name == "since" and text in SINCE_WORDS else parse_moment(text)
 
 
 def _parse_int(name: str, text: str) -> int:
@@ -290,18 +342,11 @@ def _check_folder(name: str) -> None:
         raise ValueError(f"{escaped(name)} is a file, not a folder")
 
 
-def _parse_since(text: str) -> str | None:
-    if text not in {"auto", "off"}:
-        raise ValueError(f"{text!r} is neither auto nor off")
-    return None if text == "off" else text
-
-
 def _parse_max_duration(text: str) -> int | None:
     return None if text == "off" else parse_duration(text)
 
 
 _FORMS: dict[str, Callable[[str], object]] = {
-    "since": _parse_since,
     "limit_rate": _parse_rate,
     "max_delete": _parse_max_delete,
     "max_duration": _parse_max_duration,

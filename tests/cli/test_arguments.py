@@ -239,7 +239,9 @@ def line_with(option: str) -> list[str]:
         "--limit-rate": "1M",
         "--max-duration": "2h",
     }
-    values |= {"--validate": "head", "--compare": "size", "--since": "auto"}
+    values |= {"--validate": "head", "--compare": "size"}
+    values |= dict.fromkeys(("--newer-than", "--older-than", "--since"), "2026-11-01")
+    values |= dict.fromkeys(("--min-size", "--max-size"), "1M")
     values["--addressing"] = "path"
     values |= {"--odd-keys": "encode", "--max-delete": "5%"}
     takes_value = any(known.metavar for known in OPTIONS if option in known.names)
@@ -268,7 +270,7 @@ def test_options_of_a_sync_go_with_plan_verify_and_doctor(command: str) -> None:
         ("doctor", "--plan", "sync"),
         ("demo", "--plan", "sync"),
         ("demo", "--deep", "verify"),
-        ("demo", "--since", "sync and plan"),
+        ("demo", "--incremental", "sync and plan"),
         ("demo", "--json", "sync, plan, verify, doctor, ls and du"),
         ("demo", "-q", "sync, plan, verify, doctor and get"),
         ("verify", "-n", "sync"),

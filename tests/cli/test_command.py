@@ -107,7 +107,7 @@ def test_bucket_without_a_selected_key_brings_a_warning(
     store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     """The exit code is 0, but a glob is probably wrong."""
-    why = "--include and --exclude leave out what is there; --include '*' includes all"
+    why = "no key matches --include '*.csv'; --include '*' includes all"
     if "--include" not in arguments:
         use_memory(monkeypatch, MemoryStore())
         why = "it is empty"

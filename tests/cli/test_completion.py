@@ -68,7 +68,6 @@ def test_values_of_options_are_proposed(pressed: Pressed) -> None:
     assert pressed("--dest", "m") == ["mine"]
     assert pressed("--env-file", "m") == ["mine", "my.env"]
     assert pressed("--validate", "r") == ["response"]
-    assert pressed("--since", "") == ["auto", "off"]
     assert pressed("--compare", "") == ["hash", "size", "time"]
     assert pressed("plan", "--odd-keys", "") == ["encode", "skip"]
     assert pressed("help", "ver") == ["verify"]

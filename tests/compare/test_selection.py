@@ -3,7 +3,9 @@
 import pytest
 
 from asyncsync.compare import Selection
-from asyncsync.model import RemoteObject
+from asyncsync.limits import Limits
+from asyncsync.model import UNKNOWN_SIZE, RemoteObject
+from asyncsync.times import parse_time
 
 
 @pytest.mark.parametrize(
@@ -21,12 +23,14 @@ from asyncsync.model import RemoteObject
         (["a?[0-9].csv"], [], ["ab1.csv"], ["a1.csv", "abc.csv"]),
         (["a|b"], [], ["a|b"], ["a", "b"]),
         (["*"], ["*"], [], ["a", "b/c"]),
+        (["1hz/"], ["1hz/tmp/"], ["1hz/a", "1hz/a/b"], ["1hz", "x/1hz/a", "1hz/tmp/a"]),
+        (["*/raw/"], [], ["1hz/raw/a", "a/b/raw/c/d"], ["raw/a", "1hz/raw"]),
     ],
 )
 def test_selection(
     include: list[str], exclude: list[str], selected: list[str], others: list[str]
 ) -> None:
-    """A key must match a glob of `include` and none of `exclude`."""
+    """A key must match a glob of `include`, none of `exclude`; `x/` is all that is below it."""
     selection = Selection(include, exclude)
     assert [key for key in selected + others if selection(key)] == selected
 
@@ -91,3 +95,34 @@ def test_folder_marker_is_taken_only_with_content(key: str, size: int, taken: bo
 def test_only_keys_that_get_a_file_need_folders(key: str, needed: bool) -> None:
     """A key that is not selected or has no safe path gets none."""
     assert Selection(["*.parquet"], []).needs_folder(RemoteObject(key, 1, "etag", 0)) == needed
+
+
+NOV = parse_time("2026-11-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("limits", "taken"),
+    [
+        (Limits(), "small medium large unknown"),
+        (Limits(smallest=10), "medium large unknown"),
+        (Limits(largest=10), "small medium unknown"),
+        (Limits(smallest=10, largest=10), "medium unknown"),
+        (Limits(oldest_ns=NOV), "medium large unknown"),
+        (Limits(newest_ns=NOV), "small medium unknown"),
+        (Limits(smallest=11, newest_ns=NOV), "unknown"),
+    ],
+)
+def test_limit_is_itself_within(limits: Limits, taken: str) -> None:
+    """As in rclone; a size or a time that the listing does not tell is within every limit."""
+    selection = Selection(["*"], [], limits=limits)
+    objects = [
+        RemoteObject("small", 9, "etag", NOV - 1000),
+        RemoteObject("medium", 10, "etag", NOV),
+        RemoteObject("large", 11, "etag", NOV + 1000),
+        RemoteObject("unknown", UNKNOWN_SIZE, "etag", 0),
+    ]
+    assert " ".join(remote.key for remote in objects if selection.takes(remote)) == taken
+    beyond = [remote for remote in objects if remote.key not in taken.split()]
+    assert [*selection.note_left_out(objects)] == [""] * len(beyond)
+    assert [remote for remote in objects if selection.is_beyond(remote.key)] == beyond
+    assert all(selection(remote.key) for remote in objects)

@@ -405,7 +405,10 @@ async def test_request_that_fails_is_sent_twice(examine: Examine) -> None:
     ("objects", "text"),
     [
         ({}, "there is no object in the bucket"),
-        ({"a.txt": b"", "b/": b""}, "leave out all of the 1 objects in the bucket; --include '*'"),
+        (
+            {"a.txt": b"", "b/": b""},
+            "all 1 objects in the bucket are left out: no key matches --include '*.parquet'",
+        ),
     ],
 )
 async def test_bucket_without_a_selected_object_is_a_warning(

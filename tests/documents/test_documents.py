@@ -24,7 +24,7 @@ from asyncsync.doctor.folder_checks import open_files
 from asyncsync.errors import UnsafeKeyError
 from asyncsync.model import Downloaded, Failed, Proof, Reason, RemoteObject, Transfer
 from asyncsync.paths import Paths
-from asyncsync.report import Finding, Report, Tally, Verdict, events, report
+from asyncsync.report import Finding, Report, Tally, Verdict, events, failure, report
 from asyncsync.report import table as table_of
 from asyncsync.settings import Options, load
 from asyncsync.settings.sources import VARIABLES
@@ -190,7 +190,7 @@ def test_shown_refusal_is_what_the_program_prints() -> None:
     key = "../a.parquet"
     with pytest.raises(UnsafeKeyError) as caught:
         Paths().of(key)
-    assert f"`{report.failure(Failed(RemoteObject(key, 1, '', 0), caught.value))}`" in README
+    assert f"`{failure(Failed(RemoteObject(key, 1, '', 0), caught.value))}`" in README
 
 
 def test_shown_json_is_what_the_program_prints() -> None:

@@ -9,7 +9,7 @@ import pytest
 from asyncsync import pipeline
 from asyncsync.download.download import SMALL
 from asyncsync.interfaces import Observers
-from asyncsync.listing import Scope, Since
+from asyncsync.listing import Incremental, Scope
 from asyncsync.pace import Deadline
 from tests.rigs.child import until
 from tests.rigs.memory_store import Act
@@ -110,9 +110,9 @@ async def test_listing_that_is_cut_is_not_whole(dest: Path) -> None:
     rig.store.on("list", "", Act(), Act(until=anyio.Event()))
     folder = rig.job().folder
     scope = Scope("https://memory.example", "sensors", (), ("*.parquet",), ())
-    since = Since(folder, scope, rig.watcher.noticed)
-    job = replace(rig.job(), folder=folder, since=since, deadline=time.deadline)
-    job = replace(job, observer=Observers(rig.watcher, since))
+    incremental = Incremental(folder, scope, rig.watcher.noticed)
+    job = replace(rig.job(), folder=folder, incremental=incremental, deadline=time.deadline)
+    job = replace(job, observer=Observers(rig.watcher, incremental))
     with anyio.fail_after(10):
         await pipeline.sync(job)
     assert rig.watcher.left == [

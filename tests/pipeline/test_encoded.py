@@ -10,7 +10,7 @@ from asyncsync.disk import Folder
 from asyncsync.download.download import SMALL
 from asyncsync.errors import ConnectionLostError, KeyCollisionError, UnsafeKeyError
 from asyncsync.interfaces import Observers
-from asyncsync.listing import Scope, Since
+from asyncsync.listing import Incremental, Scope
 from asyncsync.model import Checks
 from asyncsync.paths import OddKeys, Paths
 from tests.rigs.memory_store import Act, MemoryStore
@@ -54,7 +54,7 @@ class Rig:
         paths = Paths(strips, encodes=odd_keys is OddKeys.ENCODE)
         folder = Folder(self.dest, paths=paths)
         scope = Scope("https://memory.example", "sensors", (), ("*",), (), strips, odd_keys)
-        notes = Since(folder, scope, seen.noticed) if since else None
+        notes = Incremental(folder, scope, seen.noticed) if since else None
         job = pipeline.Job(
             store=self.store,
             folder=folder,
@@ -63,7 +63,7 @@ class Rig:
             observer=Observers(seen, notes) if notes else seen,
             checks=Checks(parquet=False),
             deep=deep,
-            since=notes,
+            incremental=notes,
         )
         await getattr(pipeline, command)(job)
         return seen

@@ -7,11 +7,11 @@ import pytest
 
 from asyncsync.errors import AccessDeniedError, UnsafeKeyError, VanishedError
 from asyncsync.model import Downloaded, Outcome, Reason, UpToDate
-from asyncsync.report import outcome_json
+from asyncsync.notices import Hint
+from asyncsync.report import failure, outcome_json
 from asyncsync.report.report import (
     MOST_FAILURES,
     Report,
-    failure,
     plan_summary,
     stop_summary,
     sync_summary,
@@ -251,11 +251,13 @@ def test_objects_that_are_left_out_have_a_column_and_a_word(report: Report) -> N
         assert ", 1,203 left out" in summary
 
 
-def test_summary_names_the_glob_if_it_leaves_out_all() -> None:
-    """What to do about it stands there as well."""
+def test_summary_says_why_all_is_left_out() -> None:
+    """What to do about it stands there as well; any other notice does not."""
     report = Report()
     report.filtered({"csv/": 3})
-    said = "all 3 objects left out (--include '*' includes all)"
+    report.noticed(Hint("no key matches --include 'x'; --include '*' includes all"))
+    report.noticed("something else")
+    said = "all 3 objects left out (no key matches --include 'x'; --include '*' includes all)"
     for summary in (sync_summary(report), plan_summary(report, 0), verify_summary(report)):
         assert said in summary
 

@@ -1,6 +1,7 @@
 """Options: how their values are written, and which values are refused."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,12 @@ def test_options_of_the_environment_are_parsed() -> None:
         "ASYNCSYNC_DURABLE": "yes",
         "ASYNCSYNC_LIMIT_RATE": "20M",
         "ASYNCSYNC_MAX_DURATION": "1h30m",
-        "ASYNCSYNC_SINCE": "auto",
+        "ASYNCSYNC_INCREMENTAL": "yes",
+        "ASYNCSYNC_NEWER_THAN": "2026-10-01",
+        "ASYNCSYNC_OLDER_THAN": "2026-11-01T06:30+01:00",
+        "ASYNCSYNC_SINCE": "2026-10-02",
+        "ASYNCSYNC_MIN_SIZE": "1",
+        "ASYNCSYNC_MAX_SIZE": "20 MB",
         "ASYNCSYNC_STRICT": "yes",
         "ASYNCSYNC_SIGN_REQUEST": "yes",
         "ASYNCSYNC_REQUEST_PAYER": "yes",
@@ -49,7 +55,12 @@ def test_options_of_the_environment_are_parsed() -> None:
         durable=True,
         limit_rate=20 << 20,
         max_duration=5400,
-        since="auto",
+        incremental=True,
+        newer_than=datetime(2026, 10, 1, tzinfo=UTC),
+        older_than=datetime(2026, 11, 1, 5, 30, tzinfo=UTC),
+        since=datetime(2026, 10, 2, tzinfo=UTC),
+        min_size=1,
+        max_size=20_000_000,
         strict=True,
         request_payer=True,
         addressing=Addressing.PATH,
@@ -107,6 +118,8 @@ def test_auto_workers_are_none() -> None:
         ("limit_rate", 20e6, 20_000_000),
         ("limit_rate", "off", None),
         ("since", "off", None),
+        ("newer_than", "off", None),
+        ("max_size", 2e6, 2_000_000),
         ("durable", "no", False),
         ("sign_request", "no", False),
         ("request_payer", "requester", True),
@@ -139,7 +152,13 @@ def test_callers_may_pass_values_as_on_the_command_line(
         ("limit_rate", []),
         ("limit_rate", 1),
         ("limit_rate", "1"),
-        ("since", "now"),
+        ("newer_than", "now"),
+        ("older_than", 30),
+        ("newer_than", datetime(2026, 11, 1)),  # noqa: DTZ001 - that is what is refused
+        ("newer_than", timedelta(days=-1)),
+        ("newer_than", timedelta(days=900_000)),
+        ("min_size", -1),
+        ("max_size", "big"),
         ("max_delete", "-1"),
         ("max_delete", "101%"),
         ("max_delete", "%"),
@@ -171,7 +190,10 @@ def test_invalid_value_of_a_caller_is_refused(name: str, value: object) -> None:
         ("MAX_WORKERS", "auto", "not a whole number"),
         ("MAX_WORKERS", "1.5", "not a whole number"),
         ("ATTEMPTS", "0", "less than 1"),
-        ("SINCE", "yesterday", "neither auto nor off"),
+        ("SINCE", "yesterday", "neither off, an age .* nor a date"),
+        ("NEWER_THAN", "30", "a number without a unit: write 30d for days"),
+        ("OLDER_THAN", "9999999y", "longer ago than there are dates"),
+        ("MAX_SIZE", "20X", "neither off nor a size"),
         ("LIMIT_RATE", "0", "less than 1024 bytes/s"),
         ("LIMIT_RATE", "1023", "less than 1024 bytes/s"),
         ("LIMIT_RATE", "-5M", "neither off nor a rate"),
@@ -198,8 +220,8 @@ def test_bad_option_is_refused(name: str, text: str, why: str) -> None:
 
 def test_deletions_need_a_whole_listing() -> None:
     """Wherever it is said that only a part is listed."""
-    with pytest.raises(ConfigError, match=r"^delete: --since does not list everything"):
-        options({"ASYNCSYNC_SINCE": "auto"}, delete=True)
+    with pytest.raises(ConfigError, match=r"^delete: --incremental does not list everything"):
+        options({"ASYNCSYNC_INCREMENTAL": "yes"}, delete=True)
 
 
 @pytest.mark.row(127)

@@ -15,9 +15,9 @@ from asyncsync.disk import PART, Folder, unsynced
 from asyncsync.disk.folding import Folding
 from asyncsync.errors import AccessDeniedError, KeyCollisionError, ListingError, SourceError
 from asyncsync.interfaces import Observer, Observers
-from asyncsync.listing import since as since_module
+from asyncsync.listing import incremental as incremental_module
 from asyncsync.listing.cuts import HIGHEST
-from asyncsync.listing.since import MAX_AGE, MOST_RUNS, Scope, Since, _format_price
+from asyncsync.listing.incremental import MAX_AGE, MOST_RUNS, Incremental, Scope, _format_price
 from asyncsync.model import Checks
 from tests.rigs.bucket import Bucket
 from tests.rigs.memory_store import Act, MemoryStore
@@ -46,12 +46,12 @@ class Rig:
         self.store.requests.clear()
         seen = Watcher()
         folder = Folder(self.dest, source=self.source)
-        since = Since(folder, self.scope, seen.noticed, lambda: self.now)
-        await command(self.job(Observers(seen, since), since, folder))
+        incremental = Incremental(folder, self.scope, seen.noticed, lambda: self.now)
+        await command(self.job(Observers(seen, incremental), incremental, folder))
         return seen
 
     def job(
-        self, observer: Observer, since: Since | None, folder: Folder | None = None
+        self, observer: Observer, incremental: Incremental | None, folder: Folder | None = None
     ) -> pipeline.Job:
         """Return what to work on."""
         return pipeline.Job(
@@ -61,7 +61,7 @@ class Rig:
             pace=quick_pace(),
             observer=observer,
             checks=Checks(parquet=False),
-            since=since,
+            incremental=incremental,
         )
 
     def listed_after(self) -> set[str]:
@@ -378,15 +378,15 @@ async def test_real_bucket_is_listed_from_the_last_key_on(
     for name, value in bucket.server.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("ASYNCSYNC_INCLUDE", "*.txt")
-    monkeypatch.setattr(since_module, "FEWEST_PAGES", 1)
+    monkeypatch.setattr(incremental_module, "FEWEST_PAGES", 1)
     dest = tmp_path / "dest"
     bucket.put("1hz/b.txt", b"1")
-    assert (await api.sync(dest=dest, since="auto")).downloaded == 1
+    assert (await api.sync(dest=dest, incremental=True)).downloaded == 1
     bucket.put("1hz/a.txt", b"2")
     bucket.put("1hz/c.txt", b"3")
-    assert (await api.sync(dest=dest, since="auto")).downloaded == 1
+    assert (await api.sync(dest=dest, incremental=True)).downloaded == 1
     assert tree(dest).keys() == {"1hz/b.txt", "1hz/c.txt"}
-    report = await api.verify(dest=dest, since="auto")
+    report = await api.verify(dest=dest, incremental=True)
     assert (report.verified, report.failed) == (2, 1)
     assert (await api.sync(dest=dest)).downloaded == 1
 

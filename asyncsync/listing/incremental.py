@@ -1,4 +1,4 @@
-"""List only keys after the last known ones, if new keys sort after the old ones (`--since`).
+"""List only keys after the last known ones, if new keys sort after the old ones (`--incremental`).
 
 A run saves the last key of each large prefix: all keys up to it were listed, and each is in sync.
 The next run lists what these leave open: the keys before the first prefix, those between the last
@@ -53,7 +53,7 @@ class Scope:
     """What becomes of keys that are no path."""
 
 
-class Since(SilentObserver):
+class Incremental(SilentObserver):
     """The last keys of one scope, saved in the state folder.
 
     It is an observer as well, so that it knows which keys failed.
