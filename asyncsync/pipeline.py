@@ -13,8 +13,7 @@ the object is needed is told then, and the listing counts as ended only when all
 """
 
 import asyncio
-from asyncio import Event
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -24,7 +23,7 @@ from anyio import CancelScope
 from asyncsync.compare import Check, ComparedHandler, Hints, PlanCheck, Selection, Space, in_order
 from asyncsync.concurrently import run_all, task_group
 from asyncsync.disk import Folder
-from asyncsync.download import Adopter, Downloader, Repairer, Verifier
+from asyncsync.download import Adopter, Downloader, Repairer, Unproven, Verifier
 from asyncsync.errors import (
     DestinationError,
     IncompleteListingError,
@@ -122,7 +121,7 @@ async def sync(job: Job) -> None:
     """
     exact = job.planned is not None
     downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks, exact=exact)
-    unproven, space = _Unproven(job), Space(job.folder)
+    unproven, space = _unproven(job), Space(job.folder)
 
     def accept(transfers: Collection[Transfer]) -> None:
         unproven.add(transfers)
@@ -166,7 +165,7 @@ async def plan(job: Job) -> None:
         SourceError: the bucket could not be listed completely.
         DestinationError: the folder could not be read.
     """
-    unproven = _Unproven(job)
+    unproven = _unproven(job)
 
     async def decide(transfer: Transfer) -> None:
         await unproven.decide(transfer)  # and the observer knows; the rest is left to a sync
@@ -202,7 +201,7 @@ async def verify(job: Job) -> None:
     with job.folder.syncing() if job.repairs else job.folder.reading():
         try:
             work = repairer.repair if job.repairs else verifier.verify
-            left = await _run(job, pick, work, _Unproven(job))
+            left = await _run(job, pick, work, _unproven(job))
             if job.repairs:
                 job.folder.check_place()
         finally:
@@ -216,48 +215,15 @@ async def verify(job: Job) -> None:
                 job.observer.unlisted(key)
 
 
-class _Unproven:
-    """The transfers that are made only if the hash of the file does not prove it, and that wait."""
-
-    def __init__(self, job: Job) -> None:
-        self._observer = job.observer
-        self._adopter = Adopter(job.store, job.folder, job.pace, job.checks)
-        self._waiting: set[str] = set()
-        """Their keys."""
-        self._fewer = Event()
-
-    def add(self, transfers: Iterable[Transfer]) -> None:
-        """Let those of the transfers wait that are unproven, each until `decide` gets it."""
-        self._waiting.update(t.remote.key for t in transfers if t.reason is Reason.UNPROVEN)
-
-    async def decide(self, transfer: Transfer) -> Transfer | None:
-        """Tell the observer what is found out about a transfer; return it if it is needed."""
-        found = await self._adopter.decide(transfer)
-        page = Compared([], [], [], decides=True)
-        match found:
-            case UpToDate():
-                page.up_to_date.append(found)
-            case Transfer():
-                page.transfers.append(found)
-            case Failed():
-                page.refused.append(found)
-        self._observer.compared(page)
-        self._waiting.discard(transfer.remote.key)
-        self._fewer.set()
-        return found if isinstance(found, Transfer) else None
-
-    async def all_decided(self) -> None:
-        """Wait until none is left."""
-        while self._waiting:
-            self._fewer = Event()
-            await self._fewer.wait()
+def _unproven(job: Job) -> Unproven:
+    return Unproven(Adopter(job.store, job.folder, job.pace, job.checks), job.observer)
 
 
 # List and compare -------------------------------------------------------------------------------
 
 
 async def _find_objects(
-    job: Job, handle: ComparedHandler, unproven: _Unproven
+    job: Job, handle: ComparedHandler, unproven: Unproven
 ) -> SourceError | None:
     """Handle every page of the listing or plan; return the error that ended it early, if any.
 
@@ -273,7 +239,7 @@ async def _find_objects(
     return None
 
 
-async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unproven) -> None:
+async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: Unproven) -> None:
     """List the objects, compare each page with the disk, and handle it."""
     incremental, prefixes, keys = job.incremental, job.selection.prefixes, job.selection.keys
     if incremental and job.folder.is_mixed:  # another bucket's files may be at the keys left out
@@ -329,7 +295,7 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unprov
 
 
 async def _compare_planned(
-    job: Job, planned: Pages, handle: ComparedHandler, unproven: _Unproven
+    job: Job, planned: Pages, handle: ComparedHandler, unproven: Unproven
 ) -> None:
     """Compare the pages of a plan with the disk, and handle each."""
     check = PlanCheck(job.folder, job.observer, handle, job.compare)
@@ -347,7 +313,7 @@ async def _run(
     job: Job,
     pick: Callable[[Compared], Sequence[Item]],
     work: Callable[[Item], Awaitable[Outcome | None]],
-    unproven: _Unproven,
+    unproven: Unproven,
     accept: Callable[[Collection[Item]], None] | None = None,
 ) -> str:
     """Find objects and queue them; at the same time, work on what is queued.
