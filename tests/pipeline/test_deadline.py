@@ -141,3 +141,19 @@ async def test_run_that_is_done_in_the_grace_leaves_nothing(dest: Path) -> None:
     rig, time = Rig(dest, {"a.parquet": b"a"}), Time()
     await run_over(rig, time, "a.parquet")
     assert (rig.watcher.downloaded, rig.watcher.left) == (["a.parquet"], [])
+
+
+async def test_run_whose_time_is_up_deletes_nothing(dest: Path) -> None:
+    """The next one does, when nothing is left."""
+    rig, time = Rig(dest, SMALLS), Time()
+    await rig.sync()
+    rig.store.delete("05.parquet")
+    rig.store.put_many({"x.parquet": b"x", "y.parquet": b"y"})
+    rig.max_delete, rig.workers = "10%", 1
+    await run_over(rig, time, "x.parquet")
+    assert (rig.watcher.downloaded, rig.watcher.removed_keys) == (["x.parquet"], [])
+    assert [why.partition(": ")[2] for why in rig.watcher.left] == [
+        "1 object (1 B) left; the next run goes on"
+    ]
+    assert "05.parquet" in tree(dest)
+    assert (await rig.again()).removed_keys == ["05.parquet"]
