@@ -10,8 +10,18 @@ Nothing here sends a request or writes a file.
 """
 
 from asyncsync.compare.check import Check, ComparedHandler, PlanCheck
+from asyncsync.compare.compare import compare_page
 from asyncsync.compare.names import in_order
 from asyncsync.compare.selection import Selection
 from asyncsync.compare.space import OtherDisks, Space
 
-__all__ = ["Check", "ComparedHandler", "OtherDisks", "PlanCheck", "Selection", "Space", "in_order"]
+__all__ = [
+    "Check",
+    "ComparedHandler",
+    "OtherDisks",
+    "PlanCheck",
+    "Selection",
+    "Space",
+    "compare_page",
+    "in_order",
+]

@@ -13,9 +13,9 @@ which keys files were made here, `made.py` what each of these files was like, bo
 links, and `links.py` those that links stand for, where `--follow-links` asks for it. `lock.py`
 keeps a second run out, `folding.py` finds out which names the file system treats as one,
 `translation.py` turns the system's errors into ours, and `trial.py` finds out what can be done in a
-destination.
+destination. `single.py` takes one object alone, to a file anywhere or to none.
 
-Nothing here knows about requests, and nothing outside the destination is written.
+Nothing here knows about requests, and a folder writes nothing outside the destination.
 """
 
 from asyncsync.disk.backup import Backup
@@ -26,6 +26,7 @@ from asyncsync.disk.journal import PART
 from asyncsync.disk.lock import hold_lock
 from asyncsync.disk.mounts import mounted
 from asyncsync.disk.parts import PartFile, spans
+from asyncsync.disk.single import Held, SingleFile
 from asyncsync.disk.trial import abandoned, check_free, disk_of, free_bytes, lacks_inodes, trial
 
 __all__ = [
@@ -33,8 +34,10 @@ __all__ = [
     "Backup",
     "Folder",
     "Folding",
+    "Held",
     "LocalFile",
     "PartFile",
+    "SingleFile",
     "abandoned",
     "check_free",
     "disk_of",

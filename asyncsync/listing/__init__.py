@@ -10,8 +10,17 @@ Nothing here knows which objects are missing.
 """
 
 from asyncsync.listing.landmarks import Landmarks
-from asyncsync.listing.listing import list_in_order, list_objects
+from asyncsync.listing.listing import list_in_order, list_objects, without_overlap
 from asyncsync.listing.paging import Paging, has_object
 from asyncsync.listing.since import Scope, Since
 
-__all__ = ["Landmarks", "Paging", "Scope", "Since", "has_object", "list_in_order", "list_objects"]
+__all__ = [
+    "Landmarks",
+    "Paging",
+    "Scope",
+    "Since",
+    "has_object",
+    "list_in_order",
+    "list_objects",
+    "without_overlap",
+]
