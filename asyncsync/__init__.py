@@ -3,6 +3,8 @@
 TYPE_CHECKING = False  # importing `typing` would take longer than all of this module
 if TYPE_CHECKING:
     from asyncsync.api import plan, run, stream, sync, verify
+    from asyncsync.browse import Entry, ListedFolder, ListedObject, Usage
+    from asyncsync.browsing import du, get, ls
     from asyncsync.errors import (
         AsyncSyncError,
         ConfigError,
@@ -32,7 +34,10 @@ __all__ = [
     "ConfigError",
     "DestinationError",
     "Downloaded",
+    "Entry",
     "Failed",
+    "ListedFolder",
+    "ListedObject",
     "NewFile",
     "NewFiles",
     "Observer",
@@ -47,7 +52,11 @@ __all__ = [
     "Transfer",
     "TransferError",
     "UpToDate",
+    "Usage",
     "__version__",
+    "du",
+    "get",
+    "ls",
     "plan",
     "run",
     "shown",
@@ -59,6 +68,8 @@ __all__ = [
 
 _HOMES = {
     "api": ["plan", "run", "stream", "sync", "verify"],
+    "browse": ["Entry", "ListedFolder", "ListedObject", "Usage"],
+    "browsing": ["du", "get", "ls"],
     "errors": ["AsyncSyncError", "ConfigError", "DestinationError", "SourceError", "TransferError"],
     "interfaces": ["Observer", "SilentObserver"],
     "keys": ["shown"],

@@ -68,7 +68,7 @@ async def sync(
     """
     report = Report()
     planned, path = given.pop("plan", None), given.pop("report", None)
-    await _perform(pipeline.sync, report, _with(given, source, dest), planned, path)
+    await perform_given(pipeline.sync, report, by_keyword(given, source, dest), planned, path)
     return report
 
 
@@ -87,7 +87,9 @@ async def plan(
     """
     found, others = Plan(), OtherDisks()
     given["observer"] = Observers(others, _observer(given))
-    found.route, options = await _perform(pipeline.plan, found, _with(given, source, dest))
+    found.route, options = await perform_given(
+        pipeline.plan, found, by_keyword(given, source, dest)
+    )
     found.checks_space = options.space_check
     found.free_bytes = free_bytes(options.dest)
     if not found.fits:
@@ -117,7 +119,7 @@ async def verify(
         ConfigError, SourceError: as for `sync`.
     """
     report = Verification()
-    _, options = await _perform(pipeline.verify, report, _with(given, source, dest))
+    _, options = await perform_given(pipeline.verify, report, by_keyword(given, source, dest))
     report.deep = options.deep
     return report
 
@@ -211,7 +213,7 @@ class _OutcomeQueue(SilentObserver):
         self._outcomes.put_nowait(outcome)
 
 
-def _with(given: Given, source: str | None, dest: Path | str | None) -> Given:
+def by_keyword(given: Given, source: str | None, dest: Path | str | None) -> Given:
     """Return the keyword arguments with those that were given by their place."""
     if source is not None:
         if given.get("prefixes") is not None:
@@ -224,7 +226,7 @@ def _with(given: Given, source: str | None, dest: Path | str | None) -> Given:
     return given
 
 
-async def _perform(
+async def perform_given(
     command: Command,
     report: Report,
     given: Given,

@@ -12,15 +12,24 @@ def print_line(line: str, stream: TextIO) -> bool:
     """Print a line and flush it. Return False if the stream cannot be written.
 
     Such a stream then leads to the null device, so a sync goes on when its output is closed, as by
-    `| head`. Characters that the stream's encoding does not have are escaped.
+    `| head`.
     """
-    encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+        write_line(line, stream)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return False
     return True
+
+
+def write_line(line: str, stream: TextIO) -> None:
+    """Print a line and flush it. Characters that the stream's encoding does not have are escaped.
+
+    Raises:
+        OSError: the stream cannot be written.
+    """
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
 def takes_escapes(stream: TextIO) -> bool:

@@ -32,6 +32,7 @@
     │       ├── AbsentError         named by the user, and not in the bucket
     │       ├── ArchivedError       in a storage class that must be restored first
     │       ├── KeyCollisionError   two keys need the same path
+    │       ├── NoSuchKeyError      `get` was asked for it, and the bucket has none
     │       ├── UnsafeKeyError      the key has no safe local path
     │       └── VanishedError       deleted since it was listed
     └── TransientError              worth another attempt; never leaves the retry loop
@@ -284,6 +285,10 @@ class ArchivedError(SkippedError):
 
 class KeyCollisionError(SkippedError):
     """Two keys need the same local path, or one needs a folder where the other needs a file."""
+
+
+class NoSuchKeyError(SkippedError):
+    """The bucket has no object of this key, which was asked for by name."""
 
 
 class UnsafeKeyError(SkippedError):

@@ -44,10 +44,14 @@ ALLOWED = {
     "pipeline": FLOOR | STAGES | {"disk", "mirror"},
     "settings": FLOOR,
     "given": FLOOR | {"report"},
+    "browse": FLOOR | STAGES | {"disk", "pipeline"},
     "api": FLOOR | STAGES | {"disk", "s3", "mirror", "pipeline", "settings", "given"},
+    "browsing": FLOOR | {"browse", "report", "disk", "settings", "given", "api"},
     "demo": FLOOR | {"s3"},
     "doctor": FLOOR | STAGES | {"disk", "s3", "http", "pipeline", "settings", "api"},
-    "cli": FLOOR | STAGES | {"disk", "progress", "pipeline", "settings", "api", "demo", "doctor"},
+    "cli": FLOOR
+    | STAGES
+    | {"disk", "progress", "pipeline", "settings", "api", "browse", "demo", "doctor"},
 }
 """What each folder, or top-level module, may import besides itself."""
 

@@ -84,6 +84,17 @@ async def commands() -> None:
     assert_type([asyncsync.shown(failed.remote.key) for failed in report.failures], list[str])
 
 
+async def looks() -> None:
+    """A look into the bucket, and one object out of it."""
+    async for entry in asyncsync.ls("1hz/", depth=None, include=["*"]):
+        assert_type(entry, asyncsync.Entry)
+        if isinstance(entry, asyncsync.ListedObject) and entry.state == "missing":
+            assert_type(entry.remote, asyncsync.RemoteObject)
+    usages = assert_type(await asyncsync.du(depth=2), dict[str, asyncsync.Usage])
+    assert_type([usage.here for usage in usages.values()], list[int])
+    assert_type(await asyncsync.get("s3://bucket/key", "folder/", limit_rate="20M"), Path)
+
+
 async def words() -> None:
     """What the command line has words for, as against what the environment says."""
     await asyncsync.sync(workers="auto", limit_rate="20M", since="off", max_size=2e6)

@@ -12,7 +12,7 @@ from functools import partial
 
 from asyncsync.cli.help import make_parser
 from asyncsync.cli.mistakes import check_word, misused_option, near_command, unknown_option
-from asyncsync.cli.options import COMMANDS, OPTIONS, PREFIX, WITHOUT_PREFIXES
+from asyncsync.cli.options import COMMANDS, ONE_OBJECT, OPTIONS, PREFIX, WITHOUT_PREFIXES
 from asyncsync.errors import ConfigError
 from asyncsync.keys import SCHEME, shown
 
@@ -60,7 +60,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     command = arguments.command
     if prefixes and command in WITHOUT_PREFIXES:
         raise ConfigError(f"{command}: takes no {PREFIX}, and so not {shown(prefixes[0])}")
-    if any(word.startswith(SCHEME) for word in prefixes):
+    if command == "get":
+        _check_object(prefixes)
+        prefixes, arguments.place = prefixes[:1], next(iter(prefixes[1:]), None)
+    elif any(word.startswith(SCHEME) for word in prefixes):
         prefixes, dest = _source_and_dest(prefixes)
         if dest is not None and arguments.dest is not None:
             raise ConfigError(f"--dest: the folder is {shown(dest)} already; name it once")
@@ -151,6 +154,19 @@ def _source_and_dest(words: list[str]) -> tuple[list[str], str | None]:
             f"{shown(others[-1])}: one too many; an {SCHEME} argument goes with one folder at most"
         )
     return [source], next(iter(others), None)
+
+
+def _check_object(words: list[str]) -> None:
+    """Check that the words are a key and at most one place for its bytes.
+
+    Raises:
+        ConfigError: they are more, or none.
+    """
+    if not words or not words[0] or len(words) > 2:
+        what = f"takes no {shown(words[2])}" if len(words) > 2 else "names no object"
+        raise ConfigError(f"get: {what}; write asyncsync get {ONE_OBJECT}")
+    if len(words) == 2 and (not words[1] or words[1].startswith(SCHEME)):
+        raise ConfigError(f"get: {shown(words[1])!r} is no local path; it goes to a file, or to -")
 
 
 def _is_option(word: str) -> bool:

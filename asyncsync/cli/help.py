@@ -9,8 +9,17 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from asyncsync.cli.options import COMMANDS, GROUPS, OPTIONS, PREFIX, SOURCE, WITHOUT_PREFIXES
+from asyncsync.cli.options import (
+    COMMANDS,
+    GROUPS,
+    ONE_OBJECT,
+    OPTIONS,
+    PREFIX,
+    SOURCE,
+    WITHOUT_PREFIXES,
+)
 from asyncsync.console import print_line
+from asyncsync.keys import SCHEME
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -38,6 +47,18 @@ EXAMPLES = {
   asyncsync verify 1hz/                # is each file that of its object?
   asyncsync verify --deep              # read the files as well
   asyncsync verify --json > found.json # one line for each that is not in order""",
+    "ls": """\
+  asyncsync ls                         # the folders and objects at the top
+  asyncsync ls -r 1hz/2026/            # each object below, and what of it is here
+  asyncsync ls --json --include '*'    # one JSON object a line""",
+    "du": """\
+  asyncsync du                         # how much each folder at the top holds
+  asyncsync du --depth 2 1hz/          # and each folder in them
+  asyncsync du --include '*' --json    # of all objects, for a program""",
+    "get": """\
+  asyncsync get 1hz/2026/01/a.parquet          # to ./a.parquet
+  asyncsync get s3://sensors/list.json - > list.json   # to what reads it
+  asyncsync get 1hz/a.parquet /tmp/b.parquet   # to a file of another name""",
     "doctor": """\
   asyncsync doctor                     # look at all that a sync needs
   asyncsync doctor 1hz/                # where the token may list no more than this
@@ -132,7 +153,11 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
         add_help=False,
         exit_on_error=False,
     )
-    if command not in WITHOUT_PREFIXES:
+    if command == "get":
+        where = f"the object, or {SCHEME}BUCKET/KEY; then the file, or - (default: its name, here)"
+        words = parser.add_argument_group("arguments")
+        words.add_argument("prefixes", nargs="*", metavar="KEY", help=where)
+    elif command not in WITHOUT_PREFIXES:
         whole = "beginnings of keys (default: the whole bucket)"
         words = parser.add_argument_group("arguments")
         words.add_argument("prefixes", nargs="*", metavar=PREFIX, help=whole)
@@ -149,6 +174,8 @@ def usage(command: str) -> str:
         return "asyncsync help [COMMAND]"
     if command in WITHOUT_PREFIXES:
         return f"asyncsync {command} [options]"
+    if command == "get":
+        return f"asyncsync {command} {ONE_OBJECT} [options]"
     return (
         f"asyncsync {command or '[COMMAND]'} [{PREFIX} ...] [options]\n"
         f"       asyncsync {command or '[COMMAND]'} {SOURCE} [options]"

@@ -10,6 +10,9 @@ COMMANDS = {
     "sync": "download what is missing or out of date (the default)",
     "plan": "show what a sync would download, how much, and whether it fits",
     "verify": "check the files against the bucket; with --deep, read them as well",
+    "ls": "list what the bucket holds, folder by folder, and what is here",
+    "du": "add up what the bucket holds by folder, and what is here",
+    "get": "fetch one object to a file or to standard output, proven",
     "doctor": "check settings, network, bucket, disk and speed; say what to fix",
     "demo": "start an S3 server on this machine, and sync sample data from it",
     "help": "show the options of a command, with examples",
@@ -17,6 +20,9 @@ COMMANDS = {
 """Each command, and what it does in a line."""
 
 WITHOUT_PREFIXES = ("demo", "help")
+
+ONE_OBJECT = "KEY [PATH|-]"
+"""What stands in the place of prefixes where one object is named."""
 
 PREFIX = "PREFIX"
 """What help and usage call a prefix of keys."""
@@ -28,17 +34,22 @@ _ON: dict[str, Any] = {"action": "store_const", "const": True}
 _OFF: dict[str, Any] = {"action": "store_const", "const": False}
 _FLAG: dict[str, Any] = {"action": "store_true"}
 _RUNS = "sync plan verify"
-_ALL_BUT_DEMO = "sync plan verify doctor"
+_LOOKS = "sync plan verify ls du"
+_SELECTS = "sync plan verify doctor ls du"
+_DOWNLOADS = "sync verify doctor get"
+_ALL_BUT_DEMO = "sync plan verify doctor ls du get"
 
 GROUPS = {
     "which objects": (
         Option(
             "--include GLOB",
             "select the keys that match (default: *.parquet)",
-            _ALL_BUT_DEMO,
+            _SELECTS,
             action="append",
         ),
-        Option("--exclude GLOB", "leave out the keys that match", _ALL_BUT_DEMO, action="append"),
+        Option("--exclude GLOB", "leave out the keys that match", _SELECTS, action="append"),
+        Option("--depth N", "levels of folders to show (default: 1)", "ls du"),
+        Option("-r --recursive", "list all objects, at any depth", "ls", **_FLAG),
         Option(
             "--files-from FILE",
             "sync the keys that FILE lists, one a line; - is standard input",
@@ -48,16 +59,16 @@ GROUPS = {
         Option(
             "--newer-than AGE",
             "leave out older objects; an age (30d, 12h) or a date (2026-11-01)",
-            _ALL_BUT_DEMO,
+            _SELECTS,
         ),
-        Option("--older-than AGE", "leave out newer objects; an age or a date", _ALL_BUT_DEMO),
-        Option("--since DATE", "the same as --newer-than", _ALL_BUT_DEMO),
-        Option("--min-size SIZE", "leave out smaller objects: 500k, 20M", _ALL_BUT_DEMO),
-        Option("--max-size SIZE", "leave out larger objects: 500k, 20M", _ALL_BUT_DEMO),
+        Option("--older-than AGE", "leave out newer objects; an age or a date", _SELECTS),
+        Option("--since DATE", "the same as --newer-than", _SELECTS),
+        Option("--min-size SIZE", "leave out smaller objects: 500k, 20M", _SELECTS),
+        Option("--max-size SIZE", "leave out larger objects: 500k, 20M", _SELECTS),
         Option(
             "--compare HOW",
             "what shows a file is up to date: time, size or hash",
-            _RUNS,
+            _LOOKS,
             also="doctor",
         ),
         Option(
@@ -70,7 +81,7 @@ GROUPS = {
         Option(
             "--odd-keys HOW",
             "keys that are no path, as a//b: skip or encode",
-            _RUNS,
+            _LOOKS,
             also="doctor",
         ),
         Option("--plan FILE", "download what `plan --json` wrote to FILE", "sync"),
@@ -108,21 +119,21 @@ GROUPS = {
         Option("--strict", "fail if others can read the env file", _ALL_BUT_DEMO, **_ON),
     ),
     "to where": (
-        Option("--dest DIR", "local folder (default: downloads)", _ALL_BUT_DEMO),
+        Option("--dest DIR", "local folder (default: downloads)", _SELECTS),
         Option(
             "--dest DIR", "local folder (default: downloads-demo)", "demo", default="downloads-demo"
         ),
         Option(
             "--strip-prefix",
             "put what is below the prefix right into the folder",
-            _RUNS,
+            _LOOKS,
             also="doctor",
             **_ON,
         ),
         Option(
             "--follow-links",
             "write through links to folders in DIR that are yours or root's",
-            _RUNS,
+            _LOOKS,
             also="doctor",
             **_ON,
         ),
@@ -166,19 +177,19 @@ GROUPS = {
         Option(
             "--workers N",
             "requests for objects at once, or auto (default)",
-            "sync verify doctor",
+            _DOWNLOADS,
             also="plan",
         ),
         Option(
             "--max-workers N",
             "upper limit for auto (default: 256)",
-            "sync verify doctor",
+            _DOWNLOADS,
             also="plan",
         ),
         Option(
             "--limit-rate RATE",
             "bytes a second at most: 500k, 20M, 20MB/s or off",
-            "sync",
+            "sync get",
             also="plan verify doctor",
         ),
         Option(
@@ -196,13 +207,13 @@ GROUPS = {
         Option(
             "--validate HOW",
             "how to prove it: content (default), head, response",
-            "sync verify doctor",
+            _DOWNLOADS,
             also="plan",
         ),
         Option(
             "--no-parquet-check",
             "accept files named *.parquet that are not Parquet",
-            "sync verify",
+            "sync verify get",
             also="plan doctor",
             dest="parquet_check",
             **_OFF,
@@ -220,17 +231,24 @@ GROUPS = {
         ),
         Option(
             "--exit-code",
-            "end with 7 if there is something to download",
+            "end with 7 if there is something to do",
             "plan",
             **_FLAG,
         ),
-        Option("--json", "print one JSON object a line", _ALL_BUT_DEMO, **_FLAG),
+        Option("--json", "print one JSON object a line", _SELECTS, **_FLAG),
         Option(
-            "-q --quiet", "print failures only, and what may become one", _ALL_BUT_DEMO, **_FLAG
+            "-q --quiet",
+            "print failures only, and what may become one",
+            "sync plan verify doctor get",
+            **_FLAG,
         ),
         Option("-v --verbose", "name every object", _RUNS, also="doctor", **_FLAG),
         Option(
-            "--no-progress", "show no bars and no progress lines", _RUNS, also="doctor", **_FLAG
+            "--no-progress",
+            "show no bars and no progress lines",
+            "sync plan verify get",
+            also="doctor",
+            **_FLAG,
         ),
         Option(
             "--report FILE", "write what is new or failed to FILE: .jsonl, .csv, .parquet", "sync"

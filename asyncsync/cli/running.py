@@ -81,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         from asyncsync.demo import run_demo  # needs the extra of that name
 
         return run_demo(Path(arguments.dest), keep=arguments.keep)
+    if arguments.command in {"ls", "du", "get"}:
+        return _browse(given, arguments)
     if arguments.command == "doctor":
         _open_log(arguments)
         return anyio.run(partial(_examine, given, arguments))
@@ -102,6 +104,18 @@ def run(arguments: argparse.Namespace) -> int:
         return anyio.run(
             partial(_run, settings, options, prefixes, arguments, planned, keys, written)
         )
+
+
+def _browse(given: Mapping[str, object], arguments: argparse.Namespace) -> int:
+    """Run ls, du or get, and return the exit code."""
+    from asyncsync.cli.browsing import fetch, look  # no other command waits for it
+
+    bucket, prefixes = split_source(arguments.prefixes)
+    settings, options = load(_env_file(arguments), given={**given, "source": bucket})
+    _open_log(arguments)
+    if arguments.command != "get":
+        return look(settings, options, prefixes, arguments)
+    return fetch(settings, options, prefixes, arguments, partial(_open_progress, arguments))
 
 
 def _env_file(arguments: argparse.Namespace) -> Path | None:
@@ -182,8 +196,8 @@ async def _run(
                     if isinstance(figures, PlanCounts):
                         if not figures.fits:
                             figures.elsewhere = others.growth(options.dest)
-                        if arguments.exit_code and figures.total.to_download:
-                            figures.held_back(f"{figures.total.to_download:,} to download")
+                        if arguments.exit_code and figures.to_do:
+                            figures.held_back(figures.to_do)
                 except AsyncSyncError as failure:
                     error, exit_code = failure.advice, failure.exit_code
                 except MemoryError:

@@ -10,6 +10,7 @@ Nothing here sends a request or writes a file.
 """
 
 from asyncsync.compare.check import Check, ComparedHandler, PlanCheck
+from asyncsync.compare.compare import compare_page
 from asyncsync.compare.hints import Hints
 from asyncsync.compare.names import in_order
 from asyncsync.compare.selection import NamedSelection, Selection
@@ -24,5 +25,6 @@ __all__ = [
     "PlanCheck",
     "Selection",
     "Space",
+    "compare_page",
     "in_order",
 ]

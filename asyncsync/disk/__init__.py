@@ -11,9 +11,10 @@ damaged; `notes.py` reads and writes notes. `removal.py` removes files that were
 `directory.py` opens folders without following links, and `links.py` those that links stand for,
 where `--follow-links` asks for it. `lock.py` keeps a second run out, `folding.py` finds out which
 names the file system treats as one, `translation.py` turns the system's errors into ours, and
-`trial.py` finds out what can be done in a destination.
+`trial.py` finds out what can be done in a destination. `single.py` takes one object alone, to a
+file anywhere or to none.
 
-Nothing here knows about requests, and nothing outside the destination is written.
+Nothing here knows about requests, and a folder writes nothing outside the destination.
 """
 
 from asyncsync.disk.directory import LocalFile
@@ -22,14 +23,17 @@ from asyncsync.disk.folding import Folding, mark, probe
 from asyncsync.disk.lock import hold_lock
 from asyncsync.disk.mounts import mounted
 from asyncsync.disk.parts import PART, PartFile, spans
+from asyncsync.disk.single import Held, SingleFile
 from asyncsync.disk.trial import abandoned, check_free, disk_of, free_bytes, lacks_inodes, trial
 
 __all__ = [
     "PART",
     "Folder",
     "Folding",
+    "Held",
     "LocalFile",
     "PartFile",
+    "SingleFile",
     "abandoned",
     "check_free",
     "disk_of",

@@ -164,12 +164,12 @@ class Place:
                         if folder.exists(self._beside) and not shared.exists(self.user):
                             folder.move(self._beside, shared, self.user)
                     names: Components = (STATE_DIR, self.user)
-                    state = _checked(shared.enter(self.user, mode))
+                    state = checked(shared.enter(self.user, mode))
             except OSError as error:
                 if error.errno not in _UNUSABLE:
                     raise
                 names = (self._beside,)
-                state = _checked(folder.enter(self._beside, mode))
+                state = checked(folder.enter(self._beside, mode))
                 _tag(state)
                 there, here = (*parents, STATE_DIR), (*parents, *names)
                 self._notice(
@@ -190,10 +190,10 @@ class Place:
         """
         for names in ((STATE_DIR, self.user), (self._beside,)):
             with suppress(OSError):
-                state = _checked(Directory.walk(self.root, names))
+                state = checked(Directory.walk(self.root, names))
                 self._names = names
                 return state
-        state = _checked(Directory.walk(self.root, (STATE_DIR,)))
+        state = checked(Directory.walk(self.root, (STATE_DIR,)))
         self._names = (STATE_DIR,)
         return state
 
@@ -287,7 +287,7 @@ def _exists(user_id: int) -> bool:
     return True
 
 
-def _checked(state: Directory) -> Directory:
+def checked(state: Directory) -> Directory:
     """Return the folder if it belongs to this user and nobody else can write it.
 
     Raises:

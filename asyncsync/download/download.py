@@ -18,9 +18,10 @@ from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 
-from asyncsync.disk import Folder, spans
+from asyncsync.disk import spans
 from asyncsync.download import proof, validate
 from asyncsync.download.parts import Parts
+from asyncsync.download.sink import Sink
 from asyncsync.errors import (
     EncodedObjectError,
     HeadRefusedError,
@@ -46,7 +47,7 @@ class Downloader:
 
     Args:
         store: the bucket.
-        folder: where the files go.
+        sink: where the files go.
         pace: limits and retries the requests.
         observer: gets the progress of large objects.
         checks: what to check before a file is published.
@@ -57,7 +58,7 @@ class Downloader:
     def __init__(
         self,
         store: Store,
-        folder: Folder,
+        sink: Sink,
         pace: Pace,
         observer: Observer,
         checks: Checks,
@@ -65,7 +66,7 @@ class Downloader:
         exact: bool = False,
     ) -> None:
         self._store = store
-        self._folder = folder
+        self._sink = sink
         self._pace = pace
         self._observer = observer
         self._checks = checks
@@ -94,7 +95,7 @@ class Downloader:
             try:
                 fetch = self._fetch_small if transfer.remote.size <= SMALL else self._fetch_large
                 kept, proven = await fetch(transfer, tries, as_stored)
-                seconds, paths = time.monotonic() - started, self._folder.paths
+                seconds, paths = time.monotonic() - started, self._sink.paths
                 return Downloaded(transfer, tries.most, seconds, kept, proven, paths)
             except EncodedObjectError:
                 if as_stored:
@@ -149,7 +150,7 @@ class Downloader:
                 await validate.check_head(remote, self._store, tries)
         self._pace.note_object(len(content))
         prove = partial(proof.prove, remote, self._checks, content, head)
-        publish = partial(self._folder.publish, transfer, content, prove)
+        publish = partial(self._sink.publish, transfer, content, prove)
         return 0, await tries.run_locally(publish)
 
     async def _fetch_whole(
@@ -212,7 +213,7 @@ class Downloader:
         several = self._pace.large if len(ranges) > 1 else nullcontext()
         async with several, AsyncExitStack() as stack:
             file = await tries.run_locally(
-                lambda: stack.enter_async_context(self._folder.part_file(transfer))
+                lambda: stack.enter_async_context(self._sink.part_file(transfer))
             )
             parts = Parts(
                 transfer,
@@ -230,7 +231,7 @@ class Downloader:
             self._observer.started(transfer)
             try:
                 proven = await parts.fetch()
-                await tries.run_locally(partial(self._folder.publish_parts, transfer, file))
+                await tries.run_locally(partial(self._sink.publish_parts, transfer, file))
             except BaseException:
                 self._observer.advanced(transfer, -parts.arrived)
                 raise

@@ -12,7 +12,7 @@ Nothing here knows which objects are missing.
 
 from asyncsync.listing.incremental import Incremental, Scope
 from asyncsync.listing.landmarks import Landmarks
-from asyncsync.listing.listing import list_in_order, list_objects
+from asyncsync.listing.listing import list_in_order, list_objects, without_overlap
 from asyncsync.listing.named import has_named, list_named
 from asyncsync.listing.paging import Paging, has_object
 
@@ -26,4 +26,5 @@ __all__ = [
     "list_in_order",
     "list_named",
     "list_objects",
+    "without_overlap",
 ]

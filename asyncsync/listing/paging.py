@@ -24,13 +24,13 @@ class Paging:
         self._store = store
         self._pace = pace
 
-    async def first_page(self, prefix: str, *, after: str = "") -> Page:
+    async def first_page(self, prefix: str, *, delimiter: str = "", after: str = "") -> Page:
         """Return the first page of a prefix, or of the part of it after the key `after`.
 
         Raises:
             SourceError: it could not be listed.
         """
-        return await self._page(prefix, "", after, "")
+        return await self._page(prefix, delimiter, after, "")
 
     async def pages(
         self, prefix: str, *, delimiter: str = "", after: str = "", token: str = "", first: int = 1

@@ -41,6 +41,12 @@ class PlanCounts(Report):
         return self.free_bytes is None or self.growth - self.elsewhere <= self.free_bytes
 
     @property
+    def to_do(self) -> str:
+        """What a sync would find to do; empty for nothing."""
+        counts = {"to download": self.total.to_download, "to delete": self.deleted}
+        return ", ".join(f"{number:,} {what}" for what, number in counts.items() if number)
+
+    @property
     def exit_code(self) -> int:
         """5 if a sync would end because of too little space; otherwise as for any report."""
         if self.checks_space and not self.fits:

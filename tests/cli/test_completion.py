@@ -47,7 +47,7 @@ class Pressed:
 
 def test_commands_are_proposed(pressed: Pressed) -> None:
     """Those that begin with what is there, or all; none where only a prefix can follow."""
-    assert pressed("d") == ["demo", "doctor"]
+    assert pressed("d") == ["demo", "doctor", "du"]
     assert pressed("") == sorted(COMMANDS)
     assert pressed("--dest", "mine", "pl") == ["plan"]
     assert pressed("plan", "d") == []
@@ -59,7 +59,7 @@ def test_options_are_proposed(pressed: Pressed, command: str) -> None:
     known = [name for option in OPTIONS if option.is_shown(command) for name in option.names]
     words = [command] if command else []
     assert pressed(*words, "--") == sorted(name for name in known if name.startswith("--"))
-    proposed = ["--dest"] if command != "help" else []
+    proposed = ["--dest"] if command not in {"help", "get"} else []
     assert pressed("--dest", "mine", *words, "--dest") == proposed
 
 

@@ -37,6 +37,15 @@ def test_plan_names_the_files_that_would_go(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("gone")
+def test_something_to_delete_is_something_to_do(run: Run) -> None:
+    """So `plan --exit-code` ends with 7, but only where a sync would delete it."""
+    assert run("plan", "--exit-code").code == 0
+    assert run("sync", "-n", "--exit-code", "--delete", "--max-delete", "1").code == 7
+    ran = run("plan", "--exit-code", "--delete", "--max-delete", "1", "--json")
+    assert ran.events[-1]["left"] == ["1 to delete"]
+
+
+@pytest.mark.usefixtures("gone")
 def test_sync_names_the_files_that_go(run: Run) -> None:
     """And those that stay, with --verbose; the log names what has gone in any case."""
     (DEST / "mine.parquet").write_bytes(b"mine")

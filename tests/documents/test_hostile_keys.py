@@ -90,4 +90,4 @@ async def test_jq_sample_shows_keys_harmlessly(command: str, settings: dict[str,
 def test_samples_that_show_keys_are_found() -> None:
     """Otherwise, the tests above would prove nothing."""
     assert sum(".key" in block.text for block in PYTHON) >= 3
-    assert sum(".key" in command for command in JQ) == 2
+    assert sum(".key" in command for command in JQ) == 4

@@ -187,7 +187,7 @@ def test_schema_is_valid() -> None:
 
 @pytest.mark.anyio
 async def test_every_event_of_real_runs_matches_the_schema(bucket: Bucket, tmp_path: Path) -> None:
-    """All kinds of events occur: plan, sync, verify, files that are extra or go, the doctor."""
+    """All kinds of events occur: in syncs and failed runs, of files that go, of each command."""
     keys = ["1hz/a.parquet", "1hz/b.parquet", ".asyncsync/c.parquet"]  # the last one is odd
     bucket.put_many(dict.fromkeys(keys, b"data"))
     dest = tmp_path / "dest"
@@ -215,6 +215,12 @@ async def test_every_event_of_real_runs_matches_the_schema(bucket: Bucket, tmp_p
     done.append(await asyncsync(settings | {"R2_BUCKET": "nowhere"}, "doctor", "--json"))
     for event in done[-1].events:
         VALIDATOR.validate(event)
+    done += [await asyncsync(settings, command, "--json") for command in ("ls", "du")]
+    done.append(await asyncsync(settings, "ls", "-r", "--json"))
+    for run in done[-3:]:
+        assert (run.events[0]["event"], run.summary["event"]) == ("start", "end")
+        for event in run.events:
+            VALIDATOR.validate(event)
     assert {event["event"] for run in done for event in run.events} == {*KINDS}
 
 

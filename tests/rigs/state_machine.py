@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import asyncsync
 from asyncsync import api
+from asyncsync.api import GivenToSync
 from asyncsync.disk import parts
 from asyncsync.download import download
 from asyncsync.errors import AsyncSyncError, ConnectionLostError, ServerError, ThrottledError
@@ -32,6 +33,7 @@ SMALL, PART = 40, 100
 KEYS = ["a.dat", "p/b.dat", "p/c.dat", "p/q/d.dat", "r/e.dat"]
 KEY = st.sampled_from(KEYS)
 SIZES = st.sampled_from([0, 1, SMALL, SMALL + 1, PART, PART + 1, 3 * PART - 1, 5 * PART])
+CHANGES = st.sampled_from(["cut", "grown", "gone", "old", "link"])
 VERBS: st.SearchStrategy[Verb] = st.sampled_from(["list", "head", "get"])
 
 
@@ -97,6 +99,8 @@ class Sync(RuleBasedStateMachine):
         self.bucket: dict[str, bytes] = {}
         self.versions: set[tuple[str, bytes]] = set()
         """What a file may hold: any version of its object, or what `tamper` wrote."""
+        self.tampered: dict[str, tuple[int, ...]] = {}
+        """What a file was like after `tamper`: as long as it is so, no run may delete it."""
         self.faulty = False
         self.patch = pytest.MonkeyPatch()
         use_memory(self.patch, self.store)
@@ -128,9 +132,10 @@ class Sync(RuleBasedStateMachine):
         self.bucket[key] = data
         self.versions.add((key, data))
 
-    @rule(key=KEY)
-    def delete(self, key: str) -> None:
-        """Delete an object; nothing is expected of its file any more."""
+    @rule(key=KEY, change=st.just("") | CHANGES)
+    def delete(self, key: str, change: str) -> None:
+        """Delete an object, perhaps one whose file is somebody's by now; `mirror` keeps that."""
+        self.tamper(key, change)
         self.store.delete(key)
         self.bucket.pop(key, None)
 
@@ -160,11 +165,11 @@ class Sync(RuleBasedStateMachine):
 
     # the folder
 
-    @rule(key=KEY, change=st.sampled_from(["cut", "grown", "gone", "old", "link"]))
+    @rule(key=KEY, change=CHANGES)
     def tamper(self, key: str, change: str) -> None:
         """Change a file in a way that a comparison can see."""
         path = self.dest / key
-        if not path.is_file():
+        if not change or not path.is_file():
             return
         data = path.read_bytes()
         match change:
@@ -180,6 +185,7 @@ class Sync(RuleBasedStateMachine):
                 path.unlink()
                 path.symlink_to("elsewhere")
         self.versions |= {(key, data[:-1]), (key, data + b"x")}
+        self.tampered[key] = _identity(path)
 
     @rule(number=st.integers(0, 5), where=st.integers(0, 400))
     def tamper_with_parts(self, number: int, where: int) -> None:
@@ -204,17 +210,36 @@ class Sync(RuleBasedStateMachine):
             assert unfinished(self.dest) == []
         self._behave()
 
-    @rule(changes=st.integers(0, 30))
-    def kill(self, changes: int) -> None:
-        """Start a sync and kill it at one of its changes of the disk."""
-        with Death(changes), suppress(Killed):
-            self._run()
+    @rule()
+    def mirror(self) -> None:
+        """Sync and delete; what is gone is an unchanged file of an object that is gone as well."""
+        before, bucket = tree(self.dest), self.bucket.copy()
+        kept = {key for key, known in self.tampered.items() if known == _identity(self.dest / key)}
+        code = self._run(delete=True)
+        after = tree(self.dest)
+        assert not (before.keys() - after.keys()) & (kept | (bucket.keys() & self.bucket.keys()))
+        if not self.faulty:
+            assert code == 0
+            assert after == self.bucket | {
+                k: before[k] for k in kept & before.keys() - bucket.keys()
+            }
         self._behave()
 
-    def _run(self) -> int:
+    @rule(changes=st.integers(0, 30), deletes=st.booleans())
+    def kill(self, changes: int, deletes: bool) -> None:
+        """Start a sync and kill it at one of its changes of the disk."""
+        with Death(changes), suppress(Killed):
+            self._run(delete=deletes)
+        self._behave()
+
+    def _run(self, *, delete: bool = False) -> int:
+        given = GivenToSync(dest=self.dest, include=["*"], workers=4, attempts=3)
+        if delete:
+            given |= {"delete": True, "max_delete": "100%", "allow_empty": True}
+
         async def run() -> int:
             try:
-                report = await asyncsync.sync(dest=self.dest, include=["*"], workers=4, attempts=3)
+                report = await asyncsync.sync(**given)
             except AsyncSyncError as error:
                 return error.exit_code
             return report.exit_code
@@ -234,3 +259,11 @@ class Sync(RuleBasedStateMachine):
         for key, data in tree(self.dest).items():
             assert (key, data) in self.versions
         assert {path.name for path in self.home.iterdir()} <= {"dest"}
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Return what tells a file from others, and from itself once it was changed."""
+    with suppress(OSError):
+        found = path.lstat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+    return ()

@@ -1,0 +1,1 @@
+"""Tests of `ls`, `du` and `get`."""
