@@ -85,8 +85,7 @@ if not TYPE_CHECKING:  # or type checkers would accept every name
     def __getattr__(name: str) -> object:
         """Import a public name when it is first used.
 
-        So a program without bars does not wait for tqdm, and the command line can decide what an
-        interrupt does before it imports the rest.
+        So the command line can decide what an interrupt does before it imports the rest.
         """
         from importlib import import_module
 

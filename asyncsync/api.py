@@ -20,8 +20,9 @@ from typing import Unpack
 
 from asyncsync import pipeline
 from asyncsync.compare import NamedSelection, OtherDisks, Selection
+from asyncsync.console import is_in_notebook
 from asyncsync.descriptors import affordable_requests
-from asyncsync.disk import Folder, free_bytes
+from asyncsync.disk import Backup, Folder, free_bytes
 from asyncsync.errors import ConfigError
 from asyncsync.given import Given as Given
 from asyncsync.given import GivenToSync as GivenToSync
@@ -30,13 +31,17 @@ from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObser
 from asyncsync.listing import Incremental, Scope
 from asyncsync.mirror import Mirror
 from asyncsync.model import Compared, Outcome, Route, Settings
-from asyncsync.pace import STREAMS_AT_ONCE, Limit, LimitedStore, Pace
+from asyncsync.pace import STREAMS_AT_ONCE, Deadline, Limit, LimitedStore, Pace
+from asyncsync.progress import Notices
 from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan, reporting
 from asyncsync.settings import (
+    Named,
     Options,
     bucket_identity,
+    check_backup_dir,
     load,
     named_keys,
+    named_source,
     split_source,
     stripped_prefix,
 )
@@ -241,20 +246,25 @@ async def perform_given(
         raise TypeError(f"no such argument: {', '.join(sorted(unknown))}")
     if isinstance(planned, Plan) and given.get("dest") is None:
         given["dest"] = planned.route.dest
-    prefixes = given.get("prefixes") or ()
+    name = given.get("named")
+    source = Named() if name is None else await in_thread(named_source, name)
+    prefixes = given.get("prefixes") or source.prefixes
     prefixes = [prefixes] if isinstance(prefixes, str) else list(prefixes)
-    bucket, prefixes = split_source(prefixes)
-    file = given.get("env_file")
+    file = given.get("env_file") or source.env_file
     env_file = None if file is None else Path(file)
-    found, options = await in_thread(partial(load, env_file, given={**given, "source": bucket}))
+    with source.naming():
+        bucket, prefixes = split_source(prefixes)
+        filled = {**source.under(given), "source": bucket}
+        found, options = await in_thread(partial(load, env_file, given=filled))
+        own_route = route(found, options, prefixes)
     keys = await in_thread(partial(named_keys, given, prefixes))
-    own_route = route(found, options, prefixes)
     checked = None if planned is None else checked_plan(planned, own_route, given)
     started = time.monotonic()
     try:
+        told = [Notices()] if is_in_notebook() else []
         with (
             reporting(path) as written,
-            Observers(report, report.files, *written, _observer(given)) as observer,
+            Observers(report, report.files, *written, _observer(given), *told) as observer,
         ):
             await perform(command, found, options, prefixes, observer, checked, keys)
     finally:
@@ -276,13 +286,18 @@ def route(
     """Return where a run reads from and writes to.
 
     Raises:
-        ConfigError: its prefixes cannot be stripped, although the options say so.
+        ConfigError: its prefixes cannot be stripped, although the options say so, or backups would
+            count as its files.
     """
     stripped = stripped_prefix(prefixes) if options.strip_prefix else ""
     dest, odd_keys = str(Folder(options.dest).path), options.odd_keys
     if planned is not None:
         stripped, odd_keys = planned.route.stripped, planned.route.odd_keys
-    return Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys)
+    own = Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys)
+    if options.backup_dir:
+        exclude = () if planned else options.exclude  # a plan's objects are not selected again
+        check_backup_dir(options.backup_dir, Path(dest), own.paths, exclude)
+    return own
 
 
 async def perform(
@@ -315,6 +330,7 @@ async def perform(
         paths=own.paths,
         source=bucket_identity(found.endpoint_url, found.bucket),
         follows_links=options.follow_links,
+        backup=Backup(at, durable=options.durable) if (at := options.backup_dir) else None,
     )
     incremental = None
     if keys == []:
@@ -367,6 +383,8 @@ async def perform(
                     planned=None if planned is None else planned.pages(),
                     incremental=incremental,
                     mirror=mirror,
+                    # A plan that is cut is none, and it takes no longer than a listing.
+                    deadline=Deadline(None if command is pipeline.plan else options.max_duration),
                 )
             )
     except ObserverError as failed:

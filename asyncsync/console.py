@@ -2,10 +2,18 @@
 
 import os
 import shutil
+import sys
+from contextlib import suppress
 from typing import TextIO
 
 RED, GREEN, YELLOW = 31, 32, 33
 """Something failed; all is well; stopped, or something is left that a person should know of."""
+CYAN = 36
+
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+
+cursorless: set[int] = set()
+"""The descriptors of the terminals whose cursor is hidden."""
 
 
 def print_line(line: str, stream: TextIO) -> bool:
@@ -68,3 +76,25 @@ def wrapped(line: str, stream: TextIO) -> str:
     return textwrap.fill(
         line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
+
+
+def print_error(message: str) -> None:
+    """Print what went wrong on standard error, as a line of this program."""
+    line = wrapped(f"asyncsync: {message}", sys.stderr)
+    print_line(coloured(line, RED, sys.stderr), sys.stderr)
+
+
+def show_cursors() -> None:
+    """Show each hidden cursor again, as before the process ends without any other clean-up.
+
+    May be called from a signal handler.
+    """
+    for terminal in tuple(cursorless):
+        with suppress(OSError):
+            os.write(terminal, SHOW_CURSOR.encode())
+
+
+def is_in_notebook() -> bool:
+    """Return whether the program runs in a notebook's kernel, which shows more than lines."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")

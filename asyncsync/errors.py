@@ -13,6 +13,7 @@
     │   ├── StandstillError         every request fails, for minutes
     │   └── TLSError                the endpoint's certificate is not valid
     ├── DestinationError            the local side ends the run                              exit 5
+    │   ├── BackupDirError          the folder for what is replaced cannot take it
     │   ├── DiskFullError           no space, no inodes or no quota left
     │   ├── LockHeldError           another run uses the same destination                    exit 6
     │   └── MachineError            no memory, threads or open files left on this machine
@@ -145,6 +146,12 @@ class DestinationError(AsyncSyncError):
 
     exit_code = 5
     hint = "choose another --dest, or let this user write there"
+
+
+class BackupDirError(DestinationError):
+    """The folder of `--backup-dir` cannot take the files that are replaced."""
+
+    hint = "choose another --backup-dir, on the disk of the destination"
 
 
 class DiskFullError(DestinationError):

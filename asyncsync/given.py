@@ -15,8 +15,8 @@ from asyncsync.report import Plan
 class Given(TypedDict, total=False):
     """The keyword arguments of all functions. Each is optional.
 
-    An argument takes precedence over the environment (`R2_...`, `ASYNCSYNC_...`), and that over the
-    env file. None means the same as no argument.
+    An argument takes precedence over a named source (`named`), that over the environment
+    (`R2_...`, `ASYNCSYNC_...`), and that over the env file. None means the same as no argument.
 
     Attributes:
         prefixes: Key prefixes to sync, as a sequence of str or one str; the whole bucket by
@@ -57,8 +57,14 @@ class Given(TypedDict, total=False):
             default.
         durable: Whether files are written to disk with fsync, to survive a power cut, before they
             count as downloaded; False by default.
+        backup_dir: The folder that keeps what is replaced or deleted, under its path; none by
+            default. On the destination's disk, and not in the destination unless `exclude` leaves
+            it out.
         limit_rate: The highest download rate in bytes per second, as a number or a str such as
             `"20M"` (units are powers of 1024); `"off"` by default.
+        max_duration: After how many seconds the run ends, even if something is left, as a number
+            or a str such as `"2h"`; the next run goes on. What is left is in `Report.left`, and
+            the observer is told. `"off"` by default; `plan` takes as long as it needs.
         incremental: Whether only keys are listed that sort after those of the last run, and all
             keys once a day; False by default. docs/tuning.md says what that misses.
         strip_prefix: Whether paths leave out the prefix, which must be the only one and end in
@@ -86,6 +92,7 @@ class Given(TypedDict, total=False):
             what is sent; False by default.
         env_file: The file with settings; `./.env` by default, if it exists. One that another user
             could have written, or put there, is an error.
+        named: The name of a source in `asyncsync.toml`, which sets what no argument does.
         bucket: The bucket's name; that of `R2_BUCKET` by default. Where no `R2_...` is set, the
             other settings are AWS's: `AWS_ACCESS_KEY_ID`, `AWS_PROFILE`, `~/.aws` and so on.
         endpoint_url: The S3 endpoint; that of `R2_ENDPOINT_URL` by default, or of AWS's settings.
@@ -116,7 +123,9 @@ class Given(TypedDict, total=False):
     read_timeout: int | None
     space_check: bool | None
     durable: bool | None
+    backup_dir: Path | str | None
     limit_rate: float | str | None
+    max_duration: float | str | None
     incremental: bool | None
     strip_prefix: bool | None
     odd_keys: Literal["skip", "encode"] | None
@@ -130,6 +139,7 @@ class Given(TypedDict, total=False):
     addressing: Literal["auto", "path", "virtual"] | None
     allow_http: bool | None
     env_file: Path | str | None
+    named: str | None
     bucket: str | None
     endpoint_url: str | None
     region: str | None

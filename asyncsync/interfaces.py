@@ -4,8 +4,9 @@ The stages know nothing else of the outside. `s3/` has the real `Store`. The obs
 `report/`, `progress/` and `cli/`.
 """
 
+import contextlib
 from asyncio import CancelledError
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Protocol, Self
@@ -155,6 +156,9 @@ class Observer(Protocol):
     def started(self, transfer: Transfer) -> None:
         """A transfer has begun. Small objects, which arrive in one block, skip this."""
 
+    def kept(self, transfer: Transfer, size: int) -> None:
+        """So many bytes of a started transfer are here from an earlier run, and stay."""
+
     def advanced(self, transfer: Transfer, size: int) -> None:
         """More bytes of a started transfer have arrived.
 
@@ -217,6 +221,15 @@ class ObserverError(Exception):
         return cls(error)
 
 
+@contextlib.contextmanager
+def _raising_observer_errors() -> Iterator[None]:
+    """Wrap what an observer raises. What comes with each object does so itself, in fewer calls."""
+    try:
+        yield
+    except (Exception, CancelledError) as error:
+        raise ObserverError.of(error) from error
+
+
 class Observers:
     """Several observers as one.
 
@@ -252,59 +265,51 @@ class Observers:
 
     def counted(self, files: Mapping[str, int]) -> None:
         """Notify each observer."""
-        try:
+        with _raising_observer_errors():
             for observer in self._observers:
                 observer.counted(files)
-        except (Exception, CancelledError) as error:
-            raise ObserverError.of(error) from error
 
     def compared(self, page: Compared) -> None:
         """Notify each observer."""
-        try:
+        with _raising_observer_errors():
             for observer in self._observers:
                 observer.compared(page)
-        except (Exception, CancelledError) as error:
-            raise ObserverError.of(error) from error
 
     def filtered(self, objects: Mapping[str, int]) -> None:
         """Notify each observer."""
-        try:
+        with _raising_observer_errors():
             for observer in self._observers:
                 observer.filtered(objects)
-        except (Exception, CancelledError) as error:
-            raise ObserverError.of(error) from error
 
     def absent(self, prefix: str) -> None:
         """Notify each observer."""
-        try:
+        with _raising_observer_errors():
             for observer in self._observers:
                 observer.absent(prefix)
-        except (Exception, CancelledError) as error:
-            raise ObserverError.of(error) from error
 
     def unmatched(self, prefix: str) -> None:
         """Notify each observer."""
-        try:
+        with _raising_observer_errors():
             for observer in self._observers:
                 observer.unmatched(prefix)
-        except (Exception, CancelledError) as error:
-            raise ObserverError.of(error) from error
 
     def listed(self) -> None:
         """Notify each observer."""
-        try:
+        with _raising_observer_errors():
             for observer in self._observers:
                 observer.listed()
-        except (Exception, CancelledError) as error:
-            raise ObserverError.of(error) from error
 
     def started(self, transfer: Transfer) -> None:
         """Notify each observer."""
-        try:
+        with _raising_observer_errors():
             for observer in self._observers:
                 observer.started(transfer)
-        except (Exception, CancelledError) as error:
-            raise ObserverError.of(error) from error
+
+    def kept(self, transfer: Transfer, size: int) -> None:
+        """Notify each observer."""
+        with _raising_observer_errors():
+            for observer in self._observers:
+                observer.kept(transfer, size)
 
     def advanced(self, transfer: Transfer, size: int) -> None:
         """Notify each observer."""
@@ -324,35 +329,27 @@ class Observers:
 
     def unlisted(self, key: str) -> None:
         """Notify each observer."""
-        try:
+        with _raising_observer_errors():
             for observer in self._observers:
                 observer.unlisted(key)
-        except (Exception, CancelledError) as error:
-            raise ObserverError.of(error) from error
 
     def removed(self, key: str, size: int) -> None:
         """Notify each observer."""
-        try:
+        with _raising_observer_errors():
             for observer in self._observers:
                 observer.removed(key, size)
-        except (Exception, CancelledError) as error:
-            raise ObserverError.of(error) from error
 
     def held_back(self, why: str) -> None:
         """Notify each observer."""
-        try:
+        with _raising_observer_errors():
             for observer in self._observers:
                 observer.held_back(why)
-        except (Exception, CancelledError) as error:
-            raise ObserverError.of(error) from error
 
     def noticed(self, message: str) -> None:
         """Notify each observer."""
-        try:
+        with _raising_observer_errors():
             for observer in self._observers:
                 observer.noticed(message)
-        except (Exception, CancelledError) as error:
-            raise ObserverError.of(error) from error
 
 
 class SilentObserver:
@@ -378,6 +375,10 @@ class SilentObserver:
 
     def started(self, transfer: Transfer) -> None:
         """Do nothing."""
+
+    def kept(self, transfer: Transfer, size: int) -> None:
+        """Count them as `advanced` does."""
+        self.advanced(transfer, size)
 
     def advanced(self, transfer: Transfer, size: int) -> None:
         """Do nothing."""

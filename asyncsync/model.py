@@ -212,7 +212,11 @@ class Transfer:
     """The components of the local path below the destination."""
     reason: Reason
     replaces: int = 0
-    """Bytes of the existing file that will be replaced."""
+    """Bytes that become free when the existing file is replaced."""
+    is_edited: bool = False
+    """Whether that file was edited here, or made by other means, as far as the notes tell."""
+    kept: int = 0
+    """Bytes of the object that an earlier run has left, as far as the journal tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,17 @@ the object is needed is told then, and the listing counts as ended only when all
 """
 
 import asyncio
-from asyncio import Event
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
+
+from anyio import CancelScope
 
 from asyncsync.compare import Check, ComparedHandler, Hints, PlanCheck, Selection, Space, in_order
 from asyncsync.concurrently import run_all, task_group
 from asyncsync.disk import Folder
-from asyncsync.download import Adopter, Downloader, Repairer, Verifier
+from asyncsync.download import Adopter, Downloader, Repairer, Unproven, Verifier
 from asyncsync.errors import (
     DestinationError,
     IncompleteListingError,
@@ -52,11 +53,14 @@ from asyncsync.model import (
     Transfer,
     UpToDate,
 )
-from asyncsync.pace import Pace
+from asyncsync.pace import Deadline, Pace
 from asyncsync.threads import in_thread
 
-QUEUE_SIZE = 2000
-"""Objects that the queue holds: two pages of a listing."""
+QUEUE_SIZE = 20_000
+"""Objects that the queue holds, which take some megabytes.
+
+While it is not full, the sync check and the totals do not wait for downloads.
+"""
 
 Item = TypeVar("Item", bound=Transfer | UpToDate)
 Pages = Iterator[Sequence[RemoteObject]]
@@ -89,6 +93,8 @@ class Job:
     """Which keys an earlier run has listed already, so that this one need not."""
     mirror: Mirror | None = None
     """Deletes the files whose objects are gone; only with a whole listing."""
+    deadline: Deadline = field(default_factory=Deadline)
+    """When the run ends, even if something is left."""
 
     def lists(self, key: str) -> bool:
         """Return whether this run lists the key, if the bucket has it."""
@@ -106,13 +112,16 @@ async def sync(job: Job) -> None:
     When the listing fails, the objects that were found before are downloaded anyway, except for a
     key or two whose collisions only the next page could rule out.
 
+    When the time is up (`job.deadline`), the observer is told what is held back. The listing then
+    counts as cut, whatever it had shown: what needs a whole one is left to a later run.
+
     Raises:
         SourceError: the remote side ended the run.
         DestinationError: the local side ended the run.
     """
     exact = job.planned is not None
     downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks, exact=exact)
-    unproven, space = _Unproven(job), Space(job.folder)
+    unproven, space = _unproven(job), Space(job.folder)
 
     def accept(transfers: Collection[Transfer]) -> None:
         unproven.add(transfers)
@@ -127,9 +136,12 @@ async def sync(job: Job) -> None:
 
     with job.folder.syncing():
         try:
-            await _run(job, _transfers, fetch, unproven, accept)
+            left = await _run(job, _transfers, fetch, unproven, accept)
             downloader.report_unpinned()
             job.folder.check_place()
+            if left:
+                job.observer.held_back(f"{left}; the next run goes on")
+                return
             if job.planned is None:  # only a listing shows which unfinished files have no object
                 job.folder.clear_stale(job.lists)
             if job.incremental:
@@ -153,7 +165,7 @@ async def plan(job: Job) -> None:
         SourceError: the bucket could not be listed completely.
         DestinationError: the folder could not be read.
     """
-    unproven = _Unproven(job)
+    unproven = _unproven(job)
 
     async def decide(transfer: Transfer) -> None:
         await unproven.decide(transfer)  # and the observer knows; the rest is left to a sync
@@ -189,59 +201,29 @@ async def verify(job: Job) -> None:
     with job.folder.syncing() if job.repairs else job.folder.reading():
         try:
             work = repairer.repair if job.repairs else verifier.verify
-            await _run(job, pick, work, _Unproven(job))
+            left = await _run(job, pick, work, _unproven(job))
             if job.repairs:
                 job.folder.check_place()
         finally:
             if job.repairs:
                 await job.folder.settle()
+        if left:
+            job.observer.held_back(left)
+            return  # the keys of other files may be among those that were not listed
         for key in await job.folder.unlisted(job.selection, listed):
             if not job.selection.is_beyond(key):  # its object is there
                 job.observer.unlisted(key)
 
 
-class _Unproven:
-    """The transfers that are made only if the hash of the file does not prove it, and that wait."""
-
-    def __init__(self, job: Job) -> None:
-        self._observer = job.observer
-        self._adopter = Adopter(job.store, job.folder, job.pace, job.checks)
-        self._waiting: set[str] = set()
-        """Their keys."""
-        self._fewer = Event()
-
-    def add(self, transfers: Iterable[Transfer]) -> None:
-        """Let those of the transfers wait that are unproven, each until `decide` gets it."""
-        self._waiting.update(t.remote.key for t in transfers if t.reason is Reason.UNPROVEN)
-
-    async def decide(self, transfer: Transfer) -> Transfer | None:
-        """Tell the observer what is found out about a transfer; return it if it is needed."""
-        found = await self._adopter.decide(transfer)
-        page = Compared([], [], [], decides=True)
-        match found:
-            case UpToDate():
-                page.up_to_date.append(found)
-            case Transfer():
-                page.transfers.append(found)
-            case Failed():
-                page.refused.append(found)
-        self._observer.compared(page)
-        self._waiting.discard(transfer.remote.key)
-        self._fewer.set()
-        return found if isinstance(found, Transfer) else None
-
-    async def all_decided(self) -> None:
-        """Wait until none is left."""
-        while self._waiting:
-            self._fewer = Event()
-            await self._fewer.wait()
+def _unproven(job: Job) -> Unproven:
+    return Unproven(Adopter(job.store, job.folder, job.pace, job.checks), job.observer)
 
 
 # List and compare -------------------------------------------------------------------------------
 
 
 async def _find_objects(
-    job: Job, handle: ComparedHandler, unproven: _Unproven
+    job: Job, handle: ComparedHandler, unproven: Unproven
 ) -> SourceError | None:
     """Handle every page of the listing or plan; return the error that ended it early, if any.
 
@@ -257,7 +239,7 @@ async def _find_objects(
     return None
 
 
-async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unproven) -> None:
+async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: Unproven) -> None:
     """List the objects, compare each page with the disk, and handle it."""
     incremental, prefixes, keys = job.incremental, job.selection.prefixes, job.selection.keys
     if incremental and job.folder.is_mixed:  # another bucket's files may be at the keys left out
@@ -313,7 +295,7 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: _Unprov
 
 
 async def _compare_planned(
-    job: Job, planned: Pages, handle: ComparedHandler, unproven: _Unproven
+    job: Job, planned: Pages, handle: ComparedHandler, unproven: Unproven
 ) -> None:
     """Compare the pages of a plan with the disk, and handle each."""
     check = PlanCheck(job.folder, job.observer, handle, job.compare)
@@ -331,10 +313,12 @@ async def _run(
     job: Job,
     pick: Callable[[Compared], Sequence[Item]],
     work: Callable[[Item], Awaitable[Outcome | None]],
-    unproven: _Unproven,
+    unproven: Unproven,
     accept: Callable[[Collection[Item]], None] | None = None,
-) -> None:
+) -> str:
     """Find objects and queue them; at the same time, work on what is queued.
+
+    Returns what is left to do because the time was up; empty for nothing.
 
     Args:
         job: the run.
@@ -344,7 +328,7 @@ async def _run(
         accept: called with what was picked before any of it is queued; may raise to end the run.
     """
     queue: asyncio.Queue[Item | None] = asyncio.Queue(QUEUE_SIZE)  # None: no more will come
-    active: set[str] = set()  # keys that are queued or being worked on
+    active: dict[str, Item] = {}  # what is queued or being worked on, by key
     hired = 0  # workers so far: a run that finds nothing to do needs none
 
     async def enqueue(page: Compared) -> None:
@@ -356,17 +340,19 @@ async def _run(
             accept(found.values())
         active.update(found)
         for _ in range(min(len(found), job.pace.most - hired)):
-            workers.start_soon(_work_and_report, work, queue, active, job.observer)
+            workers.start_soon(_work_and_report, work, queue, active, job)
             hired += 1
         for item in found.values():
             await queue.put(item)
 
-    listing_error: SourceError | None = None
+    listing, listing_error = CancelScope(), None
     try:
         async with task_group() as run:
             run.start_soon(job.pace.tune)
             async with task_group() as workers:
-                listing_error = await _find_objects(job, enqueue, unproven)
+                with listing:
+                    run.start_soon(job.deadline.keep, listing, workers.cancel_scope)
+                    listing_error = await _find_objects(job, enqueue, unproven)
                 await queue.put(None)
             run.cancel_scope.cancel()
     except DestinationError as error:
@@ -375,21 +361,27 @@ async def _run(
         job.observer.noticed(str(error))  # both sides failed: the exit code is the remote side's
     if listing_error:
         raise listing_error
+    left = [item.remote for item in active.values()]
+    return job.deadline.left(left, is_cut=listing.cancelled_caught)
 
 
 async def _work_and_report(
     work: Callable[[Item], Awaitable[Outcome | None]],
     queue: asyncio.Queue[Item | None],
-    active: set[str],
-    observer: Observer,
+    active: dict[str, Item],
+    job: Job,
 ) -> None:
-    """Be a worker: work on one item of the queue after another, until no more will come."""
-    while item := await queue.get():
+    """Be a worker: work on one item of the queue after another, until no more will come.
+
+    What is queued when the time is up stays in `active`.
+    """
+    observer, deadline = job.observer, job.deadline
+    while (item := await queue.get()) and not deadline.is_over:
         try:
             outcome = await work(item)
         except TransferError as error:
             outcome = Failed(item.remote, error)
         if outcome:
             observer.ended(outcome)
-        active.discard(item.remote.key)
+        del active[item.remote.key]
     queue.put_nowait(None)  # for the next worker

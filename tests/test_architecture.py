@@ -45,7 +45,7 @@ ALLOWED = {
     "settings": FLOOR,
     "given": FLOOR | {"report"},
     "browse": FLOOR | STAGES | {"disk", "pipeline"},
-    "api": FLOOR | STAGES | {"disk", "s3", "mirror", "pipeline", "settings", "given"},
+    "api": FLOOR | STAGES | {"disk", "s3", "progress", "mirror", "pipeline", "settings", "given"},
     "browsing": FLOOR | {"browse", "report", "disk", "settings", "given", "api"},
     "demo": FLOOR | {"s3"},
     "doctor": FLOOR | STAGES | {"disk", "s3", "http", "pipeline", "settings", "api"},

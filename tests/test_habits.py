@@ -226,9 +226,7 @@ async def test_bucket_that_was_emptied_empties_no_folder(bucket: Bucket, dest: P
     assert sorted(os.listdir(dest)) == [".asyncsync"]
 
 
-@pytest.mark.parametrize(
-    "option", ["--delete-excluded", "--dryrun", "--recursive", "--ignore-existing"]
-)
+@pytest.mark.parametrize("option", ["--delete-excluded", "--recursive", "--ignore-existing"])
 async def test_option_of_another_tool_ends_the_run(
     bucket: Bucket, tmp_path: Path, option: str
 ) -> None:

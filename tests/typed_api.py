@@ -49,6 +49,8 @@ async def commands() -> None:
     assert_type(plan.fits, bool)
     assert_type(plan.total, Tally)
     assert_type([transfer.reason for transfer in plan], list[Reason])
+    assert_type([(transfer.kept, transfer.is_edited) for transfer in plan], list[tuple[int, bool]])
+    assert_type(plan.total.bytes_kept, int)
     assert_type(await asyncsync.sync(plan=plan), Report)
     small = plan.filter(lambda transfer: transfer.remote.size < 1000).only("1hz/", "*.json")
     assert_type(small, Plan)
@@ -69,6 +71,7 @@ async def commands() -> None:
         read_timeout=60,
         limit_rate=20 << 20,
         since="auto",
+        backup_dir=Path("replaced"),
         incremental=True,
         newer_than=timedelta(days=30),
         older_than=datetime(2026, 11, 1, tzinfo=UTC),

@@ -19,7 +19,7 @@ from asyncsync.keys import SCHEME, shown
 _GLOBS = ("include", "exclude")
 _TEXTS = (
     *("dest", "workers", "max_workers", "compare", "validate", "attempts", "read_timeout"),
-    *("limit_rate", "since", "addressing", "odd_keys", "max_delete"),
+    *("limit_rate", "max_duration", "since", "addressing", "odd_keys", "max_delete", "backup_dir"),
     *("newer_than", "older_than", "min_size", "max_size"),
 )
 """Options whose values are parsed by `settings`, by field name."""

@@ -16,7 +16,7 @@ from asyncsync import api
 from asyncsync.browse import MOST_LEVELS, Usage, du, file_for, get, ls
 from asyncsync.cli.looks import OutputClosedError, Person, Program, say_error
 from asyncsync.cli.screen import Log
-from asyncsync.cli.signals import exit_without_memory, stop_on_signals
+from asyncsync.cli.signals import Watch, exit_without_memory
 from asyncsync.concurrently import task_group
 from asyncsync.console import GREEN, coloured, print_line
 from asyncsync.disk import Held, SingleFile
@@ -42,7 +42,11 @@ OUTPUT = "-"
 
 
 def look(
-    settings: Settings, options: Options, prefixes: Sequence[str], arguments: argparse.Namespace
+    settings: Settings,
+    options: Options,
+    prefixes: Sequence[str],
+    arguments: argparse.Namespace,
+    watch: Watch,
 ) -> int:
     """Run ls or du, and return the exit code.
 
@@ -60,7 +64,7 @@ def look(
     observer = Observers(figures, screen)
     try:
         screen.begin(api.route(settings, options, prefixes))
-        exit_code, error = anyio.run(_perform, run, settings, options, prefixes, observer)
+        exit_code, error = anyio.run(_perform, run, settings, options, prefixes, observer, watch)
         if command == "du" and not error:
             screen.show_usages(usages)
         return screen.finish(exit_code or figures.exit_code, error)
@@ -88,6 +92,7 @@ def fetch(
     keys: Sequence[str],
     arguments: argparse.Namespace,
     open_progress: "Callable[[], AbstractContextManager[Bars | Lines | None]]",
+    watch: Watch,
 ) -> int:
     """Run get, and return the exit code.
 
@@ -107,7 +112,7 @@ def fetch(
             told = _Told(progress, quiet=arguments.quiet)
             log = Log("get", Report())
             observer = Observers(*([progress] if progress else []), told, log)
-            exit_code, error = anyio.run(_perform, run, settings, options, (), observer)
+            exit_code, error = anyio.run(_perform, run, settings, options, (), observer, watch)
         if error:
             say_error(exit_code, error)
         elif file is None:
@@ -162,6 +167,7 @@ async def _perform(
     options: Options,
     prefixes: Sequence[str],
     observer: Observer,
+    watch: Watch,
 ) -> tuple[int, str]:
     """Run a command; return the exit code and what ended it, 0 and "" if it came to its end."""
     no_memory = MachineError.exit_code, MachineError("out of memory").advice
@@ -170,7 +176,7 @@ async def _perform(
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         with (
-            stop_on_signals(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught,
+            watch.stopping(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught,
             exit_without_memory(partial(say_error, *no_memory)),
         ):
             try:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from asyncsync.cli.arguments import parse_arguments
-from asyncsync.console import RED, coloured, print_line, wrapped
+from asyncsync.console import print_error, print_line
 from asyncsync.errors import AsyncSyncError
 
 
@@ -34,8 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run(arguments)
     except AsyncSyncError as error:
-        line = wrapped(f"asyncsync: {error}", sys.stderr)
-        print_line(coloured(line, RED, sys.stderr), sys.stderr)
+        print_error(str(error))
         return error.exit_code
 
 

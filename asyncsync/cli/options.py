@@ -87,6 +87,12 @@ GROUPS = {
         Option("--plan FILE", "download what `plan --json` wrote to FILE", "sync"),
     ),
     "from where": (
+        Option(
+            "--source NAME",
+            "a named source of asyncsync.toml, or all; repeatable",
+            _ALL_BUT_DEMO,
+            action="append",
+        ),
         Option("--env-file FILE", "file with the settings (default: ./.env)", _ALL_BUT_DEMO),
         Option("--bucket NAME", "the bucket, in place of R2_BUCKET", _ALL_BUT_DEMO),
         Option("--endpoint-url URL", "the endpoint, in place of R2_ENDPOINT_URL", _ALL_BUT_DEMO),
@@ -166,6 +172,12 @@ GROUPS = {
             **_OFF,
         ),
         Option(
+            "--backup-dir DIR",
+            "keep what is replaced or deleted in DIR, on the same disk",
+            "sync",
+            also="plan verify doctor",
+        ),
+        Option(
             "--durable",
             "wait until files are on the disk (fsync)",
             "sync",
@@ -191,6 +203,12 @@ GROUPS = {
             "bytes a second at most: 500k, 20M, 20MB/s or off",
             "sync get",
             also="plan verify doctor",
+        ),
+        Option(
+            "--max-duration TIME",
+            "end after that time, as 2h or 90m, and leave the rest to the next run",
+            "sync verify",
+            also="plan doctor",
         ),
         Option(
             "--attempts N",
@@ -256,6 +274,12 @@ GROUPS = {
         Option("--log-file FILE", "append a log of retries and outcomes to FILE", _ALL_BUT_DEMO),
     ),
     "more": (
+        Option(
+            "--every TIME",
+            "run again and again, begun so far apart, as 10m; a signal ends it",
+            _RUNS,
+            also="doctor",
+        ),
         Option("--keep", "keep the server running until Ctrl-C", "demo", **_FLAG),
         Option("--print-completion SHELL", "print the completion script for bash, zsh or fish"),
         Option(

@@ -4,22 +4,23 @@ import argparse
 import asyncio
 import json
 import logging
-import os
 import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
 
 import anyio
 
 from asyncsync import api, pipeline
 from asyncsync.cli.arguments import given_options
-from asyncsync.cli.screen import JsonLines, Log, Text
-from asyncsync.cli.signals import exit_without_memory, stop_on_signals
+from asyncsync.cli.every import interval, repeat
+from asyncsync.cli.log_file import opened_log
+from asyncsync.cli.screen import STOPPED, JsonLines, Log, Text
+from asyncsync.cli.signals import Watch, exit_without_memory, watch_signals
+from asyncsync.cli.sources import run_sources
 from asyncsync.compare import OtherDisks
 from asyncsync.concurrently import task_group
 from asyncsync.console import (
@@ -33,11 +34,10 @@ from asyncsync.console import (
     wrapped,
 )
 from asyncsync.disk import free_bytes
-from asyncsync.errors import AsyncSyncError, ConfigError, DestinationError, MachineError
+from asyncsync.errors import AsyncSyncError, DestinationError, MachineError
 from asyncsync.interfaces import Observers, Urgent
 from asyncsync.model import Route, Settings
-from asyncsync.others import PlantedError, open_file
-from asyncsync.progress import Lines
+from asyncsync.progress import Bars, Lines
 from asyncsync.report import (
     Finding,
     Plan,
@@ -50,11 +50,9 @@ from asyncsync.report import (
     check_json,
     checked_plan,
     reporting,
+    stop_summary,
 )
-from asyncsync.settings import Options, load, named_keys, origins, read_keys, split_source
-
-if TYPE_CHECKING:
-    from asyncsync.progress import Bars
+from asyncsync.settings import Named, Options, load, named_keys, origins, read_keys, split_source
 
 logger = logging.getLogger(__name__)
 
@@ -81,45 +79,60 @@ def run(arguments: argparse.Namespace) -> int:
         from asyncsync.demo import run_demo  # needs the extra of that name
 
         return run_demo(Path(arguments.dest), keep=arguments.keep)
-    if arguments.command in {"ls", "du", "get"}:
-        return _browse(given, arguments)
+    seconds = interval(arguments)
+    with watch_signals() as watch:
+        run_one = partial(_run_one, given, arguments, watch)
+        if seconds is None:
+            return run_sources(run_one, arguments, watch)
+        return repeat(partial(run_sources, run_one, arguments, watch), seconds, arguments, watch)
+
+
+def _run_one(
+    given: Mapping[str, object],
+    arguments: argparse.Namespace,
+    watch: Watch,
+    source: Named,
+) -> int:
+    """Run the command once; a named source sets what the arguments do not."""
+    bucket, prefixes = split_source(arguments.prefixes or source.prefixes)
+    filled = {**source.under(given), "source": bucket}
+    file = arguments.env_file
+    env_file = source.env_file if file is None else Path(file)
     if arguments.command == "doctor":
-        _open_log(arguments)
-        return anyio.run(partial(_examine, given, arguments))
-    env_file = _env_file(arguments)
-    bucket, prefixes = split_source(arguments.prefixes)
-    given["source"] = bucket
-    settings, options = load(env_file, given=given)
-    tells_all = arguments.verbose and not arguments.quiet
-    if tells_all and settings.access_key_id and (mixture := origins(env_file, given=given).mixture):
+        with opened_log(arguments):
+            return anyio.run(partial(_examine, env_file, filled, prefixes, arguments, watch))
+    settings, options = load(env_file, given=filled)
+    if arguments.command in {"ls", "du", "get"}:
+        with opened_log(arguments):
+            return _browse(settings, options, prefixes, arguments, watch)
+    tells_all = arguments.verbose and not arguments.quiet and settings.access_key_id
+    if tells_all and (mixture := origins(env_file, given=filled).mixture):
         print_line(wrapped(f"asyncsync: {mixture}", sys.stderr), sys.stderr)
     own = api.route(settings, options, prefixes)
-    given |= {"prefixes": arguments.prefixes, "files_from": arguments.files_from}
-    planned = _checked_plan(own, given, arguments)
+    asked = {"prefixes": arguments.prefixes, "files_from": arguments.files_from}
+    planned = _checked_plan(own, {**given, **asked}, arguments)
     if arguments.files_from == "-":
-        given["files_from"] = read_keys("standard input", sys.stdin.buffer)
-    keys = named_keys(given, prefixes)
-    _open_log(arguments)
-    with reporting(getattr(arguments, "report", None)) as written:
-        return anyio.run(
-            partial(_run, settings, options, prefixes, arguments, planned, keys, written)
-        )
+        asked["files_from"] = read_keys("standard input", sys.stdin.buffer)
+    keys = named_keys({**filled, **asked}, prefixes)
+    with opened_log(arguments), reporting(getattr(arguments, "report", None)) as written:
+        run = partial(_run, settings, options, prefixes, arguments, planned, keys, written, watch)
+        return anyio.run(run)
 
 
-def _browse(given: Mapping[str, object], arguments: argparse.Namespace) -> int:
+def _browse(
+    settings: Settings,
+    options: Options,
+    prefixes: Sequence[str],
+    arguments: argparse.Namespace,
+    watch: Watch,
+) -> int:
     """Run ls, du or get, and return the exit code."""
     from asyncsync.cli.browsing import fetch, look  # no other command waits for it
 
-    bucket, prefixes = split_source(arguments.prefixes)
-    settings, options = load(_env_file(arguments), given={**given, "source": bucket})
-    _open_log(arguments)
     if arguments.command != "get":
-        return look(settings, options, prefixes, arguments)
-    return fetch(settings, options, prefixes, arguments, partial(_open_progress, arguments))
-
-
-def _env_file(arguments: argparse.Namespace) -> Path | None:
-    return None if arguments.env_file is None else Path(arguments.env_file)
+        return look(settings, options, prefixes, arguments, watch)
+    open_progress = partial(_open_progress, arguments)
+    return fetch(settings, options, prefixes, arguments, open_progress, watch)
 
 
 def _checked_plan(
@@ -139,6 +152,7 @@ async def _run(
     planned: Plan | PlanFile | None,
     keys: Sequence[str] | None,
     written: Sequence[ReportFile],
+    watch: Watch,
 ) -> int:
     """Run sync, plan or verify, report on it, and return the exit code."""
     command: str = arguments.command
@@ -158,6 +172,7 @@ async def _run(
                 say,
                 verbose=arguments.verbose,
                 quiet=arguments.quiet,
+                replaces=command != "verify" or options.repair,
             )
         )
         own = api.route(settings, options, prefixes, planned)
@@ -178,13 +193,13 @@ async def _run(
             return exit_code
 
         def finish_stopped(number: signal.Signals) -> int:
-            hint = "; the next run goes on from here" if command == "sync" else ""
-            return finish(128 + number, f"stopped by {number.name}{hint}")
+            how_far = stop_summary(figures) if command == "sync" else "stopped before its end"
+            return finish(STOPPED + number, how_far)
 
         async with task_group() as group:
             loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
             with (
-                stop_on_signals(
+                watch.stopping(
                     partial(loop.call_soon_threadsafe, cancel), finish_stopped
                 ) as caught,
                 exit_without_memory(partial(finish, MachineError.exit_code, NO_MEMORY)),
@@ -233,12 +248,16 @@ def _save(
     return exit_code, error
 
 
-async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -> int:
+async def _examine(
+    env_file: Path | None,
+    given: Mapping[str, object],
+    prefixes: Sequence[str],
+    arguments: argparse.Namespace,
+    watch: Watch,
+) -> int:
     """Run the doctor, print its findings, and return the exit code."""
     from asyncsync.doctor import examine, format_finding, verdict_line
 
-    bucket, prefixes = split_source(arguments.prefixes)
-    given = {**given, "source": bucket}
     is_complete = True
     findings: list[Finding] = []
 
@@ -256,10 +275,11 @@ async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -
     exit_code = 0
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
-        with stop_on_signals(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught:
-            exit_code = await examine(_env_file(arguments), given, prefixes, report)
+        stop = partial(loop.call_soon_threadsafe, cancel)
+        with watch.stopping(stop, lambda _: None) as caught:
+            exit_code = await examine(env_file, given, prefixes, report)
     if caught:
-        return 128 + caught[0]
+        return STOPPED + caught[0]
     verdict = verdict_line(findings)
     logger.info("%s", verdict)
     if not (arguments.json or arguments.quiet):
@@ -269,68 +289,10 @@ async def _examine(given: Mapping[str, object], arguments: argparse.Namespace) -
     return exit_code or int(not is_complete)
 
 
-def _open_progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | Lines | None]":
+def _open_progress(arguments: argparse.Namespace) -> AbstractContextManager[Bars | Lines | None]:
     """Return bars in a terminal, lines elsewhere, and nothing for `--quiet` or `--no-progress`."""
     if arguments.quiet or arguments.no_progress:
         return nullcontext()
     if takes_escapes(sys.stderr):
-        from asyncsync.progress import Bars  # imports tqdm, which no other run waits for
-
         return Bars(sys.stderr)
     return Lines(sys.stderr)
-
-
-def _open_log(arguments: argparse.Namespace) -> None:
-    """Write the package's log, with retries and pauses, to the file named by `--log-file`."""
-    if arguments.log_file is None:
-        return
-    path: str = arguments.log_file
-    try:
-        handler = _LogFile(path, open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
-    except PlantedError as error:
-        raise ConfigError(f"--log-file: {path}: {error}; name another file") from None
-    except OSError as error:
-        raise ConfigError(f"--log-file: {path}: {error.strerror}") from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("asyncsync")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-
-
-class _LogFile(logging.StreamHandler[TextIO]):
-    """A log that reports once that it cannot be written, as on a full disk; the run goes on.
-
-    Only this user can read it, also where others could read what was there before.
-
-    Args:
-        path: its name, for messages.
-        file: the descriptor, which is closed with the log.
-    """
-
-    def __init__(self, path: str, file: int) -> None:
-        stream = os.fdopen(file, "a", encoding="utf-8")
-        try:
-            if hasattr(os, "fchmod"):
-                os.fchmod(file, 0o600)
-        except OSError:
-            stream.close()
-            raise
-        super().__init__(stream)
-        self._path = path
-        self._has_failed = False
-
-    def close(self) -> None:
-        """Close the file, whose last lines may be lost."""
-        super().close()
-        with suppress(OSError):
-            self.stream.close()
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Print that lines are lost; logging calls this while it handles the error."""
-        error = sys.exception()
-        if not isinstance(error, OSError):
-            super().handleError(record)
-        elif not self._has_failed:
-            self._has_failed = True
-            line = f"asyncsync: --log-file: {self._path}: {error.strerror}; lines are lost"
-            print_line(line, sys.stderr)

@@ -3,19 +3,20 @@
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from asyncsync.cli.mistakes import prefix_hint
-from asyncsync.console import GREEN, RED, coloured, columns, print_line
+from asyncsync.console import GREEN, RED, YELLOW, coloured, columns, print_line, wrapped
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver, Urgent
 from asyncsync.keys import escaped, shown
-from asyncsync.model import Compared, Downloaded, Failed, Outcome, Route
+from asyncsync.model import Compared, Downloaded, Failed, Outcome, Route, Transfer
 from asyncsync.notices import Hint
 from asyncsync.paths import OddKeys, is_encoded
 from asyncsync.report import (
+    HELD_BACK,
     Json,
     Report,
     extra_json,
@@ -31,7 +32,9 @@ from asyncsync.report import (
 from asyncsync.units import format_size
 
 MAX_ROWS = 20
-"""Prefixes that a table shows at most, unless `--verbose` asks for all."""
+"""Prefixes that a table shows at most, unless `--verbose` asks for all; and edited files named."""
+STOPPED = 128
+"""Exit codes above this are those of a run that a signal has stopped."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,17 +51,28 @@ class Text(SilentObserver):
         say: prints a line.
         verbose: name every object that is downloaded, or would be.
         quiet: print failures and urgent messages only.
+        replaces: whether a file that is out of date is replaced, or would be by a sync.
     """
 
     def __init__(
-        self, command: str, figures: Report, say: Say, *, verbose: bool, quiet: bool
+        self,
+        command: str,
+        figures: Report,
+        say: Say,
+        *,
+        verbose: bool,
+        quiet: bool,
+        replaces: bool = True,
     ) -> None:
         self._command = command
         self._figures = figures
         self._say = say
         self._verbose = verbose
         self._quiet = quiet
+        self._replaces = replaces
         self._bucket = ""
+        self._edited = 0
+        """Files named so far that were edited here."""
         self._tells_paths = False
         """Whether to name each object whose path is encoded."""
 
@@ -69,9 +83,11 @@ class Text(SilentObserver):
         self._print(_describe_route(self._command, route, dest))
 
     def compared(self, page: Compared) -> None:
-        """Name the refused objects and, if verbose, those that are missing."""
+        """Name the refused objects, the edited files and, if verbose, what is missing."""
         for refused in page.refused:
-            self._warn(failure(refused))
+            self._warn(failure(refused), _colour_of(refused))
+        if self._replaces:
+            self._name_edited(page.transfers)
         if self._verbose or self._tells_paths:
             for transfer in page.transfers:
                 if self._verbose or is_encoded(transfer.path):
@@ -87,19 +103,19 @@ class Text(SilentObserver):
             why = self._figures.hint or "what is there is left out, by its key, size or time"
         else:
             why = "it is empty"
-        self._say(f"nothing to sync {where}: {why}", sys.stderr)
+        self._warn(f"nothing to sync {where}: {why}", YELLOW)
 
     def listed(self) -> None:
         """Print the sync check."""
         max_rows = None if self._verbose else MAX_ROWS
-        for line in table(self._figures, max_rows, columns(sys.stdout)):
+        for line in table(self._figures.tallies, max_rows, columns(sys.stdout)):
             self._print(line)
 
     def ended(self, outcome: Outcome) -> None:
         """Name a failed object and, if verbose, a downloaded one."""
         match outcome:
             case Failed():
-                self._warn(failure(outcome))
+                self._warn(failure(outcome), _colour_of(outcome))
             case Downloaded(transfer) if self._verbose:
                 self._print(f"downloaded: {way(transfer)}")
 
@@ -118,26 +134,39 @@ class Text(SilentObserver):
 
     def held_back(self, why: str) -> None:
         """Print what the run leaves to do."""
-        self._say(f"asyncsync: {escaped(why)}", sys.stderr)
+        self._warn(f"asyncsync: {escaped(why)}", YELLOW)
 
     def noticed(self, message: str) -> None:
         """Print the message; if quiet, only an urgent one. A hint is told by `unmatched`."""
         if isinstance(message, Hint):
             return
-        if not self._quiet or isinstance(message, Urgent):
-            self._say(f"asyncsync: {escaped(message)}", sys.stderr)
+        line = f"asyncsync: {escaped(message)}"
+        if isinstance(message, Urgent):
+            self._warn(line, YELLOW)
+        elif not self._quiet:
+            self._say(wrapped(line, sys.stderr), sys.stderr)
 
     def finish(self, exit_code: int, error: str) -> int:
         """Print the summary, if there is anything to sum up, and return the exit code."""
-        if not error or self._figures.total.in_bucket:
-            summary = self._figures.summary()
-            self._print(coloured(summary, RED if exit_code else GREEN, sys.stdout))
+        figures, colour = self._figures, _colour_of_code(exit_code)
+        done = figures.downloaded + figures.verified + figures.failed
+        if not error or (done if exit_code > STOPPED else figures.total.in_bucket):
+            summary = wrapped(figures.summary(), sys.stdout)
+            self._print(coloured(summary, colour, sys.stdout))
         if error:
-            self._warn(f"asyncsync: {escaped(error)} (exit code {exit_code})")
+            self._warn(f"asyncsync: {escaped(error)} (exit code {exit_code})", colour)
         return exit_code
 
-    def _warn(self, line: str) -> None:
-        self._say(coloured(line, RED, sys.stderr), sys.stderr)
+    def _name_edited(self, transfers: Sequence[Transfer]) -> None:
+        """Name the files that were edited here; the summary counts those that are too many."""
+        for transfer in transfers:
+            if transfer.is_edited and self._edited < MAX_ROWS:
+                self._edited += 1
+                line = f"edited here: {way(transfer)}; the bucket's replaces it"
+                self._print(coloured(wrapped(line, sys.stdout), YELLOW, sys.stdout))
+
+    def _warn(self, line: str, colour: int) -> None:
+        self._say(coloured(wrapped(line, sys.stderr), colour, sys.stderr), sys.stderr)
 
     def _print(self, line: str) -> None:
         if not self._quiet:
@@ -188,9 +217,9 @@ class JsonLines(SilentObserver):
         print_line(f"asyncsync: {escaped(message)}", sys.stderr)
 
     def finish(self, exit_code: int, error: str) -> int:
-        """Write the summary, and return the exit code: 1 instead of 0 or 3 if a line was lost."""
+        """Write the summary, and return the exit code: 1 instead of 0, 3 or 7 if one was lost."""
         self._write(summary_json(self._figures, self._command, exit_code, error))
-        if not self._is_complete and exit_code in {0, SkippedError.exit_code}:
+        if not self._is_complete and exit_code in {0, SkippedError.exit_code, HELD_BACK}:
             return 1
         return exit_code
 
@@ -213,9 +242,12 @@ class Log(SilentObserver):
         logger.info("%s", _describe_route(self._command, route, dest))
 
     def compared(self, page: Compared) -> None:
-        """Log the refused objects."""
+        """Log the refused objects, and the files that were edited here."""
         for refused in page.refused:
             logger.info("%s", failure(refused))
+        for transfer in page.transfers:
+            if transfer.is_edited:
+                logger.info("edited here: %s", way(transfer))
 
     def ended(self, outcome: Outcome) -> None:
         """Log a downloaded or a failed object."""
@@ -249,3 +281,13 @@ def _describe_route(command: str, route: Route, dest: Path) -> str:
     """Return the source and the destination, which is named as the user did."""
     stripped = f"/{shown(route.stripped)}" if route.stripped else ""
     return f"{command}: {route.bucket}{stripped} at {route.endpoint} -> {escaped(str(dest))}"
+
+
+def _colour_of(failed: Failed) -> int:
+    return YELLOW if isinstance(failed.error, SkippedError) else RED
+
+
+def _colour_of_code(exit_code: int) -> int:
+    if exit_code in {SkippedError.exit_code, HELD_BACK} or exit_code > STOPPED:
+        return YELLOW
+    return RED if exit_code else GREEN

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from asyncsync.console import show_cursors
 from asyncsync.errors import MachineError
 
 TOGETHER = 0.3
@@ -28,28 +29,20 @@ LAST_WORDS = 0.3
 
 
 @contextmanager
-def stop_on_signals(
-    stop: Callable[[], object], report_stop: Callable[[signal.Signals], object]
-) -> Iterator[list[signal.Signals]]:
-    """Call `stop` on the first signal, and end the process on a later one.
+def watch_signals() -> Iterator["Watch"]:
+    """Catch signals, so that the first one stops what is under way, and a later one the process.
 
-    Yields the list of caught signals, which is filled when one arrives. On Windows no signal is
-    caught: an interrupt ends the process there.
-
-    Args:
-        stop: ends the run; called from another thread.
-        report_stop: reports that the run was stopped. Called from another thread, just before the
-            process is ended because the run has not ended in time.
+    On Windows no signal is caught: an interrupt ends the process there.
     """
-    watch = _Watch(stop, report_stop)
+    watch = Watch()
     if not hasattr(signal, "sigwait"):
-        yield watch.caught
+        yield watch
         return
     numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     # Ignored signals stay ignored: under nohup, or behind a shell's &, the run should go on.
     numbers = {number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
     if not numbers:
-        yield watch.caught
+        yield watch
         return
     # A signal may still reach a thread that was started before; its handler then does the same.
     handlers = {number: signal.signal(number, watch.handle) for number in numbers}
@@ -60,7 +53,7 @@ def stop_on_signals(
     except RuntimeError:  # no thread can be started; the handlers work unless something hangs
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
-        yield watch.caught
+        yield watch
     finally:
         watch.over.set()
         if watcher.ident:
@@ -87,7 +80,7 @@ def exit_without_memory(report: Callable[[], object]) -> Iterator[None]:
         try:
             report()
         finally:
-            os._exit(MachineError.exit_code)
+            _exit(MachineError.exit_code)
 
     def in_loop(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if isinstance(context.get("exception"), MemoryError):
@@ -109,43 +102,76 @@ def exit_without_memory(report: Callable[[], object]) -> Iterator[None]:
         threading.excepthook = excepthook
 
 
-class _Watch:
-    """Handles the signals of one run."""
+class Watch:
+    """Handles the signals of one run, or of several that follow each other."""
 
-    def __init__(
-        self, stop: Callable[[], object], report_stop: Callable[[signal.Signals], object]
-    ) -> None:
+    def __init__(self) -> None:
         self.caught: list[signal.Signals] = []
+        """The signal that stopped what was under way, once there is one."""
         self.over = threading.Event()
-        """Set when the run has ended."""
+        """Set when no signal counts any more."""
+        self._under_way: tuple[Callable[[], object], Callable[[signal.Signals], object]] | None
+        self._under_way = None
+        self._ended = threading.Event()
+        """Set when what was under way has ended."""
         self._together_until = 0.0
-        self._stop = stop
-        self._report_stop = report_stop
+
+    @contextmanager
+    def stopping(
+        self, stop: Callable[[], object], report_stop: Callable[[signal.Signals], object]
+    ) -> Iterator[list[signal.Signals]]:
+        """Have the first signal stop what is under way. While nothing is, it ends the process.
+
+        Yields the list of caught signals, which is filled when one arrives.
+
+        Args:
+            stop: ends what is under way; called from another thread.
+            report_stop: reports that it was stopped. Called from another thread, just before the
+                process is ended because the end was not there in time.
+        """
+        self._ended.clear()
+        self._under_way = stop, report_stop
+        try:
+            yield self.caught
+        finally:
+            self._under_way = None
+            self._ended.set()
 
     def wait(self, numbers: Iterable[signal.Signals]) -> None:
-        """Wait for signals, and handle them, until the run is over."""
+        """Wait for signals, and handle them, until none counts any more."""
         while not self.over.is_set():
             number = signal.sigwait(numbers)
             if not self.over.is_set():
                 self.handle(number)
 
     def handle(self, number: int, _: object = None) -> None:
-        """Stop the run, or end the process if an earlier signal has stopped it."""
+        """Stop what is under way, or end the process if nothing is, or a signal came before."""
         now = time.monotonic()
         if self.caught:
             if now >= self._together_until:
-                os._exit(128 + number)  # the next run goes on from what is there
+                _exit(128 + number)  # the next run goes on from what is there
             return
+        if (under_way := self._under_way) is None:
+            os._exit(128 + number)  # also where the system would not: for the first process
+        stop, report_stop = under_way
         self._together_until = now + TOGETHER
         self.caught.append(signal.Signals(number))
         with suppress(RuntimeError):  # no thread can be started
-            threading.Thread(target=self._exit_after_grace, daemon=True).start()
-        self._stop()
+            threading.Thread(
+                target=self._exit_after_grace, args=(report_stop,), daemon=True
+            ).start()
+        stop()
 
-    def _exit_after_grace(self) -> None:
-        """End the process if the run does not end by itself."""
-        if not self.over.wait(GRACE):
-            reporter = threading.Thread(target=self._report_stop, args=self.caught, daemon=True)
+    def _exit_after_grace(self, report_stop: Callable[[signal.Signals], object]) -> None:
+        """End the process if what is under way does not end by itself."""
+        if not self._ended.wait(GRACE):
+            reporter = threading.Thread(target=report_stop, args=self.caught, daemon=True)
             reporter.start()
             reporter.join(LAST_WORDS)
-            os._exit(128 + self.caught[0])
+            _exit(128 + self.caught[0])
+
+
+def _exit(code: int) -> None:
+    """End the process at once; only the terminal gets back what was taken from it."""
+    show_cursors()
+    os._exit(code)

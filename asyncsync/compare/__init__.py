@@ -1,10 +1,10 @@
 """A page of the listing and the files on disk in, transfers out.
 
 Read `check.py` first: all pages of a run. `compare.py` compares one page with the disk, for the
-keys that `selection.py` selects; `hints.py` says which globs match nothing. `collisions.py` decides
-which key gets a path that two keys need, and `names.py` does so where the file system treats two
-names as the same. `space.py` adds up whether everything fits on the disk, and what
-goes to others.
+keys that `selection.py` selects; `hints.py` says which globs match nothing. `here.py` says what is
+here already of the objects to fetch. `collisions.py` decides which key gets a path that two keys
+need, and `names.py` does so where the file system treats two names as the same. `space.py` adds up
+whether everything fits on the disk, and what goes to others.
 
 Nothing here sends a request or writes a file.
 """

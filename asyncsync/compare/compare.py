@@ -23,6 +23,7 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+from asyncsync.compare.here import GRAINS, is_younger, with_what_is_here
 from asyncsync.disk import Folder, LocalFile
 from asyncsync.errors import (
     ArchivedError,
@@ -44,8 +45,6 @@ from asyncsync.model import (
     UpToDate,
 )
 
-_GRAINS = (10_000_000, 1_000_000_000, 2_000_000_000)
-"""Nanoseconds: exFAT, HFS+ and FAT round times down to a multiple of this."""
 _DAY = 86_400_000_000_000
 """Nanoseconds by which clocks may be wrong."""
 
@@ -119,7 +118,7 @@ async def _look_and_compare(
             )
         elif reason := reason_to_download(remote, file, compare):
             compared.transfers.append(Transfer(remote, path, reason, file.size if file else 0))
-        elif file and compare is Compare.TIME and _is_newer(remote, file):
+        elif file and compare is Compare.TIME and is_younger(file, remote):
             newer.append(Transfer(remote, path, Reason.EDITED, file.size))
         else:
             compared.up_to_date.append(UpToDate(remote, Proof.SIZE, folder.paths))
@@ -134,6 +133,7 @@ async def _look_and_compare(
     if folder.is_mixed and compared.up_to_date:
         await _doubt(compared, folder)
     _refuse_archived(compared)
+    compared.transfers[:] = await with_what_is_here(compared.transfers, safe, files, folder)
     return compared
 
 
@@ -169,7 +169,7 @@ def reason_to_download(
         return Reason.SIZE_DIFFERS
     if compare is Compare.HASH:
         return Reason.UNPROVEN
-    if file.is_unsure and not _is_newer(remote, file):
+    if file.is_unsure and not is_younger(file, remote):
         return Reason.UNSURE
     if compare is Compare.SIZE:
         return None
@@ -180,18 +180,13 @@ def reason_to_download(
     return None if _is_rounded(remote, file) else Reason.NEWER
 
 
-def _is_newer(remote: RemoteObject, file: LocalFile) -> bool:
-    """Return whether the file is newer than the object, beyond what rounding can explain."""
-    return 0 < remote.modified_ns < file.modified_ns - _GRAINS[-1]
-
-
 def _is_rounded(remote: RemoteObject, file: LocalFile) -> bool:
     """Return whether the file has the object's time, rounded down by a coarse file system.
 
     A file system that stores change times to less than 10 ms stores all times so precisely.
     """
-    is_coarse = file.changed_ns % _GRAINS[0] == 0
-    rounded = (remote.modified_ns // grain * grain for grain in _GRAINS)
+    is_coarse = file.changed_ns % GRAINS[0] == 0
+    rounded = (remote.modified_ns // grain * grain for grain in GRAINS)
     return is_coarse and file.modified_ns in rounded
 
 

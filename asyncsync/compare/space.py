@@ -81,7 +81,8 @@ class OtherDisks(SilentObserver):
     def compared(self, page: Compared) -> None:
         """Add the transfers of a page."""
         for transfer in page.transfers:
-            self._by_folder[transfer.path[:-1]] += transfer.remote.size - transfer.replaces
+            size = transfer.remote.size - transfer.replaces - transfer.kept
+            self._by_folder[transfer.path[:-1]] += size
 
     def growth(self, destination: Path) -> int:
         """Return by how many bytes files grow on disks that are mounted or linked there."""

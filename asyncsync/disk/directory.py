@@ -239,6 +239,15 @@ class Directory:
         source, target = os.path.join(self._base, name), os.path.join(folder._base, new)
         os.replace(source, target, src_dir_fd=self._fd, dst_dir_fd=folder._fd)
 
+    def link(self, name: str, folder: Self, new: str) -> None:
+        """Give a file a second name, `new` in another folder, which must not be there yet."""
+        source, target = os.path.join(self._base, name), os.path.join(folder._base, new)
+        os.link(source, target, src_dir_fd=self._fd, dst_dir_fd=folder._fd, follow_symlinks=False)
+
+    def is_same(self, name: str, folder: Self, other: str) -> bool:
+        """Return whether a name here and another name in a folder are of one file."""
+        return os.path.samestat(self._stat(name), folder._stat(other))
+
     def status(self) -> os.stat_result:
         """Return what the system says of this folder."""
         return os.stat(self._base) if self._fd is None else os.fstat(self._fd)

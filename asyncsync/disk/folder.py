@@ -20,17 +20,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import anyio
-from anyio import CancelScope
 
 from asyncsync import descriptors
+from asyncsync.disk.backup import Backup
 from asyncsync.disk.batches import Batches
 from asyncsync.disk.directory import LocalFile, find_keys, look_up
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.folding import Folding, probe
+from asyncsync.disk.leftovers import used_bytes
 from asyncsync.disk.made import Made
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.notes import read_note, write_note
-from asyncsync.disk.parts import PartFile, clear_stale, open_part_file, used_bytes
+from asyncsync.disk.parts import PartFile
 from asyncsync.disk.place import Place
 from asyncsync.disk.publish import Publisher
 from asyncsync.disk.published import Published
@@ -39,14 +40,11 @@ from asyncsync.disk.sources import Sources
 from asyncsync.disk.state import State
 from asyncsync.disk.stripped import Stripped
 from asyncsync.disk.translation import destination_error, ends_the_run, object_error
+from asyncsync.disk.unfinished import Unfinished
 from asyncsync.disk.unsynced import Notice, Unsynced
 from asyncsync.errors import (
-    IntegrityError,
     LocalFileError,
     MachineError,
-    RetriesExhaustedError,
-    SourceError,
-    ThrottledError,
 )
 from asyncsync.keys import key_hash
 from asyncsync.model import Proof, RemoteObject, Transfer
@@ -71,6 +69,7 @@ class Folder:
         paths: how keys become paths.
         source: the bucket of this run, the same however its endpoint is spelled; empty for none.
         follows_links: whether links to folders in it stand for those folders; see `links.py`.
+        backup: keeps the files that are replaced.
     """
 
     def __init__(
@@ -82,10 +81,11 @@ class Folder:
         paths: Paths = PLAIN,
         source: str = "",
         follows_links: bool = False,
+        backup: Backup | None = None,
     ) -> None:
         self.path = Path(os.path.realpath(path))
         self.paths = paths
-        self._notice = notice
+        self.backup = backup
         self._run = secrets.token_hex(8)
         place = self._place = Place(self.path, notice, follows_links=follows_links)
         self.walk = place.walk
@@ -96,9 +96,14 @@ class Folder:
         self._stripped = Stripped(place, files, paths.stripped)
         self._unsynced = Unsynced(place, parts, notice)
         synced = SyncedFolders(place) if durable else None
-        self._state = State(place, parts, files, made, self._stripped, self._unsynced, synced)
-        self._publisher = Publisher(place, parts, files, made, self._unsynced, self._run, synced)
-        self.removal = Removal(place, made, paths)
+        self._state = State(
+            place, parts, files, made, self._stripped, self._unsynced, synced, backup
+        )
+        self._publisher = Publisher(
+            place, parts, files, made, self._unsynced, self._run, synced, backup
+        )
+        self._unfinished = Unfinished(self._state, parts, self._publisher, self._run, notice)
+        self.removal = Removal(place, made, paths, backup)
         self._batches = Batches(self._publisher, self._translate_errors)
 
     # reading ------------------------------------------------------------------------------------
@@ -114,6 +119,14 @@ class Folder:
     async def were_published(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose files were published here, by this run or an earlier."""
         return await in_thread(self._published.known, keys)
+
+    async def made_by_others(self, keys: Sequence[str]) -> set[str]:
+        """Return those of the keys whose files were not made here, as far as the notes tell."""
+        return await in_thread(self._published.made_by_others, keys)
+
+    def kept(self, objects: Sequence[RemoteObject]) -> Coroutine[None, None, dict[str, int]]:
+        """Return how many bytes earlier runs' unfinished files have of objects, by key."""
+        return self._unfinished.kept(objects)
 
     @property
     def is_mixed(self) -> bool:
@@ -289,28 +302,8 @@ class Folder:
             TransferError, DestinationError, ThrottledError: as for `publish`.
         """
         with self._translate_errors(transfer):
-            began_ns, source = self._state.began_ns, self._sources.current
-            with CancelScope(shield=True):
-                parts = await in_thread(self._part_folders.find_on_disk, transfer.path)
-                part = await open_part_file(
-                    parts.path, self._run, transfer.remote, began_ns, self._notice, source
-                )
-            try:
-                try:
-                    async with part:
-                        yield part
-                except OSError as error:
-                    if not self._publisher.prepare_retry(transfer, error):
-                        raise
-                    raise IntegrityError(
-                        transfer.remote.key, f"its unfinished file is lost: {error.strerror}"
-                    ) from error
-            except BaseException as error:
-                may_pass = isinstance(error, RetriesExhaustedError | SourceError | ThrottledError)
-                if not (part.has_pieces and (may_pass or not isinstance(error, Exception))):
-                    part.remove()
-                raise
-            part.remove()
+            async with self._unfinished.opened(transfer) as part:
+                yield part
 
     async def publish_parts(self, transfer: Transfer, part: PartFile) -> None:
         """Rename an unfinished file whose parts are all here to its path; call it in `part_file`.
@@ -358,16 +351,8 @@ class Folder:
             write_note(self._place.state / name, new, content)
 
     def clear_stale(self, covers: Callable[[str], bool]) -> None:
-        """Remove earlier runs' unfinished files of keys that this run covers.
-
-        A run that writes nothing has found none. If that fails, the user is notified, and a later
-        run tries again.
-        """
-        try:
-            for parts in self._part_folders.all() if self._state.is_writing else ():
-                clear_stale(parts, self._run, covers, self._state.began_ns)
-        except OSError as error:
-            self._notice(f"unfinished files of earlier runs are kept for now: {error.strerror}")
+        """Remove earlier runs' unfinished files of keys that this run covers."""
+        self._unfinished.clear_stale(covers)
 
     async def settle(self) -> None:
         """Wait until all published files are on the disk; call it at the end of `writing`.

@@ -74,6 +74,12 @@ class PartFolders:
         """Return the paths of all parts folders."""
         return [folder.path for folder in (self._usual, *self._others.values())]
 
+    def to_read(self) -> list[Path]:
+        """Return the paths of those that earlier runs have made, for a run that opens none."""
+        root, names = self._place.root_path, (STATE_DIR, self._place.user, "parts")
+        others = [root.joinpath(*folder, *names) for folder in self._read_list()]
+        return [self._place.state / "parts", *others]
+
     def find(self, path: Sequence[str]) -> PartFolder:
         """Return the parts folder for the file at this path."""
         for depth in range(len(path) - 1, 0, -1) if self._others else ():

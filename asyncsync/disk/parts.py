@@ -8,20 +8,14 @@ different for each run. A later run takes an unfinished file over by renaming it
 write under one name, even where the lock does not work. What was written after a run began is left
 alone, as another run's; where the lock does not work, so is what was written shortly before.
 
-The journal's first line describes the object. Each other line is one piece of a part, with the
-CRC64NVME of the part up to its end: `<start> <stop> <crc>`. A part arrives in order, so a piece
-counts only if every byte of the part before it is there. The journal is written after the bytes but
-is not synced: it may be cut off, or list bytes that a power cut took. Therefore each piece is read
-back and checked before it counts. The CRCs of all parts give that of the object, which some servers
-tell.
+A part arrives in order, so a piece of it that the journal lists (`journal.py`) counts only if every
+byte of the part before it is there. The journal is written after the bytes but is not synced: it
+may be cut off, or list bytes that a power cut took. Therefore each piece is read back and checked
+before it counts. The CRCs of all parts give that of the object, which some servers tell.
 """
 
-import hashlib
-import json
 import logging
 import os
-import re
-import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, nullcontext, suppress
@@ -36,15 +30,21 @@ from anyio import CancelScope
 from asyncsync import descriptors
 from asyncsync.crc import CRC64NVME
 from asyncsync.disk.directory import open_private
+from asyncsync.disk.journal import (
+    JOURNAL,
+    MAX_HEADER_BYTES,
+    PART,
+    header,
+    parse_piece,
+    version_hash,
+)
+from asyncsync.disk.leftovers import find_leftovers
 from asyncsync.keys import shown
 from asyncsync.model import RemoteObject
 from asyncsync.threads import Threads, in_thread
 
 logger = logging.getLogger(__name__)
-_MD5 = re.compile("[0-9a-fA-F]{32}")
 
-PART = 8 * 1024 * 1024
-"""Bytes of one ranged request. A journal with another part size is not used."""
 PIECE = 256 * 1024
 """Bytes of a part after which a line is added to the journal.
 
@@ -53,11 +53,6 @@ part in transfer. That is 4 % of a 128 MiB object in 16 parts at once of which m
 there.
 """
 READ_SIZE = 1024 * 1024
-MAX_AGE = 7 * 24 * 3600 * 10**9
-"""Nanoseconds after which an unfinished file that no run has continued is removed."""
-JOURNAL = ".journal"
-MAX_HEADER_BYTES = 64 * 1024
-"""Bytes of a journal's first line, at most: a key has 1,024, and each may take 12 in JSON."""
 
 
 def spans(size: int) -> Iterator[range]:
@@ -122,7 +117,7 @@ class PartFile:
     def has_pieces(self) -> bool:
         """Whether a later run could continue it."""
         with suppress(OSError):
-            has_lines = self._journal.stat().st_size > len(_header(self._remote))
+            has_lines = self._journal.stat().st_size > len(header(self._remote))
             return has_lines and self._remote.is_pinned
         return False
 
@@ -132,7 +127,7 @@ class PartFile:
             with open(self.path, "xb") as file:
                 file.truncate(self._remote.size)
             with open(self._journal, "xb", opener=open_private) as journal:
-                journal.write(_header(self._remote))
+                journal.write(header(self._remote))
         except OSError:
             self.remove()
             raise
@@ -148,7 +143,7 @@ class PartFile:
         os.replace(old.with_name(old.name + JOURNAL), self._journal)
         with open(self._journal, "r+b") as journal, FileIO(self.path) as file:
             line = journal.readline(MAX_HEADER_BYTES)
-            if line != _header(self._remote) or self.path.stat().st_size != self._remote.size:
+            if line != header(self._remote) or self.path.stat().st_size != self._remote.size:
                 raise ValueError("its journal is damaged, or of another version")
             last = line
             while line := journal.readline(MAX_HEADER_BYTES):
@@ -159,11 +154,8 @@ class PartFile:
                 journal.write(b"\n")
 
     def _check_piece(self, line: bytes, file: FileIO) -> None:
-        start, stop, crc = map(int, line.split())
-        first = start - start % PART
-        if not line.endswith(b"\n") or first < 0 or stop > min(first + PART, self._remote.size):
-            return
-        part = self._part(first)
+        start, stop, crc = parse_piece(line, self._remote.size)
+        part = self._part(start - start % PART)
         if start <= part.stop < stop and crc == _crc(file, range(part.stop, stop), part.crc):
             part.stop = part.listed = stop
             part.crc = crc
@@ -258,12 +250,12 @@ async def open_part_file(
     Raises:
         OSError: no file can be made.
     """
-    name = _hash_version(remote, source)
+    name = version_hash(remote, source)
     part = PartFile(folder / f"{name}.{run}", remote)
     pattern = f"{name}.*{JOURNAL}"
 
     def find_old() -> list[Path]:
-        old = [data for data, _ in _find_leftovers(folder, pattern, before_ns)]
+        old = [data for data, _ in find_leftovers(folder, pattern, before_ns)]
         # An earlier attempt may have taken one over, and then failed to open it for reading.
         if part.path.exists():
             old.append(part.path)
@@ -285,91 +277,6 @@ async def open_part_file(
     return part
 
 
-def clear(folder: Path, before_ns: int) -> None:
-    """Remove what no run can continue: without a journal, too old, or leading elsewhere.
-
-    Args:
-        folder: the parts folder.
-        before_ns: files that changed after this belong to another run, and stay.
-    """
-    found = dict(_scan(folder))
-    for name, status in found.items():
-        other = name.removesuffix(JOURNAL) if name.endswith(JOURNAL) else name + JOURNAL
-        can_continue = _is_plain(status) and other in found and _is_plain(found[other])
-        oldest = before_ns - MAX_AGE if can_continue else before_ns
-        if status.st_ctime_ns <= oldest:
-            with suppress(OSError):
-                os.unlink(folder / name)
-
-
-def clear_stale(folder: Path, run: str, covers: Callable[[str], bool], before_ns: int) -> None:
-    """Remove earlier runs' files for keys that this run covers: it has not used them.
-
-    Files whose journal no longer names a key are removed too.
-
-    Args:
-        folder: the parts folder.
-        run: the id of this run, whose own files are kept.
-        covers: returns whether this run would have listed a key, if it is in the bucket.
-        before_ns: files that changed after this belong to another run, and stay.
-
-    Raises:
-        OSError: the folder cannot be read.
-    """
-    for data, journal in _find_leftovers(folder, f"*{JOURNAL}", before_ns):
-        with suppress(OSError):
-            if data.suffix != f".{run}" and ((key := _read_key(journal)) is None or covers(key)):
-                journal.unlink()
-                data.unlink()
-
-
-def _read_key(journal: Path) -> str | None:
-    """Return the key that the journal names; None if it is damaged."""
-    try:
-        with open(journal, "rb", opener=open_private) as file:
-            key = json.loads(file.readline(MAX_HEADER_BYTES))["key"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-    return key if isinstance(key, str) else None
-
-
-def _find_leftovers(folder: Path, pattern: str, before_ns: int) -> Iterator[tuple[Path, Path]]:
-    """Yield the unfinished files, with their journals, that no other run is working on.
-
-    The change time (ctime) tells, which a take-over sets too. The modification time does not: it
-    is the object's.
-    """
-    for journal in folder.glob(pattern):
-        data = journal.with_name(journal.name.removesuffix(JOURNAL))
-        with suppress(OSError):
-            found = (data.lstat(), journal.lstat())
-            is_old = max(status.st_ctime_ns for status in found) <= before_ns
-            if is_old and all(map(_is_plain, found)):
-                yield data, journal
-
-
-def _is_plain(status: os.stat_result) -> bool:
-    """Return whether it is a regular file without another name: writing changes nothing else."""
-    return stat.S_ISREG(status.st_mode) and status.st_nlink <= 1
-
-
-def used_bytes(folder: Path) -> int:
-    """Return how much disk space the unfinished files take, which have holes; in bytes."""
-    found = _scan(folder) if folder.exists() else ()
-    return sum(512 * getattr(status, "st_blocks", 0) for _, status in found)
-
-
-def _scan(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield what is in the folder, without files that another run removes meanwhile."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            yield entry.name, status
-
-
 def _write_at(file: int, block: bytes | memoryview, position: int) -> int:
     """Write to a place of a file; return how many bytes were written."""
     if sys.platform != "win32":
@@ -386,15 +293,3 @@ def _crc(file: FileIO, span: range, crc: int) -> int:
         crc = CRC64NVME.calc(block, crc)
         left -= len(block)
     return crc
-
-
-def _hash_version(remote: RemoteObject, source: str = "") -> str:
-    bucket = "" if _MD5.match(remote.etag) else f"{source}\0"
-    identity = f"{bucket}{remote.key}\0{remote.etag}\0{remote.size}"
-    return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:40]
-
-
-def _header(remote: RemoteObject) -> bytes:
-    """Return the journal's first line; JSON keeps every key in ASCII and on one line."""
-    version = {"key": remote.key, "etag": remote.etag, "size": remote.size, "part": PART}
-    return json.dumps(version | {"crc": "64nvme of a part"}).encode() + b"\n"

@@ -11,15 +11,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
+from asyncsync import descriptors
 from asyncsync.disk import durable
+from asyncsync.disk.backup import Backup
 from asyncsync.disk.directory import Directory
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.made import Made
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.place import Components, Place
 from asyncsync.disk.published import Published
+from asyncsync.disk.translation import ends_the_run
 from asyncsync.disk.unsynced import Unsynced
-from asyncsync.errors import AsyncSyncError
+from asyncsync.errors import AsyncSyncError, LocalFileError
 from asyncsync.model import Transfer
 
 Unfinished = tuple[Directory, str, int]
@@ -39,6 +42,7 @@ class Publisher:
         unsynced: records that files are not synced one by one.
         run: the id of this run, which ends the names of its unfinished files.
         synced: the folders known to be on the disk; None where files are not synced one by one.
+        backup: keeps the files that are replaced.
     """
 
     def __init__(
@@ -50,8 +54,10 @@ class Publisher:
         unsynced: Unsynced,
         run: str,
         synced: SyncedFolders | None,
+        backup: Backup | None = None,
     ) -> None:
         self.synced = synced
+        self._backup = backup
         self._place = place
         self._folders = folders
         self._published = published
@@ -102,7 +108,7 @@ class Publisher:
         with Directory(str(part.parent)) as folder, _Parents(self._place) as parents:
             if self.synced:
                 folder.sync_file(part.name)
-            folder.move(part.name, parents.open(transfer.path[:-1]), transfer.path[-1])
+            self._rename(folder, part.name, transfer, parents)
         if modified_ns:
             self._published.confirm([transfer.remote.key])
         if self.synced:
@@ -153,6 +159,8 @@ class Publisher:
             if isinstance(part, OSError):
                 raise part
             self._sync_and_rename(transfer, part, parents)
+        except AsyncSyncError as error:
+            return error
         except OSError as error:
             try:
                 if not self.prepare_retry(transfer, error):
@@ -188,7 +196,15 @@ class Publisher:
         with _removed_after_errors(folder, name):
             if self.synced:
                 folder.sync_file(name)
-            folder.move(name, parents.open(transfer.path[:-1]), transfer.path[-1])
+            self._rename(folder, name, transfer, parents)
+
+    def _rename(
+        self, folder: Directory, name: str, transfer: Transfer, parents: "_Parents"
+    ) -> None:
+        there = parents.open(transfer.path[:-1])
+        if self._backup:
+            _keep(self._backup, there, transfer)
+        folder.move(name, there, transfer.path[-1])
 
     def _sync_folders(self, folders: set[Components]) -> dict[Components, OSError]:
         """Wait until the names in the folders are on the disk; return what kept them from that."""
@@ -239,6 +255,24 @@ class _Parents:
 def _close(folder: Directory) -> None:
     with suppress(OSError):  # nothing was written through it, so no file fails
         folder.close()
+
+
+def _keep(backup: Backup, folder: Directory, transfer: Transfer) -> None:
+    """Keep the file that is about to be replaced.
+
+    Raises:
+        LocalFileError: it cannot be kept.
+        OSError: no file can be.
+    """
+    try:
+        backup.keep(folder, transfer.path)
+    except OSError as error:
+        if descriptors.too_many_open_files(error) or ends_the_run(error):
+            raise
+        raise LocalFileError(
+            transfer.remote.key,
+            f"the file here stays, as --backup-dir cannot keep it: {error.strerror}",
+        ) from error
 
 
 @contextmanager

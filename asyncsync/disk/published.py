@@ -103,6 +103,14 @@ class Published:
             if any(_contains(self._hashes, hash_of(key) ^ mask) for mask in masks)
         }
 
+    def made_by_others(self, keys: Sequence[str]) -> set[str]:
+        """Return those of the keys whose files were not published here.
+
+        None where nothing was recorded, or records had to be dropped: they would tell too little.
+        """
+        known = self.known(keys)
+        return set(keys) - known if self._hashes and self._hashes[0] else set()
+
     def from_current(self, keys: Iterable[str]) -> set[str]:
         """Return those of the keys whose files are from the bucket of this run.
 

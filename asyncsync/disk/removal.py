@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 
+from asyncsync.disk.backup import Backup
 from asyncsync.disk.directory import Directory, LocalFile
 from asyncsync.disk.made import Made
 from asyncsync.disk.place import Components, Place
@@ -19,12 +20,16 @@ class Removal:
         place: the destination.
         made: which files were made here.
         paths: how keys become paths.
+        backup: keeps the files that are removed.
     """
 
-    def __init__(self, place: Place, made: Made, paths: Paths) -> None:
+    def __init__(
+        self, place: Place, made: Made, paths: Paths, backup: Backup | None = None
+    ) -> None:
         self._place = place
         self._made = made
         self._paths = paths
+        self._backup = backup
 
     def may_go(self, files: Iterable[tuple[str, LocalFile]]) -> set[str]:
         """Return those of the keys whose file this user made here, and that is as it was made.
@@ -61,6 +66,8 @@ class Removal:
             with folder.open(path[-1]) as found:
                 if not _is_same(os.fstat(found.fileno()), file):
                     return False
+            if self._backup:
+                self._backup.keep(folder, path)
             folder.remove(path[-1])
         return True
 

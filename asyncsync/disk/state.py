@@ -22,11 +22,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from asyncsync.disk import mounts, unsynced
+from asyncsync.disk.backup import Backup
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.folding import is_marked, mark
+from asyncsync.disk.leftovers import clear
 from asyncsync.disk.made import Made
 from asyncsync.disk.mounts import PartFolders
-from asyncsync.disk.parts import clear
 from asyncsync.disk.place import Place
 from asyncsync.disk.published import Published
 from asyncsync.disk.stripped import Stripped
@@ -50,6 +51,7 @@ class State:
         stripped: the prefix that their paths leave out.
         unsynced: what a power cut may have damaged.
         synced: the folders known to be on the disk; None where files are not synced one by one.
+        backup: keeps the files that are replaced.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class State:
         stripped: Stripped,
         unsynced: Unsynced,
         synced: SyncedFolders | None,
+        backup: Backup | None = None,
     ) -> None:
         self._place = place
         self._part_folders = part_folders
@@ -70,12 +73,15 @@ class State:
         self._stripped = stripped
         self._unsynced = unsynced
         self._synced = synced
+        self._backup = backup
         self._opened: ExitStack | None = None
         """Closed when the run ends; only a run that may write has one."""
         self._refusal: DestinationError | None = None
         """Why nothing can be written here, although that was due."""
         self.is_writing = False
         """Whether this run holds the lock."""
+        self.source = self._sources.current
+        """The bucket of the run."""
         self.began_ns = 0
         """When it began to write, by the destination's clock, in ns since the epoch."""
 
@@ -155,6 +161,10 @@ class State:
             stack.enter_context(self._part_folders.opened())
             for parts in self._part_folders.all():
                 clear(parts, self.began_ns)
+            if self._backup:
+                stack.enter_context(
+                    self._backup.opened(self._part_folders.find(()).directory, path.stat().st_mode)
+                )
             self._stripped.note()
             self._sources.note()
             stack.enter_context(self._published.writing())

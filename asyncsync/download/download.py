@@ -232,7 +232,7 @@ class Downloader:
             try:
                 proven = await parts.fetch()
                 await tries.run_locally(partial(self._sink.publish_parts, transfer, file))
-            except BaseException:
+            except Exception:  # when the run is stopped, what has arrived is kept
                 self._observer.advanced(transfer, -parts.arrived)
                 raise
             return kept, proven

@@ -72,7 +72,7 @@ class Parts:
         """
         workers = [self._fetch_waiting] * min(len(self._ranges), self._pace.most)
         if self.arrived:
-            self._observer.advanced(self._transfer, self.arrived)
+            self._observer.kept(self._transfer, self.arrived)
         if self._remote.is_pinned:
             await run_all(self._ask_and_hash, *workers)
         else:  # only a HEAD before and one after the bytes show that they are of one version

@@ -24,7 +24,12 @@ class Progress(SilentObserver):
         self.lost = 0
         """Bytes of failed objects. They count as done, although they will never arrive."""
         self.ended_objects = 0
+        self.failures = 0
+        """Those of the ended objects that failed."""
         self.arrived = 0
+        """Bytes that are here, those included that an earlier run had brought."""
+        self.fetched = 0
+        """Bytes that came over the network in this run, those included that were discarded."""
         self.listing = True
         self.unproven = 0
         """Files that are still to be read, to find out whether their objects are needed."""
@@ -47,10 +52,18 @@ class Progress(SilentObserver):
         """Begin to count a transfer's bytes."""
         self.in_flight[transfer.remote.key] = 0
 
+    def kept(self, transfer: Transfer, size: int) -> None:
+        """Count bytes that need not be fetched."""
+        self.in_flight[transfer.remote.key] += size
+        self.arrived += size
+        self.draw()
+
     def advanced(self, transfer: Transfer, size: int) -> None:
         """Count bytes, or subtract discarded ones."""
         self.in_flight[transfer.remote.key] += size
         self.arrived += size
+        if size > 0:
+            self.fetched += size
         self.draw()
 
     def ended(self, outcome: Outcome) -> None:
@@ -58,9 +71,11 @@ class Progress(SilentObserver):
         self.ended_objects += 1
         match outcome:
             case Downloaded(transfer):
-                size = transfer.remote.size
-                self.arrived += size - self.in_flight.pop(transfer.remote.key, 0)
+                rest = transfer.remote.size - self.in_flight.pop(transfer.remote.key, 0)
+                self.arrived += rest
+                self.fetched += rest
             case Failed(remote):
+                self.failures += 1
                 self.arrived -= self.in_flight.pop(remote.key, 0)
                 self.lost += remote.size
             case UpToDate():

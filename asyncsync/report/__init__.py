@@ -1,8 +1,9 @@
 """Outcomes in; counts, text, JSON lines and an exit code out.
 
-Read `report.py` first: it counts outcomes and makes text of the counts. `naming.py` says how a line
-names an object, and `html.py` formats the counts for notebooks. `files.py` keeps which files are
-new, and `arrow.py` makes a table of them. `rows.py` has what became of each object as rows, and
+Read `report.py` first: it counts outcomes and makes text of the counts. `tally.py` has the sync
+check, by prefix, and its table. `naming.py` says how a line names an object, and `html.py` formats
+the counts for notebooks. `files.py` keeps which files are new, and `arrow.py` makes a table of
+them. `rows.py` has what became of each object as rows, and
 `reportfile.py` writes them to a file. `plan.py` adds what is special about a plan and a
 verification. `events.py` makes the JSON lines, and `planfile.py` reads a plan back from them.
 `findings.py` has the results of the doctor.
@@ -26,16 +27,18 @@ from asyncsync.report.naming import failure, way
 from asyncsync.report.plan import Plan, PlanCounts, Verification, checked_plan
 from asyncsync.report.planfile import PlanFile
 from asyncsync.report.report import (
+    HELD_BACK,
     Report,
-    Tally,
     plan_summary,
+    stop_summary,
     sync_summary,
-    table,
     verify_summary,
 )
 from asyncsync.report.reportfile import ReportFile, reporting
+from asyncsync.report.tally import Tally, table
 
 __all__ = [
+    "HELD_BACK",
     "Finding",
     "Json",
     "Look",
@@ -60,6 +63,7 @@ __all__ = [
     "reporting",
     "skipped",
     "start_json",
+    "stop_summary",
     "summary_json",
     "sync_summary",
     "table",

@@ -31,7 +31,8 @@ def start_json(command: str, route: Route) -> Json:
 def transfer_json(transfer: Transfer, event: str = "transfer") -> Json:
     """Return a planned transfer, or with another `event` one that has ended.
 
-    It has a path only where that is not the key.
+    It has a path only where that is not the key, and says what is kept only where something is, and
+    that the file was edited here only where it was.
     """
     key, path = transfer.remote.key, "/".join(transfer.path)
     return {
@@ -42,6 +43,8 @@ def transfer_json(transfer: Transfer, event: str = "transfer") -> Json:
         "etag": transfer.remote.etag,
         "modified": format_time(transfer.remote.modified_ns),
         "reason": transfer.reason.value,
+        **({"edited": True} if transfer.is_edited else {}),
+        **({"kept": transfer.kept} if transfer.kept else {}),
     }
 
 
@@ -82,6 +85,9 @@ def summary_json(report: Report, command: str, exit_code: int, error: str = "") 
         "exit_code": exit_code,
         "error": error,
         "downloaded": report.downloaded,
+        "new": report.new,
+        "replaced": report.replaced,
+        "edited": report.edited,
         "downloaded_bytes": report.downloaded_bytes,
         "kept_bytes": report.kept_bytes,
         "up_to_date": report.up_to_date,

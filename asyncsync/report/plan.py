@@ -9,7 +9,7 @@ from typing import Self
 
 from asyncsync.errors import ConfigError, DiskFullError
 from asyncsync.keys import escaped
-from asyncsync.model import Compared, Reason, RemoteObject, Route, Transfer
+from asyncsync.model import Compared, RemoteObject, Route, Transfer
 from asyncsync.report.naming import way
 from asyncsync.report.planfile import PAGE, PlanFile, read_plan
 from asyncsync.report.report import Report, plan_summary, verify_summary
@@ -101,10 +101,8 @@ class Plan(PlanCounts):
             tally = tallies[transfer.remote.prefix]
             tally.in_bucket -= 1
             tally.left_out += 1
-            tally.to_download -= 1
-            tally.bytes_to_download -= transfer.remote.size
-            tally.missing -= transfer.reason is Reason.MISSING
-        growth = sum(transfer.remote.size - transfer.replaces for transfer in kept)
+            tally.count(transfer, -1)
+        growth = sum(each.remote.size - each.replaces - each.kept for each in kept)
         return replace(self, transfers=kept, tallies=tallies, growth=growth)
 
     def only(self, *patterns: str) -> Self:

@@ -1,16 +1,17 @@
 """Counts the outcomes of a run, and makes text and an exit code of the counts."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asyncsync.errors import AbsentError, ArchivedError, SkippedError
 from asyncsync.interfaces import SilentObserver
-from asyncsync.keys import display_width, escaped, shown
-from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, UpToDate
+from asyncsync.keys import escaped, shown
+from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, Reason, Transfer, UpToDate
 from asyncsync.notices import Hint
 from asyncsync.report.files import NewFiles
+from asyncsync.report.tally import Tally, check_rows, total_of
 from asyncsync.units import format_size
 
 if TYPE_CHECKING:
@@ -20,24 +21,6 @@ MOST_FAILURES = 1000
 """Failures that a report keeps with their reasons. It counts all of them."""
 HELD_BACK = 7
 """The exit code of a run in which all went well, but which left something to do, as it was told."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """The counts of one top-level prefix."""
-
-    local: int = 0
-    """Selected files when the run began, including those that are not in the bucket."""
-    in_bucket: int = 0
-    """Selected objects."""
-    missing: int = 0
-    """Objects without a file."""
-    to_download: int = 0
-    """Objects that are missing or whose file is out of date."""
-    bytes_to_download: int = 0
-    """The size of the objects to download."""
-    left_out: int = 0
-    """Objects that globs leave out, or a limit of size or time."""
 
 
 @dataclass
@@ -55,6 +38,10 @@ class Report(SilentObserver):
     """Objects that were downloaded, validated and published."""
     downloaded_bytes: int = 0
     """Their size."""
+    replaced: int = 0
+    """Those among them that have replaced a file."""
+    edited: int = 0
+    """Those of the replaced files that were edited here, or made by other means."""
     kept_bytes: int = 0
     """The bytes among these that an earlier run had downloaded already."""
     verified: int = 0
@@ -68,7 +55,7 @@ class Report(SilentObserver):
     retried: int = 0
     """Downloaded objects that needed more than one attempt."""
     growth: int = 0
-    """By how many bytes the files grow: the size to download minus that of the replaced files."""
+    """Bytes that the disk needs: those to download, less what is replaced and what is kept."""
     failed: int = 0
     """Objects that failed."""
     skipped: int = 0
@@ -83,6 +70,10 @@ class Report(SilentObserver):
     """Those of them with which no key in the bucket begins at all."""
     left: list[str] = field(default_factory=list)
     """What the run left to do, because an option asked for that."""
+    is_listed: bool = False
+    """Whether the listing has reached its end, and the totals with it."""
+    unfinished: dict[str, int] = field(default_factory=dict, repr=False)
+    """The bytes that are kept of each object that is not complete, by key."""
     hint: str = field(default="", repr=False)
     """Why nothing was selected, if the bucket has objects, and what to do."""
     deleted: int = 0
@@ -95,10 +86,14 @@ class Report(SilentObserver):
     """How long the run took."""
 
     @property
+    def new(self) -> int:
+        """Downloaded objects that had no file."""
+        return self.downloaded - self.replaced
+
+    @property
     def total(self) -> Tally:
         """The sum of all prefixes."""
-        columns = zip(*(asdict(tally).values() for tally in self.tallies.values()), strict=True)
-        return Tally(*map(sum, columns))
+        return total_of(self.tallies)
 
     @property
     def proven(self) -> dict[str, int]:
@@ -151,10 +146,10 @@ class Report(SilentObserver):
         for transfer in page.transfers:
             tally = self._tally(transfer.remote.prefix)
             tally.in_bucket += is_new
-            tally.missing += transfer.reason is transfer.reason.MISSING
-            tally.to_download += 1
-            tally.bytes_to_download += transfer.remote.size
-            self.growth += transfer.remote.size - transfer.replaces
+            tally.count(transfer)
+            if transfer.kept:
+                self.unfinished[transfer.remote.key] = transfer.kept
+            self.growth += transfer.remote.size - transfer.replaces - transfer.kept
         for refused in page.refused:
             is_there = not isinstance(refused.error, AbsentError)
             self._tally(refused.remote.prefix).in_bucket += is_new and is_there
@@ -176,6 +171,20 @@ class Report(SilentObserver):
         """Record a prefix without any selected object."""
         self.unmatched_prefixes.append(prefix)
 
+    def listed(self) -> None:
+        """Note that the totals are final."""
+        self.is_listed = True
+
+    def started(self, transfer: Transfer) -> None:
+        """Begin to count the bytes of a transfer, if they are kept when the run is stopped."""
+        if transfer.remote.is_pinned:
+            self.unfinished[transfer.remote.key] = 0
+
+    def advanced(self, transfer: Transfer, size: int) -> None:
+        """Count bytes, or subtract discarded ones."""
+        if transfer.remote.key in self.unfinished:
+            self.unfinished[transfer.remote.key] += size
+
     def noticed(self, message: str) -> None:
         """Keep why nothing was selected."""
         if isinstance(message, Hint):
@@ -186,11 +195,16 @@ class Report(SilentObserver):
         match outcome:
             case Downloaded(transfer, attempts, _, kept, proven):
                 self.downloaded += 1
+                self.unfinished.pop(transfer.remote.key, None)
+                if transfer.reason is not Reason.MISSING:
+                    self.replaced += 1
+                    self.edited += transfer.is_edited
                 self.proofs[proven] += 1
                 self.downloaded_bytes += transfer.remote.size
                 self.kept_bytes += kept
                 self.retried += attempts > 1
-            case Failed():
+            case Failed(remote):
+                self.unfinished.pop(remote.key, None)
                 self._fail(outcome)
             case UpToDate(_, proven):
                 self.verified += 1
@@ -237,7 +251,7 @@ class Report(SilentObserver):
     def _to_html(self, header: Sequence[str], rows: Iterable[Sequence[str]], count: int) -> str:
         from asyncsync.report.html import MOST_SHOWN, format_html  # only notebooks wait for it
 
-        check = list(_check_rows(self, MOST_SHOWN))
+        check = check_rows(self.tallies, MOST_SHOWN)
         return format_html(self.summary(), check, header, rows, count)
 
     def _fail(self, failed: Failed) -> None:
@@ -256,65 +270,14 @@ class Report(SilentObserver):
 # text -------------------------------------------------------------------------------------------
 
 
-def table(report: Report, most_rows: int | None = None, width: int = 0) -> Iterator[str]:
-    """Yield the lines of the sync check: a header, each prefix, and the total.
-
-    Args:
-        report: the counts.
-        most_rows: show only so many prefixes, those with most bytes to download; None for all.
-        width: leave out columns while a line is wider than so many terminal cells; 0 for never.
-    """
-    rows = list(_check_rows(report, most_rows))
-    for optional in ("local", "missing", "in bucket", "left out"):
-        is_there = optional in rows[0]
-        if width and is_there and sum(cells + 2 for cells in _column_widths(rows)) > width:
-            at = rows[0].index(optional)
-            rows = [(*row[:at], *row[at + 1 :]) for row in rows]
-    widths = _column_widths(rows)
-    for first, *rest in rows:
-        figures = [figure.rjust(width) for figure, width in zip(rest, widths[1:], strict=True)]
-        yield "  ".join([first + " " * (widths[0] - display_width(first)), *figures])
-
-
-def _column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    return [max(map(display_width, column)) for column in zip(*rows, strict=True)]
-
-
-def _check_rows(report: Report, most_rows: int | None) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of the sync check, from its header to its total."""
-    chosen = sorted(report.tallies.items())
-    unshown = 0
-    if most_rows is not None and len(chosen) > most_rows:
-        chosen.sort(key=lambda item: -item[1].bytes_to_download)
-        unshown = len(chosen) - most_rows
-        chosen = sorted(chosen[:most_rows])
-    header = ("prefix", "local", "in bucket", "missing", "to download", "bytes")
-    rows = [_check_row(shown(prefix) or "(root)", tally) for prefix, tally in chosen]
-    if unshown:
-        rows.append((f"({unshown:,} more prefixes)", *[""] * len(header)))
-    rows.append(_check_row("total", report.total))
-    is_needed = report.left_out > 0
-    for row in [(*header, "left out"), *rows]:
-        yield row if is_needed else row[:-1]
-
-
-def _check_row(name: str, tally: Tally) -> tuple[str, ...]:
-    return (
-        name,
-        f"{tally.local:,}",
-        f"{tally.in_bucket:,}",
-        f"{tally.missing:,}",
-        f"{tally.to_download:,}",
-        format_size(tally.bytes_to_download),
-        f"{tally.left_out:,}",
-    )
-
-
 def sync_summary(report: Report) -> str:
     """Return the summary of a sync, one line."""
     arrived = report.downloaded_bytes - report.kept_bytes
     rate = arrived / report.seconds if report.seconds else 0.0
-    size = f" ({format_size(report.downloaded_bytes)} at {format_size(rate)}/s)"
+    kinds = _kinds(report.new, report.replaced, report.edited)
+    # What has arrived of objects that are not complete would be missing in the rate.
+    speed = "" if report.unfinished else f" at {format_size(rate)}/s"
+    size = f" ({kinds}{format_size(report.downloaded_bytes)}{speed})"
     parts = [
         f"{report.downloaded:,} downloaded{size if report.downloaded else ''}",
         f"{report.up_to_date:,} up to date",
@@ -331,6 +294,23 @@ def sync_summary(report: Report) -> str:
     if report.kept_bytes:
         parts.append(f"{format_size(report.kept_bytes)} kept from an earlier run")
     return f"{', '.join(parts)}, in {report.seconds:.1f} s"
+
+
+def stop_summary(report: Report) -> str:
+    """Return what a sync that was stopped has kept, one line, and what to do."""
+    if not report.total.to_download:
+        return "stopped; run again to go on"
+    kept = report.downloaded_bytes + sum(report.unfinished.values())
+    of = f" of {format_size(report.total.bytes_to_download)}" if report.is_listed else ""
+    return f"stopped: {format_size(kept)}{of} kept; run again to go on"
+
+
+def _kinds(new: int, replaced: int, edited: int) -> str:
+    """Return how many files are new and replaced, where any are; it ends with a semicolon."""
+    if not replaced:
+        return ""
+    of_these = f", {edited:,} of them edited here" if edited else ""
+    return f"{f'{new:,} new, ' if new else ''}{replaced:,} replaced{of_these}; "
 
 
 def _skipped(report: Report) -> str:
@@ -350,14 +330,16 @@ def _deletions(report: Report, word: str) -> list[str]:
 
 def plan_summary(report: Report, free_bytes: int | None, elsewhere: int = 0) -> str:
     """Return the summary of a plan, one line; the free bytes are None where the disk is silent."""
-    needed = report.total.bytes_to_download
+    total = report.total
     if free_bytes is None:
         space = "the disk does not tell its free space"
     else:
         fits = "fits" if report.growth - elsewhere <= free_bytes else "DOES NOT FIT"
         space = f"{fits}: {format_size(free_bytes)} free"
+    kinds = _kinds(total.missing, total.changed, total.edited)
+    kept = f", {format_size(total.bytes_kept)} of it kept already" if total.bytes_kept else ""
     parts = [
-        f"{report.total.to_download:,} to download ({format_size(needed)})",
+        f"{total.to_download:,} to download ({kinds}{format_size(total.bytes_to_download)}{kept})",
         f"{report.up_to_date:,} up to date",
     ]
     if report.failed:

@@ -3,8 +3,8 @@
 import re
 from datetime import UTC, date, datetime, time, timedelta
 
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,12})?) ?(?:([kmgt])(?:i?b)?|b)?", re.ASCII | re.IGNORECASE)
+from asyncsync.units import parse_size
+
 _SPANS = {
     "s": timedelta(seconds=1),
     "m": timedelta(minutes=1),
@@ -20,18 +20,17 @@ _AGE = re.compile(rf"(?:{_SPAN.pattern})+", re.ASCII)
 _NUMBER = re.compile(r"\d{1,7}(\.\d*)?", re.ASCII)
 
 
-def parse_size(text: str) -> int | None:
-    """Return a number of bytes, None for `off`; all units are powers of 1024, as those of a rate.
+def parse_bytes(text: str) -> int | None:
+    """Return a number of bytes, None for `off`.
 
     Raises:
         ValueError: it is no size.
     """
     if text == "off":
         return None
-    if not (match := _SIZE.fullmatch(text)):
+    if (size := parse_size(text)) is None:
         raise ValueError(f"{text!r} is neither off nor a size such as 500k, 20M or 1.5G")
-    number, unit = match.groups("")
-    return int(float(number) * _UNITS[unit.lower()])
+    return size
 
 
 def parse_moment(text: str) -> datetime | None:

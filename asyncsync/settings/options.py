@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,9 +14,11 @@ from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.limits import Limits
 from asyncsync.model import Addressing, Checks, Compare
 from asyncsync.paths import OddKeys
-from asyncsync.settings.amounts import as_moment, parse_moment, parse_size
+from asyncsync.settings.amounts import as_moment, parse_bytes, parse_moment
+from asyncsync.settings.durations import parse_duration
 from asyncsync.settings.renamed import SINCE_WORDS
 from asyncsync.times import nanoseconds_of
+from asyncsync.units import parse_size
 
 MAX_REQUESTS = 1024
 MAX_READ_TIMEOUT = 120
@@ -24,8 +26,6 @@ MIN_RATE = 1024
 """Bytes a second; a slower download would look like a stalled one."""
 
 _MAX_DELETE = re.compile(r"\d{1,12}|(100|\d{1,2}(\.\d{1,6})?)%")
-_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?) ?(?:([kmgKMG])(?:i?[bB])?|[bB])?(?:/s)?", re.ASCII)
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -71,6 +71,8 @@ class Options:
     """Whether a file counts as downloaded only when it would survive a power cut."""
     limit_rate: int | None = None
     """Bytes of objects a second at most; None sets no limit."""
+    max_duration: int | None = None
+    """Seconds after which a run ends, even if something is left; None for as long as it needs."""
     incremental: bool = False
     """Whether only keys after the last known ones are listed."""
     strip_prefix: bool = False
@@ -96,6 +98,8 @@ class Options:
     """What shows that a file is up to date."""
     follow_links: bool = False
     """Whether links in the destination stand for the folders that they lead to."""
+    backup_dir: Path | None = None
+    """The folder that keeps what is replaced; None keeps nothing."""
     newer_than: datetime | None = None
     """Objects that were modified before are left out; as text or an age, it counts from now."""
     older_than: datetime | None = None
@@ -185,21 +189,24 @@ _CHOICES: dict[str, type[StrEnum]] = {
 }
 _SIZES = ("min_size", "max_size")
 _MOMENTS = ("newer_than", "older_than", "since")
-_NUMBERS = ("workers", "max_workers", "attempts", "read_timeout", "limit_rate", *_SIZES)
+_NUMBERS = (
+    *("workers", "max_workers", "attempts", "read_timeout", "limit_rate", "max_duration"),
+    *_SIZES,
+)
 _SWITCHES = (
     *("parquet_check", "deep", "repair", "space_check", "durable", "strip_prefix", "strict"),
     *("sign_request", "request_payer", "allow_http", "follow_links", "delete", "allow_empty"),
     "incremental",
 )
-_CONVERTED = (*_NUMBERS, *_SWITCHES, *_MOMENTS, "max_delete")
+_CONVERTED = ("backup_dir", *_NUMBERS, *_SWITCHES, *_MOMENTS, "max_delete")
 """Options whose values are not text, but may be given as text, as on the command line."""
 
 
 def _convert(name: str, value: object) -> object:
     """Return the value of an option, which may be given as text."""
     try:
-        if isinstance(value, str):
-            return parse_option(name, value)
+        if isinstance(value, str | Path):
+            return parse_option(name, str(value))
         if name == "max_delete":
             return parse_option(name, str(index(value)))  # type: ignore[arg-type]  # TypeError
         if name in _CHOICES:
@@ -228,6 +235,8 @@ def _check_range(name: str, number: int) -> int:
         raise ValueError(f"{number} is not between 1 and {MAX_READ_TIMEOUT} seconds")
     if name == "limit_rate" and number < MIN_RATE:
         raise ValueError(f"{number} is less than {MIN_RATE} bytes/s")
+    if name == "max_duration" and number < 1:
+        raise ValueError(f"{number} is less than a second")
     if name in _SIZES and number < 0:
         raise ValueError(f"{number} is less than 0")
     return number
@@ -242,13 +251,14 @@ def _parse_bool(text: str) -> bool:
 def parse_option(name: str, text: str) -> object:
     """Return the value of the `Options` field `name` that is written as `text`.
 
-    White space separates globs. `auto` workers are None, as is `off` for a rate, size or moment.
+    White space separates globs. `auto` workers are None, as is `off` for a rate, a duration, a size
+    or a moment.
 
     Raises:
         ValueError: the text is not a valid value; the message says what is.
     """
     match name:
-        case "dest":
+        case "dest" | "backup_dir":
             return _parse_folder(text)
         case "include" | "exclude":
             return tuple(text.split())
@@ -260,10 +270,8 @@ def parse_option(name: str, text: str) -> object:
             return None
         case _ if name in (*_SIZES, *_MOMENTS):
             return _parse_amount(name, text)
-        case "limit_rate":
-            return _parse_rate(text)
-        case "max_delete":
-            return _parse_max_delete(text)
+        case "limit_rate" | "max_delete" | "max_duration":
+            return _FORMS[name](text)
         case _ if name in _SWITCHES:
             return _parse_bool(text)
         case _:
@@ -279,7 +287,7 @@ def _parse_choice(name: str, text: str) -> StrEnum:
 
 def _parse_amount(name: str, text: str) -> object:
     if name in _SIZES:
-        return parse_size(text)
+        return parse_bytes(text)
     return text if name == "since" and text in SINCE_WORDS else parse_moment(text)
 
 
@@ -292,13 +300,12 @@ def _parse_int(name: str, text: str) -> int:
 
 
 def _parse_rate(text: str) -> int | None:
-    """Return bytes a second; the units are powers of 1024, as in curl, wget, rclone and aws-cli."""
+    """Return bytes a second."""
     if text == "off":
         return None
-    if not (match := _RATE.fullmatch(text)):
+    if (rate := parse_size(text.removesuffix("/s"))) is None:
         raise ValueError(f"{text!r} is neither off nor a rate such as 500k, 20M or 1.5G")
-    number, unit = match.groups("")
-    return _check_range("limit_rate", int(float(number) * _UNITS[unit.lower()]))
+    return _check_range("limit_rate", rate)
 
 
 def _parse_max_delete(text: str) -> str:
@@ -333,3 +340,15 @@ def _check_folder(name: str) -> None:
         raise ValueError(f"{escaped(name)} is in the state folder of a destination; choose another")
     if os.path.exists(name) and not os.path.isdir(name):
         raise ValueError(f"{escaped(name)} is a file, not a folder")
+
+
+def _parse_max_duration(text: str) -> int | None:
+    return None if text == "off" else parse_duration(text)
+
+
+_FORMS: dict[str, Callable[[str], object]] = {
+    "limit_rate": _parse_rate,
+    "max_delete": _parse_max_delete,
+    "max_duration": _parse_max_duration,
+}
+"""How the values of options are read that are neither a number, a switch nor a choice."""

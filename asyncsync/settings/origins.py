@@ -17,7 +17,7 @@ from asyncsync.settings.sources import (
     OPTIONS,
     chosen_settings,
     open_aws,
-    option_name,
+    place_of,
     set_variables,
     uses_aws,
 )
@@ -30,7 +30,8 @@ class Origins:
     """Where settings come from, by the names of their variables; without their values."""
 
     places: dict[str, str]
-    """For each variable that is set: an option, `the environment`, or the env file."""
+    """For each variable that is set: an option, `[source] of asyncsync.toml`, `the environment`, or
+    the env file."""
     hidden: list[str]
     """Variables that the env file sets, but that are empty in the environment, which wins."""
     unknown: list[str]
@@ -47,7 +48,7 @@ class Origins:
         endpoint = self.places.get("R2_ENDPOINT_URL", "")
         apart = {name: self.places.get(name, endpoint) for name in _CREDENTIALS}
         named = [f"{name} from {place}" for name, place in apart.items() if place != endpoint]
-        if not endpoint or endpoint.startswith("--") or not named:
+        if not endpoint or endpoint.startswith(("--", "[")) or not named:
             return ""
         return (
             f"R2_ENDPOINT_URL comes from {endpoint}, but {', '.join(named)}: make sure that they "
@@ -70,12 +71,13 @@ def origins(
     in_file = file.values
     chosen = chosen_settings(given or {})
     has_aws = uses_aws(set_variables(file, environment), chosen)
-    places = _aws_places(chosen) if has_aws else {}
+    given = given or {}
+    places = _aws_places(chosen, given) if has_aws else {}
     arguments = OPTIONS if has_aws else ARGUMENTS
     hidden: list[str] = []
     for name in KNOWN:
-        if (value := (given or {}).get(arguments.get(name, ""))) is not None:
-            places[name] = option_name(arguments[name], value)
+        if given.get(arguments.get(name, "")) is not None:
+            places[name] = place_of(given, arguments[name])
         elif name == "R2_BUCKET" and "source" in chosen and not has_aws:
             places[name] = "the argument"
         elif environment.get(name, "").strip():
@@ -90,9 +92,9 @@ def origins(
     return Origins(places, hidden, sorted(similar - KNOWN.keys()), unread)
 
 
-def _aws_places(chosen: Mapping[str, Secret]) -> dict[str, str]:
+def _aws_places(chosen: Mapping[str, Secret], given: Mapping[str, object]) -> dict[str, str]:
     """Return where AWS's settings are, but for the credentials; no request is sent."""
-    places = {name: option_name(name) for name in chosen if name != "source"}
+    places = {name: place_of(given, name) for name in chosen if name != "source"}
     if "source" in chosen:
         places["bucket"] = "the argument"
     place = open_aws(chosen).place

@@ -1,4 +1,4 @@
-"""What is set where: by an argument, in the environment, in the env file, or in AWS's settings."""
+"""What is set where: in arguments, a named source, the environment, the env file, or by AWS."""
 
 import re
 from collections.abc import Mapping
@@ -53,6 +53,14 @@ def chosen_settings(given: Mapping[str, object]) -> dict[str, Secret]:
 def option_name(name: str, value: object = None) -> str:
     """Return the option that sets an argument to a value."""
     return f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+
+
+def place_of(given: Mapping[str, object], name: str) -> str:
+    """Return what sets an argument: an option, or a source with a name."""
+    places = given.get("places")
+    if isinstance(places, Mapping) and name in places:
+        return str(places[name])
+    return option_name(name, given.get(name))
 
 
 def set_variables(file: EnvFile, environ: Environment) -> dict[str, Secret]:

@@ -237,6 +237,7 @@ def line_with(option: str) -> list[str]:
         "--workers": "3",
         "--max-workers": "3",
         "--limit-rate": "1M",
+        "--max-duration": "2h",
     }
     values |= {"--validate": "head", "--compare": "size"}
     values |= dict.fromkeys(("--newer-than", "--older-than", "--since"), "2026-11-01")

@@ -41,10 +41,10 @@ def test_sync_is_the_default(store: MemoryStore, run: Run, arguments: tuple[str,
     assert (ran.code, ran.err) == (0, "")
     first, *check, last = ran.out.splitlines()
     assert first == "sync: sensors at https://memory.example -> downloads"
-    assert [line.split()[:5] for line in check[1:]] == [
-        ["(root)", "0", "1", "1", "1"],
-        ["1hz/", "0", "2", "2", "2"],
-        ["total", "0", "3", "3", "3"],
+    assert [line.split()[:6] for line in check[1:]] == [
+        ["(root)", "0", "1", "1", "0", "1"],
+        ["1hz/", "0", "2", "2", "0", "2"],
+        ["total", "0", "3", "3", "0", "3"],
     ]
     assert last.startswith("3 downloaded (7 B at ")
     assert tree(DEST) == OBJECTS
@@ -157,8 +157,11 @@ def test_every_line_of_json_parses_a_start_first_and_a_summary_last(
         "local": 0,
         "in_bucket": 2,
         "missing": 2,
+        "changed": 0,
+        "edited": 0,
         "to_download": 2,
         "bytes_to_download": 3,
+        "bytes_kept": 0,
         "left_out": 0,
     }
 
@@ -501,9 +504,9 @@ def test_signal_stops_the_run(store: MemoryStore, run: Run, number: signal.Signa
     store.always("get", "1hz/b.parquet", Act(before=send, until=anyio.Event()))
     ran = run()
     assert ran.code == 128 + number
-    assert ran.err.endswith(
-        f"{number.name}; the next run goes on from here (exit code {128 + number})\n"
-    )
+    said = rf"stopped: \d B( of 7 B)? kept; run again to go on \(exit code {128 + number}\)"
+    assert re.fullmatch(f"asyncsync: {said}", ran.err.splitlines()[-1])
+    assert not ran.out.splitlines()[-1].startswith("0 downloaded")
     assert "1hz/b.parquet" not in tree(DEST)
     assert unfinished(DEST) == []
 

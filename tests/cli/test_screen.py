@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TextIO
 
@@ -20,7 +21,7 @@ TRANSFER = Transfer(OBJECT, ("1hz", "\x1b[2J"), Reason.NEWER)
 REFUSED = Failed(RemoteObject("../x", 1, "", 0), UnsafeKeyError("../x", "unsafe"))
 BROKEN = Failed(OBJECT, IntegrityError(OBJECT.key, "other\nsize"))
 SUM = (
-    "1 downloaded (1.5 kB at 1.5 kB/s), 1 up to date, 1 failed, 1 skipped, "
+    "1 downloaded (1 replaced; 1.5 kB at 1.5 kB/s), 1 up to date, 1 failed, 1 skipped, "
     "1 without a content hash, in 1.0 s"
 )
 PAGE = Compared([TRANSFER], [UpToDate(OBJECT)], [REFUSED])
@@ -179,7 +180,7 @@ def test_failures_and_the_summary_have_colours(
     *,
     colours: bool,
 ) -> None:
-    """They are red, or green without failures; only in a terminal, and not with NO_COLOR."""
+    """They tell what failed from what is well; only in a terminal, and not with NO_COLOR."""
     monkeypatch.setenv("COLUMNS", "80")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -189,8 +190,71 @@ def test_failures_and_the_summary_have_colours(
     assert printed.error[-1].startswith("\x1b[31mfailed: ") is colours
     assert printed.error[-1].endswith("\x1b[0m") is colours
     assert printed.out[-1].startswith("\x1b[31m1 downloaded") is colours
-    Text("sync", Report(), printed.say, verbose=False, quiet=False).finish(0, "")
-    assert printed.out[-1].startswith("\x1b[32m0 downloaded") is colours
+    assert printed.error[0].startswith("\x1b[33mskipped: ") is colours
+    text = Text("sync", Report(), printed.say, verbose=False, quiet=False)
+    for code, colour in ((0, 32), (1, 31), (3, 33), (4, 31), (5, 31), (7, 33), (130, 33)):
+        text.finish(code, "")
+        is_coloured = printed.out.pop().startswith(f"\x1b[{colour}m0 downloaded")
+        assert is_coloured is colours, code
+
+
+def test_stopped_run_says_what_it_has_kept_and_no_zeros(printed: Printed) -> None:
+    """The summary comes only if there is something in it."""
+    figures = Report()
+    text = Text("sync", figures, printed.say, verbose=False, quiet=False)
+    figures.compared(PAGE)
+    text.finish(130, "stopped: 0 B kept; run again to go on")
+    last = "asyncsync: stopped: 0 B kept; run again to go on (exit code 130)"
+    assert (printed.out, printed.error) == ([], [last])
+    figures.ended(Downloaded(TRANSFER, 1, 0.1))
+    text.finish(143, "stopped: 1.5 kB kept; run again to go on")
+    assert printed.out[-1].startswith("1 downloaded (1 replaced; 1.5 kB")
+
+
+def test_edited_files_are_named_before_they_are_replaced(printed: Printed) -> None:
+    """As many as a table has rows, and the summary counts all; none if none is replaced."""
+    edited = replace(TRANSFER, is_edited=True)
+    page = Compared([TRANSFER, edited], [], [])
+    for replaces, named in ((True, MAX_ROWS), (False, 0)):
+        say = printed.say
+        text = Text("sync", Report(), say, verbose=False, quiet=False, replaces=replaces)
+        for _ in range(MAX_ROWS + 1):
+            text.compared(page)
+        line = r"edited here: 1hz/\x1b[2J; the bucket's replaces it"
+        assert printed.out == [line] * named
+        printed.out.clear()
+
+
+def test_log_names_every_edited_file(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody may have seen the screen."""
+    caplog.set_level(logging.INFO, "asyncsync")
+    log = Log("sync", Report())
+    for _ in range(MAX_ROWS + 1):
+        log.compared(Compared([TRANSFER, replace(TRANSFER, is_edited=True)], [], []))
+    assert caplog.messages == [r"edited here: 1hz/\x1b[2J"] * (MAX_ROWS + 1)
+
+
+def test_long_messages_are_wrapped_at_words_in_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, printed: Printed
+) -> None:
+    """Only there: elsewhere a message is one line, for whatever reads it."""
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "dumb")
+    why = "this is a message of more than sixty characters, in which words must stay whole"
+    long = Failed(OBJECT, IntegrityError(OBJECT.key, why))
+    text = Text("sync", Report(), printed.say, verbose=False, quiet=False)
+    text.ended(long)
+    text.noticed(why)
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    text.ended(long)
+    text.noticed(why)
+    text.held_back(why)
+    assert [line.count("\n") for line in printed.error] == [0, 0, 1, 1, 1]
+    for whole, broken in zip(printed.error[:2], printed.error[2:], strict=False):
+        lines = broken.split("\n")
+        assert " ".join(line.removeprefix("  ") for line in lines) == whole
+        assert max(map(len, lines)) <= 60
 
 
 def test_text_is_printed_as_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,18 +9,9 @@ from pathlib import Path
 import pytest
 
 from asyncsync.disk import parts
-from asyncsync.disk.parts import (
-    JOURNAL,
-    MAX_AGE,
-    PART,
-    PIECE,
-    PartFile,
-    clear,
-    clear_stale,
-    open_part_file,
-    spans,
-    used_bytes,
-)
+from asyncsync.disk.journal import JOURNAL, PART
+from asyncsync.disk.leftovers import MAX_AGE, clear, clear_stale, used_bytes
+from asyncsync.disk.parts import PIECE, PartFile, open_part_file, spans
 from asyncsync.errors import ConnectionLostError
 from asyncsync.model import RemoteObject
 

@@ -109,3 +109,13 @@ async def test_command_ends_on_a_signal() -> None:
             child.send_signal(signal.SIGTERM)
             done = await ended(child)
     assert done.code == 143
+
+
+async def test_doctor_looks_at_a_named_source(tmp_path: Path) -> None:
+    """And says which settings are from there."""
+    (tmp_path / "asyncsync.toml").write_text('[hz]\nprefixes = ["1hz/"]\ndest = "hz"\n')
+    async with ScriptedS3(OBJECTS) as s3:
+        done = await asyncsync(s3.environment, "doctor", "--source", "hz")
+    assert (done.code, done.err) == (0, "")
+    assert "; ASYNCSYNC_DEST from [hz] of asyncsync.toml" in done.out
+    assert "objects under 1hz/ are selected" in done.out

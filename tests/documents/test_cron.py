@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.cli.arguments import parse_arguments
+from asyncsync.cli.arguments import given_options, parse_arguments
 from asyncsync.cli.help import EXIT_CODES
 from asyncsync.disk import Folder
 from tests import ROOT
@@ -81,11 +81,12 @@ def test_script_reports_only_what_needs_attention(place: Path) -> None:
     assert wrong.stdout.startswith("asyncsync: 4 settings are missing; set them in ")
 
 
-def test_systemd_units_are_valid(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unit", ["asyncsync.service", "asyncsync-every.service"])
+def test_systemd_units_are_valid(tmp_path: Path, unit: str) -> None:
     """For systemd itself, and their command for our parser."""
-    service, timer = block("asyncsync.service`:"), block("asyncsync.timer`:")
+    service, timer = block(f"{unit}`:"), block("asyncsync.timer`:")
     (command,) = re.findall(r"^ExecStart=\S+/asyncsync (.+)$", service, re.MULTILINE)
-    parse_arguments(command.split())
+    given_options(parse_arguments(command.split()))
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("systemd is not installed")

@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from asyncsync.demo import demo
 from asyncsync.demo.seaweed import SeaweedServer
+from asyncsync.progress.rows import steady_size
 from tests import ROOT
 from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.relay import Relay
@@ -89,6 +90,11 @@ def shown(cell: nbformat.NotebookNode, kind: str = "text/html") -> str:
     return "".join(output["data"].get(kind, "") for output in cell.outputs if "data" in output)
 
 
+def bars(cell: nbformat.NotebookNode) -> str:
+    """Return the bars of a cell, which are the first that it displays."""
+    return str(next(output["data"]["text/html"] for output in cell.outputs if "data" in output))
+
+
 def printed(cell: nbformat.NotebookNode) -> str:
     """Return what a cell printed."""
     return "".join(output.text for output in cell.outputs if output.output_type == "stream")
@@ -111,8 +117,7 @@ async def test_notebook_works(place: Path, stock: Bucket) -> None:
     assert "Folders: (root) 1hz/ fft_hub1/ fft_hub2/\n" in printed(done["folders"])
     assert printed(done["stream"]) == "25,200 new rows in 1hz/\n"
     assert f"{count - 7} downloaded" in shown(done["download"])
-    widgets = [output for output in done["download"].outputs if "data" in output]
-    assert "application/vnd.jupyter.widget-view+json" in widgets[0]["data"]
+    assert f"{count - 7}/{count - 7} files" in bars(done["download"])
     assert f"{count} verified, 0 not in sync" in shown(done["verify"])
     assert f"0 downloaded, {count} up to date" in shown(done["run"])
     rows = re.findall(r"│ (\S+) +│ +(\d+) │ +(\d+) │", printed(done["data"]))
@@ -141,47 +146,51 @@ async def test_notebook_shows_keys_harmlessly(bucket: Bucket, tmp_path: Path) ->
     assert "failed: \\x1b]0;owned\\x07\\nforged/\\x1b" in text
 
 
-async def test_bars_of_a_notebook_reach_their_end(place: Path) -> None:
-    """The bar of the whole run ends at the run's total, with `sync` and with `run`."""
-    source = """
-        import asyncsync
-        seen = []
-        class Seen(asyncsync.Bars):
-            def __exit__(self, *error):
-                seen.append([(bar.container.children[1].max, bar.n) for bar in (self._overall,)])
-                super().__exit__(*error)
-        report = {} asyncsync.{}(dest="{}", observer=Seen())
-        print(seen[0] == [(report.downloaded_bytes, report.downloaded_bytes)], report.downloaded)
-    """
-    source = re.sub("^ {8}", "", source, flags=re.MULTILINE)
+async def test_bars_of_a_notebook_end_green(place: Path) -> None:
+    """The bar of the whole run ends with the run's total, with `sync` and with `run`."""
     async with kernel(place) as session:
-        for word, name in (("await", "sync"), ("", "run")):
-            cell = await session.run(
-                source.replace("{} asyncsync.{}", f"{word} asyncsync.{name}").replace("{}", name)
-            )
-            assert printed(cell).startswith("True "), printed(cell)
-            assert "application/vnd.jupyter.widget-view+json" in str(cell.outputs)
+        await session.run("import asyncsync")
+        for call in ("await asyncsync.sync", "asyncsync.run"):
+            source = f"""
+report = {call}(dest="{call}", observer=asyncsync.Bars())
+print(report.downloaded, report.downloaded_bytes)
+"""
+            cell = await session.run(source)
+            count, size = map(int, printed(cell).split())
+            whole = f"{count}/{count} files  100%  {steady_size(size)} of {steady_size(size)}"
+            assert shown(cell, "text/plain").startswith(whole)
+            assert bars(cell).count("<tr") == 1
+            assert "#2e9e4f" in bars(cell)
 
 
-async def test_no_bar_is_left_in_a_cell(bucket: Bucket, tmp_path: Path) -> None:
-    """Neither that of the whole run nor that of an object that failed."""
+async def test_bar_of_a_run_with_a_failure_ends_red(bucket: Bucket, tmp_path: Path) -> None:
+    """The bar of the object is gone when the run has ended."""
     bucket.put("large.parquet", bytes(1_000_000))
     write_env_file(bucket, tmp_path)
     source = """
-        import asyncsync, ipywidgets
-        class Seen(asyncsync.Bars):
-            def __exit__(self, *error):
-                print(len(left()), end=" ")
-                super().__exit__(*error)
-        def left():
-            known = ipywidgets.widgets.widget._instances.values()
-            return [widget for widget in known if isinstance(widget, ipywidgets.HBox)]
-        report = await asyncsync.sync(parquet_check=True, observer=Seen())
-        print(len(left()), report.failed)
-    """
+import asyncsync
+report = await asyncsync.sync(parquet_check=True, observer=asyncsync.Bars())
+print(report.failed)
+"""
     async with kernel(tmp_path) as session:
-        cell = await session.run(re.sub("^ {8}", "", source, flags=re.MULTILINE))
-    assert printed(cell) == "2 0 1\n"
+        cell = await session.run(source)
+    assert printed(cell) == "1\n"
+    assert "1/1 files" in bars(cell)
+    assert bars(cell).count("<tr") == 1
+    assert "#d04437" in bars(cell)
+
+
+async def test_notebook_warns_of_a_prefix_without_objects(place: Path) -> None:
+    """Also without an observer, and a plan leaves no bar."""
+    source = """
+import asyncsync
+await asyncsync.plan(dest="none", prefixes=["1hz/", "1hzz/"], observer=asyncsync.Bars())
+asyncsync.run(dest="none", prefixes=["1hzz/"])
+"""
+    async with kernel(place) as session:
+        cell = await session.run(source)
+    assert printed(cell) == "asyncsync: nothing under prefix 1hzz/: no key begins with it\n" * 2
+    assert "files" not in bars(cell)
 
 
 @pytest.mark.parametrize("call", ["await asyncsync.sync", "asyncsync.run"])

@@ -11,6 +11,7 @@ import pytest
 
 from asyncsync import pipeline
 from asyncsync.compare import ComparedHandler
+from asyncsync.download import Unproven
 from asyncsync.download.download import SMALL
 from asyncsync.errors import (
     IncompleteListingError,
@@ -318,7 +319,7 @@ async def test_failed_listing_decides_the_exit_code_when_the_disk_is_full(
     really = pipeline._find_objects
 
     async def find(
-        job: pipeline.Job, handle: ComparedHandler, unproven: pipeline._Unproven
+        job: pipeline.Job, handle: ComparedHandler, unproven: Unproven
     ) -> SourceError | None:
         error = await really(job, handle, unproven)
         given_up.set()

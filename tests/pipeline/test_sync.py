@@ -103,6 +103,23 @@ async def test_downloads_start_before_the_listing_ends(dest: Path) -> None:
     assert sorted(tree(dest)) == ["a.parquet", "b.parquet", "c.parquet"]
 
 
+async def test_sync_check_does_not_wait_for_downloads(dest: Path) -> None:
+    """The listing of some thousand objects ends while the first of them are on their way."""
+    keys = [f"{number:04}.parquet" for number in range(5000)]
+    rig = Rig(dest, dict.fromkeys(keys, b"x"), page_size=1000)
+    rig.workers = 2
+    listed = anyio.Event()
+    rig.watcher = Watcher(on_listed=listed.set)
+    for key in keys[:2]:
+        rig.store.on("get", key, Act(until=anyio.Event()))
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(rig.sync)
+            await listed.wait()
+            group.cancel_scope.cancel()
+    assert rig.watcher.downloaded == []
+
+
 async def test_far_ahead_listing_waits(dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While downloads stand still, each listing requests one more page at most."""
     monkeypatch.setattr(pipeline, "QUEUE_SIZE", 4)

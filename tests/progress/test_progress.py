@@ -53,6 +53,20 @@ def test_discarded_bytes_are_subtracted(counting: Counting) -> None:
     assert counting.arrived == 10 * MB
 
 
+def test_bytes_that_were_kept_are_here_but_not_fetched(counting: Counting) -> None:
+    """Those that are discarded were fetched all the same."""
+    large = transfer("large")
+    counting.started(large)
+    counting.kept(large, 4 * MB)
+    counting.advanced(large, 6 * MB)
+    counting.advanced(large, -10 * MB)
+    counting.advanced(large, 10 * MB)
+    assert (counting.arrived, counting.fetched) == (10 * MB, 16 * MB)
+    counting.ended(downloaded(large))
+    counting.ended(downloaded(transfer("small", 1000)))
+    assert (counting.arrived, counting.fetched) == (10 * MB + 1000, 16 * MB + 1000)
+
+
 @pytest.mark.parametrize("rewound", [True, False], ids=["while arriving", "when all had arrived"])
 def test_failed_object_is_no_longer_expected(counting: Counting, *, rewound: bool) -> None:
     """Its size counts as lost, and the bytes that arrived no longer count."""

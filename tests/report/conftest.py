@@ -25,7 +25,7 @@ def report() -> Report:
         )
     )
     report.ended(Downloaded(transfer("1hz/a", 1000), 1, 0.5, proven=HASHED))
-    report.ended(Downloaded(transfer("fft/c", 2_000_000), 2, 1.23456))
+    report.ended(Downloaded(transfer("fft/c", 2_000_000, Reason.NEWER), 2, 1.23456))
     report.ended(failed("1hz/b"))
     report.unmatched("typo/")
     return report

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,14 @@ def test_each_outcome_has_its_event() -> None:
     assert events.outcome_json(failed("a", VanishedError))["event"] == "skipped"
 
 
+def test_transfer_says_what_is_edited_and_kept_where_it_is() -> None:
+    """The fields are left out otherwise."""
+    plain = transfer("a")
+    assert events.transfer_json(plain).keys().isdisjoint({"edited", "kept"})
+    known = events.transfer_json(replace(plain, is_edited=True, kept=7))
+    assert (known["edited"], known["kept"]) == (True, 7)
+
+
 def test_summary_has_all_counts() -> None:
     """By prefix and in total, and the error that ended the run early."""
     report = Report(seconds=2.0)
@@ -108,6 +117,9 @@ def test_summary_has_all_counts() -> None:
         "exit_code": 4,
         "error": "no network",
         "downloaded": 1,
+        "new": 1,
+        "replaced": 0,
+        "edited": 0,
         "downloaded_bytes": 7,
         "kept_bytes": 3,
         "up_to_date": 1,
@@ -147,7 +159,8 @@ def test_summary_has_all_counts() -> None:
 
 def tally(*figures: int) -> dict[str, int]:
     names = ("local", "in_bucket", "missing", "to_download", "bytes_to_download", "left_out")
-    return dict(zip(names, figures, strict=True))
+    none = dict.fromkeys(("changed", "edited", "bytes_kept"), 0)
+    return {**none, **dict(zip(names, figures, strict=True))}
 
 
 @given(st.text(st.characters(exclude_categories=()), min_size=1))

@@ -5,7 +5,8 @@ import re
 from asyncsync.model import Reason, RemoteObject, Transfer
 from asyncsync.report.html import MOST_SHOWN
 from asyncsync.report.plan import Plan
-from asyncsync.report.report import Report, sync_summary, table
+from asyncsync.report.report import Report, sync_summary
+from asyncsync.report.tally import table
 from tests.rigs.outcomes import failed, report_of
 
 
@@ -13,7 +14,7 @@ def test_notebook_shows_summary_check_and_failures(report: Report) -> None:
     """As tables; that of the failures can be unfolded."""
     shown = report._repr_html_()
     assert f"<p>{sync_summary(report)}</p>" in shown
-    for row in table(report):
+    for row in table(report.tallies):
         assert all(cell in shown for cell in re.split("  +", row))
     assert "<summary>2 failed or skipped</summary>" in shown
     assert "1hz/b" in shown

@@ -31,13 +31,14 @@ def test_filtered_plan_has_figures_of_its_own(plan: Plan) -> None:
     small = plan.filter(lambda transfer: transfer.remote.size < 1000)
     assert keys(small) == ["1hz/a.parquet", "1hz/b.parquet"]
     assert small.tallies == {
-        "1hz/": Tally(2, 3, 1, 2, 300),
-        "fft/": Tally(0, 1, 0, 0, 0, left_out=6),
+        "1hz/": Tally(2, 3, 1, 1, 0, 2, 300),
+        "fft/": Tally(0, 1, left_out=6),
     }
     assert (small.growth, small.fits, plan.growth, plan.fits) == (150, True, 4150, False)
     assert (small.up_to_date, small.failed, small.route) == (1, 1, plan.route)
     assert str(small) == (
-        "2 to download (300 B), 1 up to date, 1 failed, 6 left out; fits: 1 kB free"
+        "2 to download (1 new, 1 replaced; 300 B), 1 up to date, 1 failed, 6 left out; "
+        "fits: 1 kB free"
     )
     assert (len(plan), plan.tallies) == (3, before)
 
@@ -46,7 +47,7 @@ def test_filtered_plan_is_filtered_again(plan: Plan) -> None:
     """What the first left out stays so."""
     newer = plan.filter(lambda transfer: transfer.reason is Reason.NEWER).only("1hz/")
     assert keys(newer) == ["1hz/b.parquet"]
-    assert newer.total == Tally(2, 3, 0, 1, 200, left_out=7)
+    assert newer.total == Tally(2, 3, 0, 1, 0, 1, 200, left_out=7)
 
 
 @pytest.mark.parametrize(

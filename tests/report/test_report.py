@@ -1,23 +1,32 @@
 """The report: its counts, its exit code, and its text."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
 from asyncsync.errors import AccessDeniedError, UnsafeKeyError, VanishedError
-from asyncsync.model import Downloaded, Outcome, UpToDate
+from asyncsync.model import Downloaded, Outcome, Reason, UpToDate
 from asyncsync.notices import Hint
 from asyncsync.report import failure, outcome_json
 from asyncsync.report.report import (
     MOST_FAILURES,
     Report,
-    Tally,
     plan_summary,
+    stop_summary,
     sync_summary,
-    table,
     verify_summary,
 )
-from tests.rigs.outcomes import HASHED, failed, remote, report_of, transfer
+from asyncsync.report.tally import Tally, table
+from tests.rigs.outcomes import (
+    HASHED,
+    downloaded,
+    failed,
+    page,
+    remote,
+    report_of,
+    transfer,
+)
 
 # counts
 
@@ -26,11 +35,11 @@ def test_tallies_are_by_top_level_prefix(report: Report) -> None:
     """Files that are not in the bucket count as local; refused objects count as in the bucket."""
     assert report.tallies == {
         "": Tally(local=1, in_bucket=1),
-        "1hz/": Tally(3, in_bucket=4, missing=1, to_download=2, bytes_to_download=1500),
+        "1hz/": Tally(3, in_bucket=4, missing=1, changed=1, to_download=2, bytes_to_download=1500),
         "old/": Tally(local=7),
-        "fft/": Tally(0, in_bucket=1, missing=0, to_download=1, bytes_to_download=2_000_000),
+        "fft/": Tally(0, in_bucket=1, changed=1, to_download=1, bytes_to_download=2_000_000),
     }
-    assert report.total == Tally(11, 6, 1, 3, 2_001_500)
+    assert report.total == Tally(11, 6, 1, 2, 0, 3, 2_001_500)
     assert Report().total == Tally()
 
 
@@ -76,38 +85,39 @@ def test_exit_code_is_that_of_the_worst_outcome(outcomes: Iterable[Outcome], cod
 
 def test_table_shows_all_prefixes_in_columns(report: Report) -> None:
     """Sorted and aligned, with a name for the root and a total at the end."""
-    assert list(table(report)) == [
-        "prefix  local  in bucket  missing  to download   bytes",
-        "(root)      1          1        0            0     0 B",
-        "1hz/        3          4        1            2  1.5 kB",
-        "fft/        0          1        0            1    2 MB",
-        "old/        7          0        0            0     0 B",
-        "total      11          6        1            3    2 MB",
+    assert list(table(report.tallies)) == [
+        "prefix  local  in bucket  missing  changed  to download   bytes",
+        "(root)      1          1        0        0            0     0 B",
+        "1hz/        3          4        1        1            2  1.5 kB",
+        "fft/        0          1        0        1            1    2 MB",
+        "old/        7          0        0        0            0     0 B",
+        "total      11          6        1        2            3    2 MB",
     ]
 
 
 def test_table_of_many_prefixes_shows_those_with_most_to_download(report: Report) -> None:
     """One line counts the others, and the total includes them."""
-    lines = [line.split("  ")[0] for line in table(report, 2)]
+    lines = [line.split("  ")[0] for line in table(report.tallies, 2)]
     assert lines == ["prefix", "1hz/", "fft/", "(2 more prefixes)", "total"]
-    assert len({len(line) for line in table(report, 2)}) == 1
-    assert len(list(table(report, 4))) == 6
-    assert [line.split()[0] for line in table(report, 0)] == ["prefix", "(4", "total"]
+    assert len({len(line) for line in table(report.tallies, 2)}) == 1
+    assert len(list(table(report.tallies, 4))) == 6
+    assert [line.split()[0] for line in table(report.tallies, 0)] == ["prefix", "(4", "total"]
 
 
 @pytest.mark.parametrize(
     ("width", "columns"),
     [
-        (0, "prefix local in bucket missing to download bytes"),
-        (59, "prefix local in bucket missing to download bytes"),
-        (50, "prefix in bucket missing to download bytes"),
+        (0, "prefix local in bucket missing changed to download bytes"),
+        (68, "prefix local in bucket missing changed to download bytes"),
+        (59, "prefix in bucket missing changed to download bytes"),
+        (50, "prefix in bucket changed to download bytes"),
         (40, "prefix in bucket to download bytes"),
         (10, "prefix to download bytes"),
     ],
 )
 def test_table_leaves_out_columns_that_do_not_fit(report: Report, width: int, columns: str) -> None:
     """Wrapped lines could not be read; the columns about downloads always stay."""
-    first, *rest = table(report, None, width)
+    first, *rest = table(report.tallies, None, width)
     assert first.split() == columns.split()
     assert {len(line) for line in rest} == {len(first)}
     assert width in {0, 10} or len(first) <= width
@@ -115,21 +125,21 @@ def test_table_leaves_out_columns_that_do_not_fit(report: Report, width: int, co
 
 def test_empty_table_is_header_and_total() -> None:
     """An empty bucket has no other rows."""
-    assert [line.split()[0] for line in table(Report())] == ["prefix", "total"]
+    assert [line.split()[0] for line in table({})] == ["prefix", "total"]
 
 
 def test_large_counts_have_separators() -> None:
     """So that millions are readable."""
     report = Report()
     report.counted({"a/": 1_234_567})
-    assert "1,234,567" in list(table(report))[1]
+    assert "1,234,567" in list(table(report.tallies))[1]
 
 
 def test_hostile_prefix_and_key_are_shown_on_one_line() -> None:
     """Control characters in keys and errors are escaped."""
     report = Report()
     report.counted({"\x1b[2J/": 1})
-    lines = [*table(report), failure(failed("a\nb", message="said \x1b]0;x\x07"))]
+    lines = [*table(report.tallies), failure(failed("a\nb", message="said \x1b]0;x\x07"))]
     assert all(line.isprintable() for line in lines)
     assert lines[-1] == r"failed: a\nb: said \x1b]0;x\x07"
 
@@ -151,8 +161,8 @@ def test_failure_is_told_with_what_to_do() -> None:
 def test_summaries_show_the_counts(report: Report) -> None:
     """In one line each; a count of 0 is left out, except for failures."""
     assert sync_summary(report) == (
-        "2 downloaded (2 MB at 1 MB/s), 2 up to date, 1 failed, 1 skipped, 1 after a retry, "
-        "1 without a content hash, in 2.0 s"
+        "2 downloaded (1 new, 1 replaced; 2 MB at 1 MB/s), 2 up to date, 1 failed, 1 skipped, "
+        "1 after a retry, 1 without a content hash, in 2.0 s"
     )
     resumed = Report(seconds=2.0)
     resumed.ended(Downloaded(transfer("a", 10_000_000), 1, 0.5, kept=6_000_000, proven=HASHED))
@@ -162,7 +172,8 @@ def test_summaries_show_the_counts(report: Report) -> None:
     )
     assert sync_summary(Report()) == "0 downloaded, 0 up to date, 0 failed, in 0.0 s"
     assert plan_summary(report, 3_000_000) == (
-        "3 to download (2 MB), 2 up to date, 1 failed, 1 skipped; fits: 3 MB free"
+        "3 to download (1 new, 2 replaced; 2 MB), 2 up to date, 1 failed, 1 skipped; "
+        "fits: 3 MB free"
     )
     assert plan_summary(Report(), 0) == "0 to download (0 B), 0 up to date; fits: 0 B free"
     assert "DOES NOT FIT: 1 MB free" in plan_summary(report, 1_000_000)
@@ -177,17 +188,65 @@ def test_summaries_show_the_counts(report: Report) -> None:
     assert (deep.extra_files, deep.extra_keys, deep.exit_code) == (1, ["c"], 0)
 
 
+def test_summary_says_what_was_new_replaced_and_edited_here() -> None:
+    """Of a sync and of a plan; where nothing was replaced there is nothing to say."""
+    report = Report(seconds=1.0)
+    old = [transfer(f"old/{n}", 10, Reason.NEWER) for n in range(3)]
+    edited = replace(transfer("edited", 10, Reason.SIZE_DIFFERS), is_edited=True)
+    found = [transfer("new", 10), *old, edited]
+    report.compared(page(*found))
+    for done in found:
+        report.ended(Downloaded(done, 1, 0.1, proven=HASHED))
+    kinds = "1 new, 4 replaced, 1 of them edited here; 50 B"
+    assert sync_summary(report).startswith(f"5 downloaded ({kinds} at 50 B/s), ")
+    assert plan_summary(report, 100).startswith(f"5 to download ({kinds}), ")
+    assert (report.new, report.replaced, report.edited) == (1, 4, 1)
+    assert report.total.edited == 1
+
+
+def test_plan_counts_what_an_earlier_run_has_kept() -> None:
+    """In the table, in the summary, and as space that is taken already."""
+    report = Report()
+    report.compared(page(replace(transfer("a/b", 3_000), kept=1_000), transfer("c/d", 500)))
+    ends = [line.split()[-1:-3:-1] for line in table(report.tallies)]
+    assert ends == [["kept", "bytes"], ["kB", "1"], ["B", "0"], ["kB", "1"]]
+    assert "2 to download (3.5 kB, 1 kB of it kept already), " in plan_summary(report, 2_500)
+    assert "; fits: 2.5 kB free" in plan_summary(report, 2_500)
+    assert report.total.bytes_kept == 1_000
+
+
+def test_stopped_sync_says_what_is_kept() -> None:
+    """Files that are complete, what arrived of others, and what waits from an earlier run."""
+    report = Report()
+    assert stop_summary(report) == "stopped; run again to go on"
+    waits = replace(transfer("waits", 3_000), kept=1_000)
+    done, way, unpinned = (transfer(key, 3_000) for key in ("done", "way", "unpinned"))
+    unpinned = replace(unpinned, remote=replace(unpinned.remote, etag=""))
+    report.compared(page(waits, done, way, unpinned))
+    assert stop_summary(report) == "stopped: 1 kB kept; run again to go on"
+    report.listed()
+    for started in (done, way, unpinned):
+        report.started(started)
+        report.advanced(started, 2_000)
+    report.advanced(way, -500)
+    report.ended(downloaded(done))
+    assert stop_summary(report) == "stopped: 5.5 kB of 12 kB kept; run again to go on"
+    assert sync_summary(report).startswith("1 downloaded (3 kB), "), "the rate is not known"
+    report.ended(failed("way"))
+    assert stop_summary(report) == "stopped: 4 kB of 12 kB kept; run again to go on"
+
+
 def test_objects_that_are_left_out_have_a_column_and_a_word(report: Report) -> None:
     """Without any there is neither; a narrow table does without the column."""
-    assert "left out" not in f"{next(table(report))} {sync_summary(report)}"
+    assert "left out" not in f"{next(table(report.tallies))} {sync_summary(report)}"
     report.filtered({"1hz/": 1200, "csv/": 3})
     assert report.left_out == 1203
-    rows = {line.split()[0]: line.split()[-1] for line in table(report)}
+    rows = {line.split()[0]: line.split()[-1] for line in table(report.tallies)}
     assert rows == {
         "prefix": "out", "(root)": "0", "1hz/": "1,200", "csv/": "3", "fft/": "0", "old/": "0",
         "total": "1,203",
     }  # fmt: skip
-    assert "left out" not in next(table(report, None, 10))
+    assert "left out" not in next(table(report.tallies, None, 10))
     for summary in (sync_summary(report), plan_summary(report, 0), verify_summary(report)):
         assert ", 1,203 left out" in summary
 

@@ -62,7 +62,8 @@ class Watcher(SilentObserver):
         self.listings_ended = 0
         self.begun: list[str] = []
         self.bytes: dict[str, list[int]] = {}
-        """The advances of each begun transfer, by key."""
+        """The advances of each begun transfer, by key, and what was kept of it."""
+        self.kept_bytes: dict[str, int] = {}
         self.outcomes: list[Outcome] = []
         self.extra_keys: list[str] = []
         self.removed_keys: list[str] = []
@@ -100,6 +101,11 @@ class Watcher(SilentObserver):
         """Remember."""
         self.begun.append(transfer.remote.key)
         self.bytes.setdefault(transfer.remote.key, [])
+
+    def kept(self, transfer: Transfer, size: int) -> None:
+        """Remember, also as an advance."""
+        self.kept_bytes[transfer.remote.key] = size
+        super().kept(transfer, size)
 
     def advanced(self, transfer: Transfer, size: int) -> None:
         """Remember."""

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from asyncsync.settings.amounts import as_moment, parse_moment, parse_size
+from asyncsync.settings.amounts import as_moment, parse_bytes, parse_moment
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from asyncsync.settings.amounts import as_moment, parse_moment, parse_size
         ("12b", 12),
         ("500k", 500 << 10),
         ("20M", 20 << 20),
-        ("20MB", 20 << 20),
+        ("20MB", 20_000_000),
         ("20 MiB", 20 << 20),
         ("1.5g", 3 << 29),
         ("2TiB", 2 << 40),
@@ -22,15 +22,15 @@ from asyncsync.settings.amounts import as_moment, parse_moment, parse_size
     ],
 )
 def test_size_is_a_number_with_a_unit(text: str, size: int | None) -> None:
-    """All units are powers of 1024, however they are written."""
-    assert parse_size(text) == size
+    """As everywhere: MB are powers of 1000, MiB and a letter alone powers of 1024."""
+    assert parse_bytes(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "M", "-1", "1,5M", "20X", "20iB", "1e9", "20M/s", "٣"])
 def test_other_text_is_no_size(text: str) -> None:
     """The message shows what is one."""
     with pytest.raises(ValueError, match=r"neither off nor a size such as 500k, 20M or 1\.5G"):
-        parse_size(text)
+        parse_bytes(text)
 
 
 @pytest.mark.parametrize(

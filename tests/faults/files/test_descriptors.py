@@ -78,7 +78,7 @@ async def test_descriptors_that_others_have_used_up_are_waited_for(
         ("directory.Directory.sync_file", SMALL + 1),
         ("durable.SyncedFolders._sync", 3),
         ("parts.open", SMALL + 1),
-        ("parts._find_leftovers", SMALL + 1),
+        ("parts.find_leftovers", SMALL + 1),
         ("parts.FileIO", SMALL + 1),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 
 from asyncsync.disk import Folder
 from asyncsync.disk.directory import FD_PATH
-from asyncsync.disk.parts import _hash_version
+from asyncsync.disk.journal import version_hash
 from asyncsync.download.download import SMALL
 from asyncsync.errors import DiskFullError
 from asyncsync.model import RemoteObject
@@ -124,7 +124,7 @@ async def test_system_call_that_exceeds_the_quota_ends_the_run(
     """Whichever it is: the error names the quota, the old file stays, nothing unfinished does."""
     run_name = "0" * 16
     remote = RemoteObject("a/1.parquet", size, etag_of(bytes(size)), 0)
-    name = f"{_hash_version(remote) if size > SMALL else 0}.{run_name}"
+    name = f"{version_hash(remote) if size > SMALL else 0}.{run_name}"
     parts = [Path(), dest / PARTS, *(Path(f"{FD_PATH}{fd}") for fd in range(3, 40))]
     wrapper = injected(f"{calls}:error=EDQUOT", paths=[folder / name for folder in parts])
     async with ScriptedS3({"a/1.parquet": bytes(size)}) as s3:

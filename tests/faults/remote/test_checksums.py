@@ -203,7 +203,8 @@ async def test_continued_object_is_proven_by_the_checksum(dest: Path, read: list
         ran = await sync(s3, dest)
     (outcome,) = ran.seen.outcomes
     assert isinstance(outcome, Downloaded)
-    assert outcome.kept == kept
+    assert (outcome.kept, ran.seen.kept_bytes) == (kept, {KEY: kept})
+    assert sum(ran.seen.bytes[KEY]) == len(PARTS)
     assert (ran.code, tree(dest)) == (0, {KEY: PARTS})
     assert (proven(ran), read) == ({KEY: VERSION | Proof.CRC64NVME}, [])
 

@@ -1,0 +1,108 @@
+"""The unfinished files of a run: opened for large objects; kept when it is stopped, or removed."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+
+from anyio import CancelScope
+
+from asyncsync.disk.leftovers import Leftovers, clear_stale
+from asyncsync.disk.mounts import PartFolders
+from asyncsync.disk.parts import PartFile, open_part_file
+from asyncsync.disk.publish import Publisher
+from asyncsync.disk.state import State
+from asyncsync.disk.unsynced import Notice
+from asyncsync.errors import (
+    IntegrityError,
+    RetriesExhaustedError,
+    SourceError,
+    ThrottledError,
+)
+from asyncsync.model import RemoteObject, Transfer
+from asyncsync.threads import in_thread
+
+
+class Unfinished:
+    """The unfinished files of one run, and those that earlier runs have left.
+
+    Args:
+        state: of the run.
+        folders: where unfinished files lie.
+        publisher: gives them their paths.
+        run: the id of this run, which ends their names.
+        notice: called with each message for the user.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        folders: PartFolders,
+        publisher: Publisher,
+        run: str,
+        notice: Notice,
+    ) -> None:
+        self._state = state
+        self._folders = folders
+        self._publisher = publisher
+        self._run = run
+        self._notice = notice
+        self._leftovers: Leftovers | None = None
+
+    async def kept(self, objects: Iterable[RemoteObject]) -> dict[str, int]:
+        """Return how many bytes earlier runs have left of these versions, by key."""
+        if self._leftovers is None:
+            self._leftovers = await in_thread(self._find_leftovers)
+        return await in_thread(self._leftovers.kept, objects) if self._leftovers else {}
+
+    def _find_leftovers(self) -> Leftovers:
+        if self._state.is_writing:
+            folders, before_ns = self._folders.all(), self._state.began_ns
+        else:
+            folders, before_ns = self._folders.to_read(), time.time_ns()
+        try:
+            return Leftovers(folders, before_ns, self._state.source)
+        except OSError:  # whoever needs them finds out why; until then none are counted
+            return Leftovers((), before_ns, self._state.source)
+
+    @asynccontextmanager
+    async def opened(self, transfer: Transfer) -> AsyncIterator[PartFile]:
+        """Open the unfinished file of a large object; see `Folder.part_file`.
+
+        Raises:
+            IntegrityError: it is lost.
+            OSError: it cannot be made, read or written.
+        """
+        began_ns, source = self._state.began_ns, self._state.source
+        with CancelScope(shield=True):
+            parts = await in_thread(self._folders.find_on_disk, transfer.path)
+            part = await open_part_file(
+                parts.path, self._run, transfer.remote, began_ns, self._notice, source
+            )
+        try:
+            try:
+                async with part:
+                    yield part
+            except OSError as error:
+                if not self._publisher.prepare_retry(transfer, error):
+                    raise
+                raise IntegrityError(
+                    transfer.remote.key, f"its unfinished file is lost: {error.strerror}"
+                ) from error
+        except BaseException as error:
+            may_pass = isinstance(error, RetriesExhaustedError | SourceError | ThrottledError)
+            if not (part.has_pieces and (may_pass or not isinstance(error, Exception))):
+                part.remove()
+            raise
+        part.remove()
+
+    def clear_stale(self, covers: Callable[[str], bool]) -> None:
+        """Remove earlier runs' unfinished files of keys that this run covers.
+
+        A run that writes nothing has found none. If that fails, the user is notified, and a later
+        run tries again.
+        """
+        try:
+            for parts in self._folders.all() if self._state.is_writing else ():
+                clear_stale(parts, self._run, covers, self._state.began_ns)
+        except OSError as error:
+            self._notice(f"unfinished files of earlier runs are kept for now: {error.strerror}")

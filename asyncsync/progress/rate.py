@@ -1,0 +1,33 @@
+"""How fast bytes have come lately."""
+
+from collections import deque
+
+SECONDS_OF_RATE = 5.0
+"""The rate is that of the last so many seconds."""
+_LEAST_SECONDS_OF_RATE = 0.5
+"""After less time, no rate is known, because it would jump."""
+
+
+class Rate:
+    """The rate of a count that only grows.
+
+    Args:
+        now: when the count was 0, in seconds of any clock.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.began = now
+        self._samples: deque[tuple[float, int]] = deque([(now, 0)])
+
+    def at(self, now: float, count: int) -> float:
+        """Return the growth a second, now that the count is this; 0 if it is not known yet."""
+        while len(self._samples) > 1 and self._samples[1][0] <= now - SECONDS_OF_RATE:
+            self._samples.popleft()
+        then, before = self._samples[0]
+        self._samples.append((now, count))
+        seconds = now - then
+        return (count - before) / seconds if seconds >= _LEAST_SECONDS_OF_RATE else 0.0
+
+    def mean(self, now: float, count: int) -> float:
+        """Return the growth a second from the start on."""
+        return count / (now - self.began) if now > self.began else 0.0

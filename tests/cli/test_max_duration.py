@@ -1,0 +1,33 @@
+"""What the command line says when the time of a run is up."""
+
+import anyio
+import pytest
+
+from asyncsync.pace import deadline
+from tests.rigs.called import Run
+from tests.rigs.memory_store import Act, MemoryStore
+
+
+@pytest.fixture(autouse=True)
+def _held(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One object never comes, and nobody waits for it when the time is up."""
+    monkeypatch.setattr(deadline, "GRACE", 0.0)
+    store.always("get", "1hz/b.parquet", Act(until=anyio.Event()))
+
+
+def test_run_whose_time_is_up_ends_with_7_and_says_what_is_left(run: Run) -> None:
+    """On standard error, with `--quiet` as well; what has arrived is there."""
+    ran = run("--quiet", "--max-duration", "1")
+    assert (ran.code, ran.out) == (7, "")
+    assert ran.err == (
+        "asyncsync: stopped after 1 s, as --max-duration asks: 1 object (2 B) left; "
+        "the next run goes on\n"
+    )
+
+
+def test_json_tells_what_is_left(run: Run) -> None:
+    """The summary has it, beside the exit code."""
+    ran = run("--json", "--max-duration", "1s")
+    summary = ran.events[-1]
+    assert (ran.code, summary["exit_code"], summary["error"]) == (7, 7, "")
+    assert (summary["downloaded"], len(summary["left"])) == (2, 1)

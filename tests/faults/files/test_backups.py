@@ -1,0 +1,87 @@
+"""Rows 101 and 107 of the table of faults, with `--backup-dir`: nothing that was here is lost."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.faults.files.scene import LARGE, run
+from tests.rigs.scripted_s3 import ScriptedS3
+from tests.rigs.watch import tree
+from tests.rigs.wrapped import injected, on_a_disk
+
+pytestmark = pytest.mark.anyio
+
+OBJECTS = {"a/1.parquet": b"one", "a/2.parquet": LARGE, "b/3.parquet": b"three"}
+MINE = {key: b"mine, of " + key.encode() for key in OBJECTS}
+
+
+def edit(dest: Path) -> None:
+    """Put files of somebody's into the places of the objects."""
+    for key, content in MINE.items():
+        (dest / key).parent.mkdir(parents=True, exist_ok=True)
+        (dest / key).write_bytes(content)
+
+
+def check_nothing_is_lost(dest: Path, kept: Path) -> None:
+    """Each file is in its place or among the backups; none is half of one or the other."""
+    here, there = tree(dest), tree(kept)
+    for key, content in MINE.items():
+        assert here[key] in {content, OBJECTS[key]}
+        assert content in {here[key], there.get(key)}
+    assert {path: there[path] for path in there if path in MINE}.items() <= MINE.items()
+
+
+async def synced(s3: ScriptedS3, dest: Path, kept: Path, *wrapper: str) -> int:
+    options = ("--no-parquet-check", "--backup-dir", str(kept))
+    return (await run(wrapper, s3, dest, *options)).code
+
+
+@pytest.mark.row(107)
+@pytest.mark.parametrize("call", ["linkat", "renameat", "mkdirat", "unlinkat"])
+@pytest.mark.parametrize("when", [1, 2, 3, 4])
+async def test_killed_run_loses_no_file_that_it_replaces(
+    tmp_path: Path, dest: Path, call: str, when: int
+) -> None:
+    """At whatever change to the disk it is killed; the next run keeps each file once."""
+    kept = tmp_path / "kept"
+    edit(dest)
+    async with ScriptedS3(OBJECTS) as s3:
+        wrapper = injected(f"{call}:signal=SIGKILL:when={when}")
+        assert await synced(s3, dest, kept, *wrapper) in {0, -signal.SIGKILL, 128 + signal.SIGKILL}
+        check_nothing_is_lost(dest, kept)
+        assert await synced(s3, dest, kept) == 0
+    assert tree(dest) == OBJECTS
+    assert tree(kept) == MINE
+
+
+@pytest.mark.row(101)
+async def test_file_that_cannot_be_kept_stays(tmp_path: Path, dest: Path) -> None:
+    """Its object fails, and all others are downloaded; the next run tries again."""
+    kept, left = tmp_path / "kept", "b/3.parquet"
+    (kept / "b").mkdir(parents=True)
+    edit(dest)
+    async with ScriptedS3(OBJECTS) as s3:
+        wrapper = injected("linkat:error=EIO", paths=[kept / "b"])
+        assert await synced(s3, dest, kept, *wrapper) == 1
+        check_nothing_is_lost(dest, kept)
+        assert tree(dest) == {**OBJECTS, left: MINE[left]}
+        assert tree(kept) == {key: content for key, content in MINE.items() if key != left}
+        assert await synced(s3, dest, kept) == 0
+    assert (tree(dest), tree(kept)) == (OBJECTS, MINE)
+
+
+async def test_folder_on_another_disk_is_refused_before_anything_is_fetched(
+    tmp_path: Path, dest: Path
+) -> None:
+    """The message says what to do, and no file is touched."""
+    kept = tmp_path / "kept"
+    async with ScriptedS3(OBJECTS) as s3:
+        wrapper = on_a_disk(dest, "size=8m", "mkdir a; echo mine > a/1.parquet")
+        ran = await run(wrapper, s3, dest, "--no-parquet-check", "--backup-dir", str(kept))
+        assert s3.count("GET") == 0
+    assert ran.code == 5
+    why = "cannot keep files: it is on another disk; choose another --backup-dir"
+    assert why in ran.err
+    assert tree(Path(f"{dest}.copy")) == {"a/1.parquet": b"mine\n"}
+    assert tree(kept) == {}
