@@ -81,7 +81,7 @@ class Person(SilentObserver):
         """Print how much is left out, and what ended the run; return the exit code."""
         if left_out := self._figures.left_out:
             number = f"{left_out:,} object{'s' * (left_out > 1)}"
-            self.noticed(f"{number} left out (--include, --exclude); --include '*' shows all")
+            self.noticed(f"{number} left out by name, age or size; --include '*' takes all names")
         if error:
             say_error(exit_code, error)
         return exit_code

@@ -59,12 +59,12 @@ GROUPS = {
         Option(
             "--newer-than AGE",
             "leave out older objects; an age (30d, 12h) or a date (2026-11-01)",
-            _ALL_BUT_DEMO,
+            _SELECTS,
         ),
-        Option("--older-than AGE", "leave out newer objects; an age or a date", _ALL_BUT_DEMO),
-        Option("--since DATE", "the same as --newer-than", _ALL_BUT_DEMO),
-        Option("--min-size SIZE", "leave out smaller objects: 500k, 20M", _ALL_BUT_DEMO),
-        Option("--max-size SIZE", "leave out larger objects: 500k, 20M", _ALL_BUT_DEMO),
+        Option("--older-than AGE", "leave out newer objects; an age or a date", _SELECTS),
+        Option("--since DATE", "the same as --newer-than", _SELECTS),
+        Option("--min-size SIZE", "leave out smaller objects: 500k, 20M", _SELECTS),
+        Option("--max-size SIZE", "leave out larger objects: 500k, 20M", _SELECTS),
         Option(
             "--compare HOW",
             "what shows a file is up to date: time, size or hash",

@@ -82,7 +82,7 @@ def test_ls_says_what_is_left_out(store: MemoryStore, run: Run) -> None:
     ran = run("ls", "--json")
     assert ran.err == ""
     assert ran.events[-1]["left_out"] == 1
-    said = "asyncsync: 1 object left out (--include, --exclude); --include '*' shows all\n"
+    said = "asyncsync: 1 object left out by name, age or size; --include '*' takes all names\n"
     assert run("ls").err == said
     assert run("ls", "--include", "*").err == ""
 
