@@ -1,5 +1,6 @@
 """`get` as a program, from a server that sends what a real one will not: nothing unproven comes."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -89,3 +90,22 @@ async def test_interrupt_leaves_nothing(number: signal.Signals, tmp_path: Path) 
     assert done.code == 128 + number
     assert done.err == f"asyncsync: stopped by {number.name} (exit code {128 + number})\n"
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", ["ls", "du", "get x"])
+async def test_signal_ends_what_waits_for_the_listing(command: str) -> None:
+    """With 128 and its number."""
+    asked = asyncio.Event()
+
+    def wait(_: Request) -> Answer:
+        asked.set()
+        return Answer(until=asyncio.Event())
+
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_list = wait
+        async with started(s3.environment, *command.split()) as child:
+            await asked.wait()
+            child.send_signal(signal.SIGTERM)
+            done = await ended(child)
+    assert (done.code, done.out) == (143, "")
+    assert done.err == "asyncsync: stopped by SIGTERM (exit code 143)\n"

@@ -1,14 +1,12 @@
 """`ls`, `du` and `get` from the command line: what they print, and how they end."""
 
 import os
-import signal
 import sys
 from pathlib import Path
 
 import anyio
 import pytest
 
-from asyncsync.cli import signals
 from asyncsync.errors import AuthError, ListingError
 from asyncsync.model import Page, RemoteObject
 from tests.rigs.bucket import Bucket
@@ -131,27 +129,6 @@ def test_listing_that_fails_is_4(store: MemoryStore, run: Run, command: str) -> 
     assert (ran.code, ran.out) == (4, "")
     assert ran.err == "asyncsync: the bucket: broken (exit code 4)\n"
     assert run(command, "--json").events[-1]["error"] == "the bucket: broken"
-
-
-@pytest.mark.parametrize("command", ["ls", "du", "get x"])
-def test_signal_ends_it(
-    store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
-    """With 128 and its number."""
-    monkeypatch.setattr(signals, "GRACE", 600)  # later, this process would be ended
-
-    sent: list[int] = []
-
-    def send() -> None:
-        if not sent:  # a second one would end this process
-            sent.append(signal.SIGTERM)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    prefix = "x" if command == "get x" else ""
-    store.always("list", prefix, Act(before=send, until=anyio.Event()))
-    ran = run(*command.split())
-    assert (ran.code, ran.out) == (143, "")
-    assert ran.err == "asyncsync: stopped by SIGTERM (exit code 143)\n"
 
 
 # du ---------------------------------------------------------------------------------------------
