@@ -10,8 +10,8 @@ from benchmarks.counting import ROOMS, Counts, count
 from tests.rigs.bucket import Bucket
 
 # What the server of the tests needs, without TLS, and a seventh for what the system hands over in
-# other pieces where the machine is busy. A change that needs fewer calls lowers them; one that needs
-# more has to say why.
+# other pieces where the machine is busy. A change that needs fewer calls lowers them; one that
+# needs more has to say why.
 CALLS_OF_AN_OBJECT = 680
 CALLBACKS_OF_AN_OBJECT = 9
 CALLS_OF_A_MIB = 560
