@@ -1,7 +1,7 @@
 """Which rows of the table of faults have which tests: `python -m tests.rows`.
 
 A test says so itself with `@pytest.mark.row(n, ...)`. `python -m tests.rows --write` puts the names
-into the last column of the table in docs/reliability.md, where the faults are described.
+into the last column of the tables in docs/faults.md, where the faults are described.
 """
 
 import ast
@@ -22,7 +22,7 @@ ROWS = (
 )
 
 TESTS = ROOT / "tests"
-DOCUMENT = ROOT / "docs" / "reliability.md"
+DOCUMENT = ROOT / "docs" / "faults.md"
 
 
 def tests_of_rows() -> dict[int, list[str]]:
@@ -54,15 +54,19 @@ def _marked(module: Path) -> Iterator[tuple[str, list[int]]]:
 
 
 def written(document: str) -> str:
-    """Return the document with the names of the tests in the last column of the table of faults.
+    """Return the document with the names of the tests in the last column of the tables of faults.
 
-    A row without a test keeps what stands there, which is why it has none.
+    They unfold, as most readers want to know what happens. A row without a test keeps what stands
+    there, which is why it has none.
     """
     tests = tests_of_rows()
 
     def with_names(line: re.Match[str]) -> str:
-        names = "<br>".join(f"`{name}`" for name in tests[int(line["row"])])
-        return f"{line['start']} {names or line['last'].strip()} |"
+        if not (names := tests[int(line["row"])]):
+            return f"{line['start']} {line['last'].strip()} |"
+        summary = f"{len(names)} test{'s' if len(names) > 1 else ''}"
+        listed = "<br>".join(f"`{name}`" for name in names)
+        return f"{line['start']} <details><summary>{summary}</summary>{listed}</details> |"
 
     line = r"^(?P<start>\| (?P<row>\d+) \|[^|]*\|[^|]*\|)(?P<last>[^|]*)\|$"
     return re.sub(line, with_names, document, flags=re.MULTILINE)

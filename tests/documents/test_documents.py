@@ -37,6 +37,8 @@ from tests.soak.document import table
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 RELIABILITY = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+FAULTS = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
+MEASURES = (ROOT / "docs/security-measures.md").read_text(encoding="utf-8")
 SETTINGS = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
 ENV_EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -256,22 +258,21 @@ def test_architecture_names_every_module() -> None:
 
 def test_table_of_faults_has_every_row() -> None:
     """Each row once, and in order."""
-    numbers = [cells[0] for cells in rows(RELIABILITY, "## Faults") if cells[0]]
+    numbers = re.findall(r"^\| (\d+) \|", FAULTS, re.MULTILINE)
     assert numbers == [str(row) for row in fault_rows.ROWS]
 
 
 def test_table_of_faults_names_the_tests() -> None:
     """It names the tests with the row's mark; a row without a test gives the reason."""
-    assert fault_rows.written(RELIABILITY) == RELIABILITY, "python -m tests.rows --write"
-    assert re.findall(r"^\| \d+ \|[^|]*\|[^|]*\| *\|$", RELIABILITY, re.MULTILINE) == []
+    assert fault_rows.written(FAULTS) == FAULTS, "python -m tests.rows --write"
+    assert re.findall(r"^\| \d+ \|[^|]*\|[^|]*\| *\|$", FAULTS, re.MULTILINE) == []
 
 
-def test_security_posture_names_tests_that_exist() -> None:
-    """Each point names at least one."""
-    points = RELIABILITY.partition("\n## Security\n")[2].split("\n\n")[0]
-    for point in re.split(r"^\d+\. ", points, flags=re.MULTILINE)[1:]:
-        assert re.search(r"`[\w/]+::test_\w+`", point)
-    for module, test in re.findall(r"`([\w/]+)::(test_\w+)`", RELIABILITY):
+def test_security_measures_name_tests_that_exist() -> None:
+    """Each names at least one."""
+    for measure in MEASURES.split("\n## ")[1:]:
+        assert re.search(r"`[\w/]+::test_\w+`", measure)
+    for module, test in re.findall(r"`([\w/]+)::(test_\w+)`", MEASURES):
         source = (ROOT / "tests" / f"{module}.py").read_text(encoding="utf-8")
         assert f"def {test}(" in source, f"{module}::{test}"
 
@@ -281,6 +282,16 @@ def test_table_of_figures_is_that_of_the_results() -> None:
     results = json.loads((ROOT / "docs/reliability.json").read_text(encoding="utf-8"))
     assert table(results) in RELIABILITY
     assert results.keys() <= {f"G{number}" for number in range(1, 23)}
+
+
+def test_promises_were_tried_as_often_as_they_tell() -> None:
+    """At least, and none of the trials broke one."""
+    results = json.loads((ROOT / "docs/reliability.json").read_text(encoding="utf-8"))
+    told = re.findall(r"(\d[\d,]*) [^,(|]+ \((G\d+)\)", RELIABILITY.partition("## Exit codes")[0])
+    assert len(told) == 14
+    for trials, name in told:
+        assert int(trials.replace(",", "")) <= results[name]["trials"], name
+        assert results[name]["broken"] == 0, name
 
 
 def test_picture_shows_what_the_program_draws() -> None:

@@ -13,18 +13,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 DATA = DOCS / "reliability.json"
 DOCUMENT = DOCS / "reliability.md"
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
-OTHERS = {
-    "G1": "1, 3, 3 left-overs of three kills",
-    "G2": "none kept, none, none",
-    "G4": "mixed, mixed, caught; where If-Match is ignored: caught, mixed, mixed",
-    "G5": "caught, kept, kept",
-    "G6": "`../x` contained, written outside, skipped",
-    "G7": "endless, endless, one of two stopped",
-    "G14": "session token told, told, told; signature not, told, told",
-    "G15": "none, nothing synced at all, raw ESC",
-    "G19": "no sync before the rename, none, none",
-}
-"""What rclone 1.75, s5cmd 2.3 and aws-cli 1.46 did, by figure; one trial each."""
 
 
 def update(results: Sequence[dict[str, Any]], seed: int) -> None:
@@ -45,16 +33,15 @@ def update(results: Sequence[dict[str, Any]], seed: int) -> None:
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
-    """Return the table of the figures; a goal that was missed is in bold."""
-    lines = [
-        "| | what is counted | goal | trials | result | rclone, s5cmd, aws-cli | seed, date |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    """Return the table of the figures, and of which runs they are; a missed goal is in bold."""
+    lines = ["| | what is counted | goal | result |", "|---|---|---|---|"]
+    runs: dict[str, list[str]] = {}
     for name, found in results.items():
         result = found["result"] if found["reached"] else f"**{found['result']}**"
-        trials = f"{found['trials']:,} of {found['target']:,}"
-        lines.append(
-            f"| {name} | {found['counts']} | {found['goal']} | {trials} | {result} "
-            f"| {OTHERS.get(name, '')} | {found['seed']}, {found['date']} |"
-        )
-    return "\n".join(lines)
+        result = f"{found['trials']:,} of {found['target']:,} trials: {result}"
+        lines.append(f"| {name} | {found['counts']} | {found['goal']} | {result} |")
+        runs.setdefault(f"seed {found['seed']}, {found['date']}", []).append(name)
+    if len(runs) == 1:
+        return "\n".join([*lines, "", f"All with {', '.join(runs)}."])
+    which = "; ".join(f"{', '.join(names)} with {run}" for run, names in runs.items())
+    return "\n".join([*lines, "", f"{which}."])
