@@ -33,6 +33,7 @@ from tests import ROOT
 from tests import rows as fault_rows
 from tests.rigs.bucket import Bucket
 from tests.soak.document import table
+from tests.test_architecture import ALLOWED, FLOOR, STAGES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
@@ -245,15 +246,33 @@ def test_relative_links_lead_somewhere(document: Path) -> None:
 
 
 def test_architecture_names_every_module() -> None:
-    """Each module is in the row of its folder, and there are no others."""
-    named = {
+    """Each module is in the row of its folder, once, and there are no others."""
+    named = [
         f"{cells[1]}{module}"
         for cells in rows(ARCHITECTURE, "## The rooms")
         for module in re.findall(r"\w+\.py", cells[2])
-    }
+    ]
     package = ROOT / "asyncsync"
-    modules = {path.relative_to(package).as_posix() for path in package.rglob("[a-z]*.py")}
-    assert named == modules
+    modules = [path.relative_to(package).as_posix() for path in package.rglob("[a-z]*.py")]
+    assert sorted(named) == sorted(modules)
+
+
+def test_architecture_has_the_arrows() -> None:
+    """Those that are checked, and no others."""
+    drawn = {}
+    for cells in rows(ARCHITECTURE, "## The arrows"):
+        targets = set(re.findall(r"[a-z]\w*(?=/|\.py)", cells[1]))
+        targets |= STAGES if "all stages" in cells[1] else set()
+        drawn |= dict.fromkeys(re.findall(r"[a-z]\w*(?=/|\.py)", cells[0]), targets)
+    assert drawn == {room: may - FLOOR for room, may in ALLOWED.items() if room not in FLOOR}
+
+
+def test_architecture_tells_the_way_of_modules_that_exist() -> None:
+    """Each by its room."""
+    ways = ARCHITECTURE.partition("## What else goes along it")[2].partition("\n## ")[0]
+    modules = re.findall(r"`(\w+(?:/\w+)?\.py)`", ways)
+    assert modules
+    assert [name for name in modules if not (ROOT / "asyncsync" / name).exists()] == []
 
 
 def test_table_of_faults_has_every_row() -> None:
