@@ -248,9 +248,9 @@ def test_relative_links_lead_somewhere(document: Path) -> None:
 def test_architecture_names_every_module() -> None:
     """Each module is in the row of its folder, once, and there are no others."""
     named = [
-        f"{cells[1]}{module}"
-        for cells in rows(ARCHITECTURE, "## The rooms")
-        for module in re.findall(r"\w+\.py", cells[2])
+        f"{room}{module}"
+        for room, what in rows(ARCHITECTURE, "## The rooms")
+        for module in re.findall(r"\w+\.py", what)
     ]
     package = ROOT / "asyncsync"
     modules = [path.relative_to(package).as_posix() for path in package.rglob("[a-z]*.py")]

@@ -34,12 +34,12 @@ def update(results: Sequence[dict[str, Any]], seed: int) -> None:
 
 def table(results: dict[str, dict[str, Any]]) -> str:
     """Return the table of the figures, and of which runs they are; a missed goal is in bold."""
-    lines = ["| | what is counted | goal | result |", "|---|---|---|---|"]
+    lines = ["| | what is counted | result |", "|---|---|---|"]
     runs: dict[str, list[str]] = {}
     for name, found in results.items():
         result = found["result"] if found["reached"] else f"**{found['result']}**"
         result = f"{found['trials']:,} of {found['target']:,} trials: {result}"
-        lines.append(f"| {name} | {found['counts']} | {found['goal']} | {result} |")
+        lines.append(f"| {name} | {found['counts']}<br>*goal:* {found['goal']} | {result} |")
         runs.setdefault(f"seed {found['seed']}, {found['date']}", []).append(name)
     if len(runs) == 1:
         return "\n".join([*lines, "", f"All with {', '.join(runs)}."])
