@@ -259,7 +259,7 @@ def test_architecture_names_every_module() -> None:
 
 def test_architecture_has_the_arrows() -> None:
     """Those that are checked, and no others."""
-    drawn = {}
+    drawn: dict[str, set[str]] = {}
     for cells in rows(ARCHITECTURE, "## The arrows"):
         targets = set(re.findall(r"[a-z]\w*(?=/|\.py)", cells[1]))
         targets |= STAGES if "all stages" in cells[1] else set()
