@@ -8,7 +8,6 @@ from typing import TextIO
 
 RED, GREEN, YELLOW = 31, 32, 33
 """Something failed; all is well; stopped, or something is left that a person should know of."""
-CYAN = 36
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 

@@ -45,12 +45,12 @@ def test_import_of_the_package_imports_no_module_of_it() -> None:
 
 
 def test_run_imports_what_it_needs() -> None:
-    """Not the S3 client, nor what reads env files and makes tables for notebooks."""
+    """Not the S3 client, nor what draws bars, reads env files and makes tables for notebooks."""
     code = """
 import sys
 import asyncsync.cli.running, asyncsync.s3
 
-print({"aioboto3", "botocore", "dotenv", "email", "html", "difflib"} & {*sys.modules})
+print({"aioboto3", "botocore", "dotenv", "email", "html", "difflib", "tqdm"} & {*sys.modules})
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ

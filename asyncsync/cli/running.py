@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -37,7 +38,7 @@ from asyncsync.disk import free_bytes
 from asyncsync.errors import AsyncSyncError, DestinationError, MachineError
 from asyncsync.interfaces import Observers, Urgent
 from asyncsync.model import Route, Settings
-from asyncsync.progress import Bars, Lines
+from asyncsync.progress import Lines
 from asyncsync.report import (
     Finding,
     Plan,
@@ -53,6 +54,9 @@ from asyncsync.report import (
     stop_summary,
 )
 from asyncsync.settings import Named, Options, load, named_keys, origins, read_keys, split_source
+
+if TYPE_CHECKING:
+    from asyncsync.progress import Bars
 
 logger = logging.getLogger(__name__)
 
@@ -289,10 +293,12 @@ async def _examine(
     return exit_code or int(not is_complete)
 
 
-def _open_progress(arguments: argparse.Namespace) -> AbstractContextManager[Bars | Lines | None]:
+def _open_progress(arguments: argparse.Namespace) -> "AbstractContextManager[Bars | Lines | None]":
     """Return bars in a terminal, lines elsewhere, and nothing for `--quiet` or `--no-progress`."""
     if arguments.quiet or arguments.no_progress:
         return nullcontext()
     if takes_escapes(sys.stderr):
+        from asyncsync.progress import Bars  # imports tqdm, which no other run waits for
+
         return Bars(sys.stderr)
     return Lines(sys.stderr)

@@ -2,8 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from time import monotonic
 from types import TracebackType
 from typing import Protocol, Self, TextIO
@@ -11,17 +10,16 @@ from typing import Protocol, Self, TextIO
 from asyncsync.console import is_in_notebook, print_line, takes_escapes
 from asyncsync.keys import shown
 from asyncsync.model import Downloaded, Failed, Outcome, Transfer
-from asyncsync.progress.lines import PlainRows
+from asyncsync.progress.bar import Bar, State
+from asyncsync.progress.lines import PlainBars
 from asyncsync.progress.progress import Progress
-from asyncsync.progress.rate import Rate
-from asyncsync.progress.rows import Row, State, clock
 from asyncsync.progress.terminal import Terminal
 
 SECONDS_BETWEEN_TICKS = 0.3
 
 
 class Screen(Protocol):
-    """Where rows are drawn. The first one is that of the whole run."""
+    """Where bars are drawn, each in a row. The first one is that of the whole run."""
 
     @property
     def seconds_between_draws(self) -> float:
@@ -41,14 +39,14 @@ class Screen(Protocol):
     def say(self, line: str, stream: TextIO) -> None:
         """Print a line above the rows, now or with the next draw."""
 
-    def draw(self, rows: Sequence[Row]) -> None:
-        """Show these rows in place of the last ones."""
+    def draw(self, bars: Sequence[Bar]) -> None:
+        """Show these bars in place of the last ones."""
 
     def flush(self) -> None:
         """Print the lines that wait."""
 
-    def close(self, rows: Sequence[Row]) -> None:
-        """Leave at most these rows where they are."""
+    def close(self, bars: Sequence[Bar]) -> None:
+        """Leave at most these bars where they are."""
 
 
 class Bars(Progress):
@@ -65,11 +63,11 @@ class Bars(Progress):
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__()
         self._screen: Screen | None = Terminal(stream) if stream else None
-        self._rate = Rate(0.0)
-        self._files: dict[str, _File] = {}
+        self._whole = Bar()
+        self._files: dict[str, Bar] = {}
         """Those of the objects in flight that have a row, by key."""
-        self._rows: list[_File] = []
-        """What the rows below the first one show."""
+        self._rows: list[Bar] = []
+        """Those of the rows below the first one."""
         self._openings = 0
         self._draw_at = 0.0
         self._next_tick: asyncio.TimerHandle | None = None
@@ -78,8 +76,8 @@ class Bars(Progress):
         self._openings += 1
         if self._openings == 1:
             self.reset()
-            self._files, self._rows = {}, []
-            self._rate, self._draw_at = Rate(monotonic()), 0.0
+            self._whole, self._files, self._rows = Bar(), {}, []
+            self._draw_at = 0.0
             self._screen = self._screen or _screen()
             self._screen.open()
         self._tick()
@@ -97,7 +95,7 @@ class Bars(Progress):
             self._next_tick = None
         self.flush()
         if self._openings == 0 and self._screen:
-            self._screen.close(self._last_rows(monotonic()))
+            self._screen.close(self._last_bars())
 
     def say(self, line: str, stream: TextIO) -> None:
         """Print a line above the bars.
@@ -122,27 +120,44 @@ class Bars(Progress):
         now = monotonic()
         if now >= self._draw_at and self._screen and self._openings:
             self._draw_at = now + self._screen.seconds_between_draws
-            files = [file.row(now, self.in_flight) for file in self._rows]
-            self._screen.draw([self._first_row(now), *files])
+            self._update_whole()
+            bars = [self._whole, *self._rows]
+            for bar in bars:
+                if bar.state is State.RUNNING:
+                    bar.measure()
+            self._screen.draw(bars)
+
+    def kept(self, transfer: Transfer, size: int) -> None:
+        """Move the object's bar as well, but not its rate."""
+        bar = self._files.get(transfer.remote.key)
+        if bar is not None:
+            bar.update(size)
+            bar.initial += size
+        super().kept(transfer, size)
 
     def advanced(self, transfer: Transfer, size: int) -> None:
-        """Count for the object's bar as well, or add one if a row is free."""
+        """Move the object's bar as well, or add one if a row is free."""
         key = transfer.remote.key
-        file = self._files.get(key)
-        if file is None and size > 0:
-            file = self._add_file(key, transfer.remote.size)
-        if file is not None and size > 0:
-            file.fetched += size
+        bar = self._files.get(key)
+        if bar is None and size > 0:
+            bar = self._add_file(key, transfer.remote.size)
+        if bar is not None:
+            bar.update(size)
+            bar.initial += min(size, 0)  # the network had brought what is discarded
         super().advanced(transfer, size)
 
     def ended(self, outcome: Outcome) -> None:
         """End the object's bar."""
         remote = outcome.transfer.remote if isinstance(outcome, Downloaded) else outcome.remote
-        file = self._files.pop(remote.key, None)
-        if file is not None:
-            file.end(monotonic(), State.FAILED if isinstance(outcome, Failed) else State.FINISHED)
+        bar = self._files.pop(remote.key, None)
+        if bar is not None:
+            if isinstance(outcome, Failed):
+                bar.end(State.FAILED)
+                bar.n, bar.total, bar.rate, bar.note = 0, 0, 0.0, "failed"
+            else:
+                bar.end(State.FINISHED)
             if self._screen and not self._screen.keeps_ended:
-                self._rows.remove(file)
+                self._rows = [row for row in self._rows if row is not bar]
         super().ended(outcome)
 
     def _tick(self) -> None:
@@ -156,31 +171,34 @@ class Bars(Progress):
             self._next_tick.cancel()
         self._next_tick = loop.call_later(SECONDS_BETWEEN_TICKS, self._tick)
 
-    def _add_file(self, key: str, size: int) -> "_File | None":
+    def _add_file(self, key: str, size: int) -> Bar | None:
         """Give the object a row, if there is a free one on the screen."""
         most = self._screen.file_rows if self._screen else 0
-        free = (number for number, file in enumerate(self._rows[:most]) if file.last)
+        rows = enumerate(self._rows[:most])
+        free = (number for number, bar in rows if bar.state is not State.RUNNING)
         number = next(free, len(self._rows))
         if number >= most:
             return None
-        file = self._files[key] = _File(key, size, Rate(monotonic()))
-        self._rows[number : number + 1] = [file]
-        return file
+        bar = self._files[key] = Bar(shown(key), size, self.in_flight[key])
+        self._rows[number : number + 1] = [bar]
+        return bar
 
-    def _first_row(self, now: float) -> Row:
-        rate = self._rate.at(now, self.fetched)
+    def _update_whole(self) -> None:
+        """Bring the bar of the whole run up to date."""
+        bar = self._whole
         more = "+" if self.listing else ""
         if self.listing and not self.objects:
-            name, note = "listing", ""
+            bar.desc, bar.note = "listing", ""
         else:
-            name = f"{self.ended_objects:,}/{self.objects:,}{more} files"
-            note = "listing" if self.listing else ""
+            bar.desc = f"{self.ended_objects:,}/{self.objects:,}{more} files"
+            bar.note = "listing" if self.listing else ""
         if self.unproven:
-            note = f"{self.unproven:,} to read"
-        total = 0 if self.listing else self.size
-        return Row(name, self.arrived + self.lost, total, rate, note)
+            bar.note = f"{self.unproven:,} to read"
+        bar.total = 0 if self.listing else self.size
+        bar.update(self.arrived + self.lost - bar.n)
+        bar.initial = bar.n - self.fetched
 
-    def _last_rows(self, now: float) -> list[Row]:
+    def _last_bars(self) -> list[Bar]:
         """Return what a screen may leave of the bars; nothing if nothing was done."""
         if not (self.ended_objects or self.fetched):
             return []
@@ -188,37 +206,9 @@ class Bars(Progress):
             state = State.STOPPED
         else:
             state = State.FAILED if self.failures else State.FINISHED
-        row = self._first_row(now)
-        rate, note = self._rate.mean(now, self.fetched), f"in {clock(now - self._rate.began)}"
-        return [Row(row.name, row.done, row.total, rate, note, state)]
-
-
-@dataclass(slots=True)
-class _File:
-    """A large object that has a row."""
-
-    key: str
-    size: int
-    rate: Rate
-    fetched: int = 0
-    """The bytes that came over the network, since it has a row."""
-    last: Row | None = None
-    """What it shows for good, since it has ended."""
-
-    def row(self, now: float, in_flight: Mapping[str, int]) -> Row:
-        """Return what it shows now."""
-        if self.last:
-            return self.last
-        done, rate = in_flight.get(self.key, 0), self.rate.at(now, self.fetched)
-        return Row(shown(self.key), done, self.size, rate)
-
-    def end(self, now: float, state: State) -> None:
-        """Show the same from now on."""
-        if state is State.FAILED:
-            self.last = Row(shown(self.key), 0, 0, note="failed", state=state)
-            return
-        rate, note = self.rate.mean(now, self.fetched), f"in {clock(now - self.rate.began)}"
-        self.last = Row(shown(self.key), self.size, self.size, rate, note, state)
+        self._update_whole()
+        self._whole.end(state)
+        return [self._whole]
 
 
 def _screen() -> Screen:
@@ -227,4 +217,4 @@ def _screen() -> Screen:
         from asyncsync.progress.cell import Cell  # imports html
 
         return Cell()
-    return Terminal(sys.stderr) if takes_escapes(sys.stderr) else PlainRows(sys.stderr)
+    return Terminal(sys.stderr) if takes_escapes(sys.stderr) else PlainBars(sys.stderr)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from asyncsync.console import print_line
-from asyncsync.progress.rows import Row, State, shorten
+from asyncsync.progress.bar import Bar, State, shorten
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -24,7 +24,8 @@ _TRACK = "rgba(128,128,128,0.2)"  # suits dark and light themes
 _TABLE = "width:100%;table-layout:auto;border-collapse:collapse;margin:0"
 _CELL = "border:none;padding:2px 8px 2px 0;background:none;white-space:nowrap"
 _FIGURE = f"{_CELL};text-align:right;font-variant-numeric:tabular-nums"
-_WIDTHS = ("4ch", "17ch", "9ch", "8ch")  # those of most figures, so that bars do not jump
+_FIGURES = {"percent": "4ch", "sizes": "17ch", "speed": "9ch", "end": "9ch"}
+"""With the width of most, so that bars do not jump."""
 
 
 class Cell:
@@ -46,11 +47,11 @@ class Cell:
         """Print a line."""
         print_line(line, stream)
 
-    def draw(self, rows: Sequence[Row]) -> None:
-        """Show these rows in place of the last ones."""
+    def draw(self, bars: Sequence[Bar]) -> None:
+        """Show these bars in place of the last ones."""
         from IPython.display import display  # there is one where there are cells
 
-        data = {"text/html": _table(rows), "text/plain": str(rows[0]) if rows else ""}
+        data = {"text/html": _table(bars), "text/plain": str(bars[0]) if bars else ""}
         if self._handle:
             self._handle.update(data, raw=True)  # type: ignore[no-untyped-call]  # IPython's
         else:
@@ -59,26 +60,29 @@ class Cell:
     def flush(self) -> None:
         """Do nothing: no line waits."""
 
-    def close(self, rows: Sequence[Row]) -> None:
-        """Leave these rows in the cell."""
-        self.draw(rows)
+    def close(self, bars: Sequence[Bar]) -> None:
+        """Leave these bars in the cell."""
+        self.draw(bars)
 
 
-def _table(rows: Sequence[Row]) -> str:
-    lines = "".join(_line(row) for row in rows)
-    return f'<table style="{_TABLE}">{lines}</table>' if lines else ""
+def _table(bars: Sequence[Bar]) -> str:
+    rows = "".join(_row(bar) for bar in bars)
+    return f'<table style="{_TABLE}">{rows}</table>' if rows else ""
 
 
-def _line(row: Row) -> str:
-    name, full = html.escape(shorten(row.name, _MOST_NAME)), html.escape(row.name)
-    share = row.share or 0 if row.state in {State.RUNNING, State.STOPPED} else 1
-    bar = f"width:{share:.1%};height:0.9em;background:{_COLOURS[row.state]}"
-    figures = zip((row.percent, row.sizes, row.speed, row.end), _WIDTHS, strict=True)
+def _row(bar: Bar) -> str:
+    name, full = html.escape(shorten(bar.desc, _MOST_NAME)), html.escape(bar.desc)
+    share = bar.share or 0 if bar.state in {State.RUNNING, State.STOPPED} else 1
+    filled = f"width:{share:.1%};height:0.9em;background:{_COLOURS[bar.state]}"
+    figures = bar.figures
     return (
         '<tr style="background:none">'
         f'<td style="{_CELL};text-align:left" title="{full}">{name}</td>'
         f'<td style="{_CELL};width:100%;min-width:6em">'
-        f'<div style="background:{_TRACK}"><div style="{bar}"></div></div></td>'
-        + "".join(f'<td style="{_FIGURE};min-width:{width}">{text}</td>' for text, width in figures)
+        f'<div style="background:{_TRACK}"><div style="{filled}"></div></div></td>'
+        + "".join(
+            f'<td style="{_FIGURE};min-width:{width}">{figures[column]}</td>'
+            for column, width in _FIGURES.items()
+        )
         + "</tr>"
     )

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from asyncsync.console import print_line
 from asyncsync.progress.progress import Progress
-from asyncsync.progress.rows import Row
 from asyncsync.units import format_size
+
+if TYPE_CHECKING:
+    from asyncsync.progress.bar import Bar
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -52,8 +54,8 @@ class Lines(Progress):
         print_line(line, self._stream)
 
 
-class PlainRows:
-    """Prints the first of the rows of `Bars` every few seconds, where bars cannot be drawn."""
+class PlainBars:
+    """Prints the first of the bars of `Bars` every few seconds, where bars cannot be drawn."""
 
     seconds_between_draws = SECONDS_BETWEEN_LINES
     file_rows = 0
@@ -71,14 +73,14 @@ class PlainRows:
         """Print a line."""
         print_line(line, stream)
 
-    def draw(self, rows: Sequence[Row]) -> None:
-        """Print the first row."""
+    def draw(self, bars: "Sequence[Bar]") -> None:
+        """Print the first bar."""
         if not self._is_first:
-            print_line(str(rows[0]), self._stream)
+            print_line(str(bars[0]), self._stream)
         self._is_first = False
 
     def flush(self) -> None:
         """Do nothing: no line waits."""
 
-    def close(self, rows: Sequence[Row]) -> None:
+    def close(self, bars: "Sequence[Bar]") -> None:
         """Do nothing: there is nothing to clean up."""

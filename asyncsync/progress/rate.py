@@ -16,10 +16,9 @@ class Rate:
     """
 
     def __init__(self, now: float) -> None:
-        self.began = now
-        self._samples: deque[tuple[float, int]] = deque([(now, 0)])
+        self._samples: deque[tuple[float, float]] = deque([(now, 0)])
 
-    def at(self, now: float, count: int) -> float:
+    def at(self, now: float, count: float) -> float:
         """Return the growth a second, now that the count is this; 0 if it is not known yet."""
         while len(self._samples) > 1 and self._samples[1][0] <= now - SECONDS_OF_RATE:
             self._samples.popleft()
@@ -27,7 +26,3 @@ class Rate:
         self._samples.append((now, count))
         seconds = now - then
         return (count - before) / seconds if seconds >= _LEAST_SECONDS_OF_RATE else 0.0
-
-    def mean(self, now: float, count: int) -> float:
-        """Return the growth a second from the start on."""
-        return count / (now - self.began) if now > self.began else 0.0

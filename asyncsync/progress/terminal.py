@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import TextIO
 
 from asyncsync.console import HIDE_CURSOR, SHOW_CURSOR, cursorless, print_line
+from asyncsync.progress.bar import Bar
 from asyncsync.progress.layout import Layout
-from asyncsync.progress.rows import Row
 from asyncsync.progress.suspended import Suspended
 
 MOST_FILE_ROWS = 8
@@ -57,8 +57,8 @@ class Terminal:
         """Print a line above the rows, with the next draw."""
         self._waiting.append((line, stream))
 
-    def draw(self, rows: Sequence[Row]) -> None:
-        """Print the waiting lines, and draw the rows below them.
+    def draw(self, bars: Sequence[Bar]) -> None:
+        """Print the waiting lines, and draw the bars below them.
 
         A terminal that accepts no more output at the moment (O_NONBLOCK) is skipped, and so is one
         that another process has in the foreground.
@@ -67,13 +67,13 @@ class Terminal:
         if not self._is_in_foreground():
             return
         before, self._size = self._size, self._read_size()
-        rows = rows[: 1 + self.file_rows]
+        bars = bars[: 1 + self.file_rows]
         # The last column stays free, because terminals treat it differently.
-        texts = self._layout.texts(rows, self._size.columns - 1)
+        texts = self._layout.texts(bars, self._size.columns - 1)
         texts += [""] * (min(self._drawn, 1 + self.file_rows) - len(texts))
         clear = "\r\x1b[J" if before != self._size else "\r"
         frame = "\n".join(f"{text}\x1b[K" for text in texts)
-        self._drawn = len(rows)
+        self._drawn = len(bars)
         if self._descriptor is not None:
             cursorless.add(self._descriptor)
         self._write(f"{HIDE_CURSOR}{clear}{frame}{_up(len(texts) - 1)}\r")
@@ -86,7 +86,7 @@ class Terminal:
         for line, stream in lines:
             print_line(line, stream)
 
-    def close(self, rows: Sequence[Row]) -> None:  # noqa: ARG002 - the summary follows
+    def close(self, bars: Sequence[Bar]) -> None:  # noqa: ARG002 - the summary follows
         """Print the waiting lines, and leave no row on the screen."""
         self._suspended.end()
         self.flush()

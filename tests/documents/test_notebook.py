@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from asyncsync.demo import demo
 from asyncsync.demo.seaweed import SeaweedServer
-from asyncsync.progress.rows import steady_size
+from asyncsync.progress.bar import steady_size
 from tests import ROOT
 from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.relay import Relay

@@ -33,7 +33,7 @@ def bars(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Bars:
 
 def shares(terminal: Terminal) -> list[tuple[str, str]]:
     """Return the name and the percentage of the bars that show one."""
-    matches = (re.match(r"(.+?) +(?:#+ )? *(\d+%)", line) for line in terminal.lines)
+    matches = (re.match(r"(.+?) +(?:#+\d? )? *(\d+%)", line) for line in terminal.lines)
     return [(match[1], match[2]) for match in matches if match]
 
 
@@ -276,7 +276,7 @@ def test_rate_is_that_of_the_last_seconds(
 ) -> None:
     """It is shown after half a second, and disappears when no bytes arrive."""
     now = 100.0
-    monkeypatch.setattr("asyncsync.progress.bars.monotonic", lambda: now)
+    monkeypatch.setattr("asyncsync.progress.bar.monotonic", lambda: now)
     bars = Bars(terminal)
     with bars:
         bars.compared(page(transfer("a", 100 * MB)))
@@ -287,7 +287,7 @@ def test_rate_is_that_of_the_last_seconds(
             now += seconds
             bars.advanced(transfer("a", 100 * MB), size)
             seen.append(" ".join(terminal.lines[0].partition("MB ")[2].partition("MB")[2].split()))
-    assert seen == ["", "2.00 MB/s ETA 0:49", "2.00 MB/s ETA 0:48", "800 kB/s ETA 2:00", "", ""]
+    assert seen == ["", "2.00 MB/s ETA 00:49", "2.00 MB/s ETA 00:48", "800 kB/s ETA 02:00", "", ""]
 
 
 def test_rate_goes_on_when_the_listing_ends(
@@ -295,7 +295,7 @@ def test_rate_goes_on_when_the_listing_ends(
 ) -> None:
     """It does not depend on the total."""
     now = 100.0
-    monkeypatch.setattr("asyncsync.progress.bars.monotonic", lambda: now)
+    monkeypatch.setattr("asyncsync.progress.bar.monotonic", lambda: now)
     bars = Bars(terminal)
     with bars:
         bars.compared(page(transfer("a", 100 * MB)))
@@ -303,7 +303,7 @@ def test_rate_goes_on_when_the_listing_ends(
         now += 2
         bars.advanced(transfer("a", 100 * MB), 20 * MB)
         bars.listed()
-        assert terminal.lines[0].endswith(" 20.0 MB of 100 MB 10.0 MB/s    ETA 0:08")
+        assert terminal.lines[0].endswith(" 20.0 MB of 100 MB 10.0 MB/s   ETA 00:08")
 
 
 @pytest.mark.parametrize("columns", ["100", "80"])
@@ -312,7 +312,7 @@ def test_rate_and_time_left_leave_out_what_was_kept(
 ) -> None:
     """The bytes of an earlier run are done, but they have not arrived in this one."""
     now = 100.0
-    monkeypatch.setattr("asyncsync.progress.bars.monotonic", lambda: now)
+    monkeypatch.setattr("asyncsync.progress.bar.monotonic", lambda: now)
     monkeypatch.setenv("COLUMNS", columns)
     a = transfer("a", 100 * MB)
     with bars:
@@ -326,8 +326,8 @@ def test_rate_and_time_left_leave_out_what_was_kept(
         bars.advanced(a, 10 * MB)
         whole, one = (line.split("%")[1].split() for line in terminal.lines)
         assert whole[:2] == ["80.0", "MB"]
-        assert whole[-4:] == ["10.0", "MB/s", "ETA", "0:02"]
-        assert one[-4:] == ["20.0", "MB/s", "ETA", "0:01"]
+        assert whole[-4:] == ["10.0", "MB/s", "ETA", "00:02"]
+        assert one[-4:] == ["20.0", "MB/s", "ETA", "00:01"]
 
 
 @pytest.mark.parametrize("fails", [True, False], ids=["failed", "started again"])
@@ -336,7 +336,7 @@ def test_failure_does_not_change_the_rate(
 ) -> None:
     """It is the rate of the network, so discarded bytes count, and lost ones do not."""
     now = 100.0
-    monkeypatch.setattr("asyncsync.progress.bars.monotonic", lambda: now)
+    monkeypatch.setattr("asyncsync.progress.bar.monotonic", lambda: now)
     bars = Bars(terminal)
     a, b = transfer("a", 100 * MB), transfer("b", 100 * MB)
     with bars:
@@ -354,7 +354,7 @@ def test_failure_does_not_change_the_rate(
         now += 1
         bars.advanced(b, 10 * MB)
         done = "130 MB of 200 MB" if fails else "30.0 MB of 200 MB"
-        left = "0:07" if fails else "0:17"
+        left = "00:07" if fails else "00:17"
         figures = " ".join(terminal.lines[0].split()[-9:])
         assert figures.endswith(f"{done} 10.0 MB/s ETA {left}")
 
@@ -379,7 +379,8 @@ def test_bars_without_a_terminal_are_lines(
 ) -> None:
     """One comes every few seconds, and those of the run are printed at once."""
     now = 100.0
-    monkeypatch.setattr("asyncsync.progress.bars.monotonic", lambda: now)
+    for module in ("bar", "bars"):
+        monkeypatch.setattr(f"asyncsync.progress.{module}.monotonic", lambda: now)
     with Bars() as bars:
         bars.compared(page(transfer("a")))
         bars.listed()
@@ -388,5 +389,5 @@ def test_bars_without_a_terminal_are_lines(
         bars.ended(downloaded(transfer("a")))
     assert capsys.readouterr() == (
         "",
-        "said\n1/1 files  100%  10.0 MB of 10.0 MB  2.00 MB/s  ETA 0:00\n",
+        "said\n1/1 files  100%  10.0 MB of 10.0 MB  2.00 MB/s  ETA 00:00\n",
     )

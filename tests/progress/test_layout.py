@@ -5,30 +5,39 @@ import re
 import pytest
 
 from asyncsync.keys import display_width
+from asyncsync.progress.bar import Bar
 from asyncsync.progress.layout import Layout
-from asyncsync.progress.rows import Row
 from tests.rigs.outcomes import MB
 
-WHOLE = Row("105/188 files", 311 * MB, 848 * MB, 44.9 * MB)
 NAME = "fft_hub2/raw/2026-01-05.parquet"
 
 
-def file(name: str, done: int = 5 * MB) -> Row:
-    """Return the row of an object."""
-    return Row(name, done, 10 * MB, MB)
+def bar(name: str, done: int, total: int, rate: float) -> Bar:
+    """Return a bar that has come so far."""
+    made = Bar(name, total, done)
+    made.rate = rate
+    return made
 
 
-def texts(*rows: Row, columns: int, layout: Layout | None = None) -> list[str]:
+WHOLE = bar("105/188 files", 311 * MB, 848 * MB, 44.9 * MB)
+
+
+def file(name: str, done: int = 5 * MB) -> Bar:
+    """Return the bar of an object."""
+    return bar(name, done, 10 * MB, MB)
+
+
+def texts(*bars: Bar, columns: int, layout: Layout | None = None) -> list[str]:
     """Return the lines without colours."""
-    lines = (layout or Layout("utf-8")).texts(rows, columns - 1)
+    lines = (layout or Layout("utf-8")).texts(bars, columns - 1)
     return [re.sub("\x1b\\[\\d+m", "", line) for line in lines]
 
 
 def test_lines_have_names_bars_and_figures() -> None:
     """In columns; what is not known is empty."""
-    assert texts(WHOLE, file("a"), Row("b", 0, 0), columns=100) == [
-        f"105/188 files {'█' * 14}{'▎':<25}  36%   311 MB of 848 MB 44.9 MB/s    ETA 0:11",
-        f"a             {'█' * 19}{'▌':<20}  50% 5.00 MB of 10.0 MB 1.00 MB/s    ETA 0:05",
+    assert texts(WHOLE, file("a"), Bar("b"), columns=100) == [
+        f"105/188 files {'█' * 14}{'▎':<25}  36%   311 MB of 848 MB 44.9 MB/s   ETA 00:11",
+        f"a             {'█' * 19}{'▌':<20}  50% 5.00 MB of 10.0 MB 1.00 MB/s   ETA 00:05",
         f"b{'':<98}",
     ]
 
@@ -45,7 +54,7 @@ def test_name_is_whole_while_the_terminal_has_room(columns: int, most: int) -> N
 def test_name_that_is_too_long_leaves_room_for_the_bar() -> None:
     """It loses its middle."""
     (_, line) = texts(WHOLE, file("1hz/2026/" + "x" * 300 + "/05.parquet"), columns=80)
-    assert re.fullmatch(r"1hz/2026/x+…x+/05\.parquet █████ {5}  50% .+ETA 0:05", line)
+    assert re.fullmatch(r"1hz/2026/x+…x+/05\.parquet █████ {5}  50% .+ETA 00:05", line)
     assert display_width(line) == 79
 
 
@@ -56,13 +65,13 @@ def test_bars_do_not_jump_when_a_long_name_ends() -> None:
     (_, after) = texts(WHOLE, file("a"), columns=80, layout=layout)
     assert before.index("█") == after.index("█") == len(NAME) + 1
     (_, resized) = texts(WHOLE, file("a"), columns=90, layout=layout)
-    assert resized.index("█") == len(WHOLE.name) + 1
+    assert resized.index("█") == len(WHOLE.desc) + 1
 
 
 def test_bars_are_coloured_and_figures_are_not() -> None:
     """The colour ends with the bar."""
     (line,) = Layout("utf-8").texts([WHOLE], 99)
-    assert re.findall("\x1b\\[(\\d+)m([^\x1b]*)", line)[0] == ("36", "█" * 14 + "▎")
+    assert re.findall("\x1b\\[(\\d+)m([^\x1b]*)", line)[0] == ("36", f"{'█' * 14 + '▎':<39}")
     assert line.count("\x1b") == 2
 
 

@@ -1,7 +1,5 @@
 """The rate of the last seconds."""
 
-import pytest
-
 from asyncsync.progress.rate import Rate
 
 
@@ -20,10 +18,3 @@ def test_rate_is_unknown_at_first() -> None:
     rate = Rate(5.0)
     assert rate.at(5.0, 0) == rate.at(5.4, 1000) == 0.0
     assert rate.at(6.0, 1000) == 1000.0
-
-
-def test_mean_is_that_of_the_whole_time() -> None:
-    """Of no time there is none."""
-    rate = Rate(5.0)
-    assert rate.mean(5.0, 10) == 0.0
-    assert rate.mean(10.0, 100) == pytest.approx(20.0)

@@ -81,12 +81,12 @@ async def test_process_that_has_to_be_ended_gives_the_cursor_back(tmp_path: Path
     script = tmp_path / "hangs.py"
     script.write_text("""
 import sys, time
-from asyncsync.cli.signals import stop_on_signals
-from asyncsync.progress.rows import Row
+from asyncsync.cli.signals import watch_signals
+from asyncsync.progress.bar import Bar
 from asyncsync.progress.terminal import Terminal
 
-with stop_on_signals(lambda: None, lambda _: None):
-    Terminal(sys.stderr).draw([Row("drawn", 0, 0)])
+with watch_signals() as watch, watch.stopping(lambda: None, lambda _: None):
+    Terminal(sys.stderr).draw([Bar("drawn")])
     time.sleep(60)
 """)
     async with on_its_terminal(f'set -m; "$1" "{script}"; echo "[code $?]"', {}) as typist:
