@@ -18,6 +18,8 @@ from tqdm.std import TqdmDefaultWriteLock  # type: ignore[attr-defined]  # not i
 from asyncsync.keys import display_width
 from asyncsync.progress.rate import Rate
 
+_HOUR = 3600
+
 
 class State(Enum):
     """How far a bar has come."""
@@ -78,7 +80,7 @@ class Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs only
     def end(self, state: State) -> None:
         """Stand still from now on, and show the whole time and its mean rate."""
         seconds = self._time() - self.start_t
-        self.state, self.note = state, f"in {self.format_interval(seconds)}"
+        self.state, self.note = state, f"in {interval(seconds)}"
         self.rate = (self.n - self.initial) / seconds if seconds else 0.0
         self.close()
 
@@ -92,8 +94,8 @@ class Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs only
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        """What tqdm makes the text of, and the figures that have columns of their own."""
-        return {**super().format_dict, "n": max(0, self.n), "rate": self.rate, **self.figures}
+        """What tqdm makes the text of. It would warn of a bar that is shorter than nothing."""
+        return {**super().format_dict, "n": max(0, self.n), "rate": self.rate}
 
     @property
     def figures(self) -> dict[str, str]:
@@ -104,7 +106,7 @@ class Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs only
         if self.total:
             sizes = f"{size} of {steady_size(self.total)}"
         if self.total and self.rate and not end:
-            end = f"ETA {self.format_interval(max(0, self.total - self.n) / self.rate)}"
+            end = f"ETA {interval(max(0, self.total - self.n) / self.rate)}"
         return {
             "percent": "" if share is None else f"{int(share * 100)}%",
             "size": size,
@@ -126,6 +128,13 @@ Bar.set_lock(TqdmDefaultWriteLock.th_lock)
 The other half is a semaphore, for bars that several processes draw. It is not needed here, and
 Python would warn about it when the process ends. A program's own bars still use both halves.
 """
+
+
+def interval(seconds: float) -> str:
+    """Return a duration as tqdm does, but one of a hundred hours in days: its column is narrow."""
+    if seconds >= 100 * _HOUR:
+        return f"{seconds / (24 * _HOUR):,.0f} days"
+    return tqdm.format_interval(seconds)
 
 
 def steady_size(size: float) -> str:

@@ -9,7 +9,7 @@ import pytest
 from tqdm import tqdm
 
 from asyncsync.keys import display_width
-from asyncsync.progress.bar import Bar, State, shorten, steady_size
+from asyncsync.progress.bar import Bar, State, interval, shorten, steady_size
 from tests.rigs.outcomes import MB
 
 
@@ -37,6 +37,15 @@ def test_size_has_three_digits(size: float, text: str) -> None:
 def test_size_that_grows_keeps_its_width() -> None:
     """It never takes more than seven cells."""
     assert {len(steady_size(1.013**step)) for step in range(600, 2500)} <= {6, 7}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(5.9, "00:05"), (3723, "1:02:03"), (359_999, "99:59:59"), (864_000, "10 days")],
+)
+def test_duration_fits_its_column(seconds: float, text: str) -> None:
+    """A long one is told in days."""
+    assert interval(seconds) == text
 
 
 def test_long_name_loses_its_middle() -> None:

@@ -330,6 +330,27 @@ def test_rate_and_time_left_leave_out_what_was_kept(
         assert one[-4:] == ["20.0", "MB/s", "ETA", "00:01"]
 
 
+def test_second_attempt_goes_on_with_what_was_kept(
+    monkeypatch: pytest.MonkeyPatch, terminal: Terminal, bars: Bars
+) -> None:
+    """The object's bar goes back and on again, and its rate stays that of the network."""
+    now = 100.0
+    monkeypatch.setattr("asyncsync.progress.bar.monotonic", lambda: now)
+    a = transfer("a", 100 * MB)
+    with bars:
+        bars.compared(page(a))
+        bars.listed()
+        bars.started(a)
+        bars.advanced(a, 20 * MB)
+        bars.advanced(a, -20 * MB)
+        bars.started(a)
+        bars.kept(a, 10 * MB)
+        now += 2
+        bars.advanced(a, 20 * MB)
+        for line in terminal.lines:
+            assert line.endswith(" 30%  30.0 MB of 100 MB 20.0 MB/s   ETA 00:03")
+
+
 @pytest.mark.parametrize("fails", [True, False], ids=["failed", "started again"])
 def test_failure_does_not_change_the_rate(
     monkeypatch: pytest.MonkeyPatch, terminal: Terminal, bars: Bars, *, fails: bool
