@@ -155,6 +155,7 @@ class Bars(Progress):
                 bar.end(State.FAILED)
                 bar.n, bar.total, bar.rate, bar.note = 0, 0, 0.0, "failed"
             else:
+                bar.update(remote.size - bar.n)
                 bar.end(State.FINISHED)
             if self._screen and not self._screen.keeps_ended:
                 self._rows = [row for row in self._rows if row is not bar]
