@@ -21,7 +21,7 @@ Run = Callable[..., Awaitable[Done]]
 
 SYSTEMS = "/proc/sys/kernel/random/boot_id"
 """The system's boot id; only a mount over it can change it."""
-OURS = {"lock", "parts", "published", "sources", "case", "\u00e9", "doubtful"}
+OURS = {"lock", "parts", "published", "made", "sources", "case", "\u00e9", "doubtful"}
 """What a complete run leaves in the state folder."""
 MAX_CUTS = 3
 """Most power cuts between two complete runs."""
