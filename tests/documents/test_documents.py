@@ -7,7 +7,7 @@ import json
 import re
 import resource
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 from asyncsync import __version__
 from asyncsync.api import Given, GivenToSync
 from asyncsync.cli.help import EXIT_CODES
-from asyncsync.cli.options import OPTIONS
+from asyncsync.cli.options import GROUPS
 from asyncsync.doctor import doctor
 from asyncsync.doctor.folder_checks import open_files
 from asyncsync.errors import UnsafeKeyError
@@ -78,16 +78,28 @@ def dotenv(bucket: Bucket, tmp_path: Path) -> Bucket:
 # options and settings
 
 
-def test_options_table_is_the_parser() -> None:
-    """Every option is in the table of options with its placeholder, and no other."""
-    documented = [row[0] for row in rows(SETTINGS, "## Options")]
-    known = {f"{'`, `'.join(option.names)} {option.metavar}".rstrip() for option in OPTIONS}
-    assert sorted(documented) == sorted(known)
+def options() -> Iterator[tuple[str, str, str]]:
+    """Yield group, option, and variable with its default, of each row of the tables of options."""
+    for group in GROUPS:
+        for row in rows(SETTINGS, f"### {group.capitalize()}"):
+            option, _, variable = row[0].replace("`", "").partition("<br>")
+            yield group, option, variable
 
 
-def test_options_table_has_the_variables_and_defaults() -> None:
+def test_options_tables_are_the_help() -> None:
+    """They have the same groups with the same options in the same order, each once."""
+    known = [
+        (group, f"{', '.join(option.names)} {option.metavar}".rstrip())
+        for group, members in GROUPS.items()
+        for option in members
+    ]
+    shown = [(group, option) for group, option, _ in options()]
+    assert shown == [*dict.fromkeys(known)]
+
+
+def test_options_tables_have_the_variables_and_defaults() -> None:
     """They are those of `Options`, in the form in which they are set."""
-    documented = {row[1]: row[2] for row in rows(SETTINGS, "## Options") if row[1]}
+    documented = dict(variable.split("=") for _, _, variable in options() if variable)
     assert documented.keys() == OPTION_VARIABLES
     environ = dict.fromkeys(VARIABLES.values(), "")
     environ |= {"R2_ENDPOINT_URL": "https://host", "R2_BUCKET": "bucket"}
