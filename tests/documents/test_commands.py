@@ -28,7 +28,10 @@ from tests.rigs.bucket import Bucket
 from tests.rigs.objects import readable_parquet
 
 ASSIGNMENT = re.compile(r"[A-Za-z_]+=.*")
-OTHERS = {".", "cat", "cd", "chmod", "cp", "git", "head", "jq", "mkdir", "python", "python3", "rm", "sudo"}
+OTHERS = {
+    *(".", "cat", "cd", "chmod", "cp", "git", "head", "jq", "mkdir", "python", "python3", "rm"),
+    "sudo",
+}
 """Programs whose arguments are not checked."""
 SYSTEMD = {"journalctl", "systemctl"}
 """Their arguments are not checked either; for setting up a systemd timer."""
@@ -88,7 +91,7 @@ def _check_program(words: list[str]) -> None:
 def _inline_commands() -> Iterator[str]:
     """Yield each `asyncsync ...` within a line, but for forms such as `asyncsync COMMAND`."""
     for document in DOCUMENTS:
-        text = re.sub(r"^```.*?^```$", "", document.read_text("utf-8"), flags=re.M | re.S)
+        text = re.sub(r"(?ms)^```.*?^```$", "", document.read_text(encoding="utf-8"))
         for command in re.findall(r"`(asyncsync [^`\n]+)`", text):
             if not re.search(r"[\[…]|\bCOMMAND\b", command):
                 yield command
