@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FunctionType
 
@@ -22,12 +23,15 @@ import pytest
 
 from asyncsync.cli.arguments import given_options, parse_arguments
 from asyncsync.errors import ConfigError
-from tests.rigs.blocks import BY_CI, NOT_RUN, ROOT, Block, blocks
+from tests.rigs.blocks import BY_CI, DOCUMENTS, NOT_RUN, ROOT, Block, blocks
 from tests.rigs.bucket import Bucket
 from tests.rigs.objects import readable_parquet
 
 ASSIGNMENT = re.compile(r"[A-Za-z_]+=.*")
-OTHERS = {".", "cat", "cd", "chmod", "cp", "git", "jq", "mkdir", "python", "python3", "rm", "sudo"}
+OTHERS = {
+    *(".", "cat", "cd", "chmod", "cp", "git", "head", "jq", "mkdir", "python", "python3", "rm"),
+    "sudo",
+}
 """Programs whose arguments are not checked."""
 SYSTEMD = {"journalctl", "systemctl"}
 """Their arguments are not checked either; for setting up a systemd timer."""
@@ -84,6 +88,15 @@ def _check_program(words: list[str]) -> None:
         assert name in OTHERS | SYSTEMD | SHELL, f"{name} may not be installed everywhere"
 
 
+def _inline_commands() -> Iterator[str]:
+    """Yield each `asyncsync ...` within a line, but for forms such as `asyncsync COMMAND`."""
+    for document in DOCUMENTS:
+        text = re.sub(r"(?ms)^```.*?^```$", "", document.read_text(encoding="utf-8"))
+        for command in re.findall(r"`(asyncsync [^`\n]+)`", text):
+            if not re.search(r"[\[…]|\bCOMMAND\b", command):
+                yield command
+
+
 @pytest.mark.parametrize("block", TYPED, ids=str)
 def test_command_is_valid(block: Block) -> None:
     """For the parser or the Makefile; any other program is one that is installed everywhere."""
@@ -105,6 +118,21 @@ def test_invalid_command_is_found(command: str) -> None:
     """Otherwise, the test above would prove nothing."""
     with pytest.raises((AssertionError, ConfigError)):
         _check(command)
+
+
+@pytest.mark.parametrize("command", sorted(set(_inline_commands())))
+def test_inline_command_is_valid(command: str) -> None:
+    """A command in the middle of a text or in a table can be typed as it stands there."""
+    with suppress(SystemExit):  # of --help
+        _check(command)
+
+
+def test_page_for_other_tools_has_a_command_in_each_row() -> None:
+    """Each is one that the test above has parsed."""
+    lines = (ROOT / "docs/switching.md").read_text(encoding="utf-8").splitlines()
+    table = [line.split("|")[2].strip() for line in lines if re.match(r"\| `", line)]
+    assert len(table) >= 40
+    assert {cell.strip("`") for cell in table} <= set(_inline_commands())
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""docs/settings.md: its `asyncsync.toml` is one, and its commands take it."""
+"""docs/named-sources.md: its `asyncsync.toml` is one, and its commands take it."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,12 @@ from asyncsync.cli.arguments import given_options, parse_arguments
 from asyncsync.settings import named_sources
 from tests import ROOT
 
-SECTION = (ROOT / "docs/settings.md").read_text(encoding="utf-8").partition("## Named sources")[2]
+DOCUMENT = (ROOT / "docs/named-sources.md").read_text(encoding="utf-8")
 
 
 def test_file_and_commands_of_named_sources_are_valid() -> None:
     """Each source that a command names is in the file."""
-    text, commands = re.findall(r"^```\w*\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE)
+    text, commands = re.findall(r"^```\w*\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
     Path("asyncsync.toml").write_text(text)
     assert list(named_sources(["all"])) == ["sensors", "lab"]
     for command in commands.splitlines():

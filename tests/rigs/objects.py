@@ -1,5 +1,6 @@
 """Bytes of objects."""
 
+from datetime import UTC, datetime
 from io import BytesIO
 
 
@@ -10,9 +11,11 @@ def parquet(data: bytes) -> bytes:
 
 
 def readable_parquet() -> bytes:
-    """Return a Parquet file with a table of two rows."""
+    """Return a Parquet file with two rows of the columns that the documents ask about."""
     import pyarrow.parquet  # few tests wait for it
 
     file = BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table({"second": [0, 1], "value": [0.5, 0.25]}), file)
+    seconds = [datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC) for second in range(2)]
+    table = pyarrow.table({"time": seconds, "temperature": [0.5, 0.995]})
+    pyarrow.parquet.write_table(table, file)
     return file.getvalue()
