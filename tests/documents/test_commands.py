@@ -27,7 +27,8 @@ from tests.rigs.bucket import Bucket
 from tests.rigs.objects import readable_parquet
 
 ASSIGNMENT = re.compile(r"[A-Za-z_]+=.*")
-OTHERS = {".", "cat", "cd", "chmod", "cp", "git", "jq", "mkdir", "python", "python3", "rm", "sudo"}
+OTHERS = {".", "cat", "cd", "chmod", "cp", "git", "jq", "mkdir", "mv", "python", "python3", "rm"}
+OTHERS |= {"sudo", "xargs"}
 """Programs whose arguments are not checked."""
 SYSTEMD = {"journalctl", "systemctl"}
 """Their arguments are not checked either; for setting up a systemd timer."""
@@ -43,7 +44,9 @@ MAKES_FIGURES = "docs/soak.md"
 """Its commands take minutes each; `test_soak` tests them."""
 RUN = [block for block in SCRIPTS if not block.mark and block.document != MAKES_FIGURES]
 TYPED = [block for block in BLOCKS if block.language in {"", "sh"} and block.commands]
-SNIPPETS = [b for b in BLOCKS if b.language == "python" and b.document != "README.md"]
+ELSEWHERE = {"README.md", "docs/recipes.md"}
+"""Their snippets are run by `test_documents` and `test_recipes`."""
+SNIPPETS = [b for b in BLOCKS if b.language == "python" and b.document not in ELSEWHERE]
 
 
 def _parse_commands(command: str) -> Iterator[list[str]]:
