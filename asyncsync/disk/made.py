@@ -16,11 +16,15 @@ from contextlib import AbstractContextManager, suppress
 
 from asyncsync.disk.directory import LocalFile
 from asyncsync.disk.place import Place
-from asyncsync.disk.records import INODE_MASK, Records, hash_of
+from asyncsync.disk.records import Records, hash_of
 
 NAME = "made"
-_RECORD = struct.Struct("=QQqQ")
-"""The hash of the key, and the file's size, time in ns since the epoch, and inode."""
+_LAST_64_BITS = 0xFFFF_FFFF_FFFF_FFFF
+_RECORD = struct.Struct("=QQQQ")
+"""The hash of the key, and the file's size, time in ns since the epoch, and inode.
+
+The last 64 bits of each: a time before 1678 or behind 2554 has more.
+"""
 
 
 class Made:
@@ -52,4 +56,5 @@ class Made:
 
 
 def _record(key: str, size: int, modified_ns: int, inode: int) -> bytes:
-    return _RECORD.pack(hash_of(key), size, modified_ns, inode & INODE_MASK)
+    numbers = (number & _LAST_64_BITS for number in (size, modified_ns, inode))
+    return _RECORD.pack(hash_of(key), *numbers)

@@ -29,8 +29,8 @@ from tests.rigs.objects import readable_parquet
 
 ASSIGNMENT = re.compile(r"[A-Za-z_]+=.*")
 OTHERS = {
-    *(".", "cat", "cd", "chmod", "cp", "git", "head", "jq", "mkdir", "python", "python3", "rm"),
-    "sudo",
+    *(".", "cat", "cd", "chmod", "cp", "git", "head", "jq", "mkdir", "mv", "python", "python3"),
+    *("rm", "sudo", "xargs"),
 }
 """Programs whose arguments are not checked."""
 SYSTEMD = {"journalctl", "systemctl"}
@@ -47,7 +47,9 @@ MAKES_FIGURES = "docs/soak.md"
 """Its commands take minutes each; `test_soak` tests them."""
 RUN = [block for block in SCRIPTS if not block.mark and block.document != MAKES_FIGURES]
 TYPED = [block for block in BLOCKS if block.language in {"", "sh"} and block.commands]
-SNIPPETS = [b for b in BLOCKS if b.language == "python" and b.document != "README.md"]
+ELSEWHERE = {"README.md", "docs/recipes.md"}
+"""Their snippets are run by `test_documents` and `test_recipes`."""
+SNIPPETS = [b for b in BLOCKS if b.language == "python" and b.document not in ELSEWHERE]
 
 
 def _parse_commands(command: str) -> Iterator[list[str]]:
