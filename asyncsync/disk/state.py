@@ -162,9 +162,8 @@ class State:
             for parts in self._part_folders.all():
                 clear(parts, self.began_ns)
             if self._backup:
-                stack.enter_context(
-                    self._backup.opened(self._part_folders.find(()).directory, path.stat().st_mode)
-                )
+                usual, mode = self._part_folders.find(()).directory, path.stat().st_mode
+                stack.enter_context(self._backup.opened(usual, mode, self._place.followed()))
             self._stripped.note()
             self._sources.note()
             stack.enter_context(self._published.writing())
