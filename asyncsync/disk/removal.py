@@ -69,6 +69,7 @@ class Removal:
             if self._backup:
                 self._backup.keep(key, folder, path)
             folder.remove(path[-1])
+        self._made.forget(key)
         return True
 
     def _remove_empty(self, folders: Components) -> None:
