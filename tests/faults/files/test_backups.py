@@ -85,3 +85,26 @@ async def test_folder_on_another_disk_is_refused_before_anything_is_fetched(
     assert why in ran.err
     assert tree(Path(f"{dest}.copy")) == {"a/1.parquet": b"mine\n"}
     assert tree(kept) == {}
+
+
+@pytest.mark.row(107)
+@pytest.mark.parametrize("call", ["linkat", "unlinkat"])
+@pytest.mark.parametrize("when", [2, 3, 4])
+async def test_killed_run_loses_no_file_that_it_deletes(
+    tmp_path: Path, dest: Path, call: str, when: int
+) -> None:
+    """It is in its place or among the backups, and the next run goes on."""
+    kept, deletes = tmp_path / "kept", ("--delete", "--max-delete", "100%")
+    options = ("--no-parquet-check", "--backup-dir", str(kept), *deletes)
+    async with ScriptedS3(OBJECTS) as s3:
+        assert (await run([], s3, dest, "--no-parquet-check")).code == 0
+        for key in ("a/1.parquet", "a/2.parquet"):
+            del s3.objects[key]
+        wrapper = injected(f"{call}:signal=SIGKILL:when={when}")
+        await run(wrapper, s3, dest, *options)
+        here, there = tree(dest), tree(kept)
+        for key, content in OBJECTS.items():
+            assert content in {here.get(key), there.get(key)}
+        assert (await run([], s3, dest, *options)).code == 0
+    assert tree(dest) == {"b/3.parquet": b"three"}
+    assert tree(kept) == {key: OBJECTS[key] for key in ("a/1.parquet", "a/2.parquet")}
