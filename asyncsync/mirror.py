@@ -173,9 +173,9 @@ class Mirror(SilentObserver):
                 return f"nothing is left {where}; if that is right, add --allow-empty"
         if len(gone) > _most(self._max_delete, self._files):
             return (
-                f"{len(gone):,} of {format_count(self._files, 'file')} would go, more than --max-delete "
-                f"{self._max_delete} allows; `asyncsync plan --delete -v` names them; if all are "
-                f"to go, set --max-delete {len(gone)}"
+                f"{len(gone):,} of {format_count(self._files, 'file')} would go, more than "
+                f"--max-delete {self._max_delete} allows; `asyncsync plan --delete -v` names them; "
+                f"if all are to go, set --max-delete {len(gone)}"
             )
         return ""
 
