@@ -2,7 +2,7 @@
 
     parts/        unfinished files; see `parts.py`
     mounts        where other disks have theirs; see `mounts.py`
-    since-*.json  notes of the listing; see `listing/since.py`
+    since-*.json  notes of the listing; see `listing/incremental.py`
     sources       which buckets the files are from; see `sources.py`
     published     which keys' files were made here; see `published.py`
     made          each of these files as it was made; see `made.py`

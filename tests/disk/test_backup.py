@@ -220,6 +220,7 @@ async def test_backup_that_would_be_the_file_itself_keeps_it_in_its_place(
     assert tree(root) == {KEY: b"mine"}
 
 
+@pytest.mark.row(167)
 @pytest.mark.parametrize("place", [".", "raw", "raw/old"])
 def test_folder_that_a_followed_link_leads_to_takes_no_backups(
     root: Path, tmp_path: Path, place: str

@@ -184,6 +184,7 @@ async def test_file_that_cannot_be_removed_is_named(
     assert (root / KEY).exists()
 
 
+@pytest.mark.row(181)
 async def test_file_that_was_put_back_stays(root: Path, tmp_path: Path) -> None:
     """Whoever did so, out of the backups for instance, wants it here; until a run makes it anew."""
     await make(root)
