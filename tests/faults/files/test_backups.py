@@ -108,3 +108,23 @@ async def test_killed_run_loses_no_file_that_it_deletes(
         assert (await run([], s3, dest, *options)).code == 0
     assert tree(dest) == {"b/3.parquet": b"three"}
     assert tree(kept) == {key: OBJECTS[key] for key in ("a/1.parquet", "a/2.parquet")}
+
+
+@pytest.mark.row(101)
+async def test_what_has_arrived_for_a_file_that_cannot_be_kept_is_not_fetched_again(
+    tmp_path: Path, dest: Path
+) -> None:
+    """A large object waits beside its place, and needs only its name once the file can be kept."""
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "a").write_bytes(b"in the way")
+    edit(dest)
+    async with ScriptedS3({"a/2.parquet": LARGE}) as s3:
+        assert await synced(s3, dest, kept) == 1
+        assert (dest / "a/2.parquet").read_bytes() == MINE["a/2.parquet"]
+        fetched = s3.count("GET")
+        (kept / "a").unlink()
+        assert await synced(s3, dest, kept) == 0
+        assert s3.count("GET") == fetched
+    assert (dest / "a/2.parquet").read_bytes() == LARGE
+    assert tree(kept) == {"a/2.parquet": MINE["a/2.parquet"]}
