@@ -32,7 +32,7 @@ async def test_disk_mounted_inside_the_destination_gets_its_files(
     assert (done.code, done.err) == (0, "")
     copy = tmp_path / "disk.copy"
     found = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
-    own = ("lock", "mounts", "published", "sources", *(name for name, _ in (CASE, FORM)))
+    own = ("lock", "made", "mounts", "published", "sources", *(name for name, _ in (CASE, FORM)))
     tags = (".gitignore", "CACHEDIR.TAG")
     shared = [".asyncsync/lock", *(f"{at}.asyncsync/{tag}" for at in ("", "b/") for tag in tags)]
     assert found == {*objects, *shared, *(f"{STATE}/{name}" for name in own)}
