@@ -305,6 +305,11 @@ class UnsafeKeyError(SkippedError):
 class VanishedError(SkippedError):
     """The object was deleted since it was listed."""
 
+    def __init__(self, key: str, message: str, *, is_certain: bool = True) -> None:
+        super().__init__(key, message)
+        self.is_certain = is_certain
+        """Whether the bucket says so, and not merely somebody on the way: "not found"."""
+
 
 class TransientError(AsyncSyncError):
     """Worth another attempt."""

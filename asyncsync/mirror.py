@@ -30,6 +30,7 @@ from asyncsync.keys import key_hash, shown
 from asyncsync.model import Compared, Failed, Outcome, RemoteObject
 from asyncsync.pace import Pace
 from asyncsync.threads import in_thread
+from asyncsync.units import format_count
 
 BATCH = 100
 """Files that are deleted before they are told of, and before an interrupt is heard."""
@@ -165,16 +166,16 @@ class Mirror(SilentObserver):
         if not gone:
             return ""
         if self._failed:
-            return f"{_number(self._failed, 'object')} failed"
+            return f"{format_count(self._failed, 'object')} failed"
         for prefix in self._empty if not self._allow_empty else ():
             if any(key.startswith(prefix) for key in gone):
                 where = f"under {shown(prefix)}" if prefix else "in the bucket"
                 return f"nothing is left {where}; if that is right, add --allow-empty"
         if len(gone) > _most(self._max_delete, self._files):
             return (
-                f"{len(gone):,} of {_number(self._files, 'file')} would go, more than --max-delete "
-                f"{self._max_delete} allows; `asyncsync plan --delete -v` names them; if all are "
-                f"to go, set --max-delete {len(gone)}"
+                f"{len(gone):,} of {format_count(self._files, 'file')} would go, more than "
+                f"--max-delete {self._max_delete} allows; `asyncsync plan --delete -v` names them; "
+                f"if all are to go, set --max-delete {len(gone)}"
             )
         return ""
 
@@ -204,7 +205,3 @@ def _most(max_delete: str, files: int) -> int:
     if max_delete.endswith("%"):
         return int(Decimal(max_delete[:-1]) * files / 100)
     return int(max_delete)
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Opens files that this user names, and none that another user could have put in their place.
+"""What this user names, and nothing that another user could have put in its place.
 
 Others are all users but this one and root, who can change everything anyway. A group of this user's
 own name that nobody else is in, as many systems make one for each user, is nobody else.
@@ -40,6 +40,47 @@ def open_file(path: str, flags: int, *, folders: bool = False, mode: int = 0o600
     """
     if not _HAS_OWNERS:
         return os.open(path, flags | getattr(os, "O_BINARY", 0), mode)
+    folder, name, found = _reach(path, folders=folders, may_make=bool(flags & os.O_CREAT))
+    try:
+        if not name:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if found is not None:  # before it is opened, which can do something to a device
+            _check_file(found, folder)
+        return _open_checked(name, flags, folder, mode)
+    finally:
+        os.close(folder)
+
+
+def look_at_folder(path: str) -> os.stat_result:
+    """Return what the system says of a folder, following links as `open_file` does.
+
+    Raises:
+        PlantedError: something on the way, or the folder, may be another user's.
+        OSError: it cannot be reached, or is none.
+    """
+    if not _HAS_OWNERS:
+        return os.stat(path)
+    folder, name, _ = _reach(path)
+    try:
+        if name:
+            folder = _replace(folder, _open_folder(name, folder))
+        found = os.fstat(folder)
+    finally:
+        os.close(folder)
+    if not _is_trusted(found.st_uid):
+        raise PlantedError(f"its folder belongs to another user (uid {found.st_uid})")
+    return found
+
+
+def _reach(
+    path: str, *, folders: bool = False, may_make: bool = False
+) -> tuple[int, str, os.stat_result | None]:
+    """Open the folder that something is in, at the end of all links.
+
+    Returns:
+        Its descriptor; the name there, empty for the folder itself; and what has that name, None
+        for nothing, if it may be made.
+    """
     names = _names(path)
     links = 0
     folder = _open_folder("/" if path.startswith("/") else ".")
@@ -47,19 +88,13 @@ def open_file(path: str, flags: int, *, folders: bool = False, mode: int = 0o600
         while names:
             name = names.pop(0)
             is_last = not names and name != ".."
-            found = _lstat(name, folder, is_optional=is_last and bool(flags & os.O_CREAT))
+            found = _lstat(name, folder, is_optional=is_last and may_make)
             is_link = found is not None and stat.S_ISLNK(found.st_mode)
             if folders or is_link:
                 _check_folder(folder, name)
             if found is not None and is_link:
-                if not _is_trusted(found.st_uid):
-                    raise PlantedError(
-                        f"the symbolic link {name!r} on the way belongs to another user "
-                        f"(uid {found.st_uid})"
-                    )
                 links += 1
-                if links > _MOST_LINKS:
-                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                _check_link(found, name, links)
                 target = os.readlink(name, dir_fd=folder)
                 names = _names(target) + names
                 if target.startswith("/"):
@@ -67,12 +102,11 @@ def open_file(path: str, flags: int, *, folders: bool = False, mode: int = 0o600
             elif not is_last:
                 folder = _replace(folder, _open_folder(name, folder))
             else:
-                if found is not None:  # before it is opened, which can do something to a device
-                    _check_file(found, folder)
-                return _open_checked(name, flags, folder, mode)
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    finally:
+                return folder, name, found
+    except BaseException:
         os.close(folder)
+        raise
+    return folder, "", None
 
 
 def can_read(file: int) -> bool:
@@ -142,6 +176,15 @@ def _check_folder(folder: int, name: str) -> None:
         )
     if not found.st_mode & stat.S_ISVTX and can_write(folder):
         raise PlantedError(f"others can replace {name!r} on the way: they can write its folder")
+
+
+def _check_link(found: os.stat_result, name: str, number: int) -> None:
+    if not _is_trusted(found.st_uid):
+        raise PlantedError(
+            f"the symbolic link {name!r} on the way belongs to another user (uid {found.st_uid})"
+        )
+    if number > _MOST_LINKS:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 def _check_file(found: os.stat_result, folder: int) -> None:

@@ -353,7 +353,8 @@ async def _run(
                 with listing:
                     run.start_soon(job.deadline.keep, listing, workers.cancel_scope)
                     listing_error = await _find_objects(job, enqueue, unproven)
-                await queue.put(None)
+                if not (job.deadline.is_over and queue.full()):  # the next item ends each worker
+                    await queue.put(None)
             run.cancel_scope.cancel()
     except DestinationError as error:
         if not listing_error:

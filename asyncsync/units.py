@@ -1,4 +1,4 @@
-"""Sizes and durations as people read and write them.
+"""Numbers, sizes and durations as people read and write them.
 
 MB are powers of 1000, MiB powers of 1024, in what is read and in what is written.
 """
@@ -6,6 +6,11 @@ MB are powers of 1000, MiB powers of 1024, in what is read and in what is writte
 import re
 
 _SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?) ?(?:([kmgt])(i?b)?|b)?", re.ASCII | re.IGNORECASE)
+
+
+def format_count(count: int, what: str) -> str:
+    """Return how many there are of something: `1 file`, `2,000 files`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def format_size(size: float) -> str:

@@ -14,6 +14,7 @@ FLOOR = {
     "crc",
     "descriptors",
     "errors",
+    "globs",
     "interfaces",
     "keys",
     "limits",

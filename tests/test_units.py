@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsync.units import format_seconds, format_size, parse_size
+from asyncsync.units import format_count, format_seconds, format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,14 @@ def test_durations_have_their_two_largest_units(seconds: float, text: str) -> No
 def test_size_is_read_as_it_is_shown(text: str, size: int | None) -> None:
     """MB are powers of 1000; a letter alone is a power of 1024, as in curl, wget and rclone."""
     assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 files"), (1, "1 file"), (2, "2 files"), (12_345, "12,345 files")]
+)
+def test_count_is_shown_with_what_is_counted(count: int, text: str) -> None:
+    """One of it has no s."""
+    assert format_count(count, "file") == text
 
 
 @given(st.integers(0, 10**14))

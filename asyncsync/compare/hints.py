@@ -4,7 +4,8 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 
-from asyncsync.compare.selection import Selection, compile_globs
+from asyncsync.compare.selection import Selection
+from asyncsync.globs import compile_globs
 from asyncsync.keys import shown
 from asyncsync.model import RemoteObject
 

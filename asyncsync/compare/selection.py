@@ -1,10 +1,9 @@
 """Which keys a run syncs. The same rules hold for objects and for files."""
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from fnmatch import translate
 
+from asyncsync.globs import compile_globs
 from asyncsync.keys import key_hash
 from asyncsync.limits import Limits
 from asyncsync.model import RemoteObject
@@ -116,8 +115,3 @@ class NamedSelection(Selection):
         """Return whether the key of a file is one of those that are named."""
         place = bisect_left(self.keys, key)
         return place < len(self.keys) and self.keys[place] == key
-
-
-def compile_globs(globs: Sequence[str]) -> re.Pattern[str]:
-    """Return what matches the keys that one of the globs matches."""
-    return re.compile("|".join(translate(glob + "*" * glob.endswith("/")) for glob in globs))

@@ -12,14 +12,16 @@ without hard links, or another one than the destination's, is refused before any
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from asyncsync import descriptors
 from asyncsync.disk.directory import Directory
 from asyncsync.disk.place import Components
-from asyncsync.errors import BackupDirError
+from asyncsync.disk.translation import ends_the_run
+from asyncsync.errors import BackupDirError, LocalFileError
 from asyncsync.keys import escaped
 
 _TRIAL = ".asyncsync-trial"
@@ -44,16 +46,23 @@ class Backup:
         self._root: Directory
 
     @contextmanager
-    def opened(self, parts: Directory, mode: int) -> Iterator[None]:
+    def opened(self, parts: Directory, mode: int, followed: Iterable[Path] = ()) -> Iterator[None]:
         """Open the folder for a run; make it if it is missing, and remove it if it stays empty.
 
         Args:
             parts: a folder of the destination, from which a file is linked here on trial.
             mode: the mode of the destination: who may not look there may not look here.
+            followed: the folders that links in the destination stand for.
 
         Raises:
             BackupDirError: it cannot take files of the destination.
         """
+        for folder in followed:
+            if self.path in (folder, *folder.parents) or folder in self.path.parents:
+                raise BackupDirError(
+                    f"{escaped(str(self.path))}: is in {escaped(str(folder))}, or around it, which "
+                    "--follow-links makes a part of the destination"
+                )
         missing = [each for each in (self.path, *self.path.parents) if not each.exists()]
         with ExitStack() as stack:
             try:
@@ -86,23 +95,37 @@ class Backup:
         finally:
             parts.remove(name)
 
-    def keep(self, folder: Directory, path: Components) -> None:
+    def keep(self, key: str, folder: Directory, path: Components) -> None:
         """Keep the file at a path, which may be replaced or removed after that.
 
         A link is kept as one. Nothing is done where nothing is, or a folder.
 
         Args:
+            key: whose file it is.
             folder: the open folder that the path's last name is in.
             path: below the destination, and likewise here.
 
         Raises:
-            OSError: it is not kept, so it must stay.
+            LocalFileError: it is not kept, so it must stay.
+            OSError: nor would any other file be.
         """
+        try:
+            self._keep(folder, path)
+        except OSError as error:
+            if descriptors.too_many_open_files(error) or ends_the_run(error):
+                raise
+            raise LocalFileError(
+                key, f"the file here stays, as --backup-dir cannot keep it: {error.strerror}"
+            ) from error
+
+    def _keep(self, folder: Directory, path: Components) -> None:
         *parents, name = path
         found = folder.look_up(name)
         if found.kind == "folder" if found else not folder.exists(name):
             return
         with Directory.walk(self._root, parents, create=True) as here:
+            if os.path.samestat(here.status(), folder.status()):
+                raise OSError(errno.EEXIST, "it would be its own backup")
             for number in count():
                 new = f"{name}.~{number}~" if number else name
                 try:

@@ -2,8 +2,8 @@
 
 Someone keeps `destination/raw` on another disk, and has a link to it in the destination. Each link
 that is found when the destination is opened, and that is this user's or root's as what it leads to
-is, is opened once and held. A path that leads through the link starts at the folder that is held:
-what becomes of the link afterwards changes nothing.
+is, and each further link on the way, is opened once and held. A path that leads through the link
+starts at the folder that is held: what becomes of the link afterwards changes nothing.
 
 A link to a folder that is in the destination, or that the destination or another such folder is in,
 is not taken: two keys would have the same file.
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from asyncsync.disk.directory import Directory, Root
 from asyncsync.keys import escaped, is_state_name
+from asyncsync.others import PlantedError, look_at_folder
 
 MOST_LINKS = 256
 """Links that are taken; the folder behind each stays open during a run."""
@@ -61,14 +62,18 @@ def hold_links(
                 why = f"there are more than {MOST_LINKS}"
             elif any(_is_in(target, other) or _is_in(other, target) for other in taken):
                 why = f"{escaped(target)} is synced by another path already, or has one in it"
-            elif linked := _open(entry.path):
-                held[here] = linked
-                opened.enter_context(linked.directory)
-                taken.append(target)
-                pending.append((here, linked.path))
-                continue
             else:
-                why = "it, or the folder that it leads to, is another user's"
+                try:
+                    held[here] = linked = _open(entry.path)
+                except PlantedError as error:
+                    why = escaped(str(error))
+                except OSError as error:
+                    why = str(error.strerror)
+                else:
+                    opened.enter_context(linked.directory)
+                    taken.append(target)
+                    pending.append((here, linked.path))
+                    continue
             notice(f"--follow-links: {escaped('/'.join(here))} is not followed: {why}")
     return held
 
@@ -92,24 +97,26 @@ def _folders(path: str) -> Iterator[os.DirEntry[str]]:
                 yield entry
 
 
-def _open(path: str) -> Linked | None:
-    """Open the folder that a link leads to; None if another user has made one of the two.
+def _open(path: str) -> Linked:
+    """Open the folder that a link leads to.
 
     A link that is moved away and back in the meantime, with another's in its place, has changed.
+
+    Raises:
+        PlantedError: the link, the folder, or a link on the way to it may be another user's.
+        OSError: the folder cannot be opened.
     """
-    with suppress(OSError):
-        link = os.lstat(path)
-        directory = Directory(path)
-        if all(map(_is_ours, (link, directory.status()))) and _identity(link) == _identity(
-            os.lstat(path)
-        ):
-            return Linked(directory, str(directory.path(Path(os.path.realpath(path)))))
-        directory.close()
-    return None
-
-
-def _is_ours(found: os.stat_result) -> bool:
-    return not hasattr(os, "geteuid") or found.st_uid in {os.geteuid(), 0}
+    link = os.lstat(path)
+    if hasattr(os, "geteuid") and link.st_uid not in {os.geteuid(), 0}:
+        raise PlantedError(f"it belongs to another user (uid {link.st_uid})")
+    checked = look_at_folder(os.path.join(os.path.dirname(path), os.readlink(path)))
+    with ExitStack() as stack:
+        directory = stack.enter_context(Directory(path))
+        is_same = os.path.samestat(directory.status(), checked)
+        if not is_same or _identity(link) != _identity(os.lstat(path)):
+            raise PlantedError("it was changed in this moment")
+        stack.pop_all()
+    return Linked(directory, str(directory.path(Path(os.path.realpath(path)))))
 
 
 def _identity(link: os.stat_result) -> tuple[int, ...]:

@@ -6,17 +6,20 @@ in the state folder as well, with its size, time and inode, just before it gets 
 has another size, time or inode now, or that was made by another user, or by a version that did not
 record that, was not made here as far as this file tells.
 
-A record (`records.py`) is 32 bytes. A kill before the file gets its name leaves the record of a
-file that is nowhere. Of a copy of the folder, whose files have other inodes, nothing is believed.
+A record (`records.py`) is 32 bytes. Of several records of a key, only the last is believed: what
+was replaced or removed and then put back, out of the backups for instance, is somebody's wish. A
+kill before a file gets its name leaves the record of a file that is nowhere; the one that is there
+is kept then. Of a copy of the folder, whose files have other inodes, nothing is believed.
 """
 
 import struct
+from array import array
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
 
 from asyncsync.disk.directory import LocalFile
 from asyncsync.disk.place import Place
-from asyncsync.disk.records import Records, hash_of
+from asyncsync.disk.records import HASH_BYTES, Records, hash_of
 
 NAME = "made"
 _LAST_64_BITS = 0xFFFF_FFFF_FFFF_FFFF
@@ -45,14 +48,21 @@ class Made:
         """Record files that are about to get their names: key, size, time and inode of each."""
         self._records.append(b"".join([_record(*file) for file in files]))
 
+    def forget(self, key: str) -> None:
+        """Record that no run has made the file that is at the key's path from now on."""
+        self.add([(key, 0, 0, 0)])
+
     def known(self, files: Iterable[tuple[str, LocalFile]]) -> set[str]:
         """Return those of the keys whose file is as it was made; none where that cannot be read."""
-        keys = {_record(key, f.size, f.modified_ns, f.inode): key for key, f in files}
+        records = {key: _record(key, f.size, f.modified_ns, f.inode) for key, f in files}
+        keys = {hash_of(key): key for key in records}
         content = b""
         with suppress(OSError):
             content = self._records.read()
-        records = (content[at : at + _RECORD.size] for at in range(0, len(content), _RECORD.size))
-        return {keys[record] for record in records if record in keys}
+        size = _RECORD.size
+        hashes = array("Q", content)[:: size // HASH_BYTES]
+        last = {keys[hashed]: at * size for at, hashed in enumerate(hashes) if hashed in keys}
+        return {key for key, at in last.items() if content[at : at + size] == records[key]}
 
 
 def _record(key: str, size: int, modified_ns: int, inode: int) -> bytes:

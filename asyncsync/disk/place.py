@@ -125,6 +125,10 @@ class Place:
         """Return whether the way to a path leads through a link that is followed."""
         return start_of(self.root, path, self._links)[1] != path
 
+    def followed(self) -> list[Path]:
+        """Return the folders that links in the destination stand for, without links."""
+        return [Path(os.path.realpath(link.path)) for link in self._links.values()]
+
     def roots(self) -> dict[str, str]:
         """Return the destination and the folders that links in it stand for; see `find_keys`."""
         linked = {"/".join((*path, "")): link.path for path, link in self._links.items()}

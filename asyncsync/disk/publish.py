@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from asyncsync import descriptors
 from asyncsync.disk import durable
 from asyncsync.disk.backup import Backup
 from asyncsync.disk.directory import Directory
@@ -20,9 +19,8 @@ from asyncsync.disk.made import Made
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.place import Components, Place
 from asyncsync.disk.published import Published
-from asyncsync.disk.translation import ends_the_run
 from asyncsync.disk.unsynced import Unsynced
-from asyncsync.errors import AsyncSyncError, LocalFileError
+from asyncsync.errors import AsyncSyncError
 from asyncsync.model import Transfer
 
 Unfinished = tuple[Directory, str, int]
@@ -203,7 +201,7 @@ class Publisher:
     ) -> None:
         there = parents.open(transfer.path[:-1])
         if self._backup:
-            _keep(self._backup, there, transfer)
+            self._backup.keep(transfer.remote.key, there, transfer.path)
         folder.move(name, there, transfer.path[-1])
 
     def _sync_folders(self, folders: set[Components]) -> dict[Components, OSError]:
@@ -255,24 +253,6 @@ class _Parents:
 def _close(folder: Directory) -> None:
     with suppress(OSError):  # nothing was written through it, so no file fails
         folder.close()
-
-
-def _keep(backup: Backup, folder: Directory, transfer: Transfer) -> None:
-    """Keep the file that is about to be replaced.
-
-    Raises:
-        LocalFileError: it cannot be kept.
-        OSError: no file can be.
-    """
-    try:
-        backup.keep(folder, transfer.path)
-    except OSError as error:
-        if descriptors.too_many_open_files(error) or ends_the_run(error):
-            raise
-        raise LocalFileError(
-            transfer.remote.key,
-            f"the file here stays, as --backup-dir cannot keep it: {error.strerror}",
-        ) from error
 
 
 @contextmanager

@@ -47,11 +47,11 @@ class Removal:
             file: as it was when it was looked at.
 
         Raises:
-            LocalFileError: it cannot be removed, or not be reached without following a link.
+            LocalFileError: it cannot be removed or kept, or is not reached without a link.
         """
         path = self._paths.of(key)
         try:
-            if not self._remove_unchanged(path, file):
+            if not self._remove_unchanged(key, path, file):
                 return False
         except FileNotFoundError:
             return False
@@ -61,14 +61,15 @@ class Removal:
         self._remove_empty(path[:-1])
         return True
 
-    def _remove_unchanged(self, path: Components, file: LocalFile) -> bool:
+    def _remove_unchanged(self, key: str, path: Components, file: LocalFile) -> bool:
         with Directory.walk(self._place.root, path[:-1]) as folder:
             with folder.open(path[-1]) as found:
                 if not _is_same(os.fstat(found.fileno()), file):
                     return False
             if self._backup:
-                self._backup.keep(folder, path)
+                self._backup.keep(key, folder, path)
             folder.remove(path[-1])
+        self._made.forget(key)
         return True
 
     def _remove_empty(self, folders: Components) -> None:

@@ -2,7 +2,7 @@
 
     parts/        unfinished files; see `parts.py`
     mounts        where other disks have theirs; see `mounts.py`
-    since-*.json  notes of the listing; see `listing/since.py`
+    since-*.json  notes of the listing; see `listing/incremental.py`
     sources       which buckets the files are from; see `sources.py`
     published     which keys' files were made here; see `published.py`
     made          each of these files as it was made; see `made.py`
@@ -162,9 +162,8 @@ class State:
             for parts in self._part_folders.all():
                 clear(parts, self.began_ns)
             if self._backup:
-                stack.enter_context(
-                    self._backup.opened(self._part_folders.find(()).directory, path.stat().st_mode)
-                )
+                usual, mode = self._part_folders.find(()).directory, path.stat().st_mode
+                stack.enter_context(self._backup.opened(usual, mode, self._place.followed()))
             self._stripped.note()
             self._sources.note()
             stack.enter_context(self._published.writing())

@@ -14,12 +14,16 @@ from asyncsync.disk.state import State
 from asyncsync.disk.unsynced import Notice
 from asyncsync.errors import (
     IntegrityError,
+    LocalFileError,
     RetriesExhaustedError,
     SourceError,
     ThrottledError,
 )
 from asyncsync.model import RemoteObject, Transfer
 from asyncsync.threads import in_thread
+
+_PASSING = LocalFileError, RetriesExhaustedError, SourceError, ThrottledError
+"""What may pass; of a local file, that `--backup-dir` cannot keep the one that is replaced."""
 
 
 class Unfinished:
@@ -89,7 +93,7 @@ class Unfinished:
                     transfer.remote.key, f"its unfinished file is lost: {error.strerror}"
                 ) from error
         except BaseException as error:
-            may_pass = isinstance(error, RetriesExhaustedError | SourceError | ThrottledError)
+            may_pass = isinstance(error, _PASSING)
             if not (part.has_pieces and (may_pass or not isinstance(error, Exception))):
                 part.remove()
             raise

@@ -1,7 +1,8 @@
 """Asks the bucket whether objects are gone, before their files are deleted.
 
 A listing may lack an object, for a fault of the server or because it was made a moment later. So it
-is asked about each, and only the answer that there is none counts as one.
+is asked about each, and only its answer that there is none counts as one: not that of a proxy, or
+of a gateway that knows nothing of the bucket.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,8 +37,9 @@ async def _ask_about_each(
             async with pace.slot:
                 await tries.run(partial(store.head, key))
             found[key] = "the bucket has it"
-        except VanishedError:
-            pass
+        except VanishedError as error:
+            if not error.is_certain:
+                found[key] = "the answer (404) does not say that there is no such object"
         except TransferError as error:
             found[key] = str(error)
         pace.note_object(0)

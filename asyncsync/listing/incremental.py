@@ -26,6 +26,7 @@ from asyncsync.errors import DestinationError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.listing.cuts import can_be_asked
 from asyncsync.model import Compared, Failed, Outcome, RemoteObject
+from asyncsync.units import format_count
 
 FORMAT = 2
 MAX_AGE = 24 * 3600
@@ -168,7 +169,7 @@ class Incremental(SilentObserver):
 
     def listed(self) -> None:
         """Report what the listing has cost, and what it has saved."""
-        cost = f"{_quantity(self._requests, 'request')}, {_format_price(self._requests)} with R2"
+        cost = f"{format_count(self._requests, 'request')}, {_format_price(self._requests)} with R2"
         if not self._is_partial or self._unordered:
             self._notice(f"everything was listed: {cost}")
             return
@@ -176,7 +177,7 @@ class Incremental(SilentObserver):
         self._notice(
             f"only keys after the last known ones were listed: {cost}, instead of "
             f"{self._full_requests:,} for {_format_price(self._full_requests)}; everything is "
-            f"listed again in {hours:.0f} h or {_quantity(MOST_RUNS - self._runs, 'run')}"
+            f"listed again in {hours:.0f} h or {format_count(MOST_RUNS - self._runs, 'run')}"
         )
 
     def _fail(self, failed: Failed) -> None:
@@ -235,10 +236,6 @@ class Incremental(SilentObserver):
         if 0 <= self._now - state.full_at < MAX_AGE and 0 < state.runs < MOST_RUNS:
             self._full_at, self._runs, self._marks = state.full_at, state.runs, state.marks
             self._full_requests, self._page_size = state.requests, state.page_size
-
-
-def _quantity(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _format_price(requests: int) -> str:

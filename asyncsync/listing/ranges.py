@@ -46,6 +46,7 @@ from asyncsync.listing.landmarks import Landmarks
 from asyncsync.listing.outline import Outline
 from asyncsync.listing.paging import Paging, describe
 from asyncsync.model import LAST, RemoteObject
+from asyncsync.units import format_count
 
 MOST_PIECES = 64
 """Into which a range is cut at folders: more than are listed at once, to have all end together."""
@@ -258,8 +259,8 @@ class Ranges:
             await self._look_for_outlined()
             if hidden := self._chain.hidden:
                 raise IncompleteListingError(
-                    f"{describe(self._prefix)}: the server showed {hidden:,} "
-                    f"key{'' if hidden == 1 else 's'} in one listing and left "
+                    f"{describe(self._prefix)}: the server showed "
+                    f"{format_count(hidden, 'key')} in one listing and left "
                     f"{'it' if hidden == 1 else 'them'} out in another, so it may have left out "
                     "others in both; all that it showed was handled"
                 )

@@ -10,7 +10,7 @@ import anyio
 from anyio import CancelScope
 
 from asyncsync.model import RemoteObject
-from asyncsync.units import format_seconds, format_size
+from asyncsync.units import format_count, format_seconds, format_size
 
 GRACE = 10.0
 """Seconds that what is under way may still take."""
@@ -54,6 +54,6 @@ class Deadline:
         said = f"stopped after {format_seconds(self._seconds or 0)}, as --max-duration asks"
         if not objects:
             return f"{said}, before all was listed"
-        number = f"{len(objects):,} object{'' if len(objects) == 1 else 's'}"
+        number = format_count(len(objects), "object")
         size = format_size(sum(remote.size for remote in objects))
         return f"{said}: {'at least ' if is_cut else ''}{number} ({size}) left"

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from fnmatch import translate
 from pathlib import Path
 from typing import Self
 
 from asyncsync.errors import ConfigError, DiskFullError
+from asyncsync.globs import compile_globs
 from asyncsync.keys import escaped
 from asyncsync.model import Compared, RemoteObject, Route, Transfer
 from asyncsync.report.naming import way
@@ -112,12 +112,13 @@ class Plan(PlanCounts):
             *patterns: the beginnings of keys, as `"1hz/"`; or globs for whole keys, as
                 `"*/raw/*.parquet"`, which have one of the characters `*`, `?` and `[`.
         """
-        globs = [re.compile(translate(each)) for each in patterns if _GLOB.search(each)]
-        starts = tuple(each for each in patterns if not _GLOB.search(each))
+        globs = [each for each in patterns if _GLOB.search(each)]
+        matching = compile_globs(globs) if globs else None
+        starts = tuple(each for each in patterns if each not in globs)
         return self.filter(
             lambda transfer: (
                 transfer.remote.key.startswith(starts)
-                or any(glob.match(transfer.remote.key) for glob in globs)
+                or (matching and matching.match(transfer.remote.key))
             )
         )
 

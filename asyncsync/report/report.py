@@ -12,7 +12,7 @@ from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, Reason
 from asyncsync.notices import Hint
 from asyncsync.report.files import NewFiles
 from asyncsync.report.tally import Tally, check_rows, total_of
-from asyncsync.units import format_size
+from asyncsync.units import format_count, format_size
 
 if TYPE_CHECKING:
     import pyarrow
@@ -297,12 +297,15 @@ def sync_summary(report: Report) -> str:
 
 
 def stop_summary(report: Report) -> str:
-    """Return what a sync that was stopped has kept, one line, and what to do."""
-    if not report.total.to_download:
-        return "stopped; run again to go on"
-    kept = report.downloaded_bytes + sum(report.unfinished.values())
-    of = f" of {format_size(report.total.bytes_to_download)}" if report.is_listed else ""
-    return f"stopped: {format_size(kept)}{of} kept; run again to go on"
+    """Return what a sync that was stopped has kept and deleted, one line, and what to do."""
+    told = []
+    if report.total.to_download:
+        kept = report.downloaded_bytes + sum(report.unfinished.values())
+        of = f" of {format_size(report.total.bytes_to_download)}" if report.is_listed else ""
+        told.append(f"{format_size(kept)}{of} kept")
+    if report.deleted:
+        told.append(f"{format_count(report.deleted, 'file')} deleted")
+    return f"stopped{': ' if told else ''}{', '.join(told)}; run again to go on"
 
 
 def _kinds(new: int, replaced: int, edited: int) -> str:

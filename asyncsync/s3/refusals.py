@@ -188,7 +188,8 @@ def _object_refused(status: int, code: str, said: str, key: str) -> TransferErro
         case 403:
             return AccessDeniedError(key, f"access denied: {said}")
         case 404:
-            return VanishedError(key, "deleted since it was listed")
+            is_certain = code == "NoSuchKey"
+            return VanishedError(key, "deleted since it was listed", is_certain=is_certain)
         case 412 | 416:
             return RemoteChangedError(key, f"replaced since it was listed: {said}")
         case 400 if _WANTS_KEY.search(said):

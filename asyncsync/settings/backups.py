@@ -1,12 +1,11 @@
 """Whether the folder of `--backup-dir` may be where it is: no backup may count as a run's file."""
 
 import os
-import re
 from collections.abc import Sequence
-from fnmatch import translate
 from pathlib import Path
 
 from asyncsync.errors import ConfigError
+from asyncsync.globs import compile_globs
 from asyncsync.keys import escaped, is_state_name
 from asyncsync.paths import Paths
 
@@ -14,8 +13,8 @@ from asyncsync.paths import Paths
 def check_backup_dir(folder: Path, dest: Path, paths: Paths, exclude: Sequence[str]) -> None:
     """Check that backups and the destination's files cannot be taken for each other.
 
-    In the destination, the folder must be left out by a glob that ends in `*`, so that whatever is
-    below it is left out as well.
+    In the destination, the folder must be left out by a glob that ends in `*` or `/`, so that
+    whatever is below it is left out as well.
 
     Args:
         folder: where backups go.
@@ -35,7 +34,8 @@ def check_backup_dir(folder: Path, dest: Path, paths: Paths, exclude: Sequence[s
         return
     below = "/".join(found.relative_to(dest).parts)
     key = paths.key_of(paths.stripped + below)
-    if not any(glob.endswith("*") and re.match(translate(glob), f"{key}/") for glob in exclude):
+    closing = [glob for glob in exclude if glob.endswith(("*", "/"))]
+    if not (closing and compile_globs(closing).match(f"{key}/")):
         raise _refused(
             folder,
             "is in the destination, where backups count as its files; choose a folder beside it, "

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,11 +81,25 @@ async def test_deleted_file_is_kept(
     assert file
     with monkeypatch.context() as refusing:
         refusing.setattr(Directory, "link", failing_call(errno.EIO))
-        with pytest.raises(LocalFileError, match="cannot be deleted: Input/output error"):
+        with pytest.raises(LocalFileError, match="stays, as --backup-dir cannot keep it: Input/"):
             folder.removal.remove("gone", file)
     assert (tree(root)["gone"], tree(kept)) == (b"data", {})
+    shutil.rmtree(kept)
+    with pytest.raises(LocalFileError, match="stays, as --backup-dir cannot keep it: No such file"):
+        folder.removal.remove("gone", file)
+    assert tree(root)["gone"] == b"data"
+
+
+async def test_deleted_file_is_kept_beside_an_earlier_backup(
+    folder: Folder, root: Path, kept: Path
+) -> None:
+    """As one that is replaced."""
+    (kept / "gone").write_bytes(b"earlier")
+    await publish_small(folder, transfer_of("gone"), b"data")
+    [file] = await folder.look_up([("gone",)])
+    assert file
     assert folder.removal.remove("gone", file)
-    assert (tree(root), tree(kept)) == ({KEY: b"mine"}, {"gone": b"data"})
+    assert (tree(root), tree(kept)) == ({KEY: b"mine"}, {"gone": b"earlier", "gone.~1~": b"data"})
 
 
 async def test_link_is_kept_as_one(
@@ -191,3 +206,32 @@ async def test_durable_backup_is_on_the_disk_before_its_file_is_replaced(
         await publish(folder, transfer_of(KEY), b"data")
     start = done.index("link")
     assert done[start : start + 5] == ["link", "sync", "sync", "sync", "move"]
+
+
+async def test_backup_that_would_be_the_file_itself_keeps_it_in_its_place(
+    root: Path, publish: Publish
+) -> None:
+    """As where the file system takes two names of a folder for one: it would not be kept at all."""
+    (root / KEY).parent.mkdir(parents=True)
+    (root / KEY).write_bytes(b"mine")
+    folder = Folder(root, backup=Backup(root))
+    with folder.writing(), pytest.raises(LocalFileError, match="it would be its own backup"):
+        await publish(folder, transfer_of(KEY), b"data")
+    assert tree(root) == {KEY: b"mine"}
+
+
+@pytest.mark.row(167)
+@pytest.mark.parametrize("place", [".", "raw", "raw/old"])
+def test_folder_that_a_followed_link_leads_to_takes_no_backups(
+    root: Path, tmp_path: Path, place: str
+) -> None:
+    """They would be files of the destination, and in the folder around it, the same ones."""
+    disk = tmp_path / "disk"
+    (disk / "raw").mkdir(parents=True)
+    (disk / "raw" / "a").write_bytes(b"mine")
+    root.mkdir()
+    (root / "raw").symlink_to(disk / "raw")
+    folder = Folder(root, follows_links=True, backup=Backup(disk / place))
+    with pytest.raises(BackupDirError, match="--follow-links"):
+        folder.writing().__enter__()
+    assert tree(disk) == {"raw/a": b"mine"}

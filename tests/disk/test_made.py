@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.disk import Folder, LocalFile
+from asyncsync.disk import Backup, Folder, LocalFile
 from asyncsync.errors import LocalFileError
 from tests.rigs.publishing import MODIFIED, Publish, publish_small, transfer_of
 from tests.rigs.state import STATE
@@ -182,3 +182,26 @@ async def test_file_that_cannot_be_removed_is_named(
         with pytest.raises(LocalFileError, match="deleted: Permission denied"):
             folder.removal.remove(KEY, await look(folder))
     assert (root / KEY).exists()
+
+
+@pytest.mark.row(181)
+async def test_file_that_was_put_back_stays(root: Path, tmp_path: Path) -> None:
+    """Whoever did so, out of the backups for instance, wants it here; until a run makes it anew."""
+    await make(root)
+    folder = Folder(root, backup=Backup(tmp_path / "kept"))
+    with folder.writing():
+        assert folder.removal.remove(KEY, await look(folder))
+    (root / KEY).parent.mkdir(parents=True)
+    (tmp_path / "kept" / KEY).rename(root / KEY)
+    assert await may_go(root) == set()
+    await make(root)
+    assert await may_go(root) == {KEY}
+
+
+async def test_earlier_file_that_was_put_back_stays(root: Path) -> None:
+    """Only the last one that a run has made there is believed to be of it."""
+    await make(root)
+    os.link(root / KEY, root / "mine")
+    await make(root, content=b"other")
+    (root / "mine").replace(root / KEY)
+    assert await may_go(root) == set()

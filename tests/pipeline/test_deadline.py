@@ -157,3 +157,22 @@ async def test_run_whose_time_is_up_deletes_nothing(dest: Path) -> None:
     ]
     assert "05.parquet" in tree(dest)
     assert (await rig.again()).removed_keys == ["05.parquet"]
+
+
+async def test_listing_that_is_far_ahead_does_not_wait_for_the_end_of_the_grace(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue has no room, and nobody takes anything from it any more."""
+    monkeypatch.setattr(pipeline, "QUEUE_SIZE", 1)
+    rig, time, go = Rig(dest, SMALLS), Time(), anyio.Event()
+    rig.workers = 1
+    rig.store.on("get", "00.parquet", Act(until=go))
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(pipeline.sync, replace(rig.job(), deadline=time.deadline))
+            await anyio.wait_all_tasks_blocked()
+            time.is_up.set()
+            await anyio.wait_all_tasks_blocked()
+            go.set()
+    assert tree(dest) == {"00.parquet": SMALLS["00.parquet"]}
+    assert "left" in rig.watcher.left[0]

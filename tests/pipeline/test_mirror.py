@@ -258,6 +258,13 @@ async def test_object_of_which_nothing_is_known_keeps_all_files(
     assert "not told" in await held_back(rig)
 
 
+@pytest.mark.row(184)
+async def test_answer_that_is_not_the_buckets_keeps_all_files(rig: Rig) -> None:
+    """Such as the page of a proxy that has found nothing."""
+    rig.store.on("head", GONE, Act(error=VanishedError(GONE, "404", is_certain=False)))
+    assert "404" in await held_back(rig)
+
+
 @pytest.mark.row(185)
 @pytest.mark.parametrize("prefixes", [[], ["1hz/"], ["1hz/", "fft/"]])
 async def test_empty_listing_deletes_nothing(rig: Rig, prefixes: list[str]) -> None:

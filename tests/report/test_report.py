@@ -236,6 +236,13 @@ def test_stopped_sync_says_what_is_kept() -> None:
     assert stop_summary(report) == "stopped: 4 kB of 12 kB kept; run again to go on"
 
 
+def test_stopped_sync_says_what_it_has_deleted() -> None:
+    """No file goes without a word."""
+    report = Report()
+    report.removed("1hz/a.parquet", 1000)
+    assert stop_summary(report) == "stopped: 1 file deleted; run again to go on"
+
+
 def test_objects_that_are_left_out_have_a_column_and_a_word(report: Report) -> None:
     """Without any there is neither; a narrow table does without the column."""
     assert "left out" not in f"{next(table(report.tallies))} {sync_summary(report)}"

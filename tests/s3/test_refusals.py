@@ -161,8 +161,17 @@ def test_message_tells_what_the_server_said() -> None:
 )
 def test_body_that_is_no_error_of_s3_leaves_the_status(body: bytes) -> None:
     """HEAD has none, portals have pages: the status alone decides."""
-    assert type(refusal(404, {}, body, "a")) is VanishedError
+    vanished = refusal(404, {}, body, "a")
+    assert type(vanished) is VanishedError
+    assert not vanished.is_certain
     assert type(refusal(500, {}, body, None)) is ServerError
+
+
+def test_object_is_certainly_gone_where_the_bucket_says_so() -> None:
+    """Which a deletion here relies on."""
+    vanished = refusal(404, {}, b"<Error><Code>NoSuchKey</Code></Error>", "a")
+    assert isinstance(vanished, VanishedError)
+    assert vanished.is_certain
 
 
 @pytest.mark.parametrize(

@@ -85,3 +85,46 @@ async def test_folder_on_another_disk_is_refused_before_anything_is_fetched(
     assert why in ran.err
     assert tree(Path(f"{dest}.copy")) == {"a/1.parquet": b"mine\n"}
     assert tree(kept) == {}
+
+
+@pytest.mark.row(107)
+@pytest.mark.parametrize("call", ["linkat", "unlinkat"])
+@pytest.mark.parametrize("when", [2, 3, 4])
+async def test_killed_run_loses_no_file_that_it_deletes(
+    tmp_path: Path, dest: Path, call: str, when: int
+) -> None:
+    """It is in its place or among the backups, and the next run goes on."""
+    kept, deletes = tmp_path / "kept", ("--delete", "--max-delete", "100%")
+    options = ("--no-parquet-check", "--backup-dir", str(kept), *deletes)
+    async with ScriptedS3(OBJECTS) as s3:
+        assert (await run([], s3, dest, "--no-parquet-check")).code == 0
+        for key in ("a/1.parquet", "a/2.parquet"):
+            del s3.objects[key]
+        wrapper = injected(f"{call}:signal=SIGKILL:when={when}")
+        await run(wrapper, s3, dest, *options)
+        here, there = tree(dest), tree(kept)
+        for key, content in OBJECTS.items():
+            assert content in {here.get(key), there.get(key)}
+        assert (await run([], s3, dest, *options)).code == 0
+    assert tree(dest) == {"b/3.parquet": b"three"}
+    assert tree(kept) == {key: OBJECTS[key] for key in ("a/1.parquet", "a/2.parquet")}
+
+
+@pytest.mark.row(101)
+async def test_what_has_arrived_for_a_file_that_cannot_be_kept_is_not_fetched_again(
+    tmp_path: Path, dest: Path
+) -> None:
+    """A large object waits beside its place, and needs only its name once the file can be kept."""
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "a").write_bytes(b"in the way")
+    edit(dest)
+    async with ScriptedS3({"a/2.parquet": LARGE}) as s3:
+        assert await synced(s3, dest, kept) == 1
+        assert (dest / "a/2.parquet").read_bytes() == MINE["a/2.parquet"]
+        fetched = s3.count("GET")
+        (kept / "a").unlink()
+        assert await synced(s3, dest, kept) == 0
+        assert s3.count("GET") == fetched
+    assert (dest / "a/2.parquet").read_bytes() == LARGE
+    assert tree(kept) == {"a/2.parquet": MINE["a/2.parquet"]}

@@ -164,3 +164,25 @@ async def test_folder_of_another_user_is_not_taken(shared: Path) -> None:
         done = await run([], s3, shared, "--follow-links")
     assert done.code == 1
     assert snapshot(elsewhere) == before
+
+
+@pytest.mark.row(167)
+@needs_root
+@pytest.mark.parametrize("owner", [FIRST, SECOND])
+async def test_link_of_another_user_behind_a_link_is_not_taken(shared: Path, owner: int) -> None:
+    """It would say where the files of this user go, to any other folder of theirs."""
+    elsewhere, between = shared.parent / "elsewhere", shared.parent / "between"
+    between.mkdir()
+    (between / "link").symlink_to("../elsewhere")
+    (shared / "b").symlink_to("../between/link")
+    os.chown(between, owner, owner)
+    os.chown(between / "link", owner, owner, follow_symlinks=False)
+    os.chown(shared / "b", FIRST, FIRST, follow_symlinks=False)
+    before = snapshot(elsewhere)
+    async with ScriptedS3(OBJECTS) as s3:
+        done = await run(as_user(FIRST, group=FIRST), s3, shared, "--follow-links")
+    if owner == FIRST:
+        assert (done.code, tree(elsewhere)) == (0, {"3.parquet": b"three"})
+    else:
+        assert done.code == 1
+        assert snapshot(elsewhere) == before
