@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from time import monotonic as clock
 
 from asyncsync.cli.signals import Watch
@@ -63,18 +64,25 @@ def repeat(
             return code
         is_first = False
         left = max(began + seconds - clock(), 0.0)
-        if not arguments.quiet:  # standard output belongs to programs with --json
-            print_line(_next_round(left), sys.stderr if arguments.json else sys.stdout)
-        if number := wait(left, watch):
+        stream = sys.stderr if arguments.json else sys.stdout  # the latter belongs to programs
+        say = (lambda: None) if arguments.quiet else partial(print_line, _next_round(left), stream)
+        if number := wait(left, watch, say):
             code = 128 + number
             print_error(f"stopped by {number.name} (exit code {code})")
             return code
 
 
-def wait(seconds: float, watch: Watch) -> signal.Signals | None:
-    """Wait for the next round, and return the signal that comes before it."""
+def wait(seconds: float, watch: Watch, say: Callable[[], object]) -> signal.Signals | None:
+    """Wait for the next round, and return the signal that comes before it.
+
+    Args:
+        seconds: until then.
+        watch: the signals.
+        say: tells that it waits. Whoever is told can stop it.
+    """
     woken = threading.Event()
     with watch.stopping(woken.set, lambda _: None) as caught:
+        say()
         woken.wait(seconds)
     return caught[0] if caught else None
 

@@ -35,8 +35,9 @@ class Rounds:
         patch.setattr(every, "clock", lambda: self.now)
         patch.setattr(every, "wait", self.wait)
 
-    def wait(self, seconds: float, _: object) -> signal.Signals | None:
+    def wait(self, seconds: float, _: object, say: Callable[[], object]) -> signal.Signals | None:
         """Let the time pass at once."""
+        say()
         self.waited.append(seconds)
         self.now += seconds
         if following := next(self._between, None):
