@@ -82,7 +82,8 @@ class CsvRows:
 
     def __init__(self, file: BinaryIO) -> None:
         self._text = TextIOWrapper(file, "utf-8", NOT_UTF8, newline="")
-        self._csv = csv.DictWriter(self._text, COLUMNS, lineterminator="\n")
+        # Behind "\n" alone, some Pythons would not quote a "\r", which ends a line for readers.
+        self._csv = csv.DictWriter(self._text, COLUMNS, lineterminator="\r\n")
         self._csv.writeheader()
 
     def write(self, outcome: Downloaded | Failed) -> None:
