@@ -98,7 +98,7 @@ async def plan(
     found.checks_space = options.space_check
     found.free_bytes = free_bytes(options.dest)
     if not found.fits:
-        found.elsewhere = others.growth(options.dest)
+        found.note_other_disks(others.folders(options.dest))
     return found
 
 
