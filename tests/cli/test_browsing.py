@@ -134,6 +134,7 @@ def test_object_without_a_size_has_none_in_the_list(store: MemoryStore, run: Run
     """Nor a time that the listing does not tell."""
     store.always("list", "", Act(page=Page([RemoteObject("a.parquet", -1, "", 0)], [], "")))
     assert rows(run("ls").out) == [["?", "refused", "a.parquet"]]
+    assert run("ls", "--json").events[1]["size"] is None
     assert rows(run("du").out)[1] == ["1", "0", "B", "0", "0", "0", "B", "(root)"]
 
 
