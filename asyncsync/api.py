@@ -296,7 +296,7 @@ def route(
         stripped, odd_keys = planned.route.stripped, planned.route.odd_keys
     own = Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys)
     if options.backup_dir:
-        exclude = () if planned is not None else options.exclude  # a plan's objects are not selected again
+        exclude = options.exclude if planned is None else ()  # a plan's are not selected again
         check_backup_dir(options.backup_dir, Path(dest), own.paths, exclude)
     return own
 
