@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from asyncsync.errors import ConfigError, DestinationError
+from asyncsync.errors import ConfigError, ReportError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import escaped, is_state_name
 from asyncsync.model import Compared, Downloaded, Failed, Outcome
@@ -63,7 +63,7 @@ class ReportFile(SilentObserver):
         """Give the file its name, in the place of what had it before; only once.
 
         Raises:
-            DestinationError: it could not be written; what had its name before is unchanged.
+            ReportError: it could not be written; what had its name before is unchanged.
         """
         if self._is_saved:
             return
@@ -81,7 +81,7 @@ class ReportFile(SilentObserver):
                 self._file.close()
             with suppress(OSError):
                 os.unlink(self._temporary)
-            raise DestinationError(
+            raise ReportError(
                 f"report: {self._shown} cannot be written: {error.strerror}"
             ) from error
 
@@ -107,7 +107,7 @@ def reporting(
 
     Raises:
         ConfigError: it cannot be written, or not of this kind, or would be one of the run's files.
-        DestinationError: it could not be saved. If the run fails for another reason, that is raised
+        ReportError: it could not be saved. If the run fails for another reason, that is raised
             instead, with a note.
     """
     if path is None:
@@ -120,7 +120,7 @@ def reporting(
     except BaseException as error:
         try:
             report.save()
-        except DestinationError as unsaved:
+        except ReportError as unsaved:
             error.add_note(str(unsaved))
         raise
     report.save()

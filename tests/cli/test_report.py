@@ -84,7 +84,8 @@ def test_report_that_is_lost_is_told(run: Run, store: MemoryStore) -> None:
     store.always("list", "", Act(before=put_a_folder_in_its_way))
     ran = run("--report", str(FILE))
     assert ran.code == DestinationError.exit_code
-    assert "report: new.jsonl cannot be written: Is a directory" in ran.err
+    assert "report: new.jsonl cannot be written: Is a directory; name another file" in ran.err
+    assert "--dest" not in ran.err
     assert f"{len(OBJECTS)} downloaded" in ran.out
     assert [*FILE.iterdir()] == []
 
