@@ -98,7 +98,7 @@ async def plan(
     found.checks_space = options.space_check
     found.free_bytes = free_bytes(options.dest)
     if not found.fits:
-        found.elsewhere = others.growth(options.dest)
+        found.note_other_disks(others.folders(options.dest))
     return found
 
 
@@ -259,11 +259,12 @@ async def perform_given(
         own_route = route(found, options, prefixes)
     keys = await in_thread(partial(named_keys, given, prefixes))
     checked = None if planned is None else checked_plan(planned, own_route, given)
+    chosen = selection(options, prefixes, own_route, keys, checked)
     started = time.monotonic()
     try:
         told = [Notices()] if is_in_notebook() else []
         with (
-            reporting(path) as written,
+            reporting(path, own_route.paths, chosen) as written,
             Observers(report, report.files, *written, _observer(given), *told) as observer,
         ):
             await perform(command, found, options, prefixes, observer, checked, keys)
@@ -295,7 +296,7 @@ def route(
         stripped, odd_keys = planned.route.stripped, planned.route.odd_keys
     own = Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys)
     if options.backup_dir:
-        exclude = () if planned else options.exclude  # a plan's objects are not selected again
+        exclude = options.exclude if planned is None else ()  # a plan's are not selected again
         check_backup_dir(options.backup_dir, Path(dest), own.paths, exclude)
     return own
 
@@ -337,28 +338,20 @@ async def perform(
         observer.noticed("the list of keys is empty, so that nothing is to do")
     lists = planned is None and keys is None
     if options.incremental and lists and command is not pipeline.verify:
-        scope = Scope(
-            found.endpoint_url,
-            found.bucket,
-            sorted(set(prefixes)),
-            options.include,
-            options.exclude,
-            own.stripped,
-            own.odd_keys,
-        )
+        listed = (found.endpoint_url, found.bucket, sorted(set(prefixes)))
+        scope = Scope(*listed, options.include, options.exclude, own.stripped, own.odd_keys)
         if options.limits:  # what they leave out today may be within them tomorrow
             observer.noticed("everything is listed: --incremental does not go with sizes and times")
         else:
             incremental = Incremental(folder, scope, observer.noticed)
             observer = Observers(observer, incremental)
-    selection = _selection(options, prefixes, own, keys)
+    chosen = selection(options, prefixes, own, keys, planned)
     mirror = None
     if options.delete and command is not pipeline.verify:
         if not lists:
             why = "a plan lists nothing" if keys is None else "files_from lists nothing as a whole"
             raise ConfigError(f"delete: {why}, so nothing is known to be gone")
-        bounds = (options.max_delete, options.allow_empty)
-        mirror = Mirror(folder, selection, observer, *bounds)
+        mirror = Mirror(folder, chosen, observer, options.max_delete, options.allow_empty)
         observer = Observers(observer, mirror)
     try:
         async with open_store(found, observer.noticed, options.read_timeout) as store:
@@ -366,7 +359,7 @@ async def perform(
                 pipeline.Job(
                     store=LimitedStore(store, limit) if limit else store,
                     folder=folder,
-                    selection=selection,
+                    selection=chosen,
                     pace=Pace(
                         options.workers and affordable_requests(options.workers),
                         affordable_requests(options.max_workers),
@@ -391,9 +384,16 @@ async def perform(
         raise failed.error from failed.error.__cause__
 
 
-def _selection(
-    options: Options, prefixes: Sequence[str], own: Route, keys: Sequence[str] | None
+def selection(
+    options: Options,
+    prefixes: Sequence[str],
+    own: Route,
+    keys: Sequence[str] | None,
+    planned: Plan | PlanFile | None,
 ) -> Selection:
+    """Return which keys a run takes; any, if a plan has decided that."""
+    if planned is not None:
+        return Selection(["*"], [])
     if keys is not None:
         return NamedSelection(keys, prefixes, own.paths, options.limits)
     return Selection(options.include, options.exclude, prefixes, own.paths, options.limits)

@@ -20,7 +20,7 @@ from asyncsync.api import by_keyword, perform_given
 from asyncsync.browse import MOST_LEVELS, Entry, Usage
 from asyncsync.disk import SingleFile
 from asyncsync.errors import ConfigError
-from asyncsync.given import Given
+from asyncsync.given import Given, describe
 from asyncsync.report import Report
 from asyncsync.settings import split_source
 
@@ -39,10 +39,10 @@ async def ls(
     the order of the bucket. A listing of any length takes the memory of a page or two.
 
     Args:
-        source: As for `sync`.
-        dest: As for `sync`.
+        source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
+        dest: The local folder; `downloads` by default.
         depth: So many levels below a prefix, folders are rolled up. None yields all objects.
-        **given: As for `sync`, without `plan`.
+        **given: Keyword arguments: those of `Given`. All are optional.
 
     Raises:
         ConfigError, SourceError: as for `sync`.
@@ -80,10 +80,10 @@ async def du(
     """Return how much the bucket holds, and how much of it is here; writes nothing.
 
     Args:
-        source: As for `sync`.
-        dest: As for `sync`.
+        source: `"s3://bucket/prefix/"`, or a prefix; the same as `prefixes`.
+        dest: The local folder; `downloads` by default.
         depth: So many levels below a prefix, folders are counted as one.
-        **given: As for `sync`, without `plan`.
+        **given: Keyword arguments: those of `Given`. All are optional.
 
     Returns:
         The figures by folder; those of objects outside of any under "".
@@ -96,6 +96,10 @@ async def du(
     command = partial(browse.du, depth=depth, usages=usages)
     await perform_given(command, Report(), _looking(by_keyword(given, source, dest)))
     return usages
+
+
+describe(ls, Given)
+describe(du, Given)
 
 
 async def get(key: str, path: Path | str | None = None, /, **given: Unpack[Given]) -> Path:

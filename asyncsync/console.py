@@ -6,6 +6,8 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
+from asyncsync.keys import escaped
+
 RED, GREEN, YELLOW = 31, 32, 33
 """Something failed; all is well; stopped, or something is left that a person should know of."""
 
@@ -79,7 +81,7 @@ def wrapped(line: str, stream: TextIO) -> str:
 
 def print_error(message: str) -> None:
     """Print what went wrong on standard error, as a line of this program."""
-    line = wrapped(f"asyncsync: {message}", sys.stderr)
+    line = wrapped(f"asyncsync: {escaped(message)}", sys.stderr)
     print_line(coloured(line, RED, sys.stderr), sys.stderr)
 
 

@@ -14,6 +14,7 @@
     │   └── TLSError                the endpoint's certificate is not valid
     ├── DestinationError            the local side ends the run                              exit 5
     │   ├── BackupDirError          the folder for what is replaced cannot take it
+    │   ├── ReportError             the file of the report cannot be written
     │   ├── DiskFullError           no space, no inodes or no quota left
     │   ├── LockHeldError           another run uses the same destination                    exit 6
     │   └── MachineError            no memory, threads or open files left on this machine
@@ -152,6 +153,12 @@ class BackupDirError(DestinationError):
     """The folder of `--backup-dir` cannot take the files that are replaced."""
 
     hint = "choose another --backup-dir, on the disk of the destination"
+
+
+class ReportError(DestinationError):
+    """The file of `--report` cannot be written."""
+
+    hint = "name another file with --report; the report of this run is lost"
 
 
 class DiskFullError(DestinationError):

@@ -61,7 +61,7 @@ class Given(TypedDict, total=False):
             default. On the destination's disk, and not in the destination unless `exclude` leaves
             it out.
         limit_rate: The highest download rate in bytes per second, as a number or a str such as
-            `"20M"` (units are powers of 1024); `"off"` by default.
+            `"20M"` (of 1024 times 1024) or `"20MB"` (of a million); `"off"` by default.
         max_duration: After how many seconds the run ends, even if something is left, as a number
             or a str such as `"2h"`; the next run goes on. What is left is in `Report.left`, and
             the observer is told. `"off"` by default; `plan` takes as long as it needs.
@@ -152,13 +152,14 @@ class GivenToSync(Given, total=False):
 
     Attributes:
         plan: The result of `plan`, or the path of a file that `asyncsync plan --json` wrote. Only
-            the planned objects are fetched, in the planned versions, and nothing is listed. Cannot
-            be combined with `prefixes`, `include`, `exclude`, `strip_prefix` or `odd_keys`. A
-            `Plan` syncs to its own destination unless `dest` is given. A file must have been made
-            for the destination that is set, unless `dest` is given.
+            the planned objects are fetched, in the planned versions, and nothing is listed or
+            deleted. Cannot be combined with what selects objects or decides about their paths,
+            such as `prefixes`, `include`, `newer_than`, `strip_prefix` and `odd_keys`. A `Plan`
+            syncs to its own destination unless `dest` is given. A file must have been made for the
+            destination that is set, unless `dest` is given.
         report: A file to write what became of each object that was downloaded or failed: as JSON
             lines, CSV or Parquet, as its name ends: `.jsonl`, `.csv` or `.parquet`, which needs
-            pyarrow. None by default.
+            pyarrow. None by default. It cannot be one that the run may sync.
     """
 
     plan: Plan | Path | str | None

@@ -67,6 +67,7 @@ def parse_http_date(date: str) -> float | None:
 
     parsed = parsedate_tz(date)
     try:
-        return mktime_tz(parsed) if parsed else None
+        seconds = mktime_tz(parsed) if parsed else None
     except (OverflowError, ValueError):  # a year that no calendar has
         return None
+    return seconds if seconds is None or _FIRST <= seconds * 10**9 < _END else None

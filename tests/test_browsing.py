@@ -114,6 +114,6 @@ async def test_depth_is_a_number_of_levels(store: MemoryStore, depth: int) -> No
 @pytest.mark.parametrize("key", ["", "s3://bucket", "s3://bucket/", "1hz/"])
 async def test_get_needs_a_key(store: MemoryStore, key: str) -> None:
     """One that a file can be called like."""
-    with pytest.raises(ConfigError, match=r"names no object|no file can be called"):
+    with pytest.raises(ConfigError, match=r"names no object|name of a folder"):
         await asyncsync.get(key)
     assert store.requests == []

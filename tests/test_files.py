@@ -132,8 +132,8 @@ async def test_report_is_written_to_a_file(store: MemoryStore, tmp_path: Path) -
 async def test_report_of_another_kind_is_refused_before_any_request(
     store: MemoryStore, tmp_path: Path
 ) -> None:
-    """As is one that cannot be written."""
-    for name in ("new.xlsx", "missing/new.csv"):
+    """As is one that cannot be written, or that would be a file of the run."""
+    for name in ("new.xlsx", "missing/new.csv", "dest/root.parquet"):
         with pytest.raises(ConfigError, match=r"^report: "):
             await asyncsync.sync(dest=tmp_path / "dest", report=tmp_path / name)
     assert store.requests == []

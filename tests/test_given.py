@@ -35,6 +35,18 @@ def test_signature_has_every_argument(function: Callable[..., object], table: ty
         signature.bind(destination="downloads")
 
 
+@pytest.mark.parametrize("function", [asyncsync.ls, asyncsync.du])
+def test_looks_have_every_argument_and_the_depth(function: Callable[..., object]) -> None:
+    """In the signature and in `help`, as the functions that they look for do."""
+    signature = inspect.signature(function)
+    assert signature.parameters.keys() == {"source", "depth"} | Given.__annotations__.keys()
+    assert signature.parameters["depth"].default == 1
+    described = inspect.getdoc(function) or ""
+    for name in signature.parameters:
+        assert described.count(f"\n    {name}: ") == 1, name
+    assert "**given" not in described
+
+
 @pytest.mark.parametrize(("function", "table"), FUNCTIONS)
 def test_help_describes_every_argument(function: Callable[..., object], table: type) -> None:
     """Each once, in lines that fit; `help` shows one argument a line as well."""

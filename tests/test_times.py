@@ -76,6 +76,7 @@ def test_time_in_a_header_is_that_of_a_mail(time: datetime) -> None:
         ("Sat, 31 Jan 2026 23:59:60 GMT", 1_769_904_000),
         ("Thu, 01 Jan 0000 00:00:00 GMT", parse_http_date("Thu, 1 Jan 0000 00:00:00 GMT")),
         ("Sat, 31 Jan 2026 23:59:59 GMT, Sat", 1_769_903_999),
+        ("Fri, 31 Dec 9999 23:59:59 -1200", None),
     ],
 )
 def test_time_in_a_header_may_look_otherwise(header: str, seconds: float | None) -> None:

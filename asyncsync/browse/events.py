@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from asyncsync.browse.entries import Entry, ListedFolder, Usage
+from asyncsync.model import UNKNOWN_SIZE
 from asyncsync.report import Json, Report
 from asyncsync.times import format_time
 
@@ -14,7 +15,7 @@ def entry_json(entry: Entry) -> Json:
     return {
         "event": "object",
         "key": entry.remote.key,
-        "size": max(entry.remote.size, 0),
+        "size": None if entry.remote.size == UNKNOWN_SIZE else entry.remote.size,
         "etag": entry.remote.etag,
         "modified": format_time(entry.remote.modified_ns),
         "state": entry.state.value,

@@ -74,6 +74,11 @@ def file_for(key: str, path: str | Path | None) -> Path:
         file = folder
     elif PLAIN.has(name):
         file = folder / name
+    elif not name:
+        raise ConfigError(
+            f"get: {shown(key)} is the name of a folder; `asyncsync ls {shown(key)}` lists its "
+            "objects, and a sync fetches them"
+        )
     else:
         raise ConfigError(
             f"get: no file can be called {shown(name)!r}; name the file: get KEY PATH"

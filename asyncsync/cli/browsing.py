@@ -18,7 +18,7 @@ from asyncsync.cli.looks import OutputClosedError, Person, Program, say_error
 from asyncsync.cli.screen import Log
 from asyncsync.cli.signals import Watch, exit_without_memory
 from asyncsync.concurrently import task_group
-from asyncsync.console import GREEN, coloured, print_line
+from asyncsync.console import GREEN, coloured, print_line, wrapped
 from asyncsync.disk import Held, SingleFile
 from asyncsync.errors import (
     AsyncSyncError,
@@ -140,7 +140,7 @@ class _Told(SilentObserver):
     def noticed(self, message: str) -> None:
         """Print the message on standard error."""
         if not self._quiet or isinstance(message, Urgent):
-            self._say(f"asyncsync: {escaped(message)}", sys.stderr)
+            self._say(wrapped(f"asyncsync: {escaped(message)}", sys.stderr), sys.stderr)
 
 
 def _copy_out(held: Held) -> int:

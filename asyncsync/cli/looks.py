@@ -15,7 +15,7 @@ from asyncsync.browse import (
     usage_of_all,
 )
 from asyncsync.cli.mistakes import prefix_hint
-from asyncsync.console import RED, coloured, print_line, write_line
+from asyncsync.console import print_error, print_line, wrapped, write_line
 from asyncsync.errors import AsyncSyncError, DestinationError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import display_width, escaped, shown
@@ -75,7 +75,7 @@ class Person(SilentObserver):
 
     def noticed(self, message: str) -> None:
         """Print the message on standard error."""
-        print_line(f"asyncsync: {escaped(message)}", sys.stderr)
+        print_line(wrapped(f"asyncsync: {escaped(message)}", sys.stderr), sys.stderr)
 
     def finish(self, exit_code: int, error: str) -> int:
         """Print how much is left out, and what ended the run; return the exit code."""
@@ -125,8 +125,7 @@ class Program(Person):
 
 def say_error(exit_code: int, error: str) -> None:
     """Print what ended a run."""
-    line = f"asyncsync: {escaped(error)} (exit code {exit_code})"
-    print_line(coloured(line, RED, sys.stderr), sys.stderr)
+    print_error(f"{error} (exit code {exit_code})")
 
 
 def _print(lines: Sequence[str]) -> None:

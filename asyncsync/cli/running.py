@@ -118,7 +118,9 @@ def _run_one(
     if arguments.files_from == "-":
         asked["files_from"] = read_keys("standard input", sys.stdin.buffer)
     keys = named_keys({**filled, **asked}, prefixes)
-    with opened_log(arguments), reporting(getattr(arguments, "report", None)) as written:
+    chosen = api.selection(options, prefixes, own, keys, planned)
+    reported = reporting(getattr(arguments, "report", None), own.paths, chosen)
+    with opened_log(arguments), reported as written:
         run = partial(_run, settings, options, prefixes, arguments, planned, keys, written, watch)
         return anyio.run(run)
 

@@ -86,8 +86,13 @@ class OtherDisks(SilentObserver):
 
     def growth(self, destination: Path) -> int:
         """Return by how many bytes files grow on disks that are mounted or linked there."""
-        own, found = disk_of(destination), 0
-        for parents, size in self._by_folder.items():
+        return sum(self._by_folder[parents] for parents in self.folders(destination))
+
+    def folders(self, destination: Path) -> frozenset[tuple[str, ...]]:
+        """Return the folders of these files that are on such disks."""
+        own, found = disk_of(destination), set[tuple[str, ...]]()
+        for parents in self._by_folder:
             with suppress(OSError):  # what cannot be looked at gets no file
-                found += size * (disk_of(destination.joinpath(*parents)) != own)
-        return found
+                if disk_of(destination.joinpath(*parents)) != own:
+                    found.add(parents)
+        return frozenset(found)

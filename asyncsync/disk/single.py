@@ -135,9 +135,12 @@ class Held:
             ThrottledError: the limit of open files is reached.
         """
         parent = Path(tempfile.gettempdir())
-        with _translated(parent), _new_folder(parent) as place:
-            async with _unfinished(place, transfer, parent) as part:
-                yield part
+        try:
+            with _translated(parent), _new_folder(parent) as place:
+                async with _unfinished(place, transfer, parent) as part:
+                    yield part
+        except DiskFullError as error:
+            raise DiskFullError(f"{error}; set TMPDIR to a folder with more space") from error
 
     async def publish_parts(self, transfer: Transfer, part: PartFile) -> None:  # noqa: ARG002
         """Hold an unfinished file whose parts are all here; call it in `part_file`."""

@@ -5,7 +5,6 @@ Raises:
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from itertools import islice
 from typing import BinaryIO
 
@@ -56,7 +55,10 @@ def table(files: Iterable[NewFile]) -> pyarrow.Table:
 
 
 def _batches(files: Iterable[NewFile]) -> Iterator[pyarrow.RecordBatch]:
-    rows = ({**asdict(file), "path": str(file.path)} for file in files)
+    names = _FILES.names
+    rows = (
+        {name: getattr(each, name) for name in names} | {"path": str(each.path)} for each in files
+    )
     while some := list(islice(rows, _BATCH * _BATCHES)):
         yield _batch(some, _FILES)
 

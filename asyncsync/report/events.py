@@ -2,9 +2,9 @@
 
 from dataclasses import asdict
 
-from asyncsync.errors import SkippedError
 from asyncsync.model import Downloaded, Failed, Outcome, Route, Transfer, UpToDate
 from asyncsync.report.findings import Finding
+from asyncsync.report.naming import word
 from asyncsync.report.report import Report
 from asyncsync.times import format_time
 
@@ -60,7 +60,7 @@ def outcome_json(outcome: Outcome) -> Json:
             return {**known, "proven": proven.names}
         case Failed(remote, error):
             return {
-                "event": "skipped" if isinstance(error, SkippedError) else "failed",
+                "event": word(outcome),
                 "key": remote.key,
                 "error": type(error).__name__,
                 "message": error.advice,

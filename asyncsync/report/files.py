@@ -3,10 +3,12 @@
 import json
 import tempfile
 import weakref
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import overload
@@ -22,6 +24,8 @@ _AT_ONCE = 200
 """So many of them go to the disk at once: few enough that the run does not wait for it."""
 _BUFFER = 1 << 20
 """Bytes that need no file."""
+_PIECE = 1 << 16
+"""Bytes that are read at once, and a line more."""
 
 Row = tuple[str, str, int, str, int, str, int]
 """A file as JSON has it: path, key, size, ETag, nanoseconds, reason, number of the proof."""
@@ -58,6 +62,10 @@ class NewFiles(SilentObserver, Sequence[NewFile]):
     def __init__(self) -> None:
         self._held: list[Downloaded] = []
         self._written = 0
+        self._firsts: list[int] = []
+        """Of each block that was written at once, the number of its first file."""
+        self._places: list[int] = []
+        """Where each of these blocks begins."""
         self._lost: OSError | None = None
         # It must be open as long as this object, so no `with` can hold it.
         self._file = tempfile.SpooledTemporaryFile(_BUFFER)  # noqa: SIM115
@@ -81,7 +89,7 @@ class NewFiles(SilentObserver, Sequence[NewFile]):
         Raises:
             DestinationError: those of the temporary folder could not be written, or read again.
         """
-        return map(_file, self._rows())
+        return self._from(0)
 
     @overload
     def __getitem__(self, place: int) -> NewFile: ...
@@ -90,13 +98,18 @@ class NewFiles(SilentObserver, Sequence[NewFile]):
     def __getitem__(self, place: slice) -> list[NewFile]: ...
 
     def __getitem__(self, place: int | slice) -> NewFile | list[NewFile]:
-        """Return a file, or several; all before it are read."""
+        """Return a file, or several; of what is on the disk, little more is read."""
         places = range(len(self))[place]
         if isinstance(places, int):
-            return next(islice(self, places, None))
+            return next(self._from(places))
         if places.step < 0:
-            return [*self][place]
-        return [*islice(self, places.start, places.stop, places.step)]
+            return self[slice(places[-1], places[0] + 1, -places.step)][::-1] if places else []
+        return [*islice(self._from(places.start), 0, len(places) * places.step, places.step)]
+
+    def __reversed__(self) -> Iterator[NewFile]:
+        """Iterate over the files, the last one first."""
+        for end in range(len(self), 0, -_AT_ONCE):
+            yield from reversed(self[max(end - _AT_ONCE, 0) : end])
 
     def __repr__(self) -> str:
         return f"<{len(self):,} new files>"
@@ -107,30 +120,41 @@ class NewFiles(SilentObserver, Sequence[NewFile]):
 
     def _write(self, rows: Iterable[Row]) -> None:
         lines = [f"{json.dumps(row)}\n".encode() for row in rows]
-        self._written += len(lines)
+        first, self._written = self._written, self._written + len(lines)
         if self._lost:
             return
         try:
-            self._file.seek(0, 2)
+            place = self._file.seek(0, 2)
             self._file.writelines(lines)
             self._file.flush()
+            self._firsts.append(first)
+            self._places.append(place)
         except OSError as error:  # the run has better things to do than to fail for this
             self._lost = error
             with suppress(OSError):  # what it still holds cannot be written either
                 self._file.close()
 
-    def _rows(self) -> Iterator[Row]:
-        return chain(self._read(), map(_row, self._held))
+    def _from(self, number: int) -> Iterator[NewFile]:
+        return map(_file, self._rows(number))
 
-    def _read(self) -> Iterator[Row]:
-        """Yield what is written. Each block is sought anew: others may read at the same time."""
-        place, lines = 0, [b""]
+    def _rows(self, number: int = 0) -> Iterator[Row]:
+        """Return an iterator over the rows from the one of this number on."""
+        if self._written <= number:
+            return map(_row, islice(self._held, number - self._written, None))
+        block = bisect(self._firsts, number) - 1
+        place, first = (self._places[block], self._firsts[block]) if self._places else (0, 0)
+        rows = chain(self._read(place), map(_row, self._held))
+        return islice(rows, number - first, None)
+
+    def _read(self, place: int) -> Iterator[Row]:
+        """Yield what is written. Each piece is sought anew: others may read at the same time."""
+        lines = [b""]
         while lines:
             try:
                 if self._lost:
                     raise self._lost
                 self._file.seek(place)
-                lines = self._file.readlines(_BUFFER)
+                lines = self._file.readlines(_PIECE)
                 place = self._file.tell()
             except OSError as error:
                 raise DestinationError(
@@ -141,8 +165,9 @@ class NewFiles(SilentObserver, Sequence[NewFile]):
 
 
 def _restored(rows: Iterable[Row]) -> NewFiles:
-    files = NewFiles()
-    files._write(rows)  # noqa: SLF001 - a copy is made from within
+    files, rows = NewFiles(), iter(rows)
+    while some := [*islice(rows, _AT_ONCE)]:
+        files._write(some)  # noqa: SLF001 - a copy is made from within
     return files
 
 
@@ -154,5 +179,10 @@ def _row(done: Downloaded) -> Row:
 
 def _file(row: Row) -> NewFile:
     path, key, size, etag, modified_ns, reason, proof = row
-    proven = tuple(Proof(proof).names)
-    return NewFile(Path(path), key, size, etag, to_datetime(modified_ns), Reason(reason), proven)
+    modified, why = to_datetime(modified_ns), Reason(reason)
+    return NewFile(Path(path), key, size, etag, modified, why, _names(proof))
+
+
+@cache
+def _names(proof: int) -> tuple[str, ...]:
+    return tuple(Proof(proof).names)

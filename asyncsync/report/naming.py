@@ -6,10 +6,14 @@ from asyncsync.model import Failed, Transfer
 from asyncsync.paths import is_encoded
 
 
+def word(failed: Failed) -> str:
+    """Return what became of an object that is not here: `skipped` or `failed`."""
+    return "skipped" if isinstance(failed.error, SkippedError) else "failed"
+
+
 def failure(failed: Failed) -> str:
     """Return one line about a failed or skipped object."""
-    word = "skipped" if isinstance(failed.error, SkippedError) else "failed"
-    return f"{word}: {shown(failed.remote.key)}: {escaped(failed.error.advice)}"
+    return f"{word(failed)}: {shown(failed.remote.key)}: {escaped(failed.error.advice)}"
 
 
 def way(transfer: Transfer) -> str:

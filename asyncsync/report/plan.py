@@ -1,7 +1,7 @@
 """The reports of a plan and of a verification, and whether a plan fits a run."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Self
@@ -69,6 +69,13 @@ class Plan(PlanCounts):
     """The objects that a sync would download."""
     route: Route = _NOWHERE
     """The endpoint, bucket and destination that the plan was made for."""
+    other_disks: frozenset[tuple[str, ...]] = field(default=frozenset(), repr=False)
+    """Folders of transfers that are on other disks; none where all fits without knowing them."""
+
+    def note_other_disks(self, folders: frozenset[tuple[str, ...]]) -> None:
+        """Leave what goes to other disks out of what the destination's needs."""
+        self.other_disks = folders
+        self.elsewhere = _growth(each for each in self if each.path[:-1] in folders)
 
     def compared(self, page: Compared) -> None:
         """Count the objects of a page, and keep its transfers."""
@@ -87,7 +94,7 @@ class Plan(PlanCounts):
         """Return a plan of those transfers for which the function returns something true.
 
         The other objects count as left out. What the plan knows besides its transfers, such as the
-        files that are up to date, stays.
+        files that are up to date, stays; but a sync of a plan deletes nothing.
 
         Args:
             wanted: gets a transfer, with `transfer.remote.key`, `.size`, `.modified` and so on.
@@ -102,8 +109,17 @@ class Plan(PlanCounts):
             tally.in_bucket -= 1
             tally.left_out += 1
             tally.count(transfer, -1)
-        growth = sum(each.remote.size - each.replaces - each.kept for each in kept)
-        return replace(self, transfers=kept, tallies=tallies, growth=growth)
+        smaller = replace(
+            self,
+            transfers=kept,
+            tallies=tallies,
+            growth=_growth(kept),
+            unfinished={each.remote.key: each.kept for each in kept if each.kept},
+            deleted=0,
+            deleted_bytes=0,
+        )
+        smaller.note_other_disks(self.other_disks)
+        return smaller
 
     def only(self, *patterns: str) -> Self:
         """Return a plan of those transfers whose keys match one of the patterns.
@@ -132,6 +148,10 @@ class Plan(PlanCounts):
         for start in range(0, len(self.transfers), PAGE):
             page = self.transfers[start : start + PAGE]
             yield [transfer.remote for transfer in page]
+
+
+def _growth(transfers: Iterable[Transfer]) -> int:
+    return sum(each.remote.size - each.replaces - each.kept for each in transfers)
 
 
 @dataclass

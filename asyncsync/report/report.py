@@ -38,12 +38,12 @@ class Report(SilentObserver):
     """Objects that were downloaded, validated and published."""
     downloaded_bytes: int = 0
     """Their size."""
+    kept_bytes: int = 0
+    """The bytes among them that an earlier run had downloaded already."""
     replaced: int = 0
-    """Those among them that have replaced a file."""
+    """Those of the downloaded objects that have replaced a file."""
     edited: int = 0
     """Those of the replaced files that were edited here, or made by other means."""
-    kept_bytes: int = 0
-    """The bytes among these that an earlier run had downloaded already."""
     verified: int = 0
     """Files that a verification found up to date."""
     extra_files: int = 0

@@ -11,11 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from asyncsync.errors import ConfigError, DestinationError
+from asyncsync.errors import ConfigError, ReportError
 from asyncsync.interfaces import SilentObserver
-from asyncsync.keys import escaped
+from asyncsync.keys import escaped, is_state_name
 from asyncsync.model import Compared, Downloaded, Failed, Outcome
 from asyncsync.others import PlantedError, open_file
+from asyncsync.paths import Paths
 
 if TYPE_CHECKING:
     from asyncsync.report.rows import Rows
@@ -62,7 +63,7 @@ class ReportFile(SilentObserver):
         """Give the file its name, in the place of what had it before; only once.
 
         Raises:
-            DestinationError: it could not be written; what had its name before is unchanged.
+            ReportError: it could not be written; what had its name before is unchanged.
         """
         if self._is_saved:
             return
@@ -80,7 +81,7 @@ class ReportFile(SilentObserver):
                 self._file.close()
             with suppress(OSError):
                 os.unlink(self._temporary)
-            raise DestinationError(
+            raise ReportError(
                 f"report: {self._shown} cannot be written: {error.strerror}"
             ) from error
 
@@ -94,27 +95,52 @@ class ReportFile(SilentObserver):
 
 
 @contextmanager
-def reporting(path: Path | str | None) -> Iterator[Sequence[ReportFile]]:
+def reporting(
+    path: Path | str | None, paths: Paths, selects: Callable[[str], bool]
+) -> Iterator[Sequence[ReportFile]]:
     """Yield what writes a report, which is saved at the end at the latest; none without a path.
 
+    Args:
+        path: the file.
+        paths: how the keys of the run become paths in its destination.
+        selects: returns whether the run may make a file of a key.
+
     Raises:
-        ConfigError: it cannot be written, or not of this kind.
-        DestinationError: it could not be saved. If the run fails for another reason, that is raised
+        ConfigError: it cannot be written, or not of this kind, or would be one of the run's files.
+        ReportError: it could not be saved. If the run fails for another reason, that is raised
             instead, with a note.
     """
     if path is None:
         yield ()
         return
+    _check_place(path, paths, selects)
     report = ReportFile(path)
     try:
         yield (report,)
     except BaseException as error:
         try:
             report.save()
-        except DestinationError as unsaved:
+        except ReportError as unsaved:
             error.add_note(str(unsaved))
         raise
     report.save()
+
+
+def _check_place(path: Path | str, paths: Paths, selects: Callable[[str], bool]) -> None:
+    """Check that the report does not take the name of a file that the run makes, or has proven."""
+    folder, name = os.path.split(os.path.abspath(path))
+    file, dest = Path(os.path.realpath(folder), name), Path(paths.root)
+    if any(map(is_state_name, file.parts)):
+        raise ConfigError(
+            f"report: {escaped(str(path))} is in the state folder of a destination; name another"
+        )
+    if dest in file.parents:
+        below = file.relative_to(dest).as_posix()
+        if selects(paths.key_of(paths.stripped + below)):
+            raise ConfigError(
+                f"report: {escaped(str(path))} would count as a file of the bucket; "
+                "name one beside the destination"
+            )
 
 
 def _writer(path: str) -> "Callable[[BinaryIO], Rows]":

@@ -5,9 +5,9 @@ import json
 from io import TextIOWrapper
 from typing import BinaryIO, Protocol
 
-from asyncsync.errors import SkippedError
 from asyncsync.model import UNKNOWN_SIZE, Downloaded, Failed
 from asyncsync.report.events import Json
+from asyncsync.report.naming import word
 from asyncsync.times import format_time
 
 COLUMNS = (
@@ -39,7 +39,7 @@ def row(outcome: Downloaded | Failed) -> Json:
             }
         case Failed(_, error):
             return found | {
-                "outcome": "skipped" if isinstance(error, SkippedError) else "failed",
+                "outcome": word(outcome),
                 "error": type(error).__name__,
                 "message": error.advice,
             }
@@ -82,7 +82,8 @@ class CsvRows:
 
     def __init__(self, file: BinaryIO) -> None:
         self._text = TextIOWrapper(file, "utf-8", NOT_UTF8, newline="")
-        self._csv = csv.DictWriter(self._text, COLUMNS, lineterminator="\n")
+        # Behind "\n" alone, some Pythons would not quote a "\r", which ends a line for readers.
+        self._csv = csv.DictWriter(self._text, COLUMNS, lineterminator="\r\n")
         self._csv.writeheader()
 
     def write(self, outcome: Downloaded | Failed) -> None:

@@ -36,7 +36,7 @@ class Tally:
     bytes_kept: int = 0
     """Those of these bytes that an earlier run has left in unfinished files."""
     left_out: int = 0
-    """Objects that `include` and `exclude` leave out."""
+    """Objects that globs, sizes and times leave out, or that a filter took out of a plan."""
 
     def count(self, transfer: Transfer, by: int = 1) -> None:
         """Count a transfer; or, with -1, count one no more."""

@@ -183,9 +183,9 @@ def test_file_is_called_like_the_end_of_the_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["1hz/", "a/..", "a/.", "x/.asyncsync", "a/\0", "a/" + "n" * 300])
 def test_file_must_have_a_name(key: str, tmp_path: Path) -> None:
     """A key that ends in none needs a path."""
-    with pytest.raises(ConfigError, match="no file can be called"):
+    with pytest.raises(ConfigError, match=r"no file can be called|name of a folder"):
         file_for(key, None)
-    with pytest.raises(ConfigError, match="no file can be called"):
+    with pytest.raises(ConfigError, match=r"no file can be called|name of a folder"):
         file_for(key, tmp_path)
     assert file_for(key, "name") == Path("name")
 

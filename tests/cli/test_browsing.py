@@ -95,6 +95,22 @@ def test_prefix_that_matches_nothing_is_3(store: MemoryStore, run: Run) -> None:
     assert run("ls", "1hz/", "zzz").code == 3
 
 
+@pytest.mark.parametrize("words", ["get 1hz/bbbbbbbbbbbbb", "ls 1hz/bbbbbbbbbbbbbbbb"])
+def test_long_messages_are_wrapped_in_a_terminal(
+    store: MemoryStore, run: Run, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    """At words, as those of a sync."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    ran = run(*words.split(), "--no-progress" if words.startswith("get") else "-r")
+    first, *others = ran.err.splitlines()
+    assert first.startswith("asyncsync: ")
+    assert others
+    assert all(line.startswith("  ") for line in others)
+    assert max(map(len, [first, *others])) <= 40
+
+
 def test_empty_bucket_is_told(store: MemoryStore, run: Run) -> None:
     """It is no error."""
     for key in OBJECTS:
@@ -118,6 +134,7 @@ def test_object_without_a_size_has_none_in_the_list(store: MemoryStore, run: Run
     """Nor a time that the listing does not tell."""
     store.always("list", "", Act(page=Page([RemoteObject("a.parquet", -1, "", 0)], [], "")))
     assert rows(run("ls").out) == [["?", "refused", "a.parquet"]]
+    assert run("ls", "--json").events[1]["size"] is None
     assert rows(run("du").out)[1] == ["1", "0", "B", "0", "0", "0", "B", "(root)"]
 
 
@@ -247,7 +264,7 @@ def test_get_of_a_key_that_is_not_there_is_3(store: MemoryStore, run: Run) -> No
         (["a", ""], "'' is no local path"),
         (["s3://bucket"], "names a bucket and no object"),
         (["s3://bucket/"], "names a bucket and no object"),
-        (["1hz/"], "no file can be called ''"),
+        (["1hz/"], "1hz/ is the name of a folder; `asyncsync ls 1hz/` lists"),
         (["a", "/dev/null"], "/dev/null is no file; name another, or - for standard output"),
     ],
 )

@@ -43,6 +43,23 @@ def test_report_that_cannot_be_written_is_a_usage_error(
     assert store.requests == []
 
 
+def test_report_replaces_no_file_of_the_run(run: Run, store: MemoryStore) -> None:
+    """One that a glob takes, that is in a list, or any in the destination of a plan."""
+    file = Path("downloads/root.parquet")
+    Path("keys.txt").write_text("root.parquet")
+    Path("plan.json").write_text(run("plan", "--json").out)
+    assert run().code == 0
+    number = len(store.requests)
+    for args in ([str(file)], [str(file), "--files-from", "keys.txt"], ["downloads/new.jsonl"]):
+        with_plan = ["--plan", "plan.json"] if args == ["downloads/new.jsonl"] else []
+        ran = run("--report", *args, *with_plan)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.endswith("count as a file of the bucket; name one beside the destination\n")
+    assert file.read_bytes() == OBJECTS["root.parquet"]
+    assert len(store.requests) == number
+    assert run("--report", "downloads/new.jsonl").code == 0
+
+
 @pytest.mark.usefixtures("store")
 def test_report_goes_with_sync_only(run: Run) -> None:
     """The others have no new files."""
@@ -67,7 +84,8 @@ def test_report_that_is_lost_is_told(run: Run, store: MemoryStore) -> None:
     store.always("list", "", Act(before=put_a_folder_in_its_way))
     ran = run("--report", str(FILE))
     assert ran.code == DestinationError.exit_code
-    assert "report: new.jsonl cannot be written: Is a directory" in ran.err
+    assert "report: new.jsonl cannot be written: Is a directory; name another file" in ran.err
+    assert "--dest" not in ran.err
     assert f"{len(OBJECTS)} downloaded" in ran.out
     assert [*FILE.iterdir()] == []
 

@@ -141,8 +141,10 @@ async def test_object_that_does_not_fit_is_refused_before_it_is_fetched(
     """The message says what is needed, and where."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(10, 7, 3))
-    with pytest.raises(DiskFullError, match="not enough space: 4 B needed, 3 B free"):
-        await send_large(make(tmp_path), b"1234")
+    sink = make(tmp_path)
+    with pytest.raises(DiskFullError, match="not enough space: 4 B needed, 3 B free") as caught:
+        await send_large(sink, b"1234")
+    assert ("set TMPDIR to" in str(caught.value)) == isinstance(sink, Held)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(0, 0, 0))
     await send_large(sink := make(tmp_path), b"1234")  # such a disk does not tell
     assert isinstance(sink, SingleFile) or out_of(sink) == b"1234"

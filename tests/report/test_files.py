@@ -1,6 +1,7 @@
 """The files that are new in a run: a sequence, of which memory holds only the last."""
 
 import copy
+import json
 import pickle
 import tracemalloc
 from datetime import UTC, datetime
@@ -70,12 +71,33 @@ def test_files_are_a_sequence(number: int) -> None:
     assert [file.size for file in files] == [*range(number)]
     assert [file.size for file in files[3:9:2]] == [*range(number)][3:9:2]
     assert [file.size for file in files[:-3:-1]] == [*range(number)][:-3:-1]
+    assert [file.size for file in files[-2:0:-7]] == [*range(number)][-2:0:-7]
+    assert [file.size for file in reversed(files)] == [*reversed(range(number))]
     assert repr(files) == f"<{number:,} new files>"
     with pytest.raises(IndexError):
         _ = files[number]
     if number:
         assert (files[0].size, files[-1].size) == (0, number - 1)
         assert files[0] in files
+
+
+@pytest.mark.parametrize("place", [0, 1234, 4999, 5000, -1])
+def test_file_is_found_without_the_others(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+    """However many there are; in a copy as well."""
+    files = many(MOST_HELD + 5000)
+    again = pickle.loads(pickle.dumps(files))  # noqa: S301 - made here
+    read, loads = list[bytes](), json.loads
+
+    def noted(line: bytes) -> object:
+        read.append(line)
+        return loads(line)
+
+    monkeypatch.setattr(json, "loads", noted)
+    for each in (files, again):
+        expected = place % len(files)
+        assert each[place].size == expected
+        assert [file.size for file in each[expected : expected + 2]][:1] == [expected]
+    assert len(read) < 1000
 
 
 def test_two_can_read_while_files_arrive() -> None:

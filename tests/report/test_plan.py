@@ -50,6 +50,26 @@ def test_filtered_plan_is_filtered_again(plan: Plan) -> None:
     assert newer.total == Tally(2, 3, 0, 1, 0, 1, 200, left_out=7)
 
 
+def test_filtered_plan_counts_what_else_it_says() -> None:
+    """What is kept already, what goes to other disks; and nothing to delete."""
+    plan = Plan(free_bytes=200)
+    begun = [replace(transfer(f"{key}.parquet", 100), kept=40) for key in ("1hz/a", "fft/b")]
+    plan.compared(Compared([*begun, transfer("fft/c.parquet", 300)], [], []))
+    plan.removed("old.parquet", 5)
+    plan.note_other_disks(frozenset({("fft",)}))
+    assert (plan.growth, plan.elsewhere, plan.fits) == (420, 360, True)
+    assert plan.to_do == "3 to download, 1 to delete"
+    small = plan.filter(lambda transfer: transfer.remote.size == 100)
+    assert (small.growth, small.elsewhere, small.fits) == (120, 60, True)
+    assert small.unfinished == {"1hz/a.parquet": 40, "fft/b.parquet": 40}
+    assert (small.total.bytes_kept, small.to_do) == (80, "2 to download")
+    assert str(small.only("1hz/")) == (
+        "1 to download (100 B, 40 B of it kept already), 0 up to date, 2 left out; fits: 200 B free"
+    )
+    mine = replace(plan, free_bytes=50).only("1hz/")
+    assert (mine.growth, mine.elsewhere, mine.fits) == (60, 0, False)
+
+
 @pytest.mark.parametrize(
     ("patterns", "found"),
     [

@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from asyncsync.errors import ConfigError, DestinationError, SourceError, VanishedError
 from asyncsync.model import Compared, Downloaded, Outcome, Reason, UpToDate
-from asyncsync.paths import Paths
+from asyncsync.paths import PLAIN, Paths
 from asyncsync.report import reporting
 from tests.rigs.failing_disk import failing_call
 from tests.rigs.outcomes import HASHED, failed, remote, transfer
@@ -74,7 +74,7 @@ ROWS: list[dict[str, Any]] = [
 
 def write(path: Path | str) -> None:
     """Write the report of a run with an object of each kind."""
-    with reporting(path) as written:
+    with reporting(path, PLAIN, bool) as written:
         for report in written:
             report.compared(Compared([], [], [failed("gone", VanishedError, size=-1)]))
             for outcome in OUTCOMES:
@@ -103,6 +103,16 @@ def test_csv_has_every_column(tmp_path: Path) -> None:
     ]
 
 
+def test_csv_has_a_row_for_each_object(tmp_path: Path) -> None:
+    """Whatever ends a line stands in quotes, in each version of Python."""
+    keys = ["a\rb", "a\nb", "a\r\nb", "a\x0bb\x85\u2028"]
+    with reporting(tmp_path / "new.csv", PLAIN, bool) as (report,):
+        for key in keys:
+            report.ended(failed(key))
+    with open(tmp_path / "new.csv", encoding="utf-8", newline="") as file:
+        assert [row["key"] for row in csv.DictReader(file)] == keys
+
+
 def test_parquet_has_every_column(tmp_path: Path) -> None:
     """With types: numbers, times and lists."""
     write(tmp_path / "new.parquet")
@@ -115,7 +125,7 @@ def test_parquet_has_every_column(tmp_path: Path) -> None:
 
 def test_parquet_of_many_rows_is_written_piece_by_piece(tmp_path: Path) -> None:
     """It has all of them."""
-    with reporting(tmp_path / "new.parquet") as (report,):
+    with reporting(tmp_path / "new.parquet", PLAIN, bool) as (report,):
         for _ in range(12_000):
             report.ended(DONE)
     found = parquet.ParquetFile(tmp_path / "new.parquet").metadata
@@ -127,7 +137,7 @@ def test_report_of_a_run_without_news_is_valid(tmp_path: Path, ending: str) -> N
     """It takes the place of the last one; CSV and Parquet name the columns."""
     path = tmp_path / f"new{ending}"
     write(path)
-    with reporting(path):
+    with reporting(path, PLAIN, bool):
         pass
     match ending:
         case ".parquet":
@@ -138,9 +148,30 @@ def test_report_of_a_run_without_news_is_valid(tmp_path: Path, ending: str) -> N
             assert path.read_text() == ""
 
 
+@pytest.mark.parametrize("name", ["a.parquet", "1hz/b.parquet", ".asyncsync/x.jsonl"])
+def test_report_is_no_file_of_the_run(tmp_path: Path, name: str) -> None:
+    """It would replace what was proven, or count as a file of the bucket; others lie where asked.
+
+    So it is also through a link to the folder.
+    """
+    dest = tmp_path / "dest"
+    (dest / name).parent.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(dest)
+    for folder in (dest, tmp_path / "link"):
+        with (
+            pytest.raises(ConfigError, match=r"count as a file of the bucket|state folder"),
+            reporting(folder / name, Paths(root=str(dest)), lambda key: key == name),
+        ):
+            pass
+        assert not (dest / name).exists()
+        with reporting(folder / "new.csv", Paths(root=str(dest)), lambda key: key == name):
+            pass
+        assert (dest / "new.csv").exists()
+
+
 def test_no_report_is_written_where_none_is_asked_for() -> None:
     """Then nothing is told of the outcomes."""
-    with reporting(None) as written:
+    with reporting(None, PLAIN, bool) as written:
         assert not written
 
 
@@ -167,7 +198,7 @@ def test_report_appears_as_a_whole(tmp_path: Path, ending: str) -> None:
     """Until the end, what had its name stays; also when the run ends early."""
     path = tmp_path / f"new{ending}"
     path.write_text("old")
-    with pytest.raises(SourceError, match="gone"), reporting(path) as (report,):  # noqa: PT012
+    with pytest.raises(SourceError, match="gone"), reporting(path, PLAIN, bool) as (report,):  # noqa: PT012
         report.ended(DONE)
         assert path.read_text() == "old"
         (temporary,) = [each.name for each in tmp_path.iterdir() if each != path]
@@ -179,7 +210,7 @@ def test_report_appears_as_a_whole(tmp_path: Path, ending: str) -> None:
 
 def test_saved_report_takes_no_more(tmp_path: Path) -> None:
     """It is saved once."""
-    with reporting(tmp_path / "new.jsonl") as (report,):
+    with reporting(tmp_path / "new.jsonl", PLAIN, bool) as (report,):
         report.save()
         report.ended(DONE)
     assert (tmp_path / "new.jsonl").read_text() == ""
@@ -195,7 +226,7 @@ def test_full_disk_leaves_the_report_as_it_was(
     monkeypatch.setattr(os, "fsync", failing_call(errno.ENOSPC))
     with pytest.raises(DestinationError, match=r"cannot be written: No space left on device$"):
         write(path)
-    with pytest.raises(SourceError, match="gone") as caught, reporting(path):
+    with pytest.raises(SourceError, match="gone") as caught, reporting(path, PLAIN, bool):
         raise SourceError("gone")
     assert "No space left" in caught.value.__notes__[0]
     assert path.read_text() == "old"
@@ -208,7 +239,7 @@ def test_disk_that_fills_up_meanwhile_fails_the_report(tmp_path: Path, ending: s
     path = tmp_path / f"new{ending}"
     with (  # noqa: PT012
         pytest.raises(DestinationError, match=r"cannot be written: No space left on device$"),
-        reporting(path) as (report,),
+        reporting(path, PLAIN, bool) as (report,),
     ):
         with open("/dev/full", "wb", buffering=0) as full:
             os.dup2(full.fileno(), report._file.fileno())
