@@ -117,7 +117,7 @@ def _run_one(
     planned = _checked_plan(own, {**given, **asked}, arguments)
     if arguments.files_from == "-":
         asked["files_from"] = read_keys("standard input", sys.stdin.buffer)
-    keys = named_keys({**filled, **asked}, prefixes)
+    keys = named_keys({**given, **asked}, prefixes)
     with opened_log(arguments), reporting(getattr(arguments, "report", None)) as written:
         run = partial(_run, settings, options, prefixes, arguments, planned, keys, written, watch)
         return anyio.run(run)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from asyncsync.cli.signals import Watch
 from asyncsync.console import print_error, print_line
 from asyncsync.errors import AsyncSyncError, ConfigError
-from asyncsync.keys import shown
+from asyncsync.keys import SCHEME, shown
 from asyncsync.settings import Named, named_sources
 
 _WORST_FIRST = (6, 2, 4, 5, 1, 3, 7)
@@ -33,6 +33,13 @@ def run_sources(
         (source,) = sources.values()
         with source.naming():
             return run_one(source)
+    if bucket := next((word for word in arguments.prefixes if word.startswith(SCHEME)), None):
+        raise ConfigError(f"{shown(bucket)}: goes with one source; --source names {len(sources)}")
+    if getattr(arguments, "files_from", None) == "-":
+        raise ConfigError(
+            "--files-from: standard input can be read once, and --source names "
+            f"{len(sources)}; name a file"
+        )
     if arguments.command == "get":
         raise ConfigError("get: one object is of one source; name that with --source")
     for name in _OF_ONE:

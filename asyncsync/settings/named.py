@@ -79,13 +79,11 @@ def named_sources(names: Sequence[str]) -> dict[str, Named]:
     found = {name: _named(path, is_here, name, section) for name, section in sections.items()}
     if not found:
         raise ConfigError(f"{escaped(str(path))}: has no section; write [NAME] above the settings")
-    if ALL in names:
-        return found
     for name in names:
-        if name not in found:
+        if name not in found and name != ALL:
             called = escaped(str(path))
             raise ConfigError(f"no source [{shown(name)}] in {called}{_has(found, name)}")
-    return {name: found[name] for name in names}
+    return found if ALL in names else {name: found[name] for name in names}
 
 
 def named_source(name: str) -> Named:

@@ -35,7 +35,7 @@ _QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
 
 def chosen_settings(given: Mapping[str, object]) -> dict[str, Secret]:
     """Return the settings that arguments set."""
-    chosen = {}
+    chosen, places = {}, _places(given)
     for name in (*PLACE, "profile"):
         value = given.get(name)
         if value is None:
@@ -45,7 +45,8 @@ def chosen_settings(given: Mapping[str, object]) -> dict[str, Secret]:
             raise ConfigError(f"{option_name(name)}: is empty; give a value, or leave it out")
     if source := str(given.get("source") or ""):
         if chosen.get("bucket", Secret(source)) != Secret(source):
-            raise ConfigError(f"--bucket: another than in s3://{shown(source)}; name it once")
+            name = "bucket" if "bucket" in places else "--bucket"
+            raise ConfigError(f"{name}: another than in s3://{shown(source)}; name it once")
         chosen["bucket"] = chosen["source"] = Secret(source)
     return chosen
 
@@ -57,10 +58,14 @@ def option_name(name: str, value: object = None) -> str:
 
 def place_of(given: Mapping[str, object], name: str) -> str:
     """Return what sets an argument: an option, or a source with a name."""
+    places = _places(given)
+    return str(places[name]) if name in places else option_name(name, given.get(name))
+
+
+def _places(given: Mapping[str, object]) -> Mapping[str, object]:
+    """Return which source has set each argument that a source has set."""
     places = given.get("places")
-    if isinstance(places, Mapping) and name in places:
-        return str(places[name])
-    return option_name(name, given.get(name))
+    return places if isinstance(places, Mapping) else {}
 
 
 def set_variables(file: EnvFile, environ: Environment) -> dict[str, Secret]:

@@ -11,7 +11,7 @@ from asyncsync.cli.sources import run_sources
 from asyncsync.errors import AuthError, VanishedError
 from asyncsync.settings import Named
 from tests.rigs.called import Run
-from tests.rigs.memory_store import Act, MemoryStore
+from tests.rigs.memory_store import MEMORY, Act, MemoryStore
 
 FILE = Path("asyncsync.toml")
 TWO = """
@@ -96,6 +96,48 @@ def test_argument_for_one_source_is_refused_for_several(run: Run, argument: str)
         2,
         f"asyncsync: {argument}: goes with one source; --source names 2\n",
     )
+
+
+def test_bucket_in_an_argument_is_refused_for_several(run: Run, store: MemoryStore) -> None:
+    """All would bring that one, each into its own folder."""
+    for words in ([f"s3://{MEMORY.bucket}/1hz/"], [f"s3://{MEMORY.bucket}", "x"]):
+        ran = run(*words, "--source", "all")
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err == f"asyncsync: {words[0]}: goes with one source; --source names 2\n"
+    assert store.requests == []
+
+
+def test_bucket_in_an_argument_is_that_of_the_source(run: Run) -> None:
+    """Another would come into the folder of the source."""
+    FILE.write_text(TWO.replace('dest = "hz"', 'dest = "hz"\nbucket = "other"'))
+    ran = run(f"s3://{MEMORY.bucket}/1hz/", "--source", "hz")
+    said = f"bucket: another than in s3://{MEMORY.bucket}; name it once"
+    assert (ran.code, ran.err) == (2, f"asyncsync: [hz] of asyncsync.toml: {said}\n")
+
+
+def test_list_from_standard_input_is_refused_for_several(run: Run, store: MemoryStore) -> None:
+    """The first source would read it to its end, and the second find an empty list."""
+    ran = run("--source", "all", "--files-from", "-")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        "asyncsync: --files-from: standard input can be read once, and --source names 2; name a "
+        "file\n"
+    )
+    assert store.requests == []
+
+
+def test_list_takes_the_place_of_the_globs_of_a_source(run: Run) -> None:
+    """As it does with those of the environment."""
+    Path("list").write_text("root.parquet\n")
+    assert run("--source", "root", "--files-from", "list").code == 0
+    assert names("root") == ["root.parquet"]
+
+
+def test_mistyped_source_beside_all_is_told(run: Run, store: MemoryStore) -> None:
+    """Nobody should think that it was run."""
+    ran = run("--source", "all", "--source", "roto")
+    said = "asyncsync: no source [roto] in asyncsync.toml; did you mean root?\n"
+    assert (ran.code, ran.err, store.requests) == (2, said, [])
 
 
 @pytest.mark.parametrize(
