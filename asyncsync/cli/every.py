@@ -26,6 +26,8 @@ def interval(arguments: argparse.Namespace) -> int | None:
         return None
     if getattr(arguments, "plan", None) is not None:
         raise ConfigError("--every: goes without --plan, which fetches the same each time")
+    if getattr(arguments, "files_from", None) == "-":
+        raise ConfigError("--every: standard input can be read once; give --files-from a file")
     try:
         return parse_duration(text)
     except ValueError as error:

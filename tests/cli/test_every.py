@@ -107,6 +107,7 @@ def test_settings_that_are_wrong_from_the_start_end_it(run: Run) -> None:
         (["--every", "soon"], "--every: 'soon' is not a duration such as 90s, 30m, 2h or 1h30m"),
         (["--every", "0"], "--every: '0' is not a duration such as 90s, 30m, 2h or 1h30m"),
         (["--every", "1h", "--plan", "x"], "--every: goes without --plan, which fetches the same"),
+        (["--every", "1h", "--files-from", "-"], "--every: standard input can be read once; give"),
     ],
 )
 def test_rounds_that_make_no_sense_are_refused(run: Run, arguments: list[str], why: str) -> None:
