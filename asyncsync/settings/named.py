@@ -33,9 +33,9 @@ _MOST = 1 << 20
 _OPTIONS = {option.name for option in fields(Options)}
 _SWITCHES = {option.name for option in fields(Options) if isinstance(option.default, bool)}
 _REMOTE = (*PLACE, "profile")
-_PATHS = ("dest", "env_file")
+_PATHS = ("dest", "env_file", "backup_dir")
 _LISTS = ("prefixes", "include", "exclude")
-_KEYS = (*_REMOTE, *_PATHS, "prefixes", *sorted(_OPTIONS - {"dest"}))
+_KEYS = (*_REMOTE, *_PATHS, "prefixes", *sorted(_OPTIONS - {*_PATHS}))
 """All that a source can set."""
 _SECRET = re.compile(r"secret|token|passw|credential|access_key|key_id", re.IGNORECASE)
 

@@ -205,6 +205,8 @@ _CONVERTED = ("backup_dir", *_NUMBERS, *_SWITCHES, *_MOMENTS, "max_delete")
 def _convert(name: str, value: object) -> object:
     """Return the value of an option, which may be given as text."""
     try:
+        if isinstance(value, str) and name in _MOMENTS:  # the words of `since` are none
+            return parse_moment(value)
         if isinstance(value, str | Path):
             return parse_option(name, str(value))
         if name == "max_delete":
