@@ -172,7 +172,6 @@ async def _perform(
     """Run a command; return the exit code and what ended it, 0 and "" if it came to its end."""
     no_memory = MachineError.exit_code, MachineError("out of memory").advice
     exit_code, error = 0, ""
-    options = replace(options, incremental=False)
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         with (

@@ -71,6 +71,10 @@ _RUNS: dict[str, api.Command] = {
     "verify": pipeline.verify,
 }
 
+_BROWSES = ("ls", "du", "get")
+_MEANINGLESS = {"verify": ("delete",), **dict.fromkeys(_BROWSES, ("delete", "incremental"))}
+"""For these commands, the switches that do nothing, wherever they are set."""
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command, and return its exit code.
@@ -100,13 +104,15 @@ def _run_one(
     """Run the command once; a named source sets what the arguments do not."""
     bucket, prefixes = split_source(arguments.prefixes or source.prefixes)
     filled = {**source.under(given), "source": bucket}
+    # Where an option means nothing, what does not go with it is no mistake.
+    filled |= dict.fromkeys(_MEANINGLESS.get(arguments.command, ()), False)
     file = arguments.env_file
     env_file = source.env_file if file is None else Path(file)
     if arguments.command == "doctor":
         with opened_log(arguments):
             return anyio.run(partial(_examine, env_file, filled, prefixes, arguments, watch))
     settings, options = load(env_file, given=filled)
-    if arguments.command in {"ls", "du", "get"}:
+    if arguments.command in _BROWSES:
         with opened_log(arguments):
             return _browse(settings, options, prefixes, arguments, watch)
     tells_all = arguments.verbose and not arguments.quiet and settings.access_key_id
