@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from time import monotonic as clock
 
+from asyncsync.cli.ends import STOPPED, say_end
 from asyncsync.cli.signals import Watch
-from asyncsync.console import print_error, print_line
+from asyncsync.console import print_line
 from asyncsync.errors import AsyncSyncError, ConfigError
 from asyncsync.settings import parse_duration
 from asyncsync.units import format_seconds
@@ -60,7 +61,7 @@ def repeat(
             if is_first and isinstance(error, ConfigError):
                 raise
             code = error.exit_code
-            print_error(f"{error} (exit code {code})")
+            say_end(code, str(error))
         if watch.caught or (is_first and code == ConfigError.exit_code):
             return code
         is_first = False
@@ -68,8 +69,8 @@ def repeat(
         if not arguments.quiet:  # standard output belongs to programs with --json
             print_line(_next_round(left), sys.stderr if arguments.json else sys.stdout)
         if number := wait(left, watch):
-            code = 128 + number
-            print_error(f"stopped by {number.name} (exit code {code})")
+            code = STOPPED + number
+            say_end(code, f"stopped by {number.name}")
             return code
 
 

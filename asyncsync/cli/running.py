@@ -17,9 +17,10 @@ import anyio
 
 from asyncsync import api, pipeline
 from asyncsync.cli.arguments import given_options
+from asyncsync.cli.ends import STOPPED
 from asyncsync.cli.every import interval, repeat
 from asyncsync.cli.log_file import opened_log
-from asyncsync.cli.screen import STOPPED, JsonLines, Log, Text
+from asyncsync.cli.screen import JsonLines, Log, Text
 from asyncsync.cli.signals import Watch, exit_without_memory, watch_signals
 from asyncsync.cli.sources import run_sources
 from asyncsync.compare import OtherDisks
@@ -31,8 +32,8 @@ from asyncsync.console import (
     coloured,
     columns,
     print_line,
+    print_message,
     takes_escapes,
-    wrapped,
 )
 from asyncsync.disk import free_bytes
 from asyncsync.errors import AsyncSyncError, DestinationError, MachineError
@@ -117,7 +118,7 @@ def _run_one(
             return _browse(settings, options, prefixes, arguments, watch)
     tells_all = arguments.verbose and not arguments.quiet and settings.access_key_id
     if tells_all and (mixture := origins(env_file, given=filled).mixture):
-        print_line(wrapped(f"asyncsync: {mixture}", sys.stderr), sys.stderr)
+        print_message(mixture)
     own = api.route(settings, options, prefixes)
     asked = {"prefixes": arguments.prefixes, "files_from": arguments.files_from}
     planned = _checked_plan(own, {**given, **asked}, arguments)

@@ -54,16 +54,18 @@ def parse_moment(text: str) -> datetime | None:
 
 
 def as_moment(given: object) -> datetime | None:
-    """Return the moment that a caller has given as an object of Python's.
+    """Return the moment that a caller has given, as text or as an object of Python's.
 
     Raises:
         ValueError: it is a time without a zone, which is local time in Python and UTC in text; or
-            an age that no date is back.
+            an age that no date is back; or text that names none.
         TypeError: it is none of these.
     """
     match given:
         case None:
             return None
+        case str():
+            return parse_moment(given)
         case datetime():
             if given.tzinfo is None:
                 raise ValueError(f"{given} is without a time zone; use datetime.now(UTC)")
