@@ -35,7 +35,7 @@ def run_sources(
     _refuse_what_is_of_one(arguments, len(sources))
     codes = []
     for name, source in sources.items():
-        if not (arguments.quiet or arguments.json):
+        if not (getattr(arguments, "quiet", False) or arguments.json):  # ls and du have no --quiet
             print_line(f"[{shown(name)}]", sys.stdout)
         code = _told(run_one, source)
         if code and code != ConfigError.exit_code:  # whose message names the source

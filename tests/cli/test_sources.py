@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from asyncsync.cli.arguments import parse_arguments
+from asyncsync.cli.options import COMMANDS
 from asyncsync.cli.signals import Watch
 from asyncsync.cli.sources import run_sources
 from asyncsync.errors import AuthError, VanishedError
@@ -61,6 +62,17 @@ def test_plan_and_verify_take_sources(run: Run) -> None:
     assert run("--source", "all").code == 0
     assert run("verify", "--source", "all").out.count(" verified, ") == 2
     assert run("plan", "--source", "all").out.count("0 to download ") == 2
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"demo", "help", "get", "doctor"}))
+def test_each_command_takes_several_sources(run: Run, command: str) -> None:
+    """Also those that have no `--quiet` and no `--verbose`; above each stands its name."""
+    assert run("--source", "all").code == 0
+    ran = run(command, "--source", "all")
+    assert "[hz]\n" in ran.out
+    assert "[root]\n" in ran.out
+    assert ran.code == 0
+    assert "[" not in run(command, "--source", "all", "--json").out[:1]
 
 
 def test_worst_exit_code_counts_and_the_others_are_run(run: Run, store: MemoryStore) -> None:
