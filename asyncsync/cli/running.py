@@ -17,7 +17,7 @@ import anyio
 
 from asyncsync import api, pipeline
 from asyncsync.cli.arguments import given_options
-from asyncsync.cli.ends import STOPPED
+from asyncsync.cli.ends import STOPPED, say_end
 from asyncsync.cli.every import interval, repeat
 from asyncsync.cli.log_file import opened_log
 from asyncsync.cli.screen import JsonLines, Log, Text
@@ -290,7 +290,9 @@ async def _examine(
         with watch.stopping(stop, lambda _: None) as caught:
             exit_code = await examine(env_file, given, prefixes, report)
     if caught:
-        return STOPPED + caught[0]
+        exit_code = STOPPED + caught[0]
+        say_end(exit_code, f"stopped by {caught[0].name}")
+        return exit_code
     verdict = verdict_line(findings)
     logger.info("%s", verdict)
     if not (arguments.json or arguments.quiet):
