@@ -61,7 +61,7 @@ class Given(TypedDict, total=False):
             default. On the destination's disk, and not in the destination unless `exclude` leaves
             it out.
         limit_rate: The highest download rate in bytes per second, as a number or a str such as
-            `"20M"` (units are powers of 1024); `"off"` by default.
+            `"20M"` (20 MiB; `"20MB"` is in powers of 1000); `"off"` by default.
         max_duration: After how many seconds the run ends, even if something is left, as a number
             or a str such as `"2h"`; the next run goes on. What is left is in `Report.left`, and
             the observer is told. `"off"` by default; `plan` takes as long as it needs.

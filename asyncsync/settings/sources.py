@@ -35,7 +35,7 @@ _QUOTED = re.compile(r"""(["']).*\1""", re.DOTALL)
 
 def chosen_settings(given: Mapping[str, object]) -> dict[str, Secret]:
     """Return the settings that arguments set."""
-    chosen, places = {}, _places(given)
+    chosen = {}
     for name in (*PLACE, "profile"):
         value = given.get(name)
         if value is None:
@@ -45,7 +45,7 @@ def chosen_settings(given: Mapping[str, object]) -> dict[str, Secret]:
             raise ConfigError(f"{option_name(name)}: is empty; give a value, or leave it out")
     if source := str(given.get("source") or ""):
         if chosen.get("bucket", Secret(source)) != Secret(source):
-            name = "bucket" if "bucket" in places else "--bucket"
+            name = argument_name(given, "bucket")
             raise ConfigError(f"{name}: another than in s3://{shown(source)}; name it once")
         chosen["bucket"] = chosen["source"] = Secret(source)
     return chosen
@@ -54,6 +54,11 @@ def chosen_settings(given: Mapping[str, object]) -> dict[str, Secret]:
 def option_name(name: str, value: object = None) -> str:
     """Return the option that sets an argument to a value."""
     return f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+
+
+def argument_name(given: Mapping[str, object], name: str) -> str:
+    """Return what messages call an argument: as an option, or as one of a source with a name."""
+    return f"the source's {name}" if name in _places(given) else option_name(name)
 
 
 def place_of(given: Mapping[str, object], name: str) -> str:
@@ -83,10 +88,11 @@ def refuse_quotes(name: str, value: Secret) -> None:
         )
 
 
-def bucket_name(chosen: Mapping[str, Secret]) -> str:
-    """Return what messages call the bucket of an argument."""
+def argument_names(given: Mapping[str, object], chosen: Mapping[str, Secret]) -> dict[str, str]:
+    """Return what messages call the arguments that say where the bucket is."""
+    names = {name: argument_name(given, name) for name in PLACE}
     source = chosen.get("source", UNSET).reveal()
-    return f"s3://{shown(source)}" if source else "--bucket"
+    return names | ({"bucket": f"s3://{shown(source)}"} if source else {})
 
 
 def uses_aws(values: Mapping[str, Secret], chosen: Mapping[str, Secret]) -> bool:

@@ -42,10 +42,11 @@ def test_commands_that_delete_nothing_go_with_any_size(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     """Also where the environment asks each sync to delete."""
-    monkeypatch.setenv("ASYNCSYNC_DELETE", "yes")
     assert run().code == 0
-    assert run(*command.split(), "--min-size", "1").code == 0
-    assert run("plan", "--min-size", "1").code == 2
+    monkeypatch.setenv("ASYNCSYNC_DELETE", "yes")
+    monkeypatch.setenv("ASYNCSYNC_MIN_SIZE", "1")
+    assert run(*command.split()).code == 0
+    assert run("plan").code == 2
 
 
 @pytest.mark.usefixtures("gone")

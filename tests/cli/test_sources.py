@@ -94,7 +94,7 @@ def test_wrong_setting_of_one_source_is_told_with_its_name(run: Run) -> None:
     FILE.write_text(TWO.replace('dest = "hz"', 'dest = "hz"\nbucket = "a/b"'))
     ran = run("--quiet", "--source", "all")
     assert ran.code == 2
-    assert ran.err.startswith("asyncsync: [hz] of asyncsync.toml: --bucket: not the name of a buc")
+    assert ran.err.startswith("asyncsync: [hz] of asyncsync.toml: the source's bucket: not the")
     assert names("root") == ["root.parquet"]
     ran = run("--source", "hz")
     assert (ran.code, ran.err.startswith("asyncsync: [hz] of asyncsync.toml: ")) == (2, True)
@@ -123,7 +123,7 @@ def test_bucket_in_an_argument_is_that_of_the_source(run: Run) -> None:
     """Another would come into the folder of the source."""
     FILE.write_text(TWO.replace('dest = "hz"', 'dest = "hz"\nbucket = "other"'))
     ran = run(f"s3://{MEMORY.bucket}/1hz/", "--source", "hz")
-    said = f"bucket: another than in s3://{MEMORY.bucket}; name it once"
+    said = f"the source's bucket: another than in s3://{MEMORY.bucket}; name it once"
     assert (ran.code, ran.err) == (2, f"asyncsync: [hz] of asyncsync.toml: {said}\n")
 
 
