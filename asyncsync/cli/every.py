@@ -62,7 +62,9 @@ def repeat(
                 raise
             code = error.exit_code
             say_end(code, str(error))
-        if watch.caught or (is_first and code == ConfigError.exit_code):
+        if watch.caught:
+            return max(code, STOPPED + watch.caught[0])
+        if is_first and code == ConfigError.exit_code:
             return code
         is_first = False
         left = max(began + seconds - clock(), 0.0)

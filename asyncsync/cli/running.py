@@ -230,7 +230,16 @@ async def _run(
                     error, exit_code = NO_MEMORY, MachineError.exit_code
     if caught:
         return finish_stopped(caught[0])
-    return finish(figures.exit_code if exit_code is None else exit_code, error)
+    with watch.stopping(_go_on, _say_no_more):
+        return finish(figures.exit_code if exit_code is None else exit_code, error)
+
+
+def _go_on() -> None:
+    """Let what is all but done come to its end, unless that takes too long."""
+
+
+def _say_no_more(_: signal.Signals) -> None:
+    """Add nothing to what is told already."""
 
 
 def _figures(command: str, options: Options) -> Report:
@@ -287,7 +296,7 @@ async def _examine(
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         stop = partial(loop.call_soon_threadsafe, cancel)
-        with watch.stopping(stop, lambda _: None) as caught:
+        with watch.stopping(stop, _say_no_more) as caught:
             exit_code = await examine(env_file, given, prefixes, report)
     if caught:
         exit_code = STOPPED + caught[0]

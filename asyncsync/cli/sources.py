@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from asyncsync.cli.ends import colour_of_code, worst_code
+from asyncsync.cli.ends import STOPPED, colour_of_code, worst_code
 from asyncsync.cli.signals import Watch
 from asyncsync.console import RED, print_line, print_message
 from asyncsync.errors import AsyncSyncError, ConfigError
@@ -42,6 +42,7 @@ def run_sources(
             print_message(f"source {shown(name)}: exit code {code}", colour_of_code(code))
         codes.append(code)
         if watch.caught:
+            codes.append(STOPPED + watch.caught[0])
             break
     return worst_code(codes)
 
