@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from time import monotonic as clock
+from typing import TextIO
 
 from asyncsync.cli.ends import STOPPED, say_end
 from asyncsync.cli.signals import Watch
@@ -68,18 +69,23 @@ def repeat(
             return code
         is_first = False
         left = max(began + seconds - clock(), 0.0)
-        if not arguments.quiet:  # standard output belongs to programs with --json
-            print_line(_next_round(left), sys.stderr if arguments.json else sys.stdout)
-        if number := wait(left, watch):
+        line = "" if arguments.quiet else _next_round(left)
+        stream = sys.stderr if arguments.json else sys.stdout  # where programs read the events
+        if number := wait(left, watch, line, stream):
             code = STOPPED + number
             say_end(code, f"stopped by {number.name}")
             return code
 
 
-def wait(seconds: float, watch: Watch) -> signal.Signals | None:
-    """Wait for the next round, and return the signal that comes before it."""
+def wait(seconds: float, watch: Watch, line: str, stream: TextIO) -> signal.Signals | None:
+    """Wait for the next round, and return the signal that comes before it.
+
+    From before the line is printed, if there is one, a signal only ends the wait.
+    """
     woken = threading.Event()
     with watch.stopping(woken.set, lambda _: None) as caught:
+        if line:
+            print_line(line, stream)
         woken.wait(seconds)
     return caught[0] if caught else None
 

@@ -6,6 +6,7 @@ import signal
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -35,8 +36,10 @@ class Rounds:
         patch.setattr(every, "clock", lambda: self.now)
         patch.setattr(every, "wait", self.wait)
 
-    def wait(self, seconds: float, _: object) -> signal.Signals | None:
+    def wait(self, seconds: float, _: object, line: str, stream: TextIO) -> signal.Signals | None:
         """Let the time pass at once."""
+        if line:
+            print(line, file=stream)
         self.waited.append(seconds)
         self.now += seconds
         if following := next(self._between, None):
