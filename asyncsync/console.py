@@ -79,10 +79,10 @@ def wrapped(line: str, stream: TextIO) -> str:
     )
 
 
-def print_error(message: str) -> None:
-    """Print what went wrong on standard error, as a line of this program."""
+def print_message(message: str, colour: int = 0) -> None:
+    """Print a line of this program on standard error, in a colour unless that is 0."""
     line = wrapped(f"asyncsync: {escaped(message)}", sys.stderr)
-    print_line(coloured(line, RED, sys.stderr), sys.stderr)
+    print_line(coloured(line, colour, sys.stderr) if colour else line, sys.stderr)
 
 
 def show_cursors() -> None:

@@ -54,6 +54,9 @@ are always raised `from` their cause. No message has a secret, a signed URL or a
 
 from typing import ClassVar
 
+WORST_FIRST = (6, 2, 4, 5, 1, 3, 7)
+"""Exit codes: of several, the first in this order counts, as docs/reliability.md says."""
+
 
 class AsyncSyncError(Exception):
     """Base class of all errors of this package."""

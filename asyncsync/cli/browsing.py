@@ -14,7 +14,8 @@ import anyio
 
 from asyncsync import api
 from asyncsync.browse import MOST_LEVELS, Usage, du, file_for, get, ls
-from asyncsync.cli.looks import OutputClosedError, Person, Program, say_error
+from asyncsync.cli.ends import STOPPED, say_end
+from asyncsync.cli.looks import OutputClosedError, Person, Program
 from asyncsync.cli.screen import Log
 from asyncsync.cli.signals import Watch, exit_without_memory
 from asyncsync.concurrently import task_group
@@ -114,7 +115,7 @@ def fetch(
             observer = Observers(*([progress] if progress else []), told, log)
             exit_code, error = anyio.run(_perform, run, settings, options, (), observer, watch)
         if error:
-            say_error(exit_code, error)
+            say_end(exit_code, error)
         elif file is None:
             exit_code = _copy_out(held)
         elif not arguments.quiet:
@@ -150,7 +151,7 @@ def _copy_out(held: Held) -> int:
     except BrokenPipeError:
         return _end_quietly(OutputClosedError.exit_code)
     except OSError as error:
-        say_error(DestinationError.exit_code, f"standard output: {error.strerror}")
+        say_end(DestinationError.exit_code, f"standard output: {error.strerror}")
         return DestinationError.exit_code
     return 0
 
@@ -172,12 +173,11 @@ async def _perform(
     """Run a command; return the exit code and what ended it, 0 and "" if it came to its end."""
     no_memory = MachineError.exit_code, MachineError("out of memory").advice
     exit_code, error = 0, ""
-    options = replace(options, incremental=False)
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         with (
             watch.stopping(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught,
-            exit_without_memory(partial(say_error, *no_memory)),
+            exit_without_memory(partial(say_end, *no_memory)),
         ):
             try:
                 await api.perform(command, settings, options, prefixes, observer)
@@ -188,7 +188,7 @@ async def _perform(
             except MemoryError:
                 exit_code, error = no_memory
     if caught:
-        return 128 + caught[0], f"stopped by {caught[0].name}"
+        return STOPPED + caught[0], f"stopped by {caught[0].name}"
     return exit_code, error
 
 

@@ -6,11 +6,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from time import monotonic as clock
+from typing import TextIO
 
+from asyncsync.cli.ends import STOPPED, say_end
 from asyncsync.cli.signals import Watch
-from asyncsync.console import print_error, print_line
+from asyncsync.console import print_line
 from asyncsync.errors import AsyncSyncError, ConfigError
 from asyncsync.settings import parse_duration
 from asyncsync.units import format_seconds
@@ -27,6 +28,8 @@ def interval(arguments: argparse.Namespace) -> int | None:
         return None
     if getattr(arguments, "plan", None) is not None:
         raise ConfigError("--every: goes without --plan, which fetches the same each time")
+    if getattr(arguments, "files_from", None) == "-":
+        raise ConfigError("--every: standard input can be read once; give --files-from a file")
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -59,30 +62,30 @@ def repeat(
             if is_first and isinstance(error, ConfigError):
                 raise
             code = error.exit_code
-            print_error(f"{error} (exit code {code})")
-        if watch.caught or (is_first and code == ConfigError.exit_code):
+            say_end(code, str(error))
+        if watch.caught:
+            return max(code, STOPPED + watch.caught[0])
+        if is_first and code == ConfigError.exit_code:
             return code
         is_first = False
         left = max(began + seconds - clock(), 0.0)
-        stream = sys.stderr if arguments.json else sys.stdout  # the latter belongs to programs
-        say = (lambda: None) if arguments.quiet else partial(print_line, _next_round(left), stream)
-        if number := wait(left, watch, say):
-            code = 128 + number
-            print_error(f"stopped by {number.name} (exit code {code})")
+        line = "" if arguments.quiet else _next_round(left)
+        stream = sys.stderr if arguments.json else sys.stdout  # where programs read the events
+        if number := wait(left, watch, line, stream):
+            code = STOPPED + number
+            say_end(code, f"stopped by {number.name}")
             return code
 
 
-def wait(seconds: float, watch: Watch, say: Callable[[], object]) -> signal.Signals | None:
+def wait(seconds: float, watch: Watch, line: str, stream: TextIO) -> signal.Signals | None:
     """Wait for the next round, and return the signal that comes before it.
 
-    Args:
-        seconds: until then.
-        watch: the signals.
-        say: tells that it waits. Whoever is told can stop it.
+    From before the line is printed, if there is one, a signal only ends the wait.
     """
     woken = threading.Event()
     with watch.stopping(woken.set, lambda _: None) as caught:
-        say()
+        if line:
+            print_line(line, stream)
         woken.wait(seconds)
     return caught[0] if caught else None
 

@@ -129,6 +129,8 @@ class _Help(argparse.HelpFormatter):
 class _Parser(argparse.ArgumentParser):
     """Prints as the rest of the program does: a closed stream is no error."""
 
+    color: bool
+
     def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
         to_output = file is sys.stdout
         print_line(message.removesuffix("\n"), sys.stdout if to_output else sys.stderr)
@@ -153,6 +155,7 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
         add_help=False,
         exit_on_error=False,
     )
+    parser.color = False  # from Python 3.14 on, its colours would mean other things than ours
     if command == "get":
         where = f"the object, or {SCHEME}BUCKET/KEY; then the file, or - (default: its name, here)"
         words = parser.add_argument_group("arguments")

@@ -14,10 +14,11 @@ from asyncsync.browse import (
     usage_json,
     usage_of_all,
 )
+from asyncsync.cli.ends import say_end
 from asyncsync.cli.mistakes import prefix_hint
-from asyncsync.console import print_error, print_line, wrapped, write_line
+from asyncsync.console import YELLOW, print_message, write_line
 from asyncsync.errors import AsyncSyncError, DestinationError
-from asyncsync.interfaces import SilentObserver
+from asyncsync.interfaces import SilentObserver, Urgent
 from asyncsync.keys import display_width, escaped, shown
 from asyncsync.model import UNKNOWN_SIZE, Route
 from asyncsync.report import Json, Report, start_json
@@ -71,19 +72,19 @@ class Person(SilentObserver):
             return  # as is said at the end
         else:
             why = "it is empty"
-        self.noticed(f"nothing {where}: {why}")
+        print_message(f"nothing {where}: {why}", YELLOW)
 
     def noticed(self, message: str) -> None:
         """Print the message on standard error."""
-        print_line(wrapped(f"asyncsync: {escaped(message)}", sys.stderr), sys.stderr)
+        print_message(escaped(message), YELLOW if isinstance(message, Urgent) else 0)
 
     def finish(self, exit_code: int, error: str) -> int:
         """Print how much is left out, and what ended the run; return the exit code."""
         if left_out := self._figures.left_out:
             number = f"{left_out:,} object{'s' * (left_out > 1)}"
-            self.noticed(f"{number} left out by name, age or size; --include '*' takes all names")
+            print_message(f"{number} left out by name, age or size; --include '*' takes all names")
         if error:
-            say_error(exit_code, error)
+            say_end(exit_code, error)
         return exit_code
 
 
@@ -121,11 +122,6 @@ class Program(Person):
         """Write the sum, and what ended the run; return the exit code."""
         _print_json([end_json(self._command, self._total, self._figures, exit_code, error)])
         return exit_code
-
-
-def say_error(exit_code: int, error: str) -> None:
-    """Print what ended a run."""
-    print_error(f"{error} (exit code {exit_code})")
 
 
 def _print(lines: Sequence[str]) -> None:

@@ -16,6 +16,9 @@ _ONE_WAY = "asyncsync only downloads, and changes nothing in the bucket"
 _COMMANDS_ELSEWHERE = {
     **dict.fromkeys(("cp", "copy", "download", "mirror", "pull", "s3"), "did you mean sync?"),
     "check": "did you mean verify?",
+    **dict.fromkeys(("list", "lsd", "lsf", "lsl", "tree"), "did you mean ls?"),
+    "size": "did you mean du?",
+    "cat": "did you mean get? With - in the place of PATH, it writes to standard output",
     **dict.fromkeys(("mv", "move", "rm", "delete", "put", "upload"), _ONE_WAY),
     **dict.fromkeys(("config", "configure"), _SETTINGS_HINT),
     "version": "did you mean --version?",
@@ -33,6 +36,12 @@ _OPTIONS_ELSEWHERE = {
         "use --workers, which finds the best number by itself",
     ),
     "--bwlimit": "use --limit-rate",
+    "--max-age": "use --newer-than",
+    "--min-age": "use --older-than",
+    **dict.fromkeys(
+        ("--delete-removed", "--delete-after", "--delete-before", "--delete-during"),
+        "use --delete, which deletes when all else is done",
+    ),
     **dict.fromkeys(("--no-verify-ssl", "--no-check-certificate"), _ALWAYS_CHECKED),
     **dict.fromkeys(("--retries", "--retry-count", "--low-level-retries"), "use --attempts"),
     **dict.fromkeys(("--timeout", "--cli-read-timeout"), "use --read-timeout"),
@@ -44,7 +53,10 @@ _OPTIONS_ELSEWHERE = {
     "-V": "use --version",
     **dict.fromkeys(("--endpoint", "--s3-endpoint"), "use --endpoint-url"),
     **dict.fromkeys(("--output", "--local-dir", "--destination"), "use --dest"),
-    **dict.fromkeys(("--ignore-existing", "--no-clobber", "--no-overwrite", "--update"), _REPLACED),
+    **dict.fromkeys(
+        ("--ignore-existing", "--no-clobber", "--no-overwrite", "--update", "--skip-existing"),
+        _REPLACED,
+    ),
     **dict.fromkeys(("--partial", "--resume", "--continue"), "a run always goes on; leave it out"),
 }
 """Options of other tools that a sync does not take, and what does the same here."""

@@ -17,9 +17,10 @@ import anyio
 
 from asyncsync import api, pipeline
 from asyncsync.cli.arguments import given_options
+from asyncsync.cli.ends import STOPPED, say_end
 from asyncsync.cli.every import interval, repeat
 from asyncsync.cli.log_file import opened_log
-from asyncsync.cli.screen import STOPPED, JsonLines, Log, Text
+from asyncsync.cli.screen import JsonLines, Log, Text
 from asyncsync.cli.signals import Watch, exit_without_memory, watch_signals
 from asyncsync.cli.sources import run_sources
 from asyncsync.compare import OtherDisks
@@ -31,8 +32,8 @@ from asyncsync.console import (
     coloured,
     columns,
     print_line,
+    print_message,
     takes_escapes,
-    wrapped,
 )
 from asyncsync.disk import free_bytes
 from asyncsync.errors import AsyncSyncError, DestinationError, MachineError
@@ -71,6 +72,10 @@ _RUNS: dict[str, api.Command] = {
     "verify": pipeline.verify,
 }
 
+_BROWSES = ("ls", "du", "get")
+_MEANINGLESS = {"verify": ("delete",), **dict.fromkeys(_BROWSES, ("delete", "incremental"))}
+"""For these commands, the switches that do nothing, wherever they are set."""
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command, and return its exit code.
@@ -100,24 +105,26 @@ def _run_one(
     """Run the command once; a named source sets what the arguments do not."""
     bucket, prefixes = split_source(arguments.prefixes or source.prefixes)
     filled = {**source.under(given), "source": bucket}
+    # Where an option means nothing, what does not go with it is no mistake.
+    filled |= dict.fromkeys(_MEANINGLESS.get(arguments.command, ()), False)
     file = arguments.env_file
     env_file = source.env_file if file is None else Path(file)
     if arguments.command == "doctor":
         with opened_log(arguments):
             return anyio.run(partial(_examine, env_file, filled, prefixes, arguments, watch))
     settings, options = load(env_file, given=filled)
-    if arguments.command in {"ls", "du", "get"}:
+    if arguments.command in _BROWSES:
         with opened_log(arguments):
             return _browse(settings, options, prefixes, arguments, watch)
     tells_all = arguments.verbose and not arguments.quiet and settings.access_key_id
     if tells_all and (mixture := origins(env_file, given=filled).mixture):
-        print_line(wrapped(f"asyncsync: {mixture}", sys.stderr), sys.stderr)
+        print_message(mixture)
     own = api.route(settings, options, prefixes)
     asked = {"prefixes": arguments.prefixes, "files_from": arguments.files_from}
     planned = _checked_plan(own, {**given, **asked}, arguments)
     if arguments.files_from == "-":
         asked["files_from"] = read_keys("standard input", sys.stdin.buffer)
-    keys = named_keys({**filled, **asked}, prefixes)
+    keys = named_keys({**given, **asked}, prefixes)
     chosen = api.selection(options, prefixes, own, keys, planned)
     reported = reporting(getattr(arguments, "report", None), own.paths, chosen)
     with opened_log(arguments), reported as written:
@@ -225,7 +232,16 @@ async def _run(
                     error, exit_code = NO_MEMORY, MachineError.exit_code
     if caught:
         return finish_stopped(caught[0])
-    return finish(figures.exit_code if exit_code is None else exit_code, error)
+    with watch.stopping(_go_on, _say_no_more):
+        return finish(figures.exit_code if exit_code is None else exit_code, error)
+
+
+def _go_on() -> None:
+    """Let what is all but done come to its end, unless that takes too long."""
+
+
+def _say_no_more(_: signal.Signals) -> None:
+    """Add nothing to what is told already."""
 
 
 def _figures(command: str, options: Options) -> Report:
@@ -282,10 +298,12 @@ async def _examine(
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         stop = partial(loop.call_soon_threadsafe, cancel)
-        with watch.stopping(stop, lambda _: None) as caught:
+        with watch.stopping(stop, _say_no_more) as caught:
             exit_code = await examine(env_file, given, prefixes, report)
     if caught:
-        return STOPPED + caught[0]
+        exit_code = STOPPED + caught[0]
+        say_end(exit_code, f"stopped by {caught[0].name}")
+        return exit_code
     verdict = verdict_line(findings)
     logger.info("%s", verdict)
     if not (arguments.json or arguments.quiet):

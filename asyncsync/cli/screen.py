@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from asyncsync.cli.ends import STOPPED, colour_of_code, end_line
 from asyncsync.cli.mistakes import prefix_hint
-from asyncsync.console import GREEN, RED, YELLOW, coloured, columns, print_line, wrapped
+from asyncsync.console import RED, YELLOW, coloured, columns, print_line, print_message, wrapped
 from asyncsync.errors import SkippedError
 from asyncsync.interfaces import SilentObserver, Urgent
 from asyncsync.keys import escaped, shown
@@ -33,8 +34,6 @@ from asyncsync.units import format_size
 
 MAX_ROWS = 20
 """Prefixes that a table shows at most, unless `--verbose` asks for all; and edited files named."""
-STOPPED = 128
-"""Exit codes above this are those of a run that a signal has stopped."""
 
 logger = logging.getLogger(__name__)
 
@@ -148,13 +147,13 @@ class Text(SilentObserver):
 
     def finish(self, exit_code: int, error: str) -> int:
         """Print the summary, if there is anything to sum up, and return the exit code."""
-        figures, colour = self._figures, _colour_of_code(exit_code)
+        figures, colour = self._figures, colour_of_code(exit_code)
         done = figures.downloaded + figures.verified + figures.failed
         if not error or (done if exit_code > STOPPED else figures.total.in_bucket):
             summary = wrapped(figures.summary(), sys.stdout)
             self._print(coloured(summary, colour, sys.stdout))
         if error:
-            self._warn(f"asyncsync: {escaped(error)} (exit code {exit_code})", colour)
+            self._warn(f"asyncsync: {end_line(exit_code, error)}", colour)
         return exit_code
 
     def _name_edited(self, transfers: Sequence[Transfer]) -> None:
@@ -210,11 +209,11 @@ class JsonLines(SilentObserver):
 
     def held_back(self, why: str) -> None:
         """Print for people what the run leaves to do, on standard error."""
-        self.noticed(why)
+        print_message(escaped(why), YELLOW)
 
     def noticed(self, message: str) -> None:
         """Print the message for people, on standard error."""
-        print_line(f"asyncsync: {escaped(message)}", sys.stderr)
+        print_message(escaped(message), YELLOW if isinstance(message, Urgent) else 0)
 
     def finish(self, exit_code: int, error: str) -> int:
         """Write the summary, and return the exit code: 1 instead of 0, 3 or 7 if one was lost."""
@@ -274,7 +273,7 @@ class Log(SilentObserver):
         """Log the summary."""
         logger.info("%s", self._figures.summary())
         if error:
-            logger.info("%s (exit code %d)", escaped(error), exit_code)
+            logger.info("%s", end_line(exit_code, error))
 
 
 def _describe_route(command: str, route: Route, dest: Path) -> str:
@@ -285,9 +284,3 @@ def _describe_route(command: str, route: Route, dest: Path) -> str:
 
 def _colour_of(failed: Failed) -> int:
     return YELLOW if isinstance(failed.error, SkippedError) else RED
-
-
-def _colour_of_code(exit_code: int) -> int:
-    if exit_code in {SkippedError.exit_code, HELD_BACK} or exit_code > STOPPED:
-        return YELLOW
-    return RED if exit_code else GREEN

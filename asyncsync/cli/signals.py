@@ -152,7 +152,8 @@ class Watch:
                 _exit(128 + number)  # the next run goes on from what is there
             return
         if (under_way := self._under_way) is None:
-            os._exit(128 + number)  # also where the system would not: for the first process
+            _exit(128 + number)  # also where the system would not: for the first process
+            return
         stop, report_stop = under_way
         self._together_until = now + TOGETHER
         self.caught.append(signal.Signals(number))

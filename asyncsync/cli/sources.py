@@ -2,16 +2,15 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
+from asyncsync.cli.ends import STOPPED, colour_of_code, worst_code
 from asyncsync.cli.signals import Watch
-from asyncsync.console import print_error, print_line
+from asyncsync.console import RED, print_line, print_message
 from asyncsync.errors import AsyncSyncError, ConfigError
-from asyncsync.keys import shown
+from asyncsync.keys import SCHEME, shown
 from asyncsync.settings import Named, named_sources
 
-_WORST_FIRST = (6, 2, 4, 5, 1, 3, 7)
-"""Exit codes, as docs/reliability.md says which one counts; a signal's comes before all."""
 _OF_ONE = ("dest", "bucket", "plan", "report")
 """Arguments that belong to one source."""
 
@@ -33,22 +32,35 @@ def run_sources(
         (source,) = sources.values()
         with source.naming():
             return run_one(source)
+    _refuse_what_is_of_one(arguments, len(sources))
+    codes = []
+    for name, source in sources.items():
+        if not (getattr(arguments, "quiet", False) or arguments.json):  # ls and du have no --quiet
+            print_line(f"[{shown(name)}]", sys.stdout)
+        code = _told(run_one, source)
+        if code and code != ConfigError.exit_code:  # whose message names the source
+            print_message(f"source {shown(name)}: exit code {code}", colour_of_code(code))
+        codes.append(code)
+        if watch.caught:
+            codes.append(STOPPED + watch.caught[0])
+            break
+    return worst_code(codes)
+
+
+def _refuse_what_is_of_one(arguments: argparse.Namespace, number: int) -> None:
+    """Refuse for several sources what only one of them can have."""
+    if bucket := next((word for word in arguments.prefixes if word.startswith(SCHEME)), None):
+        raise ConfigError(f"{shown(bucket)}: goes with one source; --source names {number}")
+    if getattr(arguments, "files_from", None) == "-":
+        raise ConfigError(
+            "--files-from: standard input can be read once, and --source names "
+            f"{number}; name a file"
+        )
     if arguments.command == "get":
         raise ConfigError("get: one object is of one source; name that with --source")
     for name in _OF_ONE:
         if getattr(arguments, name, None) is not None:
-            raise ConfigError(f"--{name}: goes with one source; --source names {len(sources)}")
-    codes = []
-    for name, source in sources.items():
-        if not (arguments.quiet or arguments.json):
-            print_line(f"[{shown(name)}]", sys.stdout)
-        code = _told(run_one, source)
-        if code and code != ConfigError.exit_code:  # whose message names the source
-            print_error(f"source {shown(name)}: exit code {code}")
-        codes.append(code)
-        if watch.caught:
-            break
-    return _worst(codes)
+            raise ConfigError(f"--{name}: goes with one source; --source names {number}")
 
 
 def _told(run_one: Callable[[Named], int], source: Named) -> int:
@@ -57,11 +69,5 @@ def _told(run_one: Callable[[Named], int], source: Named) -> int:
         with source.naming():
             return run_one(source)
     except AsyncSyncError as error:
-        print_error(str(error))
+        print_message(str(error), RED)
         return error.exit_code
-
-
-def _worst(codes: Iterable[int]) -> int:
-    found = set(codes)
-    by_signal = [code for code in found if code >= 128]
-    return next((code for code in (*by_signal, *_WORST_FIRST) if code in found), 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 from asyncsync.doctor import bucket_checks as bucket
 from asyncsync.doctor import folder_checks, plan_check
 from asyncsync.doctor.bucket_checks import Visit
-from asyncsync.errors import AsyncSyncError, SourceError, TransientError
+from asyncsync.errors import WORST_FIRST, AsyncSyncError, SourceError, TransientError
 from asyncsync.keys import escaped
 from asyncsync.report import Finding, Look, Verdict
 from asyncsync.settings import Options
@@ -21,9 +21,6 @@ from asyncsync.threads import in_thread
 
 _WIDE = 60
 """Columns from which on the text of a finding is wrapped beside its name, and not below it."""
-
-_BY_WEIGHT = (6, 2, 4, 5, 1, 3)
-"""Exit codes: of several, the first in this order is returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,7 @@ async def examine(
             findings[check.name] = await _run(check, visit, findings.get(check.needs))
             report(findings[check.name])
     codes = {finding.exit_code for finding in findings.values()}
-    return next((code for code in _BY_WEIGHT if code in codes), 0)
+    return next((code for code in WORST_FIRST if code in codes), 0)
 
 
 async def _run(check: Check, visit: Visit, needed: Finding | None) -> Finding:

@@ -1,8 +1,8 @@
 """Where to sync from, and how: loaded from arguments, the environment and the env file.
 
 Read `options.py` first: it has the options, and how their values are written, of which
-`durations.py` reads those of time, `amounts.py` sizes and moments, and `renamed.py` says what an
-option was called before. `loading.py` loads them and `Settings`, whose class is in `model.py`:
+`durations.py` reads durations and ages, `amounts.py` sizes and moments, and `renamed.py` says what
+an option was called before. `loading.py` loads them and `Settings`, whose class is in `model.py`:
 `sources.py` finds what is set where, and `remote.py` makes the settings of it. `envfile.py` reads
 the env file, `endpoint.py` checks the endpoint's URL and says which bucket it leads to, `source.py`
 reads `s3://bucket/prefix`, `keylist.py` a list of keys, and `aws.py` finds what AWS's own settings

@@ -3,20 +3,9 @@
 import re
 from datetime import UTC, date, datetime, time, timedelta
 
+from asyncsync.settings.durations import parse_span
 from asyncsync.units import parse_size
 
-_SPANS = {
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-    "w": timedelta(weeks=1),
-    "M": timedelta(days=30),
-    "y": timedelta(days=365),
-}
-"""What rclone calls an age, and how long it is."""
-_SPAN = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)([smhdwMy])", re.ASCII)
-_AGE = re.compile(rf"(?:{_SPAN.pattern})+", re.ASCII)
 _NUMBER = re.compile(r"\d{1,7}(\.\d*)?", re.ASCII)
 
 
@@ -44,12 +33,11 @@ def parse_moment(text: str) -> datetime | None:
     """
     if text == "off":
         return None
-    if _AGE.fullmatch(text):
-        try:
-            spans = [float(number) * _SPANS[unit] for number, unit in _SPAN.findall(text)]
-            return _ago(sum(spans, timedelta()))
-        except OverflowError:
-            raise ValueError(f"{text!r} is longer ago than there are dates") from None
+    try:
+        if (age := parse_span(text)) is not None:
+            return _ago(age)
+    except OverflowError:
+        raise ValueError(f"{text!r} is longer ago than there are dates") from None
     if _NUMBER.fullmatch(text):
         raise ValueError(
             f"{text!r} is a number without a unit: write {text}d for days, or "
@@ -66,16 +54,18 @@ def parse_moment(text: str) -> datetime | None:
 
 
 def as_moment(given: object) -> datetime | None:
-    """Return the moment that a caller has given as an object of Python's.
+    """Return the moment that a caller has given, as text or as an object of Python's.
 
     Raises:
         ValueError: it is a time without a zone, which is local time in Python and UTC in text; or
-            an age that no date is back.
+            an age that no date is back; or text that names none.
         TypeError: it is none of these.
     """
     match given:
         case None:
             return None
+        case str():
+            return parse_moment(given)
         case datetime():
             if given.tzinfo is None:
                 raise ValueError(f"{given} is without a time zone; use datetime.now(UTC)")

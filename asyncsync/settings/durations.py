@@ -1,29 +1,50 @@
-"""Durations as people write them: `90`, `90s`, `30m`, `1h30m`, `7d`."""
+"""Durations and ages as people write them: `90`, `90s`, `1h30m`, `1.5h`, `7d`, `6M`."""
 
 import re
+from datetime import timedelta
 
 LONGEST = 366 * 86400
 """Seconds."""
 
-_UNITS = {"w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
-_DURATION = re.compile("".join(rf"(?:(\d{{1,9}}){unit})?" for unit in _UNITS), re.ASCII)
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+    "M": timedelta(days=30),
+    "y": timedelta(days=365),
+}
+"""What rclone calls a duration, and how long it is."""
+_PART = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)([smhdwMy])", re.ASCII)
+_SPAN = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
+
+
+def parse_span(text: str) -> timedelta | None:
+    """Return how long one or several numbers with units are; None if the text is none.
+
+    Raises:
+        OverflowError: longer than Python knows.
+    """
+    if not _SPAN.fullmatch(text):
+        return None
+    parts = (float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    return sum(parts, timedelta())
 
 
 def parse_duration(text: str) -> int:
-    """Return seconds, at least one; a number without a unit is seconds, as in rclone.
+    """Return whole seconds, at least one; a number without a unit is seconds, as in rclone.
 
     Raises:
         ValueError: the text is no duration; the message says what is.
     """
-    seconds = int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else _sum(text.lower())
+    try:
+        span = parse_span(f"{text}s" if re.fullmatch(r"\d{1,9}", text, re.ASCII) else text)
+    except OverflowError:
+        span = timedelta.max
+    seconds = int(span.total_seconds()) if span else 0
     if not seconds:
         raise ValueError(f"{text!r} is not a duration such as 90s, 30m, 2h or 1h30m")
     if seconds > LONGEST:
         raise ValueError(f"{text!r} is more than a year")
     return seconds
-
-
-def _sum(text: str) -> int:
-    found = _DURATION.fullmatch(text)
-    numbers = found.groups("0") if found else ()
-    return sum(int(number) * size for number, size in zip(numbers, _UNITS.values(), strict=False))

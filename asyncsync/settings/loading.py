@@ -23,6 +23,7 @@ from asyncsync.settings.remote import aws_settings, own_settings
 from asyncsync.settings.renamed import apply_since_word, since_note
 from asyncsync.settings.sources import (
     UNSET,
+    argument_names,
     chosen_settings,
     refuse_quotes,
     set_variables,
@@ -85,6 +86,7 @@ def _parse(
     given: Mapping[str, object] | None,
 ) -> tuple[Settings, Options]:
     chosen = chosen_settings(given or {})
+    names = argument_names(given or {}, chosen)
     values = set_variables(file, environ)
     for name, value in values.items():
         refuse_quotes(name, value)
@@ -94,8 +96,8 @@ def _parse(
         return parse(env_file, environ, given)[0]
 
     if uses_aws(values, chosen):
-        return aws_settings(chosen, options, reload), options
-    settings = own_settings(values, chosen, options, file)
+        return aws_settings(chosen, names, options, reload), options
+    settings = own_settings(values, chosen, names, options, file)
     return replace(settings, reload=reload), options
 
 

@@ -33,9 +33,9 @@ _MOST = 1 << 20
 _OPTIONS = {option.name for option in fields(Options)}
 _SWITCHES = {option.name for option in fields(Options) if isinstance(option.default, bool)}
 _REMOTE = (*PLACE, "profile")
-_PATHS = ("dest", "env_file")
+_PATHS = ("dest", "env_file", "backup_dir")
 _LISTS = ("prefixes", "include", "exclude")
-_KEYS = (*_REMOTE, *_PATHS, "prefixes", *sorted(_OPTIONS - {"dest"}))
+_KEYS = (*_REMOTE, *_PATHS, "prefixes", *sorted(_OPTIONS - {*_PATHS}))
 """All that a source can set."""
 _SECRET = re.compile(r"secret|token|passw|credential|access_key|key_id", re.IGNORECASE)
 
@@ -79,13 +79,11 @@ def named_sources(names: Sequence[str]) -> dict[str, Named]:
     found = {name: _named(path, is_here, name, section) for name, section in sections.items()}
     if not found:
         raise ConfigError(f"{escaped(str(path))}: has no section; write [NAME] above the settings")
-    if ALL in names:
-        return found
     for name in names:
-        if name not in found:
+        if name not in found and name != ALL:
             called = escaped(str(path))
             raise ConfigError(f"no source [{shown(name)}] in {called}{_has(found, name)}")
-    return {name: found[name] for name in names}
+    return found if ALL in names else {name: found[name] for name in names}
 
 
 def named_source(name: str) -> Named:

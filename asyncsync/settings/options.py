@@ -205,6 +205,8 @@ _CONVERTED = ("backup_dir", *_NUMBERS, *_SWITCHES, *_MOMENTS, "max_delete")
 def _convert(name: str, value: object) -> object:
     """Return the value of an option, which may be given as text."""
     try:
+        if name in _MOMENTS:
+            return as_moment(value)
         if isinstance(value, str | Path):
             return parse_option(name, str(value))
         if name == "max_delete":
@@ -215,8 +217,6 @@ def _convert(name: str, value: object) -> object:
             if isinstance(value, float) and value.is_integer():  # such as 20e6
                 value = int(value)
             return _check_range(name, index(value))  # type: ignore[arg-type]  # raises TypeError
-        if name in _MOMENTS:
-            return as_moment(value)
     except TypeError:
         if name in _MOMENTS:
             raise ConfigError(f"{name}: {value!r} is no date, time or timedelta") from None

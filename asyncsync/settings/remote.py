@@ -16,9 +16,7 @@ from asyncsync.settings.sources import (
     PLACE,
     UNSET,
     VARIABLES,
-    bucket_name,
     open_aws,
-    option_name,
     refuse_quotes,
 )
 
@@ -30,9 +28,13 @@ _REGION = re.compile(r"(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?") 
 
 
 def own_settings(
-    values: Mapping[str, Secret], chosen: Mapping[str, Secret], options: Options, file: EnvFile
+    values: Mapping[str, Secret],
+    chosen: Mapping[str, Secret],
+    names: Mapping[str, str],
+    options: Options,
+    file: EnvFile,
 ) -> Settings:
-    """Return what R2's variables say, and arguments in their place."""
+    """Return what R2's variables say, and arguments in their place, which have names."""
     needless = set() if options.sign_request else _TO_SIGN_WITH
     set_ones = {
         name: UNSET if name in needless else values.get(variable, UNSET)
@@ -51,21 +53,22 @@ def own_settings(
         if not found:
             hint += "; to use AWS's settings instead, name a bucket with --bucket"
         where = f"in the environment or in {file.path}"
-        names = ", ".join(missing)
+        listed = ", ".join(missing)
         raise ConfigError(
-            f"{names}: not set; set it {where}{hint}"
+            f"{listed}: not set; set it {where}{hint}"
             if len(missing) == 1
-            else f"{len(missing)} settings are missing; set them {where}: {names}{hint}"
+            else f"{len(missing)} settings are missing; set them {where}: {listed}{hint}"
         )
-    called = VARIABLES | {name: option_name(name) for name in given}
-    if "bucket" in given:
-        called["bucket"] = bucket_name(chosen)
+    called = VARIABLES | {name: names[name] for name in given}
     cut = UNSET if "endpoint_url" in given else values.get("R2_BUCKET", UNSET).strip()
     return _checked(found, Names(**called), options, "auto", cut)
 
 
 def aws_settings(
-    chosen: Mapping[str, Secret], options: Options, reload: Callable[[], Settings]
+    chosen: Mapping[str, Secret],
+    names: Mapping[str, str],
+    options: Options,
+    reload: Callable[[], Settings],
 ) -> Settings:
     """Return what an argument says of the bucket, and AWS's settings of the rest.
 
@@ -76,7 +79,7 @@ def aws_settings(
         raise ConfigError("--bucket: not given; name the bucket, as AWS's settings name none")
     aws = open_aws(chosen)
     found = {name: chosen[name] for name in PLACE if name in chosen}
-    called = {name: option_name(name) for name in PLACE} | {"bucket": bucket_name(chosen)}
+    called = dict(names)
     for name in ("endpoint_url", "region"):
         if name not in found and (own := getattr(aws.place, name)):
             found[name], called[name] = own.value, own.called
@@ -85,10 +88,10 @@ def aws_settings(
         return settings
     aws.use_region(settings.region)
     credentials, place = aws.credentials(), aws.credentials_place
-    names = Names(**called, **_names_of_credentials(place))
-    refuse_quotes(names.access_key_id, Secret(credentials.access_key_id))
-    refuse_quotes(names.secret_access_key, credentials.secret_access_key)
-    refuse_quotes(names.session_token, credentials.session_token)
+    all_names = Names(**called, **_names_of_credentials(place))
+    refuse_quotes(all_names.access_key_id, Secret(credentials.access_key_id))
+    refuse_quotes(all_names.secret_access_key, credentials.secret_access_key)
+    refuse_quotes(all_names.session_token, credentials.session_token)
     return replace(
         settings,
         access_key_id=credentials.access_key_id,
@@ -97,7 +100,7 @@ def aws_settings(
         reload=None if aws.place.asks else reload,
         renew=aws.credentials if aws.expires and not aws.place.asks else None,
         credentials_place=place,
-        names=names,
+        names=all_names,
     )
 
 

@@ -45,7 +45,8 @@ def chosen_settings(given: Mapping[str, object]) -> dict[str, Secret]:
             raise ConfigError(f"{option_name(name)}: is empty; give a value, or leave it out")
     if source := str(given.get("source") or ""):
         if chosen.get("bucket", Secret(source)) != Secret(source):
-            raise ConfigError(f"--bucket: another than in s3://{shown(source)}; name it once")
+            name = argument_name(given, "bucket")
+            raise ConfigError(f"{name}: another than in s3://{shown(source)}; name it once")
         chosen["bucket"] = chosen["source"] = Secret(source)
     return chosen
 
@@ -55,12 +56,21 @@ def option_name(name: str, value: object = None) -> str:
     return f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
 
 
+def argument_name(given: Mapping[str, object], name: str) -> str:
+    """Return what messages call an argument: as an option, or as one of a source with a name."""
+    return f"the source's {name}" if name in _places(given) else option_name(name)
+
+
 def place_of(given: Mapping[str, object], name: str) -> str:
     """Return what sets an argument: an option, or a source with a name."""
+    places = _places(given)
+    return str(places[name]) if name in places else option_name(name, given.get(name))
+
+
+def _places(given: Mapping[str, object]) -> Mapping[str, object]:
+    """Return which source has set each argument that a source has set."""
     places = given.get("places")
-    if isinstance(places, Mapping) and name in places:
-        return str(places[name])
-    return option_name(name, given.get(name))
+    return places if isinstance(places, Mapping) else {}
 
 
 def set_variables(file: EnvFile, environ: Environment) -> dict[str, Secret]:
@@ -78,10 +88,11 @@ def refuse_quotes(name: str, value: Secret) -> None:
         )
 
 
-def bucket_name(chosen: Mapping[str, Secret]) -> str:
-    """Return what messages call the bucket of an argument."""
+def argument_names(given: Mapping[str, object], chosen: Mapping[str, Secret]) -> dict[str, str]:
+    """Return what messages call the arguments that say where the bucket is."""
+    names = {name: argument_name(given, name) for name in PLACE}
     source = chosen.get("source", UNSET).reveal()
-    return f"s3://{shown(source)}" if source else "--bucket"
+    return names | ({"bucket": f"s3://{shown(source)}"} if source else {})
 
 
 def uses_aws(values: Mapping[str, Secret], chosen: Mapping[str, Secret]) -> bool:

@@ -36,6 +36,19 @@ def test_plan_names_the_files_that_would_go(run: Run) -> None:
     assert tree(DEST) == before
 
 
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("command", ["ls", "du", "verify", "get 1hz/b.parquet -"])
+def test_commands_that_delete_nothing_go_with_any_size(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Also where the environment asks each sync to delete."""
+    assert run().code == 0
+    monkeypatch.setenv("ASYNCSYNC_DELETE", "yes")
+    monkeypatch.setenv("ASYNCSYNC_MIN_SIZE", "1")
+    assert run(*command.split()).code == 0
+    assert run("plan").code == 2
+
+
 @pytest.mark.usefixtures("gone")
 def test_something_to_delete_is_something_to_do(run: Run) -> None:
     """So `plan --exit-code` ends with 7, but only where a sync would delete it."""

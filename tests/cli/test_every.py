@@ -6,6 +6,7 @@ import signal
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -35,9 +36,10 @@ class Rounds:
         patch.setattr(every, "clock", lambda: self.now)
         patch.setattr(every, "wait", self.wait)
 
-    def wait(self, seconds: float, _: object, say: Callable[[], object]) -> signal.Signals | None:
+    def wait(self, seconds: float, _: object, line: str, stream: TextIO) -> signal.Signals | None:
         """Let the time pass at once."""
-        say()
+        if line:
+            print(line, file=stream)
         self.waited.append(seconds)
         self.now += seconds
         if following := next(self._between, None):
@@ -108,6 +110,7 @@ def test_settings_that_are_wrong_from_the_start_end_it(run: Run) -> None:
         (["--every", "soon"], "--every: 'soon' is not a duration such as 90s, 30m, 2h or 1h30m"),
         (["--every", "0"], "--every: '0' is not a duration such as 90s, 30m, 2h or 1h30m"),
         (["--every", "1h", "--plan", "x"], "--every: goes without --plan, which fetches the same"),
+        (["--every", "1h", "--files-from", "-"], "--every: standard input can be read once; give"),
     ],
 )
 def test_rounds_that_make_no_sense_are_refused(run: Run, arguments: list[str], why: str) -> None:

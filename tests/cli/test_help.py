@@ -22,6 +22,14 @@ def options_in(text: str) -> set[str]:
     return {name for line in lines for name in re.findall(r"--?[a-z][a-z-]*", line)}
 
 
+@pytest.mark.parametrize("line", ["--help", "get --help"])
+def test_help_has_no_colours(run: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    """Those of argparse would be there from Python 3.14 on, and mean something else."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert run(*line.split()).out.startswith("usage: asyncsync ")
+
+
 @pytest.mark.parametrize("line", ["--help", "-h", "help", "help --json"])
 def test_help_has_the_commands_the_first_options_and_the_exit_codes(run: Run, line: str) -> None:
     """Ten options are enough to begin with. No settings are needed."""

@@ -108,7 +108,7 @@ async def test_command_ends_on_a_signal() -> None:
             await came.wait()
             child.send_signal(signal.SIGTERM)
             done = await ended(child)
-    assert done.code == 143
+    assert (done.code, done.err) == (143, "asyncsync: stopped by SIGTERM (exit code 143)\n")
 
 
 async def test_doctor_looks_at_a_named_source(tmp_path: Path) -> None:

@@ -14,18 +14,21 @@ from asyncsync.settings import Options, parse_duration, parse_option
         ("90m", 5400),
         ("2h", 7200),
         ("1h30m", 5400),
-        ("1H30M", 5400),
+        ("1.5h", 5400),
+        ("30m1h", 5400),
         ("1d", 86400),
+        ("1M", 30 * 86400),
+        ("1y", 365 * 86400),
         ("1w2d3h4m5s", 788645),
     ],
 )
 def test_units_may_be_joined(text: str, seconds: int) -> None:
-    """The largest comes first; a number alone is seconds."""
+    """They are those of ages, so `M` are months; a number alone is seconds."""
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "0s", "-1", "1.5h", "h", "30m1h", "1 h", "1h ", "2x", "\u0663", "1e3", "1y"]
+    "text", ["", "0", "0s", "0.5s", "-1", "h", "1 h", "1h ", "2x", "1H30M", "\u0663", "1e3"]
 )
 def test_other_text_is_refused(text: str) -> None:
     """The message says how a duration is written."""

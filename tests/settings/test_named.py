@@ -208,3 +208,26 @@ def test_file_that_another_user_could_have_put_there_is_refused(plant: Callable[
     plant()
     with pytest.raises(ConfigError, match=r"asyncsync.toml: (belongs to another|others can repl)"):
         named_sources(["a"])
+
+
+@pytest.mark.parametrize("word", ["auto", "whenever"])
+def test_since_of_a_source_is_a_moment(word: str) -> None:
+    """Its words of before are not taken up in a file that is new: `incremental` has a key."""
+    said = refused(f'[a]\nsince = "{word}"\n')
+    assert said.startswith(f"[a] of asyncsync.toml: since: {word!r} is neither off, an age")
+    FILE.write_text('[a]\nsince = "off"\n')
+    assert options_of("a").since is None
+
+
+def test_folder_for_backups_is_a_path_like_the_destination(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the file of the home folder, it begins at / or ~; and a number is none."""
+    assert "backup_dir: is no text in quotes" in refused("[a]\nbackup_dir = 5\n")
+    FILE.unlink()
+    home = tmp_path / "config"
+    home.mkdir()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+    home.joinpath(FILE).write_text('[a]\nbackup_dir = "old"\n')
+    with pytest.raises(ConfigError, match="backup_dir: begins in no folder; write it from / or ~"):
+        named_sources(["a"])
