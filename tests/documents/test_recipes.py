@@ -121,7 +121,7 @@ def test_files_are_read_from_the_disk_or_else_from_the_bucket(stock: Bucket) -> 
     pytest.importorskip("pandas")
     pytest.importorskip("s3fs")
     printed = python("From the disk, or else from the bucket")
-    assert len(re.findall(r"^\d +[01] +0\.\d+$", printed, re.MULTILINE)) == 4
+    assert len(re.findall(r"^\d +2026-\S+ \S+ +0\.\d+$", printed, re.MULTILINE)) == 4
     assert re.search(r"│ +4 │", printed)
     here = [path.relative_to("downloads") for path in Path("downloads").rglob("*.parquet")]
     assert here == [Path(KEYS[0])]
