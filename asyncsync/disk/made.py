@@ -66,5 +66,5 @@ class Made:
 
 
 def _record(key: str, size: int, modified_ns: int, inode: int) -> bytes:
-    numbers = (number & _LAST_64_BITS for number in (size, modified_ns, inode))
-    return _RECORD.pack(hash_of(key), *numbers)
+    last = _LAST_64_BITS
+    return _RECORD.pack(hash_of(key), size & last, modified_ns & last, inode & last)
