@@ -26,7 +26,7 @@ from asyncsync.disk import Backup, Folder, free_bytes
 from asyncsync.errors import ConfigError
 from asyncsync.given import Given as Given
 from asyncsync.given import GivenToSync as GivenToSync
-from asyncsync.given import describe
+from asyncsync.given import check_names, describe
 from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObserver
 from asyncsync.listing import Incremental, Scope
 from asyncsync.mirror import Mirror
@@ -242,8 +242,7 @@ async def perform_given(
 
     So is the file at `path`, if there is one.
     """
-    if unknown := given.keys() - Given.__annotations__.keys():
-        raise TypeError(f"no such argument: {', '.join(sorted(unknown))}")
+    check_names(given)
     if isinstance(planned, Plan) and given.get("dest") is None:
         given["dest"] = planned.route.dest
     name = given.get("named")

@@ -171,6 +171,20 @@ _ATTRIBUTE = re.compile(r"^    (?!dest:)\w+: .*\n(?: {5,}.*\n)*", re.MULTILINE)
 _GIVEN = re.compile(r"^    \*\*given: .*\n(?: {5,}.*\n)*", re.MULTILINE)
 
 
+def check_names(given: Given) -> None:
+    """Refuse what is no argument, and name the one that was likely meant.
+
+    Raises:
+        TypeError: there is no such argument.
+    """
+    for name in sorted(given.keys() - Given.__annotations__.keys()):
+        from difflib import get_close_matches  # mistakes are rare
+
+        near = get_close_matches(name, Given.__annotations__, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise TypeError(f"no such argument: {name}{hint}")
+
+
 def describe(function: Callable[..., object], *tables: type) -> None:
     """Let `help`, editors and notebooks know the keyword arguments of a function.
 

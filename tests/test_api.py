@@ -107,6 +107,14 @@ async def test_unknown_argument_is_refused(store: MemoryStore) -> None:
     assert "downloads" not in os.listdir()
 
 
+async def test_argument_that_was_likely_meant_is_named(store: MemoryStore) -> None:
+    """A slip of the keys is not looked for in a long signature."""
+    misspelt: dict[str, Any] = {"inclde": ["*.json"]}
+    with pytest.raises(TypeError, match=r"no such argument: inclde; did you mean include\?"):
+        await asyncsync.sync(**misspelt)
+    assert store.requests == []
+
+
 async def test_prefixes_may_be_any_iterable(store: MemoryStore, tmp_path: Path) -> None:
     """Even an iterator, which yields them only once."""
     report = await asyncsync.sync(dest=tmp_path, prefixes=iter(["1hz/"]))  # type: ignore[arg-type]

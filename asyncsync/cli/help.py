@@ -40,16 +40,16 @@ EXAMPLES = {
   asyncsync sync --include '*' --exclude '*/raw/*' --dest data
   asyncsync sync s3://sensors/1hz/ 1hz --strip-prefix   # as elsewhere""",
     "plan": """\
-  asyncsync plan -v 1hz/               # name each object that would be downloaded
+  asyncsync plan -v 1hz/               # name each object to download
   asyncsync plan --exit-code -q        # 0: nothing to do, 7: something is
-  asyncsync plan --json > plan.json    # asyncsync sync --plan plan.json does it""",
+  asyncsync plan --json > plan.json    # for asyncsync sync --plan plan.json""",
     "verify": """\
   asyncsync verify 1hz/                # is each file that of its object?
   asyncsync verify --deep              # read the files as well
-  asyncsync verify --json > found.json # one line for each that is not in order""",
+  asyncsync verify --json > found.json # a line for each that is not""",
     "ls": """\
   asyncsync ls                         # the folders and objects at the top
-  asyncsync ls -r 1hz/2026/            # each object below, and what of it is here
+  asyncsync ls -r 1hz/2026/            # each object below, and is it here?
   asyncsync ls --json --include '*'    # one JSON object a line""",
     "du": """\
   asyncsync du                         # how much each folder at the top holds
@@ -61,10 +61,10 @@ EXAMPLES = {
   asyncsync get 1hz/a.parquet /tmp/b.parquet   # to a file of another name""",
     "doctor": """\
   asyncsync doctor                     # look at all that a sync needs
-  asyncsync doctor 1hz/                # where the token may list no more than this
+  asyncsync doctor 1hz/                # if the token may list no more
   asyncsync doctor -q && asyncsync     # sync if nothing is wrong""",
     "demo": """\
-  asyncsync demo                       # two syncs from a server on this machine
+  asyncsync demo                       # two syncs from a server of its own
   asyncsync demo --dest /tmp/demo      # into another folder
   asyncsync demo --keep                # and keep the server to try more""",
     "help": """\

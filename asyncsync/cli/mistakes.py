@@ -4,6 +4,7 @@ A guess is made only where the names are really near: a wrong one would be follo
 know from aws-cli, rclone, s5cmd and rsync is looked up, and not guessed.
 """
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 
@@ -156,11 +157,13 @@ def prefix_hint(prefix: str, bucket: str) -> str:
         return f"; {shown(bucket)} is the bucket: did you mean {SCHEME}{shown(prefix)}?"
     if likely := near_command(prefix):
         return f"; did you mean the command {likely}?"
-    if "://" in prefix or prefix.startswith(("/", "./")):
+    if "://" in prefix or prefix.startswith(("/", "./", "s3:")):
         return (
             "; a prefix is the beginning of a key, without the bucket's name and a leading /; "
             f"with the bucket, write {SCHEME}BUCKET/PREFIX"
         )
     if "*" in prefix:
         return "; a prefix is not a glob: use --include for globs"
+    if os.path.isdir(prefix):  # pathlib's raises for a name that is too long
+        return f"; to sync into the folder of that name, write --dest {shown(prefix)}"
     return ""

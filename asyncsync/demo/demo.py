@@ -123,8 +123,8 @@ def _demonstrate(dest: Path, *, keep: bool) -> int:
 def _wait(env_file: Path, dest: Path) -> None:
     """Say what can be tried, and wait for Ctrl-C."""
     options = f"--env-file {env_file} --dest {shlex.quote(str(dest.resolve()))}"
-    _say("The server runs until Ctrl-C. Until then, you can run in another terminal, in this one's")
-    _say(f"folder, {Path.cwd()}:")
+    _say("The server runs until Ctrl-C. Until then, you can run in another terminal,")
+    _say(f"in this one's folder, {Path.cwd()}:")
     for command in ("verify --deep", "plan --include '*'", "doctor"):
         _say(f"$ {_program()} {command} {options}")
     _say("With its settings as those of the folder, no command needs them:")

@@ -76,7 +76,7 @@ class Sources:
         if self.is_mixed and self.current not in (*self.own, *self.others):
             self._notice(
                 Urgent(
-                    f"{escaped(str(self._place.path))}: holds files of "
+                    f"{escaped(str(self._place.path))}: was synced from "
                     f"{escaped(', '.join(self._foreign()))}, and this run is for {self.current}: "
                     "what looks up to date is read, and is so only if its hash is the object's"
                 )

@@ -112,6 +112,7 @@ async def variables(visit: Visit) -> Look:
         f"{name} is empty in the environment, which hides its value in the env file: unset it"
         for name in found.hidden
     ]
+    problems += [f"{name} is not the name of a setting: mistyped?" for name in found.unknown]
     try:
         visit.settings, visit.options = await in_thread(
             partial(parse, visit.env_file, given=visit.given)
@@ -120,7 +121,6 @@ async def variables(visit: Visit) -> Look:
         raise ConfigError("; ".join([str(error), *problems])) from error
     if visit.options.strip_prefix:
         stripped_prefix(visit.prefixes)
-    problems += [f"{name} is not the name of a setting: mistyped?" for name in found.unknown]
     problems += [
         f"{name} in the env file has no effect: AWS's settings are read from the environment and "
         "from ~/.aws"

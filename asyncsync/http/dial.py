@@ -344,8 +344,8 @@ def _translate(
             f"the certificate of {peer} was rejected: {reason}. If your own authority"
             " issued it, set AWS_CA_BUNDLE or SSL_CERT_FILE to the authority's certificate file"
         )
-    if isinstance(error, ssl.SSLError) and _is_permanent(error.reason or ""):
-        return TLSError(f"the TLS handshake with {peer} failed: {error.reason}")
+    if isinstance(error, ssl.SSLError) and _is_permanent(reason := error.reason or ""):
+        return TLSError(f"the TLS handshake with {peer} failed: {reason}{_hint(reason)}")
     if isinstance(error, socket.gaierror) and error.errno in _NAME_UNKNOWN:
         kind = UnreachableError if exists else NetworkError
         return kind(f"cannot resolve the host name of {peer}: {error.strerror}")
@@ -370,6 +370,18 @@ def _reason(error: OSError) -> str:
     if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
         return os.strerror(error.errno)
     return error.strerror or str(error) or type(error).__name__
+
+
+def _hint(reason: str) -> str:
+    """Return what is likely wrong with an address where TLS fails."""
+    if "HANDSHAKE_FAILURE" in reason:  # R2 answers so to an ID that it does not know
+        return (
+            "; it may not serve this name: check the endpoint, with R2 the account's ID in it;"
+            " that of a new account may need some minutes"
+        )
+    if reason == "WRONG_VERSION_NUMBER":
+        return "; it may not use TLS: check the port, and whether http:// is meant"
+    return ""
 
 
 def _is_permanent(reason: str) -> bool:

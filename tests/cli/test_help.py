@@ -91,9 +91,10 @@ def test_help_of_no_command_is_2(run: Run) -> None:
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_has_three_examples_that_can_be_read(command: str) -> None:
-    """They name the command, and their arguments are those that it takes."""
+    """They name the command, take its arguments, and are not broken in 80 columns."""
     examples = EXAMPLES[command].splitlines()
     assert len(examples) == 3
+    assert max(map(len, examples)) < 79
     for example in examples:
         for line in example.partition("#")[0].partition(">")[0].split("&&"):
             program, *arguments = shlex.split(line)

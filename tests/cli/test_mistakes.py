@@ -79,6 +79,8 @@ def test_word_that_may_begin_keys_is_a_prefix(line: str) -> None:
         ("/1hz/", "a prefix is the beginning of a key"),
         ("./1hz/", "a prefix is the beginning of a key"),
         ("1hz/*.parquet", "use --include for globs"),
+        ("s3:/sensors", "with the bucket, write s3://BUCKET/PREFIX"),
+        (".", "to sync into the folder of that name, write --dest ."),
     ],
 )
 def test_prefix_that_is_something_else_brings_a_hint(

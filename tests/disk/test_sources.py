@@ -58,7 +58,7 @@ def test_another_bucket_is_announced_until_it_is_noted(root: Path) -> None:
         sources.note()
     [notice] = notices
     assert isinstance(notice, Urgent)
-    assert f"holds files of {ONE}, and this run is for {OTHER}" in notice
+    assert f"was synced from {ONE}, and this run is for {OTHER}" in notice
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,16 @@ async def test_unknown_setting_is_a_warning(examine: Examine) -> None:
     assert seen.text("settings") == "ASYNCSYNC_WORKER is not the name of a setting: mistyped?"
 
 
+async def test_mistyped_name_of_a_needed_setting_is_named(examine: Examine) -> None:
+    """Beside the setting that is missing because of it."""
+    settings = leading_to(refused())
+    settings["R2_BUKET"] = settings.pop("R2_BUCKET")
+    seen = await examine(settings)
+    assert seen.verdicts("settings") == [WRONG]
+    assert seen.text("settings").startswith("R2_BUCKET: not set;")
+    assert "R2_BUKET is not the name of a setting: mistyped?" in seen.text("settings")
+
+
 ID, KEY = "76543210fedcba98" * 2, "76543210fedcba98" * 4
 ACCOUNT = f"https://{ID}.r2.cloudflarestorage.com"
 OF_AWS = Settings(

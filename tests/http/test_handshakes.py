@@ -73,6 +73,27 @@ async def test_server_that_does_not_agree_on_tls_is_a_tls_error(greeting: bytes)
             await fetch(client)
 
 
+@pytest.mark.parametrize(
+    ("greeting", "hint"),
+    [
+        (b"\x15\x03\x01\x00\x02\x02\x28", "check the endpoint, with R2 the account's ID in it"),
+        (response(status="400 Bad"), "it may not use TLS: check the port"),
+    ],
+    ids=["alert handshake_failure", "no TLS"],
+)
+async def test_what_to_do_about_a_handshake_is_told(greeting: bytes, hint: str) -> None:
+    """R2 refuses the handshake for an account that it does not know; another server has no TLS."""
+
+    async def script(peer: Peer) -> None:
+        await peer.send(greeting)
+        await peer.gone()
+
+    async with ScriptedServer(script) as server:
+        client = HttpClient(f"https://127.0.0.1:{server.port}", ssl_context=AUTHORITY.client())
+        with pytest.raises(TLSError, match=hint):
+            await fetch(client)
+
+
 @pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "SSL_CERT_FILE"])
 async def test_authorities_come_from_the_environment(
     variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
