@@ -58,7 +58,8 @@ async def compare_page(
     """Compare the objects with what is at their paths.
 
     If there is anything to fetch, the run begins to write. If it did not before, the folder is
-    looked at again then: another run may have been at work in between.
+    looked at again then: another run may have been at work in between. If it did, the bucket is
+    noted as one that files here may be from, now that it has shown something.
 
     Args:
         objects: a page of the listing.
@@ -74,7 +75,7 @@ async def compare_page(
     was_writing = folder.is_writing
     compared = await _look_and_compare(objects, folder, is_folder_needed, compare)
     has_work = any(transfer.reason is not Reason.UNPROVEN for transfer in compared.transfers)
-    if has_work and not was_writing and await folder.begin_writing():
+    if (has_work or was_writing) and await folder.begin_writing() and not was_writing:
         return await _look_and_compare(objects, folder, is_folder_needed, compare)
     return compared
 

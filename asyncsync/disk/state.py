@@ -80,6 +80,7 @@ class State:
         """Why nothing can be written here, although that was due."""
         self.is_writing = False
         """Whether this run holds the lock."""
+        self._is_source_noted = False
         self.source = self._sources.current
         """The bucket of the run."""
         self.began_ns = 0
@@ -95,7 +96,7 @@ class State:
                 if self._is_settled():
                     self._place.check_free()
                 else:
-                    self.begin_writing()
+                    self._begin()
             except LockHeldError:
                 raise
             except DestinationError as error:
@@ -106,10 +107,23 @@ class State:
             try:
                 yield
             finally:
-                self._opened, self.is_writing = None, False
+                self._opened, self.is_writing, self._is_source_noted = None, False, False
 
     def begin_writing(self) -> bool:
-        """Take the lock, unless this run has it or only reads; see `Folder.begin_writing`."""
+        """Take the lock, unless this run has it or only reads; see `Folder.begin_writing`.
+
+        The bucket is noted then, and not before: one that was mistyped has shown nothing.
+        """
+        if self._begin() and not self._is_source_noted:
+            try:
+                self._sources.note()
+            except OSError as error:
+                raise destination_error(self._place.path, error) from error
+            self._is_source_noted = True
+        return self.is_writing
+
+    def _begin(self) -> bool:
+        """Take the lock, unless this run has it or only reads."""
         if self._opened is None or self.is_writing:
             return self.is_writing
         if self._refusal:
@@ -165,7 +179,6 @@ class State:
                 usual, mode = self._part_folders.find(()).directory, path.stat().st_mode
                 stack.enter_context(self._backup.opened(usual, mode, self._place.followed()))
             self._stripped.note()
-            self._sources.note()
             stack.enter_context(self._published.writing())
             stack.enter_context(self._made.writing())
             mark(self._place.state)

@@ -11,7 +11,7 @@ from asyncsync import pipeline
 from asyncsync.disk import PART
 from asyncsync.disk.directory import Directory
 from asyncsync.disk.published import Published
-from asyncsync.errors import IntegrityError, SourceError
+from asyncsync.errors import BucketError, IntegrityError, SourceError
 from asyncsync.model import Reason
 from tests.rigs.child import asyncsync
 from tests.rigs.failing_disk import failing_call
@@ -179,3 +179,16 @@ async def test_folder_without_a_note_is_trusted_as_ever(dest: Path) -> None:
     seen = await other.sync()
     assert (asked(other), seen.notices) == (set(), [])
     assert (dest / STATE / "sources").exists()
+
+
+@pytest.mark.row(143)
+async def test_bucket_that_does_not_answer_is_not_noted(dest: Path) -> None:
+    """One that was mistyped would make each later run doubt what is here."""
+    mistyped = rig(dest, "mistyped")
+    mistyped.store.always("list", "", Act(error=BucketError("no such bucket")))
+    with pytest.raises(BucketError):
+        await mistyped.sync()
+    seen = await rig(dest, "one").sync()
+    assert (seen.downloaded, seen.notices) == (sorted(OBJECTS), [])
+    seen = await rig(dest, "one").sync()
+    assert (seen.downloaded, seen.notices) == ([], [])
