@@ -139,7 +139,7 @@ class Records:
             if os.lstat(self.path).st_nlink > 1:
                 # A copy of the destination made of hard links shares the file; leave it to that.
                 with open(os.open(self.path, os.O_RDONLY | _FLAGS), "rb") as shared:
-                    self._replace(shared.read())
+                    self._replace(shared.read(MOST_BYTES + 1))
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | _FLAGS, self._mode)
         size = os.fstat(file).st_size
         count = self._parse_header(os.read(file, HEADER.size), self._inode())
