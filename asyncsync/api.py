@@ -26,11 +26,12 @@ from asyncsync.disk import Backup, Folder, free_bytes
 from asyncsync.errors import ConfigError
 from asyncsync.given import Given as Given
 from asyncsync.given import GivenToSync as GivenToSync
-from asyncsync.given import check_names, describe
+from asyncsync.given import by_keyword, check_names, describe
 from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObserver
 from asyncsync.listing import Incremental, Scope
 from asyncsync.mirror import Mirror
 from asyncsync.model import Compared, Outcome, Route, Settings
+from asyncsync.movers import Hire
 from asyncsync.pace import STREAMS_AT_ONCE, Deadline, Limit, LimitedStore, Pace
 from asyncsync.progress import Notices
 from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan, reporting
@@ -218,19 +219,6 @@ class _OutcomeQueue(SilentObserver):
         self._outcomes.put_nowait(outcome)
 
 
-def by_keyword(given: Given, source: str | None, dest: Path | str | None) -> Given:
-    """Return the keyword arguments with those that were given by their place."""
-    if source is not None:
-        if given.get("prefixes") is not None:
-            raise TypeError("prefixes: given twice")
-        given["prefixes"] = [source]
-    if dest is not None:
-        if given.get("dest") is not None:
-            raise TypeError("dest: given twice")
-        given["dest"] = dest
-    return given
-
-
 async def perform_given(
     command: Command,
     report: Report,
@@ -352,6 +340,10 @@ async def perform(
             raise ConfigError(f"delete: {why}, so nothing is known to be gone")
         mirror = Mirror(folder, chosen, observer, options.max_delete, options.allow_empty)
         observer = Observers(observer, mirror)
+    workers, most = options.workers, options.max_workers
+    hire = Hire(
+        options.processes, found, options.read_timeout, workers, most, options.attempts, limit
+    )
     try:
         async with open_store(found, observer.noticed, options.read_timeout) as store:
             await command(
@@ -360,8 +352,8 @@ async def perform(
                     folder=folder,
                     selection=chosen,
                     pace=Pace(
-                        options.workers and affordable_requests(options.workers),
-                        affordable_requests(options.max_workers),
+                        workers and affordable_requests(workers),
+                        affordable_requests(most),
                         options.attempts,
                         notice=observer.noticed,
                         streams=limit.streams if limit else STREAMS_AT_ONCE,
@@ -375,6 +367,7 @@ async def perform(
                     planned=None if planned is None else planned.pages(),
                     incremental=incremental,
                     mirror=mirror,
+                    hire=hire,
                     # A plan that is cut is none, and it takes no longer than a listing.
                     deadline=Deadline(None if command is pipeline.plan else options.max_duration),
                 )

@@ -16,11 +16,11 @@ from typing import Unpack
 import anyio
 
 from asyncsync import browse
-from asyncsync.api import by_keyword, perform_given
+from asyncsync.api import perform_given
 from asyncsync.browse import MOST_LEVELS, Entry, Usage
 from asyncsync.disk import SingleFile
 from asyncsync.errors import ConfigError
-from asyncsync.given import Given, describe
+from asyncsync.given import Given, by_keyword, describe
 from asyncsync.report import Report
 from asyncsync.settings import split_source
 

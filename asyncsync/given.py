@@ -38,6 +38,8 @@ class Given(TypedDict, total=False):
         workers: How many requests for objects are in flight; `"auto"`, the default, adapts the
             number to the network.
         max_workers: The highest number that `"auto"` may choose; 256 by default.
+        processes: How many other processes download, beside this one. `"auto"`, the default: none
+            for a small run, otherwise one for each processor, at most 8. 0 for none.
         compare: What shows that a file is up to date. `"time"`, the default: it has the object's
             size, and is not older. `"size"`: it has the object's size. `"hash"`: it has the
             object's size, and its bytes have the hash that the bucket tells; every such file is
@@ -114,6 +116,7 @@ class Given(TypedDict, total=False):
     max_size: float | str | None
     workers: int | Literal["auto"] | None
     max_workers: int | None
+    processes: int | Literal["auto"] | None
     compare: Literal["time", "size", "hash"] | None
     validate: Literal["content", "head", "response"] | None
     parquet_check: bool | None
@@ -183,6 +186,19 @@ def check_names(given: Given) -> None:
         near = get_close_matches(name, Given.__annotations__, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise TypeError(f"no such argument: {name}{hint}")
+
+
+def by_keyword(given: Given, source: str | None, dest: Path | str | None) -> Given:
+    """Return the keyword arguments with those that were given by their place."""
+    if source is not None:
+        if given.get("prefixes") is not None:
+            raise TypeError("prefixes: given twice")
+        given["prefixes"] = [source]
+    if dest is not None:
+        if given.get("dest") is not None:
+            raise TypeError("dest: given twice")
+        given["dest"] = dest
+    return given
 
 
 def describe(function: Callable[..., object], *tables: type) -> None:

@@ -48,11 +48,11 @@ from asyncsync.model import (
     Compared,
     Failed,
     Outcome,
-    Reason,
     RemoteObject,
     Transfer,
     UpToDate,
 )
+from asyncsync.movers import Alone, Crew, Hire, crew_of
 from asyncsync.pace import Deadline, Pace
 from asyncsync.threads import in_thread
 
@@ -95,6 +95,8 @@ class Job:
     """Deletes the files whose objects are gone; only with a whole listing."""
     deadline: Deadline = field(default_factory=Deadline)
     """When the run ends, even if something is left."""
+    hire: Hire | None = None
+    """The other processes that download in a sync; None for none."""
 
     def lists(self, key: str) -> bool:
         """Return whether this run lists the key, if the bucket has it."""
@@ -119,24 +121,16 @@ async def sync(job: Job) -> None:
         SourceError: the remote side ended the run.
         DestinationError: the local side ended the run.
     """
-    exact = job.planned is not None
-    downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks, exact=exact)
-    unproven, space = _unproven(job), Space(job.folder)
-
-    def accept(transfers: Collection[Transfer]) -> None:
-        unproven.add(transfers)
-        if job.checks_space:
-            space.claim(transfers)
-
-    async def fetch(transfer: Transfer) -> Outcome | None:
-        if transfer.reason is not Reason.UNPROVEN:
-            return await downloader.download(transfer)
-        needed = await unproven.decide(transfer)
-        return await downloader.download(needed) if needed else None
+    exact, common = job.planned is not None, (job.folder, job.pace, job.observer)
+    downloader = Downloader(job.store, *common, job.checks, exact=exact)
+    unproven, space = _unproven(job), Space(job.folder) if job.checks_space else None
 
     with job.folder.syncing():
         try:
-            left = await _run(job, _transfers, fetch, unproven, accept)
+            async with crew_of(*common, job.checks, job.hire, downloader, exact=exact) as crew:
+                work = partial(unproven.fetch, crew.download)
+                accept = partial(_accept, crew, unproven, space)
+                left = await _run(job, _transfers, work, unproven, accept, crew.most)
             downloader.report_unpinned()
             job.folder.check_place()
             if left:
@@ -150,6 +144,15 @@ async def sync(job: Job) -> None:
                 await job.mirror.delete(job.store, job.pace)
         finally:
             await job.folder.settle()
+
+
+def _accept(
+    crew: Crew | Alone, unproven: Unproven, space: Space | None, transfers: Collection[Transfer]
+) -> None:
+    unproven.add(transfers)
+    if space:
+        space.claim(transfers)
+    crew.expect(transfers)
 
 
 def _transfers(page: Compared) -> Sequence[Transfer]:
@@ -315,6 +318,7 @@ async def _run(
     work: Callable[[Item], Awaitable[Outcome | None]],
     unproven: Unproven,
     accept: Callable[[Collection[Item]], None] | None = None,
+    most: int = 0,
 ) -> str:
     """Find objects and queue them; at the same time, work on what is queued.
 
@@ -326,6 +330,7 @@ async def _run(
         work: downloads and validates, or verifies, one object; None if the observer knows already.
         unproven: the listing counts as ended only when none of these is left.
         accept: called with what was picked before any of it is queued; may raise to end the run.
+        most: items that are worked on at once; as many as there may be requests by default.
     """
     queue: asyncio.Queue[Item | None] = asyncio.Queue(QUEUE_SIZE)  # None: no more will come
     active: dict[str, Item] = {}  # what is queued or being worked on, by key
@@ -339,7 +344,7 @@ async def _run(
         if accept and found:
             accept(found.values())
         active.update(found)
-        for _ in range(min(len(found), job.pace.most - hired)):
+        for _ in range(min(len(found), (most or job.pace.most) - hired)):
             workers.start_soon(_work_and_report, work, queue, active, job)
             hired += 1
         for item in found.values():

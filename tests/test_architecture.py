@@ -41,12 +41,16 @@ ALLOWED = {
     "compare": FLOOR | {"disk"},
     "listing": FLOOR | {"disk", "pace"},
     "download": FLOOR | {"disk", "pace"},
+    "movers": FLOOR | {"disk", "pace", "download", "report"},
+    "moving": FLOOR | {"movers", "s3"},
     "mirror": FLOOR | STAGES | {"disk"},
-    "pipeline": FLOOR | STAGES | {"disk", "mirror"},
+    "pipeline": FLOOR | STAGES | {"disk", "mirror", "movers"},
     "settings": FLOOR,
     "given": FLOOR | {"report"},
     "browse": FLOOR | STAGES | {"disk", "pipeline"},
-    "api": FLOOR | STAGES | {"disk", "s3", "progress", "mirror", "pipeline", "settings", "given"},
+    "api": FLOOR
+    | STAGES
+    | {"disk", "s3", "progress", "mirror", "movers", "pipeline", "settings", "given"},
     "browsing": FLOOR | {"browse", "report", "disk", "settings", "given", "api"},
     "demo": FLOOR | {"s3"},
     "doctor": FLOOR | STAGES | {"disk", "s3", "http", "pipeline", "settings", "api"},

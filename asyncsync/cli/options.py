@@ -199,6 +199,12 @@ GROUPS = {
             also="plan",
         ),
         Option(
+            "--processes N",
+            "processes beside this one that download: 0 to 64, or auto (default)",
+            "sync",
+            also="plan verify doctor",
+        ),
+        Option(
             "--limit-rate RATE",
             "bytes a second at most: 500k, 20M, 20MB/s or off",
             "sync get",

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from asyncsync.disk.publish import Failure, Publisher
+from asyncsync.disk.publish import Failure
 from asyncsync.errors import AsyncSyncError
 from asyncsync.model import Proof, Transfer
 from asyncsync.threads import in_thread
@@ -26,16 +26,16 @@ class Batches:
     """Publishes small files for one run.
 
     Args:
-        publisher: writes the files and renames them to their paths.
+        publish: writes files and renames them to their paths, as `Publisher.publish`.
         translate_errors: a context that turns an OSError about a transfer into one of ours.
     """
 
     def __init__(
         self,
-        publisher: Publisher,
+        publish: Callable[[Sequence[tuple[Transfer, bytes]]], list[Failure | None]],
         translate_errors: Callable[[Transfer], AbstractContextManager[None]],
     ) -> None:
-        self._publisher = publisher
+        self._publish_all = publish
         self._translate_errors = translate_errors
         self._pending: list[PendingFile] = []
         self._writers = 0
@@ -68,7 +68,7 @@ class Batches:
     def _publish(self, batch: Sequence[PendingFile]) -> list[Proof | AsyncSyncError]:
         results = [_prove(prove) for _, _, prove, _ in batch]
         sound = [n for n, result in enumerate(results) if isinstance(result, Proof)]
-        errors = self._publisher.publish([batch[number][:2] for number in sound])
+        errors = self._publish_all([batch[number][:2] for number in sound])
         for number, error in zip(sound, errors, strict=True):
             if error:
                 results[number] = self._translate(batch[number][0], error)

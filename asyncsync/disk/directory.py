@@ -234,6 +234,10 @@ class Directory:
             return False
         return True
 
+    def inode(self, name: str) -> int:
+        """Return the inode of what has this name."""
+        return self._stat(name).st_ino
+
     def move(self, name: str, folder: Self, new: str) -> None:
         """Rename what has this name to `new` in another folder, replacing a file of that name."""
         source, target = os.path.join(self._base, name), os.path.join(folder._base, new)

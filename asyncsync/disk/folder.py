@@ -39,6 +39,7 @@ from asyncsync.disk.removal import Removal
 from asyncsync.disk.sources import Sources
 from asyncsync.disk.state import State
 from asyncsync.disk.stripped import Stripped
+from asyncsync.disk.taking import Taking
 from asyncsync.disk.translation import destination_error, ends_the_run, object_error
 from asyncsync.disk.unfinished import Unfinished
 from asyncsync.disk.unsynced import Notice, Unsynced
@@ -104,7 +105,10 @@ class Folder:
         )
         self._unfinished = Unfinished(self._state, parts, self._publisher, self._run, notice)
         self.removal = Removal(place, made, paths, backup)
-        self._batches = Batches(self._publisher, self._translate_errors)
+        self._batches = Batches(self._publisher.publish, self._translate_errors)
+        self.taking = Taking(
+            place, self._state, parts, self._publisher, self._run, self._translate_errors
+        )
 
     # reading ------------------------------------------------------------------------------------
 

@@ -2,12 +2,14 @@
 
 import errno
 import os
+import re
 import socket
 import stat
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,15 +19,28 @@ from asyncsync.keys import escaped
 
 CHECK = 0.02
 """Seconds, in which a check whether the lock is free has long ended."""
+ORPHANED = 3.0
+"""Seconds in which the movers of a run that was killed have long ended."""
+_HOLDER = re.compile(r"process (\d{1,10})(?: of user \d+)? on (.*)\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lock that is held. It is true if it keeps other runs out: some file systems have none."""
+
+    is_exclusive: bool
+    descriptor: int
+    """Of the lock file; a process that inherits it holds the lock as well."""
+
+    def __bool__(self) -> bool:
+        return self.is_exclusive
 
 
 @contextmanager
 def hold_lock(
     path: Path, folder: Path | None = None, shared_with: os.stat_result | None = None
-) -> Iterator[bool]:
+) -> Iterator[Held]:
     """Hold the lock file at `path`, and write into it which process holds it.
-
-    Yields whether the lock keeps other runs out: some network file systems support no locks.
 
     Args:
         path: the lock file.
@@ -51,7 +66,7 @@ def hold_lock(
             file.write(_holder().encode())
         with _open(path) as second:
             is_exclusive = not _lock(second)
-        yield is_exclusive
+        yield Held(is_exclusive, file.fileno())
 
 
 @contextmanager
@@ -121,7 +136,10 @@ def _readable(path: Path) -> int:
 
 def _acquire(file: BinaryIO, folder: Path, *, is_shared: bool = False) -> None:
     if not (_lock(file, is_shared=is_shared) or _lock_after_a_check(file, is_shared=is_shared)):
-        holder = file.read(200).decode(errors="replace").strip()
+        holder = file.read(200).decode(errors="replace")
+        if _is_gone(holder) and _lock_after_the_movers(file, is_shared=is_shared):
+            return
+        holder = holder.strip()
         raise LockHeldError(
             f"{escaped(str(folder))}: another run works on this folder"
             + (f" ({holder})" if holder.isprintable() and holder else "")
@@ -132,6 +150,30 @@ def _lock_after_a_check(file: BinaryIO, *, is_shared: bool) -> bool:
     """Try again: the process that has the lock may only be checking whether it is free."""
     time.sleep(CHECK)
     return _lock(file, is_shared=is_shared)
+
+
+def _lock_after_the_movers(file: BinaryIO, *, is_shared: bool) -> bool:
+    """Try again until the movers of a run that was killed have ended: they have its lock, too."""
+    until = time.monotonic() + ORPHANED
+    while not _lock(file, is_shared=is_shared):
+        if time.monotonic() > until:
+            return False
+        time.sleep(CHECK)
+    return True
+
+
+def _is_gone(holder: str) -> bool:
+    """Return whether the process that a lock file names was one of this machine, and is no more."""
+    found = _HOLDER.fullmatch(holder)
+    if found is None or found[2] != socket.gethostname() or os.name != "posix":
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        pass
+    return False
 
 
 if sys.platform == "win32":

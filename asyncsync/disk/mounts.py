@@ -5,7 +5,9 @@ destination/b/.asyncsync/<uid>/parts/    for everything below `b`, if another di
 destination/.asyncsync/<uid>/mounts      lists the folders with one of their own, for later runs
 """
 
+import errno
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -31,6 +33,9 @@ class PartFolder:
     directory: Directory
     path: Path
     """Leads to it while it is open."""
+    real: str
+    """Its absolute path without links, by which another process finds it."""
+    inode: int
 
 
 class PartFolders:
@@ -73,6 +78,17 @@ class PartFolders:
     def all(self) -> list[Path]:
         """Return the paths of all parts folders."""
         return [folder.path for folder in (self._usual, *self._others.values())]
+
+    def at(self, real: str) -> Directory:
+        """Return the parts folder with this path, which `find` has told.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        for folder in (self._usual, *self._others.values()):
+            if folder.real == real:
+                return folder.directory
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), real)
 
     def to_read(self) -> list[Path]:
         """Return the paths of those that earlier runs have made, for a run that opens none."""
@@ -125,7 +141,8 @@ class PartFolders:
 
     def _keep_open(self, directory: Directory, path: Path) -> PartFolder:
         self._open_folders.enter_context(directory)
-        return PartFolder(directory, directory.path(path))
+        held = directory.path(path)
+        return PartFolder(directory, held, os.path.realpath(held), directory.status().st_ino)
 
     def _read_list(self) -> list[Components]:
         """Return the listed folders that exist; a list that is too long is not used."""

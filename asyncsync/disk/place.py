@@ -72,6 +72,8 @@ class Place:
         self._held: Directory | None = None
         self.has_state = False
         """Whether the state folder is held, which is this user's then."""
+        self.locks: list[int] = []
+        """The descriptors of the locks that are held."""
         self.root, self.root_path = str(path), path
         self._names: Components = (STATE_DIR, self.user)
         self.state = path.joinpath(*self._names)
@@ -212,10 +214,11 @@ class Place:
             OSError: the state folder cannot be written.
         """
         with ExitStack() as locks:
+            held: list[lock.Held] = []
             try:
                 shared = locks.enter_context(Directory.walk(self.root, (STATE_DIR,)))
                 path = shared.path(self.path / STATE_DIR) / "lock"
-                locks.enter_context(lock.hold_lock(path, self.path, shared.status()))
+                held.append(locks.enter_context(lock.hold_lock(path, self.path, shared.status())))
             except OSError as error:
                 if descriptors.too_many_open_files(error):
                     raise
@@ -226,7 +229,12 @@ class Place:
                         f"{escaped(str(self.path / STATE_DIR / 'lock'))} cannot be used "
                         f"({error.strerror}); runs of other users are not kept out"
                     )
-            yield locks.enter_context(lock.hold_lock(self.state / "lock", self.path))
+            held.append(locks.enter_context(lock.hold_lock(self.state / "lock", self.path)))
+            self.locks = [each.descriptor for each in held]
+            try:
+                yield held[-1].is_exclusive
+            finally:
+                self.locks = []
 
     def check_free(self) -> None:
         """Check that no run works on the destination; changes nothing.

@@ -8,6 +8,7 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -20,13 +21,24 @@ from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.place import Components, Place
 from asyncsync.disk.published import Published
 from asyncsync.disk.unsynced import Unsynced
-from asyncsync.errors import AsyncSyncError
+from asyncsync.errors import AsyncSyncError, IntegrityError
 from asyncsync.model import Transfer
 
 Unfinished = tuple[Directory, str, int]
 """The parts folder of a file that has no name yet, what it is called there, and its inode."""
 Failure = OSError | AsyncSyncError
 """What keeps one file of a batch from being published, and none of the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that a mover has written, complete and proven, and that has no name yet."""
+
+    transfer: Transfer
+    parts: str
+    """The parts folder it is in, as `PartFolder.real` names it."""
+    name: str
+    inode: int
 
 
 class Publisher:
@@ -87,12 +99,37 @@ class Publisher:
                 self._finish(transfer, content, part, parents)
                 for (transfer, content), part in zip(files, unfinished, strict=True)
             ]
-        done = [each for (each, _), error in zip(files, errors, strict=True) if not error]
+        return self._confirm([transfer for transfer, _ in files], errors)
+
+    def publish_written(self, files: Sequence[Written]) -> list[Failure | None]:
+        """Rename files that movers have written to their paths.
+
+        Returns:
+            For each file the error that kept it from being published, or None. An IntegrityError
+            says that the file is lost, and that it helps to fetch the object again.
+        """
+        try:
+            if not self.synced:
+                self._unsynced.ensure_mark()
+        except OSError as error:
+            return [error] * len(files)
+        transfers = [each.transfer for each in files]
+        self._published.expect([each.remote.key for each in transfers if each.remote.modified_ns])
+        self._record([(each.transfer, each.inode) for each in files])
+        with _Parents(self._place) as parents:
+            errors = [self._finish_written(each, parents) for each in files]
+        return self._confirm(transfers, errors)
+
+    def _confirm(
+        self, transfers: Sequence[Transfer], errors: Sequence[Failure | None]
+    ) -> list[Failure | None]:
+        """Record which files have their names; return all errors, also those of their folders."""
+        done = [each for each, error in zip(transfers, errors, strict=True) if not error]
         self._published.confirm([each.remote.key for each in done if each.remote.modified_ns])
-        failed = self._sync_folders({transfer.path[:-1] for transfer, _ in files})
+        failed = self._sync_folders({transfer.path[:-1] for transfer in transfers})
         return [
             error or failed.get(transfer.path[:-1])
-            for error, (transfer, _) in zip(errors, files, strict=True)
+            for error, transfer in zip(errors, transfers, strict=True)
         ]
 
     def publish_parts(self, transfer: Transfer, part: Path) -> None:
@@ -171,22 +208,26 @@ class Publisher:
                 return second_error
         return None
 
+    def _finish_written(self, written: Written, parents: "_Parents") -> Failure | None:
+        transfer = written.transfer
+        try:
+            folder = self._folders.at(written.parts)
+            self._rename(folder, written.name, transfer, parents)
+        except AsyncSyncError as error:
+            return error
+        except OSError as error:
+            try:
+                if not self.prepare_retry(transfer, error):
+                    return error
+            except OSError as second_error:
+                return second_error
+            return lost(transfer.remote.key, error)
+        return None
+
     def _write(self, transfer: Transfer, content: bytes) -> Unfinished:
         folder = self._folders.find(transfer.path).directory
         name = f"{next(self._numbers)}.{self._run}"
-        with _removed_after_errors(folder, name):
-            file = folder.create(name)
-            try:
-                rest = memoryview(content)
-                while rest:
-                    rest = rest[os.write(file, rest) :]
-                if self.synced:
-                    durable.start_writeback(file)
-                inode = os.fstat(file).st_ino
-            finally:
-                os.close(file)
-            if modified_ns := transfer.remote.modified_ns:
-                folder.set_time(name, modified_ns)
+        inode = write_unfinished(folder, name, transfer, content, flushes=self.synced is not None)
         return folder, name, inode
 
     def _sync_and_rename(self, transfer: Transfer, part: Unfinished, parents: "_Parents") -> None:
@@ -253,6 +294,39 @@ class _Parents:
 def _close(folder: Directory) -> None:
     with suppress(OSError):  # nothing was written through it, so no file fails
         folder.close()
+
+
+def write_unfinished(
+    folder: Directory, name: str, transfer: Transfer, content: bytes, *, flushes: bool
+) -> int:
+    """Write a small file that has no name yet, with its time; return its inode.
+
+    Args:
+        folder: the parts folder.
+        name: what it is called there.
+        transfer: which object it is.
+        content: all its bytes.
+        flushes: whether the disk is to begin with it at once, because it will be synced.
+    """
+    with _removed_after_errors(folder, name):
+        file = folder.create(name)
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(file, rest) :]
+            if flushes:
+                durable.start_writeback(file)
+            inode = os.fstat(file).st_ino
+        finally:
+            os.close(file)
+        if modified_ns := transfer.remote.modified_ns:
+            folder.set_time(name, modified_ns)
+    return inode
+
+
+def lost(key: str, error: OSError) -> IntegrityError:
+    """Return the error of an object whose unfinished file is gone, or on the wrong disk."""
+    return IntegrityError(key, f"its unfinished file is lost: {error.strerror}")
 
 
 @contextmanager

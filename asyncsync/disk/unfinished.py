@@ -1,19 +1,19 @@
 """The unfinished files of a run: opened for large objects; kept when it is stopped, or removed."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from anyio import CancelScope
 
 from asyncsync.disk.leftovers import Leftovers, clear_stale
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.parts import PartFile, open_part_file
-from asyncsync.disk.publish import Publisher
+from asyncsync.disk.publish import Publisher, lost
 from asyncsync.disk.state import State
 from asyncsync.disk.unsynced import Notice
 from asyncsync.errors import (
-    IntegrityError,
+    AsyncSyncError,
     LocalFileError,
     RetriesExhaustedError,
     SourceError,
@@ -82,21 +82,14 @@ class Unfinished:
             part = await open_part_file(
                 parts.path, self._run, transfer.remote, began_ns, self._notice, source
             )
-        try:
+        with kept_for_later(part):
             try:
                 async with part:
                     yield part
             except OSError as error:
                 if not self._publisher.prepare_retry(transfer, error):
                     raise
-                raise IntegrityError(
-                    transfer.remote.key, f"its unfinished file is lost: {error.strerror}"
-                ) from error
-        except BaseException as error:
-            may_pass = isinstance(error, _PASSING)
-            if not (part.has_pieces and (may_pass or not isinstance(error, Exception))):
-                part.remove()
-            raise
+                raise lost(transfer.remote.key, error) from error
         part.remove()
 
     def clear_stale(self, covers: Callable[[str], bool]) -> None:
@@ -110,3 +103,20 @@ class Unfinished:
                 clear_stale(parts, self._run, covers, self._state.began_ns)
         except OSError as error:
             self._notice(f"unfinished files of earlier runs are kept for now: {error.strerror}")
+
+
+@contextmanager
+def kept_for_later(part: PartFile) -> Iterator[None]:
+    """Keep an unfinished file after what may pass, if it holds something; remove it otherwise."""
+    try:
+        yield
+    except BaseException as error:
+        may_pass = isinstance(error, _PASSING)
+        if not (part.has_pieces and (may_pass or not isinstance(error, Exception))):
+            part.remove()
+        raise
+
+
+def is_kept(error: AsyncSyncError) -> bool:
+    """Return whether an unfinished file stays after an error, since a later run may need it."""
+    return isinstance(error, _PASSING)

@@ -11,11 +11,20 @@ Nothing here knows of other transfers, and no file gets its final name before it
 """
 
 from asyncsync.download.adopt import Adopter
-from asyncsync.download.download import Downloader
+from asyncsync.download.download import SMALL, Downloader
 from asyncsync.download.gone import find_unconfirmed
 from asyncsync.download.repair import Repairer
 from asyncsync.download.sink import Sink
 from asyncsync.download.unproven import Unproven
 from asyncsync.download.verify import Verifier
 
-__all__ = ["Adopter", "Downloader", "Repairer", "Sink", "Unproven", "Verifier", "find_unconfirmed"]
+__all__ = [
+    "SMALL",
+    "Adopter",
+    "Downloader",
+    "Repairer",
+    "Sink",
+    "Unproven",
+    "Verifier",
+    "find_unconfirmed",
+]

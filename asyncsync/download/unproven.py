@@ -1,11 +1,11 @@
 """The transfers of a run that are made only if the hash of the file does not prove it."""
 
 from asyncio import Event
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from asyncsync.download.adopt import Adopter
 from asyncsync.interfaces import Observer
-from asyncsync.model import Compared, Failed, Reason, Transfer, UpToDate
+from asyncsync.model import Compared, Failed, Outcome, Reason, Transfer, UpToDate
 
 
 class Unproven:
@@ -42,6 +42,15 @@ class Unproven:
         self._waiting.discard(transfer.remote.key)
         self._fewer.set()
         return found if isinstance(found, Transfer) else None
+
+    async def fetch(
+        self, download: Callable[[Transfer], Awaitable[Outcome]], transfer: Transfer
+    ) -> Outcome | None:
+        """Download a transfer, if it is one that is needed; None if the observer knows already."""
+        if transfer.reason is not Reason.UNPROVEN:
+            return await download(transfer)
+        needed = await self.decide(transfer)
+        return await download(needed) if needed else None
 
     async def all_decided(self) -> None:
         """Wait until none is left."""

@@ -11,10 +11,11 @@ Nothing here knows what a request is about.
 
 from asyncsync.pace.deadline import Deadline
 from asyncsync.pace.limit import Limit, LimitedStore
-from asyncsync.pace.pace import STREAMS_AT_ONCE, Pace, Tries, requested_pause
+from asyncsync.pace.pace import LARGE_AT_ONCE, STREAMS_AT_ONCE, Pace, Tries, requested_pause
 from asyncsync.pace.tuning import START
 
 __all__ = [
+    "LARGE_AT_ONCE",
     "START",
     "STREAMS_AT_ONCE",
     "Deadline",

@@ -9,7 +9,7 @@ makes the server wait. That does not count as a stall, because nothing waits for
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Protocol, Self
 
 import anyio
 
@@ -54,10 +54,17 @@ class Limit:
             await self._sleep(wait)
 
 
+class Meter(Protocol):
+    """What a `Limit` is for those who read bodies."""
+
+    async def take(self, size: int) -> None:
+        """Take so many bytes, and wait until their time has come."""
+
+
 class LimitedStore:
     """A store that reads bodies no faster than a limit allows; nothing else is limited."""
 
-    def __init__(self, store: Store, limit: Limit) -> None:
+    def __init__(self, store: Store, limit: Meter) -> None:
         self._store = store
         self._limit = limit
 
@@ -95,7 +102,7 @@ class _LimitedBody:
 
     __slots__ = ("_blocks", "_body", "_limit")
 
-    def __init__(self, body: Body, limit: Limit) -> None:
+    def __init__(self, body: Body, limit: Meter) -> None:
         self._body = body
         self._limit = limit
 

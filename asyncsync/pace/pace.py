@@ -74,7 +74,11 @@ class Pace:
         notice: gets messages for the user.
         worked: returns the processor time of this thread, in seconds.
         streams: parts in flight at most.
+        large: objects in several parts in flight at most.
+        throttled: called when the server asks for fewer requests, with the seconds that it names.
     """
+
+    throttled: Callable[[float], object]
 
     def __init__(
         self,
@@ -86,17 +90,20 @@ class Pace:
         notice: Callable[[str], object] = logger.info,
         worked: Callable[[], float] = time.thread_time,
         streams: int = STREAMS_AT_ONCE,
+        large: int = LARGE_AT_ONCE,
+        throttled: Callable[[float], object] = float,
     ) -> None:
         self.most = workers or max_workers
         self.attempts = attempts
         self.slot = Slots(workers or min(START, max_workers))
         self._tuning = Tuning(self.slot, self.most, sleep, clock, worked)
-        self.large = Slots(LARGE_AT_ONCE)
+        self.large = Slots(large)
         self.streams = Slots(min(streams, STREAMS_AT_ONCE))
         self._adapts = workers is None
         self._sleep = sleep
         self._clock = clock
         self._notice = notice
+        self.throttled = throttled
         self._paused_until = 0.0
         self._answered_at = float("-inf")
         self._outage: Outage | None = None
@@ -228,7 +235,8 @@ class Pace:
         if isinstance(error, ThrottledError):
             requested = requested_pause(error)
             wait = max(wait, requested)
-            self._throttle(requested)
+            if self.throttle(requested):
+                self.throttled(requested)
         logger.info("attempt %d failed: %s; the next attempt in %.1f s", attempt, error, wait)
         standstill = self._standstill
         if standstill and not standstill.is_reported:
@@ -250,10 +258,14 @@ class Pace:
                 )
             )
 
-    def _throttle(self, requested: float) -> None:
-        """Let all requests pause: at least for the requested seconds, and longer each time."""
+    def throttle(self, requested: float) -> bool:
+        """Let all requests pause: at least for the requested seconds, and longer each time.
+
+        Returns whether that is news: all refusals of one burst count once.
+        """
         now = self._clock()
-        if now >= self._paused_until:  # all refusals of one burst count once
+        is_news = now >= self._paused_until
+        if is_news:
             if self._adapts:
                 self._tuning.halve()
             self._throttled_at = now
@@ -261,6 +273,7 @@ class Pace:
             self._rate.refused(now)
             self._paused_until = now + _pause(self._refusals)
         self._paused_until = max(self._paused_until, now + requested)
+        return is_news
 
     def is_left_waiting(self, error: TransientError, sent: float) -> bool:
         """Return whether the server serves others, and has let this request wait; then ask less.

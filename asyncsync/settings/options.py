@@ -22,6 +22,7 @@ from asyncsync.units import parse_size
 
 MAX_REQUESTS = 1024
 MAX_READ_TIMEOUT = 120
+MAX_PROCESSES = 64
 MIN_RATE = 1024
 """Bytes a second; a slower download would look like a stalled one."""
 
@@ -110,6 +111,8 @@ class Options:
     """Objects of fewer bytes are left out."""
     max_size: int | None = None
     """Objects of more bytes are left out."""
+    processes: int | None = None
+    """Other processes that download; None for one by processor where a run is worth them."""
 
     def __post_init__(self) -> None:
         """Convert what callers of the API may pass as well: a str for a path, `20M`, a list."""
@@ -191,6 +194,7 @@ _SIZES = ("min_size", "max_size")
 _MOMENTS = ("newer_than", "older_than", "since")
 _NUMBERS = (
     *("workers", "max_workers", "attempts", "read_timeout", "limit_rate", "max_duration"),
+    "processes",
     *_SIZES,
 )
 _SWITCHES = (
@@ -229,6 +233,8 @@ def _convert(name: str, value: object) -> object:
 def _check_range(name: str, number: int) -> int:
     if name in {"workers", "max_workers"} and not 1 <= number <= MAX_REQUESTS:
         raise ValueError(f"{number} is not between 1 and {MAX_REQUESTS}")
+    if name == "processes" and not 0 <= number <= MAX_PROCESSES:
+        raise ValueError(f"{number} is not between 0 and {MAX_PROCESSES}")
     if name == "attempts" and number < 1:
         raise ValueError(f"{number} is less than 1")
     if name == "read_timeout" and not 1 <= number <= MAX_READ_TIMEOUT:
@@ -251,8 +257,8 @@ def _parse_bool(text: str) -> bool:
 def parse_option(name: str, text: str) -> object:
     """Return the value of the `Options` field `name` that is written as `text`.
 
-    White space separates globs. `auto` workers are None, as is `off` for a rate, a duration, a size
-    or a moment.
+    White space separates globs. `auto` workers and processes are None, as is `off` for a rate, a
+    duration, a size or a moment.
 
     Raises:
         ValueError: the text is not a valid value; the message says what is.
@@ -266,7 +272,7 @@ def parse_option(name: str, text: str) -> object:
             return _parse_choice(name, text)
         case "request_payer" if text == "requester":  # as other tools write it
             return True
-        case "workers" if text == "auto":
+        case "workers" | "processes" if text == "auto":
             return None
         case _ if name in (*_SIZES, *_MOMENTS):
             return _parse_amount(name, text)
@@ -295,7 +301,7 @@ def _parse_int(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        auto = " or auto" if name == "workers" else ""
+        auto = " or auto" if name in {"workers", "processes"} else ""
         raise ValueError(f"{text!r} is not a whole number{auto}") from None
 
 

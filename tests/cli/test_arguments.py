@@ -236,6 +236,7 @@ def line_with(option: str) -> list[str]:
         "--read-timeout": "3",
         "--workers": "3",
         "--max-workers": "3",
+        "--processes": "3",
         "--limit-rate": "1M",
         "--max-duration": "2h",
     }

@@ -45,7 +45,7 @@ class Looks(Clock):
         """Let a look's time pass."""
         await super().sleep(seconds)
         if self._throttled:
-            self.under._throttle(seconds)
+            self.under.throttle(seconds)
             self._throttled = False
         if self._silent:
             self.under._answered_at = self.now
@@ -230,5 +230,5 @@ async def test_round_brings_no_more_slots_while_no_request_waits() -> None:
 async def test_round_brings_no_more_slots_to_a_server_that_is_near_its_limit() -> None:
     """From then on only looks do, a quarter at a time."""
     rounds = Rounds()
-    rounds.under._throttle(1.0)
+    rounds.under.throttle(1.0)
     assert await rounds.play((8, 0.1, 0.0), (8, 0.1, 0.0)) == [START // 2] * 2

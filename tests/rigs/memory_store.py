@@ -312,3 +312,4 @@ def use_memory(
     monkeypatch.setenv("R2_SECRET_ACCESS_KEY", MEMORY.credentials.secret_access_key.reveal())
     monkeypatch.setenv("R2_ENDPOINT_URL", MEMORY.endpoint_url)
     monkeypatch.setenv("R2_BUCKET", MEMORY.bucket)
+    monkeypatch.setenv("ASYNCSYNC_PROCESSES", "0")  # no other process has this store

@@ -85,7 +85,9 @@ async def test_run_whose_unfinished_files_are_removed_writes_them_again(
 ) -> None:
     """If locks of other machines are invisible, a second run takes the first for dead."""
     monkeypatch.setattr(
-        lock, "hold_lock", lambda path, *_: contextlib.nullcontext(path.touch() or True)
+        lock,
+        "hold_lock",
+        lambda path, *_: contextlib.nullcontext(path.touch() or lock.Held(True, -1)),
     )
     await run_two_at_once(dest, offset)
 

@@ -1,0 +1,19 @@
+"""Several processes for one run: the brain lists, compares, deals and reports; movers download.
+
+Read `crew.py` first, the brain's side: who gets which transfer, and what becomes of one whose mover
+has died. `process.py` starts a mover and holds its pipes, `errands.py` does what movers ask for,
+`hire.py` says how many a run has (`alone.py` is one without), and `lines.py` what is said:
+transfers go out, and outcomes come back, as lines of JSON. `mover.py` is the other end, with what
+it asks the brain for in `asking.py`.
+
+A mover knows no listing, no lock, no table and no bars. It gives no file its name: it writes
+complete, proven files without one (`disk/handover.py`), which the brain takes (`disk/taking.py`).
+"""
+
+from asyncsync.movers.alone import Alone
+from asyncsync.movers.crew import Crew, crew_of
+from asyncsync.movers.hire import Hire, usable_cores
+from asyncsync.movers.lines import Event, Reader
+from asyncsync.movers.mover import move
+
+__all__ = ["Alone", "Crew", "Event", "Hire", "Reader", "crew_of", "move", "usable_cores"]

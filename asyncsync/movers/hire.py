@@ -1,0 +1,64 @@
+"""How many movers a run has, and what each of them gets of its limits."""
+
+import os
+import sys
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from asyncsync.model import Settings
+from asyncsync.pace import Limit
+
+MOST = 8
+"""Movers that a run has unless it is told: one brain can feed so many."""
+WORTH_OBJECTS = 3_000
+"""Small objects from which movers pay: each takes a fifth of a second of processor time to start,
+as much as 500 objects."""
+WORTH_BYTES = 1 << 30
+"""Bytes of large objects from which they do."""
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""What a container may use of the machine's processors: microseconds, and in how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hire:
+    """The movers that a run may have, and what they need to know."""
+
+    number: int | None
+    """How many; None for one for each processor, if the run is large enough to pay for them."""
+    settings: Settings
+    """Where the bucket is, and the credentials for it."""
+    read_timeout: float
+    workers: int | None
+    """Requests in flight of all movers together; None if each finds out."""
+    max_workers: int
+    attempts: int
+    limit: Limit | None = None
+    """The bytes per second that all of them share with the brain."""
+
+    @property
+    def wanted(self) -> int:
+        """How many movers there will be, if the run is large enough."""
+        return min(usable_cores(), MOST) if self.number is None else self.number
+
+    def is_due(self, objects: int, size: int) -> bool:
+        """Return whether movers pay, for so many objects with so many bytes."""
+        if self.number is not None:
+            return objects > 0
+        return objects >= WORTH_OBJECTS or size >= WORTH_BYTES
+
+
+def can_move() -> bool:
+    """Return whether this process can start others as movers, and hand its locks on to them."""
+    return sys.platform != "win32" and bool(sys.executable)
+
+
+def usable_cores() -> int:
+    """Return how many processors this process may use, and its container allows."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, _, period = QUOTA.read_text(encoding="ascii").partition(" ")
+        return max(1, min(cores, ceil(int(quota) / int(period))))
+    except (OSError, ValueError, ZeroDivisionError):  # no such limit, or none at all: "max"
+        return cores

@@ -1,0 +1,134 @@
+"""What a brain and a mover say to each other: one JSON object a line.
+
+The events and their fields are those of `plan --json` and `sync --json`, as far as these have them.
+
+    to a mover      start, transfer, throttled, progress, taken, credentials
+    from a mover    ready, started, kept, advanced, downloaded, failed, skipped, returned, error,
+                    notice, log, throttled, take, renew, reload
+
+A transfer names its parts folder only where that is not the usual one. An outcome names the version
+of the object only where that is not the one that was dealt. `error` ends the run. `returned` is an
+object that this mover cannot fetch, but the brain may.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from asyncsync import errors
+from asyncsync.errors import AsyncSyncError, TransferError
+from asyncsync.model import Downloaded, Failed, Proof, Reason, RemoteObject, Transfer
+from asyncsync.paths import Paths
+from asyncsync.report import Json, outcome_json, transfer_json
+from asyncsync.times import parse_time
+
+LONGEST = 1 << 20
+"""Bytes of a line: a key has 1,024, and each may take 12 in JSON."""
+
+Event = Mapping[str, Any]
+"""A line that was read. Its two ends are of one version, so what it holds is not doubted."""
+
+
+def encode(event: Json) -> bytes:
+    """Return an event as a line."""
+    return json.dumps(event).encode() + b"\n"
+
+
+class Reader:
+    """Cuts what comes from a pipe into lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def events(self, data: bytes) -> Iterator[Event]:
+        """Yield the events of the lines that are complete now.
+
+        Raises:
+            ValueError: a line is no event, or too long.
+        """
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > LONGEST:
+            raise ValueError("a line is too long")
+        for line in lines:
+            event = json.loads(line)
+            if not isinstance(event, dict):
+                raise ValueError("a line is no event")  # noqa: TRY004 - of the other end
+            yield event
+
+
+# transfers and outcomes -------------------------------------------------------------------------
+
+
+def dealt_line(transfer: Transfer, place: tuple[str, int] | None = None) -> bytes:
+    """Return the line that deals a transfer to a mover.
+
+    Args:
+        transfer: which object, and its path.
+        place: the parts folder and its inode, if that is not the usual one.
+    """
+    event = transfer_json(transfer)
+    return encode(event if place is None else event | {"parts": place[0], "inode": place[1]})
+
+
+def parse_transfer(event: Event) -> Transfer:
+    """Return the transfer of a line."""
+    key = event["key"]
+    remote = RemoteObject(key, event["size"], event["etag"], parse_time(event["modified"]))
+    return Transfer(remote, tuple(event.get("path", key).split("/")), Reason(event["reason"]))
+
+
+def downloaded_line(done: Downloaded, dealt: RemoteObject, written: tuple[str, int]) -> bytes:
+    """Return the line about an object whose file is written.
+
+    Args:
+        done: the outcome.
+        dealt: the version that was to be fetched.
+        written: what the file is called, and its inode.
+    """
+    event = outcome_json(done)
+    if done.remote == dealt:
+        for name in ("size", "etag", "modified", "reason"):
+            event.pop(name, None)
+    kept = {"kept": done.kept} if done.kept else {}
+    return encode(event | kept | {"file": written[0], "inode": written[1]})
+
+
+_PROOFS = {name: proof for proof in Proof for name in proof.names}
+
+
+def parse_downloaded(event: Event, transfer: Transfer, paths: Paths) -> Downloaded:
+    """Return the outcome of a line about a transfer; its file has no name yet."""
+    proven = Proof(0)
+    for name in event["proven"]:
+        proven |= _PROOFS[name]
+    if "etag" in event:
+        modified_ns = parse_time(event["modified"])
+        remote = RemoteObject(transfer.remote.key, event["size"], event["etag"], modified_ns)
+        transfer = replace(transfer, remote=remote)
+    attempts, seconds, kept = event["attempts"], event["seconds"], event.get("kept", 0)
+    return Downloaded(transfer, attempts, seconds, kept, proven, paths)
+
+
+# errors -----------------------------------------------------------------------------------------
+
+
+def failed_line(remote: RemoteObject, error: TransferError) -> bytes:
+    """Return the line about an object that failed or was skipped."""
+    return encode(outcome_json(Failed(remote, error)))
+
+
+def error_line(error: AsyncSyncError) -> bytes:
+    """Return the line about what ends the run."""
+    return encode({"event": "error", "error": type(error).__name__, "message": error.advice})
+
+
+def parse_error(event: Event) -> AsyncSyncError:
+    """Return the error of a line."""
+    kind = getattr(errors, event["error"])
+    message = event["message"].removesuffix(f"; {kind.hint}" if kind.hint else "")
+    error: AsyncSyncError = kind.__new__(kind, message)
+    Exception.__init__(error, message)
+    if isinstance(error, TransferError):
+        error.key = event["key"]
+    return error

@@ -1,0 +1,192 @@
+"""One mover, as its brain sees it: a process with two pipes, and what it was dealt."""
+
+import asyncio
+import logging
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from asyncsync.model import Downloaded, RemoteObject, Transfer
+from asyncsync.movers.lines import Event, Reader
+from asyncsync.threads import in_thread
+
+logger = logging.getLogger(__name__)
+
+READ_SIZE = 64 * 1024
+ENDING = 0.8
+"""Seconds in which a mover keeps what is under way once its pipe is closed."""
+_MAIN = (
+    "import sys; sys.path[:] = sys.argv[1:]; from asyncsync.moving import main; sys.exit(main())"
+)
+_KEPT_BACK = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+"""Signals that stop a run: a mover ends when its brain does, and not before."""
+
+
+@dataclass(slots=True)
+class Dealt:
+    """A transfer that a mover has."""
+
+    transfer: Transfer
+    outcome: "asyncio.Future[Downloaded | None]"
+    """None: this mover does not fetch it, so that another one may."""
+    parts: str
+    """The parts folder that its file goes in."""
+    arrived: int = 0
+    """Bytes of it that the observer knows of."""
+
+    @property
+    def remote(self) -> RemoteObject:
+        """The object."""
+        return self.transfer.remote
+
+
+class Mover:
+    """A running mover. Made by `start`.
+
+    Args:
+        number: different for each of a run.
+        parts: the usual parts folder.
+        process: with pipes as its standard input and output.
+    """
+
+    def __init__(self, number: int, parts: str, process: "subprocess.Popen[bytes]") -> None:
+        self.number = number
+        self.parts = parts
+        self.is_ready = False
+        """Whether it takes transfers."""
+        self.dealt: dict[str, Dealt] = {}
+        """What it has not answered yet, by key."""
+        self.large_bytes = self.large = 0
+        """Bytes and number of the large objects among these."""
+        self._process = process
+        self._unsent: list[bytes] = []
+        self._stdin: asyncio.WriteTransport | None = None
+        self._stdout = asyncio.StreamReader()
+
+    @classmethod
+    async def start(cls, number: int, parts: str, inherits: Sequence[int]) -> "Mover":
+        """Start a mover, which waits for its orders.
+
+        Args:
+            number: different for each of a run.
+            parts: the usual parts folder.
+            inherits: descriptors that it keeps open while it lives.
+
+        Raises:
+            OSError: no process can be started.
+        """
+        own = str(Path(__file__).parents[2])
+        path = [*filter(None, map(str, sys.path)), own]
+        with _signals_kept_back():
+            process = subprocess.Popen(  # noqa: ASYNC220, S603 - milliseconds; nobody's words
+                [sys.executable, "-P", "-c", _MAIN, *path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                pass_fds=inherits,
+            )
+        mover = cls(number, parts, process)
+        try:
+            await mover._connect()
+        except BaseException:
+            await mover.close()
+            raise
+        return mover
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, self._process.stdin)
+        await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(self._stdout), self._process.stdout
+        )
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    def send(self, line: bytes) -> None:
+        """Send a line; all lines of one turn of the loop are sent together."""
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent.append(line)
+
+    def _flush(self) -> None:
+        lines, self._unsent = self._unsent, []
+        if self._stdin and not self._stdin.is_closing():
+            self._stdin.write(b"".join(lines))
+
+    async def events(self) -> AsyncIterator[list[Event]]:
+        """Yield what it says, as much as there is at a time, until it ends.
+
+        Raises:
+            ValueError: it has said what is no event.
+        """
+        reader = Reader()
+        while data := await self._stdout.read(READ_SIZE):
+            yield list(reader.events(data))
+
+    # what it was dealt --------------------------------------------------------------------------
+
+    def add(self, dealt: Dealt, line: bytes, small: int) -> None:
+        """Deal it a transfer.
+
+        Args:
+            dealt: the transfer.
+            line: the same, as a line.
+            small: bytes of an object up to which it is small.
+        """
+        self.dealt[dealt.remote.key] = dealt
+        if dealt.remote.size > small:
+            self.large += 1
+            self.large_bytes += dealt.remote.size
+        self.send(line)
+
+    def pop(self, key: str, small: int) -> Dealt | None:
+        """Take a transfer off it; None if it has none of this key any more."""
+        dealt = self.dealt.pop(key, None)
+        if dealt and dealt.remote.size > small:
+            self.large -= 1
+            self.large_bytes -= dealt.remote.size
+        return dealt
+
+    # the end ------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Let it end: it keeps what is under way. It is killed if it does not."""
+        self._flush()
+        if self._stdin:
+            self._stdin.close()
+        with anyio.move_on_after(ENDING) as ending:
+            while await self._stdout.read(READ_SIZE):
+                pass
+        if ending.cancelled_caught or not self._stdin:
+            logger.info("mover %d (process %d) is killed", self.number, self.pid)
+            self._process.kill()
+        await in_thread(self._process.wait)
+
+    def describe_end(self) -> str:
+        """Return how it ended."""
+        code = self._process.poll()
+        if code is None:
+            return "has closed its pipe"
+        if code < 0:
+            with suppress(ValueError):
+                return f"was ended by {signal.Signals(-code).name}"
+        return f"ended with code {code}"
+
+
+@contextmanager
+def _signals_kept_back() -> Iterator[None]:
+    """Start a process in which none of these signals arrives, from its first moment on."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _KEPT_BACK)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
