@@ -95,12 +95,15 @@ class Incremental(SilentObserver):
         """Keys that this run has listed, by the prefix that may get a mark."""
         self._requests = 0
         self._failed: set[str] = set()
+        self._why = ""
+        """Why this run lists everything; empty where there is nothing to save."""
         self._load()
 
     # The listing --------------------------------------------------------------------------------
 
     def list_all(self) -> None:
         """List everything in this run, as files of old keys may have been replaced here."""
+        self._why = "the folder holds files of several buckets"
         self._full_at, self._runs, self._marks = self._now, 0, {}
 
     def gaps(self, root: str) -> list[tuple[str, str | None]]:
@@ -171,7 +174,10 @@ class Incremental(SilentObserver):
         """Report what the listing has cost, and what it has saved."""
         cost = f"{format_count(self._requests, 'request')}, {_format_price(self._requests)} with R2"
         if not self._is_partial or self._unordered:
-            self._notice(f"everything was listed: {cost}")
+            why = self._why or "no prefix is long enough that there is something to save"
+            if self._is_partial:
+                why = "the server lists keys in an order of its own"
+            self._notice(f"everything was listed: {cost}; {why}")
             return
         hours = (self._full_at + MAX_AGE - self._now) / 3600
         self._notice(
@@ -223,19 +229,26 @@ class Incremental(SilentObserver):
         try:
             content = self._folder.note(self._name)
             if content is None:
+                self._why = "this is the first run of its kind here"
                 return
             state = _parse_state(content, self._scope)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self._notice("the saved last keys are not valid, so everything is listed")
+            self._why = "the saved last keys are not valid"
+            self._notice(f"{self._why}, so everything is listed")
             return
         if state is None:
-            self._notice("the last keys were saved by another version, so everything is listed")
+            self._why = "the last keys were saved by another version"
+            self._notice(f"{self._why}, so everything is listed")
             return
         if state.unsure_until != self._folder.unsure_until():
-            return  # a power cut since then may have damaged files that sort before the last keys
+            # It may have damaged files that sort before the last keys.
+            self._why = "there was a power cut since the last run"
+            return
         if 0 <= self._now - state.full_at < MAX_AGE and 0 < state.runs < MOST_RUNS:
             self._full_at, self._runs, self._marks = state.full_at, state.runs, state.marks
             self._full_requests, self._page_size = state.requests, state.page_size
+        else:
+            self._why = "that is due once a day, and after 20 runs"
 
 
 def _format_price(requests: int) -> str:

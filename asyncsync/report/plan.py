@@ -24,7 +24,7 @@ _DECIDED = (
 """Arguments that say what to fetch, which a plan has decided."""
 
 
-@dataclass
+@dataclass(repr=False)
 class PlanCounts(Report):
     """The counts of a plan, and whether what it counts fits on the disk."""
 
@@ -58,7 +58,7 @@ class PlanCounts(Report):
         return plan_summary(self, self.free_bytes, self.elsewhere)
 
 
-@dataclass
+@dataclass(repr=False)
 class Plan(PlanCounts):
     """What a sync would download: `for transfer in plan`, `len(plan)`, `plan.total`, `plan.fits`.
 
@@ -154,7 +154,7 @@ def _growth(transfers: Iterable[Transfer]) -> int:
     return sum(each.remote.size - each.replaces - each.kept for each in transfers)
 
 
-@dataclass
+@dataclass(repr=False)
 class Verification(Report):
     """The report of a verification."""
 

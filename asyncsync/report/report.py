@@ -23,7 +23,7 @@ HELD_BACK = 7
 """The exit code of a run in which all went well, but which left something to do, as it was told."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Report(SilentObserver):
     """The counts of one run, updated while it runs. Sizes are bytes, times are seconds.
 
@@ -230,8 +230,12 @@ class Report(SilentObserver):
         return sync_summary(self)
 
     def __str__(self) -> str:
-        """Return the summary."""
-        return self.summary()
+        """Return the summary, and which prefixes nothing was found at."""
+        return "; ".join([self.summary(), *map(_unmatched, self.unmatched_prefixes)])
+
+    def __repr__(self) -> str:
+        """Return what an interactive Python shows: the summary, and not each field."""
+        return f"<{type(self).__name__}: {self}>"
 
     def to_arrow(self) -> "pyarrow.Table":
         """Return the new files as an Arrow table, with the columns that `files` has as fields.
@@ -265,6 +269,10 @@ class Report(SilentObserver):
 
     def _tally(self, prefix: str) -> Tally:
         return self.tallies.setdefault(prefix, Tally())
+
+
+def _unmatched(prefix: str) -> str:
+    return f"no object selected at {shown(prefix)}" if prefix else "no object selected"
 
 
 # text -------------------------------------------------------------------------------------------

@@ -324,7 +324,8 @@ async def test_plan_reports_what_is_saved_and_saves_no_state(rig: Rig) -> None:
     """In requests and in money; a plan syncs nothing, so it saves no state."""
     (notice,) = (await rig.run()).notices
     requests = sum(request.verb == "list" for request in rig.store.requests)
-    assert notice == f"everything was listed: {requests} requests, less than $0.0001 with R2"
+    cost = f"{requests} requests, less than $0.0001 with R2"
+    assert notice == f"everything was listed: {cost}; this is the first run of its kind here"
     before = rig.state.read_bytes()
     rig.store.put("a/20", b"n")
     for _ in range(2):
@@ -408,3 +409,12 @@ async def test_new_prefix_is_found_that_the_list_of_folders_leaves_out(rig: Rig)
         rig.store.put(key, b"n")
     assert (await rig.run()).downloaded == ["0/deep/x", "a/20/x", "ab/c/x", "z/y/x"]
     assert not any(request.delimiter for request in rig.store.requests)
+
+
+async def test_run_that_lists_everything_says_why(rig: Rig) -> None:
+    """Each time: the first run, one that is due, and one in which there is nothing to save."""
+    (first,) = (await rig.run()).notices
+    assert first.endswith("; this is the first run of its kind here")
+    rig.now += MAX_AGE
+    (due,) = (await rig.run()).notices
+    assert due.endswith("; that is due once a day, and after 20 runs")

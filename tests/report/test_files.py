@@ -179,3 +179,11 @@ def test_new_files_are_an_arrow_table() -> None:
             "proven": ["size"],
         },
     ]
+
+
+def test_printed_report_names_prefixes_that_matched_nothing() -> None:
+    """So a script that prints it shows the mistyped prefix; an interactive Python shows as much."""
+    report = Report()
+    report.unmatched("2hz/")
+    assert str(report) == f"{report.summary()}; no object selected at 2hz/"
+    assert repr(report) == f"<Report: {report}>"
