@@ -385,7 +385,8 @@ def selection(
 ) -> Selection:
     """Return which keys a run takes; any, if a plan has decided that."""
     if planned is not None:
-        return Selection(["*"], [])
+        return Selection(["*"], [], shard=options.shard)
     if keys is not None:
-        return NamedSelection(keys, prefixes, own.paths, options.limits)
-    return Selection(options.include, options.exclude, prefixes, own.paths, options.limits)
+        return NamedSelection(keys, prefixes, own.paths, options.limits, options.shard)
+    shared = (prefixes, own.paths, options.limits, options.shard)
+    return Selection(options.include, options.exclude, *shared)

@@ -128,8 +128,8 @@ async def get(key: str, path: Path | str | None = None, /, **given: Unpack[Given
 
 
 def _looking(given: Given) -> Given:
-    """Return the arguments of a run that lists everything, and deletes nothing."""
-    return {**given, "incremental": False, "delete": False}
+    """Return the arguments of a run that shows everything, and deletes nothing."""
+    return {**given, "incremental": False, "delete": False, "shard": "off"}
 
 
 def _check(depth: int) -> None:

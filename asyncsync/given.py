@@ -69,6 +69,9 @@ class Given(TypedDict, total=False):
             the observer is told. `"off"` by default; `plan` takes as long as it needs.
         incremental: Whether only keys are listed that sort after those of the last run, and all
             keys once a day; False by default. docs/tuning.md says what that misses.
+        shard: Which part of the keys is synced, as `"2/8"`: the second of eight, which have no key
+            in common and together have all. Those of one count may run at the same time, also on
+            several machines; docs/shards.md says how. `"off"`, the default, syncs all keys.
         strip_prefix: Whether paths leave out the prefix, which must be the only one and end in
             `/`; False by default. All runs into a folder must leave out the same.
         odd_keys: What becomes of keys that are no path, such as `a//b`: `"skip"`, the default,
@@ -130,6 +133,7 @@ class Given(TypedDict, total=False):
     limit_rate: float | str | None
     max_duration: float | str | None
     incremental: bool | None
+    shard: str | None
     strip_prefix: bool | None
     odd_keys: Literal["skip", "encode"] | None
     follow_links: bool | None

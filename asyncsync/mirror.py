@@ -71,8 +71,12 @@ class Mirror(SilentObserver):
     # What the run has seen ----------------------------------------------------------------------
 
     def add(self, objects: Sequence[RemoteObject]) -> None:
-        """Note a page of the listing; also what `Selection.takes` leaves out has its file."""
-        self._listed.update(self._identity(r.key) for r in objects if self._selection(r.key))
+        """Note a page of the listing; also what `Selection.takes` leaves out has its file.
+
+        Where names are folded, a file may be named after a key of another shard.
+        """
+        counts = self._selection.in_any_shard if self._folding else self._selection
+        self._listed.update(self._identity(r.key) for r in objects if counts(r.key))
 
     def counted(self, files: Mapping[str, int]) -> None:
         """Note how many files there were."""

@@ -33,6 +33,7 @@ from asyncsync.errors import (
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import key_hash
 from asyncsync.listing import (
+    MIN_FILES,
     Incremental,
     Landmarks,
     has_named,
@@ -264,7 +265,8 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: Unprove
         # An incremental listing shows only a part of the keys, and one of named keys has no globs.
         hints=None if incremental or keys is not None else Hints(job.selection),
     )
-    landmarks = Landmarks()
+    shard = job.selection.shard  # its files are as much fewer than the keys
+    landmarks = Landmarks(MIN_FILES // shard.count) if shard else Landmarks()
 
     async def count_files() -> None:
         await check.count_files(landmarks.recording(job.selection))
@@ -278,8 +280,10 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: Unprove
     async def list_all() -> None:
         listing = (job.store, prefixes, job.pace, handle_page)
         if keys is not None:
-            lookup = (job.store, keys, job.pace, check.handle_page, check.add_separated)
-            await check.refuse(await list_named(*lookup, in_order=check.needs_order))
+            own = keys if check.needs_order else job.selection.to_look_up() or ()
+            lookup = (job.store, own, job.pace, check.handle_page, check.add_separated)
+            absent = await list_named(*lookup, in_order=check.needs_order)
+            await check.refuse(filter(job.selection.is_own, absent))
         elif check.needs_order:
             await list_in_order(*listing, incremental)
         else:
@@ -301,7 +305,7 @@ async def _compare_planned(
     job: Job, planned: Pages, handle: ComparedHandler, unproven: Unproven
 ) -> None:
     """Compare the pages of a plan with the disk, and handle each."""
-    check = PlanCheck(job.folder, job.observer, handle, job.compare)
+    check = PlanCheck(job.folder, job.selection, job.observer, handle, job.compare)
     pages = in_order(planned) if check.needs_order else planned
     while objects := await in_thread(next, pages, None):
         await check.handle_page(objects)

@@ -18,6 +18,7 @@ FLOOR = {
     "interfaces",
     "keys",
     "limits",
+    "shards",
     "model",
     "notices",
 } | {

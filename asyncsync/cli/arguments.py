@@ -20,7 +20,7 @@ _GLOBS = ("include", "exclude")
 _TEXTS = (
     *("dest", "workers", "max_workers", "compare", "validate", "attempts", "read_timeout"),
     *("limit_rate", "max_duration", "since", "addressing", "odd_keys", "max_delete", "backup_dir"),
-    *("newer_than", "older_than", "min_size", "max_size", "processes"),
+    *("newer_than", "older_than", "min_size", "max_size", "processes", "shard"),
 )
 """Options whose values are parsed by `settings`, by field name."""
 _SETTINGS = ("bucket", "endpoint_url", "region", "profile")

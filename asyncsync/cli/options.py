@@ -85,6 +85,12 @@ GROUPS = {
             also="doctor",
         ),
         Option("--plan FILE", "download what `plan --json` wrote to FILE", "sync"),
+        Option(
+            "--shard I/N",
+            "only the I-th of N parts of the keys; all N may run at once",
+            _RUNS,
+            also="doctor",
+        ),
     ),
     "from where": (
         Option(

@@ -73,8 +73,12 @@ _RUNS: dict[str, api.Command] = {
 }
 
 _BROWSES = ("ls", "du", "get")
-_MEANINGLESS = {"verify": ("delete",), **dict.fromkeys(_BROWSES, ("delete", "incremental"))}
-"""For these commands, the switches that do nothing, wherever they are set."""
+_LOOKING: dict[str, object] = {"delete": False, "incremental": False, "shard": "off"}
+_MEANINGLESS: dict[str, dict[str, object]] = {
+    "verify": {"delete": False},
+    **dict.fromkeys(_BROWSES, _LOOKING),
+}
+"""For these commands, the options that do nothing, wherever they are set, and their values."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -106,7 +110,7 @@ def _run_one(
     bucket, prefixes = split_source(arguments.prefixes or source.prefixes)
     filled = {**source.under(given), "source": bucket}
     # Where an option means nothing, what does not go with it is no mistake.
-    filled |= dict.fromkeys(_MEANINGLESS.get(arguments.command, ()), False)
+    filled |= _MEANINGLESS.get(arguments.command, {})
     file = arguments.env_file
     env_file = source.env_file if file is None else Path(file)
     if arguments.command == "doctor":

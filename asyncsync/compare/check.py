@@ -18,6 +18,8 @@ from asyncsync.errors import AbsentError
 from asyncsync.interfaces import Observer
 from asyncsync.model import UNKNOWN_SIZE, Compare, Compared, Failed, Reason, RemoteObject
 from asyncsync.notices import Hint
+from asyncsync.shards import Shard
+from asyncsync.units import format_count
 
 ComparedHandler = Callable[[Compared], Awaitable[None]]
 """Takes a compared page; may wait until there is room for it."""
@@ -35,6 +37,9 @@ class Check:
       `await` in between, so no page sees a half-made change. The thread that counts only calls
       `matches`, and touches nothing of the check.
     - If the order of pages matters (`needs_order`), the caller handles one page after the other.
+
+    A shard decides as a whole run would which of two keys gets a path that both need: so it looks
+    at keys of other shards as well, and passes on what concerns its own.
 
     Args:
         folder: the destination.
@@ -72,6 +77,8 @@ class Check:
         """Those of the unmatched prefixes with which no key begins, selected or not."""
         self._left_out = Counter[str]()
         """Objects that are not selected, by top-level prefix."""
+        self._keys = 0
+        """How many keys were listed."""
         self._counted = Event()
         self._separated: set[str] = set()
         self._collisions = Collisions(selection.needs_folder, is_folder_needed, self._separated)
@@ -107,7 +114,8 @@ class Check:
             complete_to: no later page adds a key between the page's first key and this one; empty
                 if the server does not list keys in order.
         """
-        selected = [remote for remote in objects if self._selection.takes(remote)]
+        selected = [remote for remote in objects if self._selection.takes_in_any_shard(remote)]
+        self._keys += len(objects)
         if self._hints:
             self._hints.note(objects)
         matched = _matched(self._unmatched, selected)
@@ -119,6 +127,8 @@ class Check:
         if not selected:
             return
         self._selects = True
+        if not self._names:
+            selected = [remote for remote in selected if self._selection.is_own(remote.key)]
         compared = await compare_page(selected, self._folder, self._is_folder_needed, self._compare)
         certain, doubtful = self._collisions.split(objects, compared, complete_to)
         if self._names:  # a waiting transfer may be the first key of its name
@@ -157,11 +167,22 @@ class Check:
             if prefix in self._absent:
                 self._observer.absent(prefix)
             self._observer.unmatched(prefix)
+        if shard := self._selection.shard:
+            self._observer.noticed(self._explain_shard(shard))
         self._observer.listed()
+
+    def _explain_shard(self, shard: Shard) -> str:
+        """Return what each shard does that all of them do."""
+        if self._selection.keys is not None:
+            return f"shard {shard}: {format_count(self._keys, 'key')} looked up of those named"
+        return (
+            f"shard {shard}: all {format_count(self._keys, 'key')} listed, as by each of the "
+            f"{shard.count:,}; with one plan for all of them, none lists (docs/shards.md)"
+        )
 
     async def _pass_on(self, page: Compared) -> None:
         await self._counted.wait()
-        page = set_apart(self._names.kept(page) if self._names else page)
+        page = set_apart(_own(self._names.kept(page), self._selection) if self._names else page)
         self._observer.compared(page)
         await self._handle(page)
 
@@ -173,6 +194,7 @@ class PlanCheck:
 
     Args:
         folder: the destination.
+        selection: whose shard it is.
         observer: gets each compared page before `handle` does.
         handle: gets each compared page.
         compare: what shows that a file is up to date.
@@ -181,11 +203,13 @@ class PlanCheck:
     def __init__(
         self,
         folder: Folder,
+        selection: Selection,
         observer: Observer,
         handle: ComparedHandler,
         compare: Compare = Compare.TIME,
     ) -> None:
         self._folder = folder
+        self._selection = selection
         self._compare = compare
         self._observer = observer
         self._handle = handle
@@ -201,8 +225,10 @@ class PlanCheck:
 
     async def handle_page(self, objects: Sequence[RemoteObject]) -> None:
         """Compare a page with the disk, and pass it on. Call it for one page after the other."""
+        if not self._names:
+            objects = [remote for remote in objects if self._selection.is_own(remote.key)]
         page = await compare_page(objects, self._folder, _never, self._compare)
-        page = self._names.kept(page) if self._names else page
+        page = _own(self._names.kept(page), self._selection) if self._names else page
         self._files.update(known.remote.prefix for known in page.up_to_date)
         self._files.update(
             transfer.remote.prefix
@@ -213,6 +239,16 @@ class PlanCheck:
         page = set_apart(page)
         self._observer.compared(page)
         await self._handle(page)
+
+
+def _own(page: Compared, selection: Selection) -> Compared:
+    """Return of a page what is of this run's shard."""
+    is_own = selection.is_own
+    return Compared(
+        [transfer for transfer in page.transfers if is_own(transfer.remote.key)],
+        [known for known in page.up_to_date if is_own(known.remote.key)],
+        [refused for refused in page.refused if is_own(refused.remote.key)],
+    )
 
 
 def _matched(prefixes: Iterable[str], objects: Sequence[RemoteObject]) -> set[str]:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from asyncsync.globs import compile_globs
 from asyncsync.keys import key_hash
 from asyncsync.limits import Limits
-from asyncsync.model import RemoteObject
+from asyncsync.model import LAST, RemoteObject
 from asyncsync.paths import PLAIN, Paths
+from asyncsync.shards import Shard
 
 
 class Selection:
@@ -23,6 +24,7 @@ class Selection:
         prefixes: keys must start with one of them; any key may, if there are none.
         paths: how keys become paths.
         limits: the sizes and times that an object may have.
+        shard: the part of these keys that the run syncs; None for all of them.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class Selection:
         prefixes: Sequence[str] = (),
         paths: Paths = PLAIN,
         limits: Limits | None = None,
+        shard: Shard | None = None,
     ) -> None:
         self.include, self.exclude = include, exclude
         self.prefixes = prefixes
         self.keys: Sequence[str] | None = None
         """The keys, if they are named one by one."""
         self.limits = limits or None
+        self.shard = shard
         self._paths = paths
         self._starts = tuple(prefixes) or ""
         self._include = compile_globs(include)
@@ -47,6 +51,14 @@ class Selection:
 
     def __call__(self, key: str) -> bool:
         """Return whether the key of a file is selected."""
+        return self.in_any_shard(key) and self.is_own(key)
+
+    def is_own(self, key: str) -> bool:
+        """Return whether the key, if it is selected at all, is in the shard of this run."""
+        return self.shard is None or self.shard.has(key)
+
+    def in_any_shard(self, key: str) -> bool:
+        """Return whether the key of a file is selected by this run or by one of another shard."""
         name = key.rstrip("/")
         return (
             key.startswith(self._starts)
@@ -61,31 +73,52 @@ class Selection:
 
     def takes(self, remote: RemoteObject) -> bool:
         """Return whether the object is selected."""
+        return self.takes_in_any_shard(remote) and self.is_own(remote.key)
+
+    def takes_in_any_shard(self, remote: RemoteObject) -> bool:
+        """Return whether the object is selected by this run or by one of another shard."""
         if remote.key.endswith("/") and not remote.size:
             return False
-        return self(remote.key) and not (self.limits and self.limits.leave_out(remote))
+        is_beyond = self.limits and self.limits.leave_out(remote)
+        return self.in_any_shard(remote.key) and not is_beyond
 
     def note_left_out(self, objects: Sequence[RemoteObject]) -> Iterator[str]:
         """Yield the top-level prefix of each object that the globs or the limits leave out.
 
-        A folder marker is none of them, with content or without.
+        A folder marker is none of them, with content or without, and no key of another shard.
         """
         for remote in objects:
             if remote.key.endswith("/"):
                 continue
-            if not self(remote.key):
+            if not self.in_any_shard(remote.key):
                 yield remote.prefix
             elif self.limits and self.limits.leave_out(remote):
                 self._beyond.add(key_hash(remote.key))
                 yield remote.prefix
+
+    def to_look_up(self) -> Sequence[str] | None:
+        """Return the keys to look up, if they are named: those of this run's shard.
+
+        And those of any shard that need a folder where one of these needs a file.
+        """
+        if self.keys is None or self.shard is None:
+            return self.keys
+        found: set[str] = set()
+        for key in filter(self.is_own, self.keys):
+            start, end = bisect_left(self.keys, f"{key}/"), bisect_left(self.keys, f"{key}/{LAST}")
+            found.update((key, *self.keys[start:end]))
+        return sorted(found)
 
     def is_beyond(self, key: str) -> bool:
         """Return whether an object of this key was left out by its size or time."""
         return bool(self._beyond) and key_hash(key) in self._beyond
 
     def needs_folder(self, remote: RemoteObject) -> bool:
-        """Return whether the object gets a file, so that the folders in its path must exist."""
-        return self.takes(remote) and self._paths.has(remote.key)
+        """Return whether the object gets a file, so that the folders in its path must exist.
+
+        Whichever shard it is in, so that all agree.
+        """
+        return self.takes_in_any_shard(remote) and self._paths.has(remote.key)
 
 
 class NamedSelection(Selection):
@@ -93,7 +126,7 @@ class NamedSelection(Selection):
 
     Args:
         keys: sorted, without repeats.
-        prefixes, paths, limits: as for any selection.
+        prefixes, paths, limits, shard: as for any selection.
     """
 
     def __init__(
@@ -102,8 +135,9 @@ class NamedSelection(Selection):
         prefixes: Sequence[str] = (),
         paths: Paths = PLAIN,
         limits: Limits | None = None,
+        shard: Shard | None = None,
     ) -> None:
-        super().__init__(["*"], [], prefixes, paths, limits)
+        super().__init__(["*"], [], prefixes, paths, limits, shard)
         self.keys: Sequence[str] = keys
 
     @property
@@ -111,7 +145,7 @@ class NamedSelection(Selection):
         """No prefix: each key that is absent is told of by itself."""
         return []
 
-    def __call__(self, key: str) -> bool:
+    def in_any_shard(self, key: str) -> bool:
         """Return whether the key of a file is one of those that are named."""
         place = bisect_left(self.keys, key)
         return place < len(self.keys) and self.keys[place] == key

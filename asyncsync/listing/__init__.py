@@ -11,12 +11,13 @@ Nothing here knows which objects are missing.
 """
 
 from asyncsync.listing.incremental import Incremental, Scope
-from asyncsync.listing.landmarks import Landmarks
+from asyncsync.listing.landmarks import MIN_FILES, Landmarks
 from asyncsync.listing.listing import list_in_order, list_objects, without_overlap
 from asyncsync.listing.named import has_named, list_named
 from asyncsync.listing.paging import Paging, has_object
 
 __all__ = [
+    "MIN_FILES",
     "Incremental",
     "Landmarks",
     "Paging",

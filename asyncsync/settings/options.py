@@ -17,6 +17,7 @@ from asyncsync.paths import OddKeys
 from asyncsync.settings.amounts import as_moment, parse_bytes, parse_moment
 from asyncsync.settings.durations import parse_duration
 from asyncsync.settings.renamed import SINCE_WORDS
+from asyncsync.shards import Shard
 from asyncsync.times import nanoseconds_of
 from asyncsync.units import parse_size
 
@@ -113,6 +114,8 @@ class Options:
     """Objects of more bytes are left out."""
     processes: int | None = None
     """Other processes that download; None for one by processor where a run is worth them."""
+    shard: Shard | None = None
+    """The part of the keys that this run syncs; None for all of them."""
 
     def __post_init__(self) -> None:
         """Convert what callers of the API may pass as well: a str for a path, `20M`, a list."""
@@ -202,7 +205,7 @@ _SWITCHES = (
     *("sign_request", "request_payer", "allow_http", "follow_links", "delete", "allow_empty"),
     "incremental",
 )
-_CONVERTED = ("backup_dir", *_NUMBERS, *_SWITCHES, *_MOMENTS, "max_delete")
+_CONVERTED = ("backup_dir", *_NUMBERS, *_SWITCHES, *_MOMENTS, "max_delete", "shard")
 """Options whose values are not text, but may be given as text, as on the command line."""
 
 
@@ -258,7 +261,7 @@ def parse_option(name: str, text: str) -> object:
     """Return the value of the `Options` field `name` that is written as `text`.
 
     White space separates globs. `auto` workers and processes are None, as is `off` for a rate, a
-    duration, a size or a moment.
+    duration, a size, a moment or a shard.
 
     Raises:
         ValueError: the text is not a valid value; the message says what is.
@@ -276,7 +279,7 @@ def parse_option(name: str, text: str) -> object:
             return None
         case _ if name in (*_SIZES, *_MOMENTS):
             return _parse_amount(name, text)
-        case "limit_rate" | "max_delete" | "max_duration":
+        case "limit_rate" | "max_delete" | "max_duration" | "shard":
             return _FORMS[name](text)
         case _ if name in _SWITCHES:
             return _parse_bool(text)
@@ -352,9 +355,16 @@ def _parse_max_duration(text: str) -> int | None:
     return None if text == "off" else parse_duration(text)
 
 
+def _parse_shard(text: str) -> Shard | None:
+    """Return the shard; None if it is the only one, and so all of the run."""
+    shard = None if text == "off" else Shard.parse(text)
+    return shard if shard and shard.count > 1 else None
+
+
 _FORMS: dict[str, Callable[[str], object]] = {
     "limit_rate": _parse_rate,
     "max_delete": _parse_max_delete,
     "max_duration": _parse_max_duration,
+    "shard": _parse_shard,
 }
 """How the values of options are read that are neither a number, a switch nor a choice."""

@@ -244,7 +244,7 @@ def line_with(option: str) -> list[str]:
     values |= dict.fromkeys(("--newer-than", "--older-than", "--since"), "2026-11-01")
     values |= dict.fromkeys(("--min-size", "--max-size"), "1M")
     values["--addressing"] = "path"
-    values |= {"--odd-keys": "encode", "--max-delete": "5%"}
+    values |= {"--odd-keys": "encode", "--max-delete": "5%", "--shard": "2/8"}
     takes_value = any(known.metavar for known in OPTIONS if option in known.names)
     return [option, *[values.get(option, "x")] * takes_value]
 

@@ -338,7 +338,9 @@ async def test_order_is_needed_only_where_names_fold(tmp_path: Path) -> None:
     if Folder(tmp_path).folding():
         pytest.skip("this file system folds names")
     assert not Rig(tmp_path).check.needs_order
-    assert not PlanCheck(Folder(tmp_path), Watcher(), Rig(tmp_path)._handle).needs_order
+    assert not PlanCheck(
+        Folder(tmp_path), Selection(["*"], []), Watcher(), Rig(tmp_path)._handle
+    ).needs_order
 
 
 @pytest.mark.usefixtures("folds")
@@ -363,7 +365,7 @@ async def test_plan_is_compared_without_a_selection(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "p/fifo")
     rig = Rig(tmp_path, ["folder", "p/cut", "p/fifo", "p/missing", "p/present.no"])
     fill(tmp_path, {"p/present.no": b"x"})
-    check = PlanCheck(Folder(tmp_path), rig.observer, rig._handle)
+    check = PlanCheck(Folder(tmp_path), rig.selection, rig.observer, rig._handle)
 
     def remotes(*keys: str) -> list[RemoteObject]:
         return [rig.store.remote(key) for key in keys]
@@ -384,7 +386,7 @@ async def test_plan_is_compared_without_a_selection(tmp_path: Path) -> None:
 async def test_planned_keys_of_the_same_name_collide(tmp_path: Path) -> None:
     """The first page that has the name gets the path."""
     rig = Rig(tmp_path, ["A", "a"])
-    check = PlanCheck(Folder(tmp_path), rig.observer, rig._handle)
+    check = PlanCheck(Folder(tmp_path), rig.selection, rig.observer, rig._handle)
     assert check.needs_order
     for key in ("A", "a"):
         await check.handle_page([rig.store.remote(key)])

@@ -6,13 +6,14 @@ from pathlib import Path
 import anyio
 
 from asyncsync import pipeline
-from asyncsync.compare import Selection
+from asyncsync.compare import NamedSelection, Selection
 from asyncsync.disk import Folder
 from asyncsync.download.download import SMALL
 from asyncsync.interfaces import Observer, Observers
 from asyncsync.mirror import Mirror
 from asyncsync.model import Checks
 from asyncsync.paths import PLAIN, Paths
+from asyncsync.shards import Shard
 from tests.rigs.memory_store import MemoryStore
 from tests.rigs.watch import Watcher, quick_pace, unfinished
 
@@ -50,6 +51,9 @@ class Rig:
         """How many files may be deleted; none is unless this is set."""
         self.allow_empty = False
         self.follows_links = False
+        self.shard: Shard | None = None
+        self.keys: list[str] | None = None
+        """The keys that are named, sorted; None for all."""
 
     def job(self, paths: Paths = PLAIN) -> pipeline.Job:
         """Return what to work on."""
@@ -61,7 +65,9 @@ class Rig:
             source=self.source,
             follows_links=self.follows_links,
         )
-        selection = Selection(self.include, self.exclude, self.prefixes, paths)
+        selection = Selection(self.include, self.exclude, self.prefixes, paths, shard=self.shard)
+        if self.keys is not None:
+            selection = NamedSelection(self.keys, self.prefixes, paths, shard=self.shard)
         observer: Observer = self.watcher
         mirror = None
         if self.max_delete:

@@ -10,6 +10,7 @@ from asyncsync.cli.arguments import given_options, parse_arguments
 from asyncsync.errors import ConfigError
 from asyncsync.model import Addressing, Checks
 from asyncsync.settings import Options, Validate, load, parse_option
+from asyncsync.shards import Shard
 from tests.rigs.environment import REQUIRED, options
 
 
@@ -40,6 +41,7 @@ def test_options_of_the_environment_are_parsed() -> None:
         "ASYNCSYNC_REQUEST_PAYER": "yes",
         "ASYNCSYNC_ADDRESSING": "path",
         "ASYNCSYNC_ALLOW_HTTP": "yes",
+        "ASYNCSYNC_SHARD": "2/8",
     }
     assert options(environ) == Options(
         dest=Path.home() / "data",
@@ -55,6 +57,7 @@ def test_options_of_the_environment_are_parsed() -> None:
         durable=True,
         limit_rate=20 << 20,
         max_duration=5400,
+        shard=Shard(2, 8),
         incremental=True,
         newer_than=datetime(2026, 10, 1, tzinfo=UTC),
         older_than=datetime(2026, 11, 1, 5, 30, tzinfo=UTC),
