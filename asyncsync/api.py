@@ -319,6 +319,7 @@ async def perform(
         source=bucket_identity(found.endpoint_url, found.bucket),
         follows_links=options.follow_links,
         backup=Backup(at, durable=options.durable) if (at := options.backup_dir) else None,
+        shard=options.shard,
     )
     incremental = None
     if keys == []:

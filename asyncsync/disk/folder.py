@@ -50,6 +50,7 @@ from asyncsync.errors import (
 from asyncsync.keys import key_hash
 from asyncsync.model import Proof, RemoteObject, Transfer
 from asyncsync.paths import PLAIN, Paths
+from asyncsync.shards import Shard
 from asyncsync.threads import in_thread
 
 LOOKS = 100
@@ -71,6 +72,7 @@ class Folder:
         source: the bucket of this run, the same however its endpoint is spelled; empty for none.
         follows_links: whether links to folders in it stand for those folders; see `links.py`.
         backup: keeps the files that are replaced.
+        shard: the one that the run is for; None for a whole run.
     """
 
     def __init__(
@@ -83,12 +85,13 @@ class Folder:
         source: str = "",
         follows_links: bool = False,
         backup: Backup | None = None,
+        shard: Shard | None = None,
     ) -> None:
         self.path = Path(os.path.realpath(path))
         self.paths = paths
         self.backup = backup
         self._run = secrets.token_hex(8)
-        place = self._place = Place(self.path, notice, follows_links=follows_links)
+        place = self._place = Place(self.path, notice, follows_links=follows_links, shard=shard)
         self.walk = place.walk
         parts = self._part_folders = PartFolders(place)
         self._sources = Sources(place, source, notice)

@@ -64,9 +64,14 @@ def listed_bytes(journal: Path, remote: RemoteObject) -> int:
 
 def read_key(journal: Path) -> str | None:
     """Return the key that the journal names; None if it is damaged."""
+    with open(journal, "rb", opener=open_private) as file:
+        return key_in(file.readline(MAX_HEADER_BYTES))
+
+
+def key_in(line: bytes) -> str | None:
+    """Return the key in the first line of a journal; None if it is damaged."""
     try:
-        with open(journal, "rb", opener=open_private) as file:
-            key = json.loads(file.readline(MAX_HEADER_BYTES))["key"]
+        key = json.loads(line)["key"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
     return key if isinstance(key, str) else None

@@ -4,9 +4,18 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 
-from asyncsync.disk.journal import JOURNAL, listed_bytes, read_key, version_hash
+from asyncsync.disk.directory import Directory
+from asyncsync.disk.journal import (
+    JOURNAL,
+    MAX_HEADER_BYTES,
+    key_in,
+    listed_bytes,
+    read_key,
+    version_hash,
+)
 from asyncsync.model import RemoteObject
 
 MAX_AGE = 7 * 24 * 3600 * 10**9
@@ -101,6 +110,43 @@ def find_leftovers(folder: Path, pattern: str, before_ns: int) -> Iterator[tuple
 def _is_plain(status: os.stat_result) -> bool:
     """Return whether it is a regular file without another name: writing changes nothing else."""
     return stat.S_ISREG(status.st_mode) and status.st_nlink <= 1
+
+
+def take_over(source: Directory, target: Directory, has: Callable[[str], bool] | None) -> bool:
+    """Move the unfinished files of another run's folder, which no run works on.
+
+    The journal goes first, so that what a kill leaves behind of one is found by it.
+
+    Args:
+        source: the parts folder of the other run.
+        target: that of this one, on the same disk.
+        has: whether this run may have a key; without it, all is moved, whatever it is.
+
+    Returns:
+        Whether anything was moved. It seems to have changed just now.
+
+    Raises:
+        OSError: the folders cannot be read or written.
+    """
+    names = source.names()
+    here = {*target.names()}
+    moved = []
+    for name in sorted(names, key=lambda name: not name.endswith(JOURNAL)):
+        if name.endswith(JOURNAL):
+            takes = has is None or ((key := _key_of(source, name)) is not None and has(key))
+        else:
+            takes = has is None or name + JOURNAL in here
+        if takes:
+            source.move(name, target, name)
+            here.add(name)
+            moved.append(name)
+    return bool(moved)
+
+
+def _key_of(folder: Directory, journal: str) -> str | None:
+    with suppress(OSError), folder.open(journal) as file, BufferedReader(file) as lines:
+        return key_in(lines.readline(MAX_HEADER_BYTES))
+    return None
 
 
 def used_bytes(folder: Path) -> int:

@@ -1,4 +1,7 @@
-"""One run at a time: a file lock, which the system releases however its holder ends."""
+"""One run at a time: a file lock, which the system releases however its holder ends.
+
+Shards of one run share the lock that a whole run has for itself, and each has one of its own.
+"""
 
 import errno
 import os
@@ -10,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,9 +23,10 @@ from asyncsync.keys import escaped
 
 CHECK = 0.02
 """Seconds, in which a check whether the lock is free has long ended."""
+ANOTHER = "another run works on this folder"
 ORPHANED = 3.0
 """Seconds in which the movers of a run that was killed have long ended."""
-_HOLDER = re.compile(r"process (\d{1,10})(?: of user \d+)? on (.*)\n")
+_HOLDER = re.compile(r"(?:shard \d+/\d+, )?process (\d{1,10})(?: of user \d+)? on (.*)\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,12 @@ class Held:
 
 @contextmanager
 def hold_lock(
-    path: Path, folder: Path | None = None, shared_with: os.stat_result | None = None
+    path: Path,
+    folder: Path | None = None,
+    shared_with: os.stat_result | None = None,
+    *,
+    is_shared: bool = False,
+    holder: str = "",
 ) -> Iterator[Held]:
     """Hold the lock file at `path`, and write into it which process holds it.
 
@@ -46,6 +56,8 @@ def hold_lock(
         path: the lock file.
         folder: the destination, for error messages; by default two levels above the lock file.
         shared_with: the folder whose mode and group a new lock file gets; private without one.
+        is_shared: whether others may hold it as well who share it; then the last of them is named.
+        holder: what holds it, besides the process.
 
     Raises:
         LockHeldError: another process holds it.
@@ -54,8 +66,9 @@ def hold_lock(
     folder = folder or path.parent.parent
     with ExitStack() as stack:
         file = stack.enter_context(_open(path, shared_with))
-        _acquire(file, folder)
-        if os.name == "posix" and os.fstat(file.fileno()).st_nlink > 1:
+        _acquire(file, folder, is_shared=is_shared)
+        # One that is shared stays as it is: the copy's whole runs then wait for shards here, too.
+        if not is_shared and os.name == "posix" and os.fstat(file.fileno()).st_nlink > 1:
             # A copy of the destination made of hard links shares the file; leave it to the copy.
             with suppress(PermissionError):  # of another user: the copy has to wait for this run
                 path.unlink()
@@ -63,7 +76,7 @@ def hold_lock(
                 _acquire(file, folder)
         if file.writable():
             file.truncate(0)
-            file.write(_holder().encode())
+            file.write(f"{holder}{_process()}".encode())
         with _open(path) as second:
             is_exclusive = not _lock(second)
         yield Held(is_exclusive, file.fileno())
@@ -101,12 +114,12 @@ def _descriptor(path: Path, shared_with: os.stat_result | None) -> int:
     return descriptor
 
 
-def _holder() -> str:
+def _process() -> str:
     user = f" of user {os.geteuid()}" if hasattr(os, "geteuid") else ""
     return f"process {os.getpid()}{user} on {socket.gethostname()}\n"
 
 
-def check_free(path: Path, folder: Path) -> None:
+def check_free(path: Path, folder: Path, why: str = ANOTHER) -> None:
     """Check that no other process holds the lock file at `path`; does not change or create it.
 
     A file that cannot be opened, or is no regular file, is no lock. This one is locked for a moment
@@ -115,13 +128,19 @@ def check_free(path: Path, folder: Path) -> None:
     Args:
         path: the lock file.
         folder: the destination, for error messages.
+        why: what the message says.
 
     Raises:
         LockHeldError: another process holds it.
     """
     with suppress(OSError), open(_readable(path), "rb", buffering=0) as file:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            _acquire(file, folder, is_shared=True)
+            _acquire(file, folder, is_shared=True, why=why)
+
+
+def is_free(file: BinaryIO | FileIO) -> bool:
+    """Return whether no other process holds this lock file; locks it, until it is closed."""
+    return _lock(file, is_shared=True)
 
 
 def _readable(path: Path) -> int:
@@ -134,14 +153,14 @@ def _readable(path: Path) -> int:
         return os.open(path, os.O_RDONLY | SAFE_OPEN)
 
 
-def _acquire(file: BinaryIO, folder: Path, *, is_shared: bool = False) -> None:
+def _acquire(file: BinaryIO, folder: Path, *, is_shared: bool = False, why: str = ANOTHER) -> None:
     if not (_lock(file, is_shared=is_shared) or _lock_after_a_check(file, is_shared=is_shared)):
         holder = file.read(200).decode(errors="replace")
         if _is_gone(holder) and _lock_after_the_movers(file, is_shared=is_shared):
             return
         holder = holder.strip()
         raise LockHeldError(
-            f"{escaped(str(folder))}: another run works on this folder"
+            f"{escaped(str(folder))}: {why}"
             + (f" ({holder})" if holder.isprintable() and holder else "")
         )
 
@@ -181,7 +200,7 @@ if sys.platform == "win32":
 
     _LOCKED_BYTE = 1 << 30  # nobody can read a locked byte, so it lies behind the text
 
-    def _lock(file: BinaryIO, *, is_shared: bool = False) -> bool:  # noqa: ARG001 - none is here
+    def _lock(file: BinaryIO | FileIO, *, is_shared: bool = False) -> bool:  # noqa: ARG001 - none is here
         file.seek(_LOCKED_BYTE)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -194,7 +213,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(file: BinaryIO, *, is_shared: bool = False) -> bool:
+    def _lock(file: BinaryIO | FileIO, *, is_shared: bool = False) -> bool:
         kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)

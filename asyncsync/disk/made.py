@@ -7,15 +7,17 @@ has another size, time or inode now, or that was made by another user, or by a v
 record that, was not made here as far as this file tells.
 
 A record (`records.py`) is 32 bytes. Of several records of a key, only the last is believed: what
-was replaced or removed and then put back, out of the backups for instance, is somebody's wish. A
-kill before a file gets its name leaves the record of a file that is nowhere; the one that is there
-is kept then. Of a copy of the folder, whose files have other inodes, nothing is believed.
+was replaced or removed and then put back, out of the backups for instance, is somebody's wish. What
+a shard has recorded counts before what whole runs have, and where shards of several counts have
+recorded one key, nothing of it is believed: nobody knows which is the last. A kill before a file
+gets its name leaves the record of a file that is nowhere; the one that is there is kept then. Of a
+copy of the folder, whose files have other inodes, nothing is believed.
 """
 
 import struct
 from array import array
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 
 from asyncsync.disk.directory import LocalFile
 from asyncsync.disk.place import Place
@@ -56,13 +58,39 @@ class Made:
         """Return those of the keys whose file is as it was made; none where that cannot be read."""
         records = {key: _record(key, f.size, f.modified_ns, f.inode) for key, f in files}
         keys = {hash_of(key): key for key in records}
-        content = b""
-        with suppress(OSError):
-            content = self._records.read()
-        size = _RECORD.size
-        hashes = array("Q", content)[:: size // HASH_BYTES]
-        last = {keys[hashed]: at * size for at, hashed in enumerate(hashes) if hashed in keys}
-        return {key for key, at in last.items() if content[at : at + size] == records[key]}
+        whole, shards = self._records.layers()
+        believed, younger = _last(whole, keys), dict[str, bytes]()
+        for layer in shards:
+            for key, record in _last(layer, keys).items():
+                younger[key] = b"" if key in younger else record
+        believed |= younger
+        return {key for key, record in believed.items() if record == records[key]}
+
+    def take_over(self) -> None:
+        """Take over what shards have recorded; call it inside `writing`, when none works here.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        _, shards = self._records.layers()
+        self._records.take_over(b"".join(shards))
+        seen, several = set[int](), set[int]()
+        for layer in shards:
+            hashes = {*_hashes(layer)}
+            several |= hashes & seen
+            seen |= hashes
+        self._records.take_over(b"".join([_RECORD.pack(hashed, 0, 0, 0) for hashed in several]))
+
+
+def _last(content: bytes, keys: Mapping[int, str]) -> dict[str, bytes]:
+    """Return the last record of each of the keys, which are given by their hashes."""
+    size = _RECORD.size
+    last = {keys[each]: at * size for at, each in enumerate(_hashes(content)) if each in keys}
+    return {key: content[at : at + size] for key, at in last.items()}
+
+
+def _hashes(content: bytes) -> "array[int]":
+    return array("Q", content)[:: _RECORD.size // HASH_BYTES]
 
 
 def _record(key: str, size: int, modified_ns: int, inode: int) -> bytes:

@@ -12,9 +12,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from asyncsync.disk.directory import Directory, open_private
+from asyncsync.disk.leftovers import take_over
 from asyncsync.disk.place import Components, Place
 from asyncsync.errors import LockHeldError, UnsafeKeyError
 from asyncsync.keys import STATE_DIR
@@ -92,9 +94,42 @@ class PartFolders:
 
     def to_read(self) -> list[Path]:
         """Return the paths of those that earlier runs have made, for a run that opens none."""
-        root, names = self._place.root_path, (STATE_DIR, self._place.user, "parts")
-        others = [root.joinpath(*folder, *names) for folder in self._read_list()]
-        return [self._place.state / "parts", *others]
+        root, place = self._place.root_path, self._place
+        own = (STATE_DIR, place.user, *place.below)
+        more = place.other_states()
+        usual = [place.state, *(root.joinpath(*names) for names in more)]
+        others = [root.joinpath(*f, *names) for f in self._read_list() for names in (own, *more)]
+        return [state / "parts" for state in (*usual, *others)]
+
+    def take_over(self, has: Callable[[str], bool] | None) -> bool:
+        """Take over unfinished files: a shard those of its keys, a whole run those of all shards.
+
+        Call it inside `opened`, when no run works on them. Returns whether there were any, which
+        seem to have changed just now.
+
+        Args:
+            has: which keys this run may have; without it, all.
+        """
+        found = False
+        for parents, own in [((), self._usual), *self._others.items()]:
+            whole, shards = self._place.whole_state(parents), self._place.shard_states(parents)
+            for state in chain(whole, shards):
+                with suppress(OSError), state.enter("parts") as parts:
+                    found |= take_over(parts, own.directory, has)
+        return found
+
+    def keep_list(self) -> list[Components]:
+        """List all folders for later runs, those from the lists of shards as well; return them.
+
+        Raises:
+            OSError: the list cannot be written.
+        """
+        with Directory(str(self._place.state)) as state:
+            listed = _parse(state.read(LIST_NAME, MOST_LIST_BYTES))
+        for folder in self._others:
+            if folder not in listed:
+                self._note(folder)
+        return [*self._others]
 
     def find(self, path: Sequence[str]) -> PartFolder:
         """Return the parts folder for the file at this path."""
@@ -128,14 +163,18 @@ class PartFolders:
             if not folder:
                 return False
             if folder not in self._others:
-                path = self._place.state / LIST_NAME
-                with open(path, "ab", buffering=0, opener=open_private) as file:
-                    file.write(json.dumps(folder).encode() + b"\n")
+                self._note(folder)
                 self._others[folder] = self._open_parts(folder)
         return True
 
+    def _note(self, folder: Components) -> None:
+        path = self._place.state / LIST_NAME
+        with open(path, "ab", buffering=0, opener=open_private) as file:
+            file.write(json.dumps(folder).encode() + b"\n")
+
     def _open_parts(self, folder: Components) -> PartFolder:
-        path = self._place.path.joinpath(*folder, STATE_DIR, self._place.user, "parts")
+        names = (STATE_DIR, self._place.user, *self._place.below, "parts")
+        path = self._place.path.joinpath(*folder, *names)
         with self._place.open_state(folder) as state:
             return self._keep_open(state.enter("parts", 0o700), path)
 
@@ -145,20 +184,28 @@ class PartFolders:
         return PartFolder(directory, held, os.path.realpath(held), directory.status().st_ino)
 
     def _read_list(self) -> list[Components]:
-        """Return the listed folders that exist; a list that is too long is not used."""
+        """Return the folders that exist of the list of this run, and of those that count for it."""
         found: dict[Components, None] = {}
-        paths = Paths(encodes=True)
         with suppress(OSError), Directory(str(self._place.state)) as state:
-            lines = (state.read(LIST_NAME, MOST_LIST_BYTES) or b"").splitlines()
-            for line in lines:
-                with suppress(ValueError, TypeError, UnsafeKeyError, RecursionError):
-                    found[paths.of(paths.key_of("/".join(json.loads(line))))] = None
+            found |= _parse(state.read(LIST_NAME, MOST_LIST_BYTES))
+        for state in chain(self._place.whole_state(), self._place.shard_states()):
+            found |= _parse(state.read(LIST_NAME, MOST_LIST_BYTES))
         return [folder for folder in found if self._exists(folder)][:MOST_MOUNTS]
 
     def _exists(self, folder: Components) -> bool:
         with suppress(OSError), self._place.walk(folder):
             return True
         return False
+
+
+def _parse(content: bytes | None) -> dict[Components, None]:
+    """Return the folders in a list; none for one that is too long."""
+    found: dict[Components, None] = {}
+    paths = Paths(encodes=True)
+    for line in (content or b"").splitlines():
+        with suppress(ValueError, TypeError, UnsafeKeyError, RecursionError):
+            found[paths.of(paths.key_of("/".join(json.loads(line))))] = None
+    return found
 
 
 def mounted(walk: Callable[[Components], Directory], parents: Components) -> Components | None:

@@ -5,6 +5,7 @@
     destination/.asyncsync/<uid>/     this user's own state
     destination/.asyncsync/.gitignore, CACHEDIR.TAG     git and backups pass over the folder
     destination/.asyncsync-<uid>/     the same, where `.asyncsync` cannot be used
+    .../shards/2-of-8/                the state of a shard, in either; see `shardstates.py`
 
 Whoever can write the destination can put another folder or a link at any of these names, and
 whoever can write its parent can do that at the destination's own name. So the destination is opened
@@ -19,29 +20,29 @@ it is 0711, so that they can read the notes about files that they may use too (`
 
 import errno
 import os
-import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from asyncsync import descriptors
-from asyncsync.disk import lock
 from asyncsync.disk.directory import Directory, Root
+from asyncsync.disk.exclusion import Locks
 from asyncsync.disk.links import Components as Components
 from asyncsync.disk.links import Linked, hold_links, start_of
+from asyncsync.disk.shardstates import (
+    FOLDER,
+    remove_locks,
+    remove_shard_states,
+    shard_states,
+    unread_shard_states,
+)
+from asyncsync.disk.shared import OTHERS_CAN_WRITE, open_shared, put_aside_old_state, tag
 from asyncsync.keys import STATE_DIR, escaped
+from asyncsync.shards import Shard
 
 MOST_USERS = 64
 """Other users whose notes are read."""
-_OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _UNUSABLE = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP}
 """Errors about `.asyncsync` that a folder beside it avoids."""
-
-_TAGS = {
-    ".gitignore": b"*\n",
-    "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n"
-    b"# The state of asyncsync. Backups may leave it out: https://bford.info/cachedir/\n",
-}
 
 
 class Place:
@@ -51,6 +52,7 @@ class Place:
         path: the destination, without symbolic links.
         notice: called with each message for the user.
         follows_links: whether links to folders in it stand for those folders; see `links.py`.
+        shard: the one that the run is for; None for a whole run.
     """
 
     root: Root
@@ -61,9 +63,16 @@ class Place:
     """A path to this user's state folder, likewise."""
 
     def __init__(
-        self, path: Path, notice: Callable[[str], object] = str, *, follows_links: bool = False
+        self,
+        path: Path,
+        notice: Callable[[str], object] = str,
+        *,
+        follows_links: bool = False,
+        shard: Shard | None = None,
     ) -> None:
         self.path = path
+        self.shard = shard
+        self._locks = Locks(path, notice, shard)
         self.follows_links = follows_links
         self._links: Mapping[Components, Linked] = {}
         self.user = user()
@@ -72,10 +81,10 @@ class Place:
         self._held: Directory | None = None
         self.has_state = False
         """Whether the state folder is held, which is this user's then."""
-        self.locks: list[int] = []
-        """The descriptors of the locks that are held."""
         self.root, self.root_path = str(path), path
-        self._names: Components = (STATE_DIR, self.user)
+        self.below: Components = (FOLDER, shard.name) if shard else ()
+        """Where the run's state folder is in that of whole runs."""
+        self._names: Components = (STATE_DIR, self.user, *self.below)
         self.state = path.joinpath(*self._names)
 
     @contextmanager
@@ -103,13 +112,19 @@ class Place:
     def writing(self) -> Iterator[None]:
         """Hold the destination, which must exist, and the state folder, which is made if missing.
 
+        A shard shares the locks of whole runs from now on, so that none takes its state folder over
+        while it is opened.
+
         Raises:
-            LockHeldError: a run of an older version works here.
+            LockHeldError: a run of an older version works here; or, for a shard, a whole run.
             OSError: the destination cannot be opened, or no state folder can be made.
         """
         with ExitStack() as opened, self._restored():
             if not self._held:
                 self._hold(opened)
+            if self.shard:
+                whole = opened.enter_context(self._open_whole(())[0])
+                opened.enter_context(self._locks.sharing(self.root, whole))
             self._use(self.open_state(()), opened)
             yield
 
@@ -155,17 +170,33 @@ class Place:
     # the state folder ---------------------------------------------------------------------------
 
     def open_state(self, parents: Components) -> Directory:
-        """Open this user's state folder in a folder of the destination, and make it if missing.
+        """Open this run's state folder in a folder of the destination, and make it if missing.
 
         Raises:
             LockHeldError: a run of an older version works here.
             OSError: it cannot be made.
         """
+        whole, names = self._open_whole(parents)
+        if not parents:
+            self._names = (*names, *self.below)
+        if not self.below:
+            return whole
+        with whole:
+            mode = whole.status().st_mode & 0o777
+            # Others find the shards of a user by their names, if they may read any notes.
+            with checked(whole.enter(FOLDER, 0o700)) as shards:
+                shards.set_mode(0o755 if mode & 0o011 else 0o700)
+                state = checked(shards.enter(self.below[-1], mode))
+                state.set_mode(mode)
+                return state
+
+    def _open_whole(self, parents: Components) -> tuple[Directory, Components]:
+        """Open the state folder of this user's whole runs, and make it if missing."""
         with self.walk(parents) as folder:
-            mode = 0o711 if folder.status().st_mode & _OTHERS_CAN_WRITE else 0o700
+            mode = 0o711 if folder.status().st_mode & OTHERS_CAN_WRITE else 0o700
             try:
-                _put_aside_old_state(folder, self.path.joinpath(*parents), self._beside)
-                with _open_shared(folder) as shared:
+                put_aside_old_state(folder, self.path.joinpath(*parents), self._beside)
+                with open_shared(folder) as shared:
                     with suppress(OSError):  # what was kept beside it, while it could not be used
                         if folder.exists(self._beside) and not shared.exists(self.user):
                             folder.move(self._beside, shared, self.user)
@@ -176,17 +207,17 @@ class Place:
                     raise
                 names = (self._beside,)
                 state = checked(folder.enter(self._beside, mode))
-                _tag(state)
-                there, here = (*parents, STATE_DIR), (*parents, *names)
-                self._notice(
-                    f"{escaped(str(self.path.joinpath(*there)))} cannot be used "
-                    f"({error.strerror}); this run keeps its state in "
-                    f"{escaped(str(self.path.joinpath(*here)))}"
-                )
-            if not parents:
-                self._names = names
+                tag(state)
+                self._notice_beside(error, (*parents, *names))
             state.set_mode(mode)
-            return state
+            return state, names
+
+    def _notice_beside(self, error: OSError, names: Components) -> None:
+        there = escaped(str(self.path.joinpath(*names[:-1], STATE_DIR)))
+        self._notice(
+            f"{there} cannot be used ({error.strerror}); this run keeps its state in "
+            f"{escaped(str(self.path.joinpath(*names)))}"
+        )
 
     def _find_state(self) -> Directory:
         """Open the state folder that exists; that of an older version is the shared one.
@@ -194,17 +225,79 @@ class Place:
         Raises:
             OSError: there is none that may be used.
         """
-        for names in ((STATE_DIR, self.user), (self._beside,)):
-            with suppress(OSError):
-                state = checked(Directory.walk(self.root, names))
-                self._names = names
-                return state
+        with suppress(OSError):
+            names, state = self._find_in((), self.below)
+            self._names = (*names, *self.below)
+            return state
+        if self.below:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         state = checked(Directory.walk(self.root, (STATE_DIR,)))
         self._names = (STATE_DIR,)
         return state
 
-    @contextmanager
-    def lock(self) -> Iterator[bool]:
+    def _find_in(self, parents: Components, below: Components = ()) -> tuple[Components, Directory]:
+        """Open this user's state folder that exists, or one in it; return the former's names, too.
+
+        Raises:
+            OSError: there is none that may be used.
+        """
+        for names in ((STATE_DIR, self.user), (self._beside,)):
+            with suppress(OSError):
+                return names, checked(self.walk((*parents, *names, *below)))
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    # shards -------------------------------------------------------------------------------------
+
+    def whole_state(self, parents: Components = ()) -> Iterator[Directory]:
+        """Yield the state folder of this user's whole runs to a shard; open for one step.
+
+        Args:
+            parents: where to look for it in the destination.
+        """
+        if self.below:
+            with suppress(OSError), self._find_in(parents)[1] as state:
+                yield state
+
+    def shard_states(
+        self, parents: Components = (), *, siblings: bool = False
+    ) -> Iterator[Directory]:
+        """Yield the state folders of this user's other shards, each open for one step.
+
+        Args:
+            parents: where to look for them in the destination.
+            siblings: whether those count that have the count of this one, and so other keys.
+        """
+        with suppress(OSError), self._find_in(parents)[1] as whole:
+            counts = self.shard.__ne__ if siblings else self._is_other
+            for _, state in shard_states(whole, counts):
+                if is_trusted(state):
+                    yield state
+
+    def other_states(self) -> list[Components]:
+        """Return where the state folders are that `whole_state` and `shard_states` yield."""
+        found: list[Components] = []
+        with suppress(OSError):
+            names, whole = self._find_in(())
+            with whole:
+                found += [names] * bool(self.shard)
+                counted = shard_states(whole, self._is_other)
+                found += [(*names, FOLDER, shard.name) for shard, _ in counted]
+        return found
+
+    def _is_other(self, shard: Shard) -> bool:
+        """Return whether a shard may have keys of this run: not one of the same count."""
+        return self.shard is None or shard.count != self.shard.count
+
+    def remove_shard_states(self, parents: Components = ()) -> None:
+        """Remove the state folders of shards, which a whole run has taken over; and their locks."""
+        with suppress(OSError), self._find_in(parents)[1] as whole:
+            remove_shard_states(whole)
+        with suppress(OSError), self.walk((*parents, STATE_DIR)) as shared:
+            remove_locks(shared)
+
+    # locks --------------------------------------------------------------------------------------
+
+    def lock(self) -> AbstractContextManager[bool]:
         """Hold the locks of the destination and of the state folder; call it in `writing`.
 
         Yields whether they keep other runs of this user out.
@@ -213,37 +306,24 @@ class Place:
             LockHeldError: another run holds one of them.
             OSError: the state folder cannot be written.
         """
-        with ExitStack() as locks:
-            held: list[lock.Held] = []
-            try:
-                shared = locks.enter_context(Directory.walk(self.root, (STATE_DIR,)))
-                path = shared.path(self.path / STATE_DIR) / "lock"
-                held.append(locks.enter_context(lock.hold_lock(path, self.path, shared.status())))
-            except OSError as error:
-                if descriptors.too_many_open_files(error):
-                    raise
-                if (
-                    self._names[0] == STATE_DIR
-                ):  # otherwise it was said before that all of it cannot
-                    self._notice(
-                        f"{escaped(str(self.path / STATE_DIR / 'lock'))} cannot be used "
-                        f"({error.strerror}); runs of other users are not kept out"
-                    )
-            held.append(locks.enter_context(lock.hold_lock(self.state / "lock", self.path)))
-            self.locks = [each.descriptor for each in held]
-            try:
-                yield held[-1].is_exclusive
-            finally:
-                self.locks = []
+        is_usual = self._names[0] == STATE_DIR  # otherwise it was said that it cannot be used
+        return self._locks.held(self.root, self.state, self._find_whole, is_usual=is_usual)
+
+    @property
+    def locks(self) -> Sequence[int]:
+        """The descriptors of the locks that are held."""
+        return self._locks.descriptors
 
     def check_free(self) -> None:
-        """Check that no run works on the destination; changes nothing.
+        """Check that no run works on the destination that excludes this one; changes nothing.
 
         Raises:
             LockHeldError: one does.
         """
-        for path in (self.path / STATE_DIR / "lock", self.state / "lock"):
-            lock.check_free(path, self.path)
+        self._locks.check_free(self.root, self.state, self._find_whole)
+
+    def _find_whole(self) -> Directory:
+        return self._find_in(())[1]
 
     def sync_names(self) -> None:
         """Wait until the names in the state folder, and its own, are on the disk."""
@@ -260,6 +340,7 @@ class Place:
         """
         for _, state in self._others():
             yield state
+            yield from unread_shard_states(state)
 
     def abandoned(self) -> Iterator[tuple[Path, int | None]]:
         """Yield the state folders of users who do not exist, as after a container was made anew.
@@ -305,56 +386,15 @@ def checked(state: Directory) -> Directory:
     Raises:
         OSError: EPERM; the folder is closed.
     """
-    found = state.status()
-    if hasattr(os, "geteuid") and (
-        found.st_uid != os.geteuid() or found.st_mode & _OTHERS_CAN_WRITE
-    ):
+    if not is_trusted(state):
         state.close()
         raise OSError(errno.EPERM, "it belongs to another user, or others can write it")
     return state
 
 
-def _open_shared(folder: Directory) -> Directory:
-    """Open `.asyncsync`, with the mode, the group and, for root, the owner of the folder it is in.
-
-    Where others can write it, the sticky bit keeps them from renaming what is not theirs.
-    """
-    shared = folder.enter(STATE_DIR, 0o700)
-    around, found = folder.status(), shared.status()
-    mode = stat.S_IMODE(around.st_mode) & 0o2777
-    if mode & _OTHERS_CAN_WRITE:
-        mode |= stat.S_ISVTX
-    if hasattr(os, "geteuid") and found.st_uid == os.geteuid():
-        if (found.st_uid, found.st_gid) != (around.st_uid, around.st_gid):
-            shared.set_owner(around)
-        if stat.S_IMODE(found.st_mode) != mode:
-            shared.set_mode(mode)
-    _tag(shared)
-    return shared
-
-
-def _tag(folder: Directory) -> None:
-    """Make the files that tell git and backups to pass over a folder, where they are missing."""
-    for name, content in _TAGS.items():
-        with suppress(OSError):  # a run can do without them
-            if not folder.exists(name):
-                file = folder.create(name)
-                try:
-                    os.write(file, content)
-                finally:
-                    os.close(file)
-
-
-def _put_aside_old_state(folder: Directory, path: Path, beside: str) -> None:
-    """Move the state of version 0.1, which is `.asyncsync` itself, beside it.
-
-    Raises:
-        LockHeldError: a run of that version works here.
-    """
-    with suppress(FileNotFoundError), folder.enter(STATE_DIR) as old:
-        is_private = not old.status().st_mode & 0o077
-        if not (is_private and old.exists("parts")):
-            return
-        lock.check_free(old.path(path / STATE_DIR) / "lock", path)
-        with suppress(OSError):  # there is something at that name already
-            folder.move(STATE_DIR, folder, beside)
+def is_trusted(state: Directory) -> bool:
+    """Return whether the folder belongs to this user and nobody else can write it."""
+    found = state.status()
+    return not hasattr(os, "geteuid") or (
+        found.st_uid == os.geteuid() and not found.st_mode & OTHERS_CAN_WRITE
+    )

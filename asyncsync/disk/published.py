@@ -13,13 +13,18 @@ a record of a file that will be fetched anyway. With several buckets, it would s
 file that it is this one's. So the record before says only that the file may be of any, and another
 one afterwards of which it is. Where records cannot be written or read, files are treated like those
 of another tool, as they are in a copy of the folder, where the records would call every file
-edited. Of several records of one key, the last says from which bucket its file is.
+edited. Of several records of one key, the last says from which bucket its file is; where shards and
+whole runs say several, none is believed.
+
+Records of the first bucket that was noted leave out its hash, as they did before buckets were
+noted. But a shard's never do: one day they stand among those of whole runs, where another bucket
+may have been the first.
 """
 
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 
 from asyncsync.disk.directory import Directory
 from asyncsync.disk.place import Place
@@ -44,6 +49,7 @@ class Published:
     def __init__(self, place: Place, sources: Sources | None = None) -> None:
         self._place = place
         self._records = Records(place, NAME, b"asyncpub")
+        self._is_whole = place.shard is None
         self.sources = sources or Sources(place)
         self._hashes: array[int] | None = None
         self._origins: _Origins | None = None
@@ -66,7 +72,9 @@ class Published:
 
     def add(self, keys: Iterable[str]) -> None:
         """Record keys whose files are from the bucket of this run."""
-        self._record(keys, _mask(self.sources.current, self.sources.own))
+        current = self.sources.current
+        is_plain = not current or (self._is_whole and self.sources.own[:1] in ([], [current]))
+        self._record(keys, 0 if is_plain else _name_mask(current))
 
     def _record(self, keys: Iterable[str], mask: int) -> None:
         records = array("Q", [hash_of(key) ^ mask for key in keys]).tobytes()
@@ -89,14 +97,13 @@ class Published:
         May be called in any thread.
         """
         if self._hashes is None:
-            hashes = array("Q")
-            with suppress(OSError):
-                hashes = self._read()
+            hashes = self._read()
             for state in self._place.others():
                 hashes += self._read_other(state)
             hashes = array("Q", sorted(hashes)) if hashes else hashes
             self._hashes = hashes  # only once it is complete, for calls in other threads
-        masks = {0, *map(_name_mask, [ANY, *self.sources.own, *self.sources.others])}
+        noted = [*self.sources.noted, *self.sources.others]
+        masks = {0, *map(_name_mask, [ANY, self.sources.current, *noted])}
         return {
             key
             for key in keys
@@ -114,25 +121,36 @@ class Published:
     def from_current(self, keys: Iterable[str]) -> set[str]:
         """Return those of the keys whose files are from the bucket of this run.
 
-        This user has published them last from there, as far as these records tell, and no other
-        user from elsewhere. May be called in any thread.
+        This user has published them last from there, as far as all of its records tell, and no
+        other user from elsewhere. May be called in any thread.
         """
         if self._origins is None:
-            records = array("Q")
-            with suppress(OSError):
-                records = self._read()
-            others = [
-                (self._read_other(state), noted)
-                for state in self._place.others()
-                if (noted := noted_in(state))
-            ]
-            self._origins = _Origins(records, self.sources.own, others)
+            whole, shards = self._records.layers()
+            own = self.sources.noted
+            self._origins = _Origins(
+                [_Layer(array("Q", records), own) for records in (whole, *shards)],
+                [
+                    _Layer(self._read_other(state), noted)
+                    for state in self._place.others()
+                    if (noted := noted_in(state))
+                ],
+            )
         current = self.sources.current
         return {key for key in keys if self._origins.are_only(hash_of(key), current)}
 
+    def take_over(self) -> None:
+        """Take over what shards have recorded; call it inside `writing`, when none works here.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        _, shards = self._records.layers()
+        self._records.take_over(b"".join(shards))
+
     def _read(self) -> "array[int]":
-        """Return the records in their order."""
-        return array("Q", self._records.read())
+        """Return all records of this user that may be of this run's keys."""
+        whole, shards = self._records.layers()
+        return array("Q", b"".join([whole, *shards]))
 
     def _read_other(self, state: Directory) -> "array[int]":
         """Return the records of another user."""
@@ -144,49 +162,33 @@ def _name_mask(source: str) -> int:
     return hash_of(f"{source}\0")
 
 
-def _mask(source: str, noted: Sequence[str]) -> int:
-    """Return what tells a source's records from those of others in a user's file.
-
-    The first that was noted has none: records are as they were before sources were noted.
-    """
-    return 0 if not source or noted[:1] in ([], [source]) else _name_mask(source)
-
-
-def _masks(noted: Sequence[str]) -> dict[str, int]:
-    return {**{source: _mask(source, noted) for source in noted}, ANY: _name_mask(ANY)}
-
-
-class _Origins:
-    """From which bucket each key's file is.
+class _Layer:
+    """The records of one user, of whole runs or of a shard, in their order.
 
     Args:
-        records: of this user, in their order.
-        noted: the sources of these records.
-        others: the same of other users.
+        records: each a hash, and what tells a bucket's from those of others.
+        noted: the buckets that they may be of, the first in front.
     """
 
-    def __init__(
-        self,
-        records: "array[int]",
-        noted: Sequence[str],
-        others: Iterable[tuple["array[int]", Sequence[str]]],
-    ) -> None:
+    def __init__(self, records: "array[int]", noted: Sequence[str]) -> None:
         self._records = records
         self._order = array("Q", ordered(records))
-        self._masks = _masks(noted)
-        self._others = [(array("Q", sorted(theirs)), _masks(known)) for theirs, known in others]
+        self._masks = {ANY: [_name_mask(ANY)]} | {name: [_name_mask(name)] for name in noted}
+        for first in noted[:1]:
+            self._masks[first].append(0)
 
-    def are_only(self, key: int, source: str) -> bool:
-        """Return whether the file of the key with this hash is from this source."""
-        last = {name: self._find_last(key ^ mask) for name, mask in self._masks.items()}
-        mine = last.pop(source, -1)
-        if mine < 0 or any(other > mine for other in last.values()):
-            return False
-        return not any(
-            name != source and _contains(records, key ^ mask)
-            for records, masks in self._others
-            for name, mask in masks.items()
-        )
+    def last(self, key: int) -> str | None:
+        """Return the bucket that the last record of the key with this hash says; None for none."""
+        places = {
+            max(self._find_last(key ^ mask) for mask in masks): name
+            for name, masks in self._masks.items()
+        }
+        return places[place] if (place := max(places)) >= 0 else None
+
+    def has_other(self, key: int, source: str) -> bool:
+        """Return whether any record says that the file of the key may be of another bucket."""
+        others = (masks for name, masks in self._masks.items() if name != source)
+        return any(self._find_last(key ^ mask) >= 0 for masks in others for mask in masks)
 
     def _find_last(self, record: int) -> int:
         """Return where a record is for the last time; -1 if it is nowhere."""
@@ -194,6 +196,24 @@ class _Origins:
         if index and self._records[self._order[index - 1]] == record:
             return self._order[index - 1]
         return -1
+
+
+class _Origins:
+    """From which bucket each key's file is.
+
+    Args:
+        own: what this user has recorded, in whole runs and in shards.
+        others: the same of other users.
+    """
+
+    def __init__(self, own: Sequence[_Layer], others: Sequence[_Layer]) -> None:
+        self._own = own
+        self._others = others
+
+    def are_only(self, key: int, source: str) -> bool:
+        """Return whether the file of the key with this hash is from this source."""
+        found = {layer.last(key) for layer in self._own} - {None}
+        return found == {source} and not any(layer.has_other(key, source) for layer in self._others)
 
 
 def _contains(ascending: "array[int]", value: int) -> bool:

@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
-from asyncsync.disk.directory import SAFE_OPEN
+from asyncsync.disk.directory import SAFE_OPEN, Directory
 from asyncsync.disk.place import Place
 from asyncsync.keys import escaped
 
@@ -37,6 +37,8 @@ The file is rewritten when it has more than twice as many records.
 HASH_BYTES = 8
 MIN_COUNT = 1 << 19
 """The least count in a header: shorter files are not worth rewriting."""
+_BLOCK = HASH_BYTES << 17
+"""Bytes that are written at once: whole records of any kind."""
 INODE_MASK = 0xFFFF_FFFF_FFFF_FFFF
 _FLAGS = os.O_APPEND | SAFE_OPEN | getattr(os, "O_BINARY", 0)
 
@@ -117,6 +119,43 @@ class Records:
         """
         with open(os.open(self.path, os.O_RDONLY | _FLAGS), "rb") as file:
             return self.parse(file.read(MOST_BYTES), self._inode())
+
+    def layers(self) -> tuple[bytes, list[bytes]]:
+        """Return the records of whole runs, and those of each shard that may have this run's keys.
+
+        Those of shards are younger; which of two shards of several counts is, nobody knows.
+        """
+        own = b""
+        with suppress(OSError):
+            own = self.read()
+        shards = [self.read_in(state) for state in self._place.shard_states()]
+        if not self._place.shard:
+            return own, shards
+        whole = [self.read_in(state) for state in self._place.whole_state()]
+        return b"".join(whole), [own, *shards]
+
+    def read_in(self, state: Directory) -> bytes:
+        """Return the records in another state folder of this user.
+
+        One of no key stands for those of another folder, as in a copy.
+        """
+        content = state.read(self._name, MOST_BYTES) or b""
+        lost = bytes(self._size) if len(content) > HEADER.size else b""
+        return self.parse(content, state.status().st_ino) or lost
+
+    def take_over(self, records: bytes) -> None:
+        """Append records, and wait until they are on the disk; call it inside `writing`.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        for start in range(0, len(records), _BLOCK):
+            self.append(records[start : start + _BLOCK])
+        if not records:
+            return
+        if self._file is None:
+            raise OSError(errno.EIO, "the records of shards cannot be written", str(self.path))
+        os.fsync(self._file)
 
     def parse(self, content: bytes, inode: int) -> bytes:
         """Return the records in what a file holds that is in the state folder of this inode."""

@@ -11,6 +11,7 @@ first sync or after one of an earlier version, the files are trusted.
 
 import json
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 from asyncsync.disk.directory import Directory
@@ -45,14 +46,33 @@ class Sources:
         self._notice = notice
         self.current = current
         self._own: list[str] | None = None
+        self._shared: list[str] | None = None
         self._others: list[str] | None = None
 
     @property
     def own(self) -> list[str]:
-        """What this user's note says, in the order in which it was noted."""
+        """What the note of this run's state folder says, in the order in which it was noted."""
         if self._own is None:
             self._own = _read(self._place.state / NAME)
         return self._own
+
+    @property
+    def noted(self) -> list[str]:
+        """What all notes of this user say that count for this run, those of whole runs in front."""
+        found = (
+            [*self._shared_notes, *self.own]
+            if self._place.shard
+            else [*self.own, *self._shared_notes]
+        )
+        return [*dict.fromkeys(found)]
+
+    @property
+    def _shared_notes(self) -> list[str]:
+        """What the notes of this user's whole runs and shards say; see `Records.layers`."""
+        if self._shared is None:
+            states = chain(self._place.whole_state(), self._place.shard_states())
+            self._shared = [source for each in states for source in noted_in(each)]
+        return self._shared
 
     @property
     def others(self) -> list[str]:
@@ -73,7 +93,7 @@ class Sources:
 
     def announce(self) -> None:
         """Tell the user if the bucket of this run is another one than that of the files here."""
-        if self.is_mixed and self.current not in (*self.own, *self.others):
+        if self.is_mixed and self.current not in (*self.noted, *self.others):
             self._notice(
                 Urgent(
                     f"{escaped(str(self._place.path))}: was synced from "
@@ -91,13 +111,24 @@ class Sources:
         self._own = None  # another run may have noted its own since
         if self.is_noted:
             return
-        noted = [*self.own, self.current]
+        self._write([*self.own, self.current])
+
+    def take_over(self) -> None:
+        """Note what shards have noted as well.
+
+        Raises:
+            OSError: the note cannot be written.
+        """
+        if self.noted != self.own:
+            self._write(self.noted)
+
+    def _write(self, noted: list[str]) -> None:
         content = json.dumps({"format": FORMAT, "sources": noted}).encode()
         write_shared_note(self._place, NAME, content)
         self._own = noted
 
     def _foreign(self) -> list[str]:
-        found = dict.fromkeys([*self.own, *self.others])
+        found = dict.fromkeys([*self.noted, *self.others])
         return [source for source in found if source != self.current]
 
 

@@ -7,14 +7,16 @@
     published     which keys' files were made here; see `published.py`
     made          each of these files as it was made; see `made.py`
     stripped      the prefix that paths leave out; see `stripped.py`
+    shards/       the same of each shard; see `shardstates.py`
     case, é       show whether two names are the same here; see `folding.py`
     unsynced      the mark of a run that writes; see `unsynced.py`
     doubtful      what power cuts may have damaged; see `unsynced.py`
 
 A run that finds everything in step needs to write nothing, so a destination that cannot be written
 will do for it. But where the state folder itself waits for a run that writes, a run does so from
-its start on: it is the first one here, an earlier one has left unfinished files or its mark, or
-another disk is mounted inside the destination, or the bucket is another one than before.
+its start on: it is the first one here, an earlier one has left unfinished files or its mark, shards
+have left something, another disk is mounted inside the destination, or the bucket is another one
+than before.
 """
 
 import os
@@ -148,7 +150,7 @@ class State:
     def _is_settled(self) -> bool:
         """Return whether nothing in the state folder waits for a run that writes."""
         state = self._place.state
-        if not self._place.has_state:
+        if not self._place.has_state or (not self._place.shard and self._place.other_states()):
             return False
         try:
             waiting = {mounts.LIST_NAME, unsynced.MARK_NAME}.intersection(os.listdir(state))
@@ -170,9 +172,12 @@ class State:
         with ExitStack() as stack:
             stack.enter_context(self._place.writing())
             is_exclusive = stack.enter_context(self._place.lock())
-            locked_ns = (self._place.state / "lock").stat().st_ctime_ns
-            self.began_ns = locked_ns - (0 if is_exclusive else LEFTOVER_AGE)
             stack.enter_context(self._part_folders.opened())
+            lock, shard = self._place.state / "lock", self._place.shard
+            takes_over = is_exclusive and bool(self._place.other_states())
+            if takes_over and self._part_folders.take_over(shard.has if shard else None):
+                os.utime(lock)  # what was moved has changed before this run began, then
+            self.began_ns = lock.stat().st_ctime_ns - (0 if is_exclusive else LEFTOVER_AGE)
             for parts in self._part_folders.all():
                 clear(parts, self.began_ns)
             if self._backup:
@@ -182,5 +187,12 @@ class State:
             stack.enter_context(self._published.writing())
             stack.enter_context(self._made.writing())
             mark(self._place.state)
+            if takes_over and not shard:
+                self._sources.take_over()
+                self._published.take_over()
+                self._made.take_over()
             stack.enter_context(self._unsynced.writing(self.began_ns if is_exclusive else None))
+            if takes_over and not shard:
+                for folder in [(), *self._part_folders.keep_list()]:
+                    self._place.remove_shard_states(folder)
             yield

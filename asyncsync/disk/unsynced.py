@@ -11,6 +11,10 @@ because it is killed or syncs other keys, stay unsure for the next one. The time
 disk, and are never later than the run that reads them, so a clock that was wrong does no lasting
 harm.
 
+Each shard has a mark and periods of its own. A shard takes over, once each, those of whole runs and
+of shards of another count; a whole run those of all shards, and their marks of this boot as its
+own, before it removes their folders.
+
 Other users of the destination leave marks and periods of their own. Those that this user can read
 are taken over into its own periods, once each, and so can only make it fetch files again.
 
@@ -24,14 +28,16 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from anyio import CancelScope
 
 from asyncsync import descriptors
-from asyncsync.disk.directory import UnsurePeriods, open_private, open_readable
+from asyncsync.disk.directory import Directory, UnsurePeriods, open_private, open_readable
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.place import Place
+from asyncsync.disk.shardstates import is_at_work
 from asyncsync.errors import MachineError
 from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.threads import in_thread
@@ -126,10 +132,26 @@ class Unsynced:
             self._save_periods(self._periods)
         if self._boot_id and not self._is_marked:
             self._mark.unlink(missing_ok=True)
+        if self._boot_id and not self._place.shard:
+            self._take_over_marks(self._boot_id)
         try:
             yield
         finally:
             self._boot_id, self._is_marked = None, False
+
+    def _take_over_marks(self, boot_id: str) -> None:
+        """Let the mark of this run hold for files of shards that have not settled."""
+        notes = (_read_note(state, MARK_NAME) for state in self._place.shard_states())
+        marks = [mark for note in notes if (mark := _MARK.fullmatch(note)) and mark[1] == boot_id]
+        if not marks:
+            return
+        own = self._read_mark() if self._is_marked else None
+        start = min([int(mark[2]) for mark in marks] + [own[1] if own else self._began_ns])
+        new = self._mark.with_name(self._mark.name + ".new")
+        self._write(new, f"{boot_id} {start}\n")
+        os.replace(new, self._mark)
+        self._place.sync_names()
+        self._is_marked = True
 
     def ensure_mark(self) -> None:
         """Write the mark, if this run has none yet. Call it before an unsynced file is renamed.
@@ -207,13 +229,18 @@ class Unsynced:
         return _parse_periods(_read_text(self._doubtful))
 
     def _read_others(self, own: UnsurePeriods) -> list[tuple[int, int]]:
-        """Return what other users' notes make unsure and `own` periods do not cover yet."""
+        """Return what notes elsewhere make unsure and `own` periods do not cover yet.
+
+        Those of other users, and of this one's whole runs and shards. The mark of a shard that is
+        at work, on another machine perhaps, shows no power cut.
+        """
         found: dict[int, int] = {}
         boot_id = read_boot_id()
-        for state in self._place.others():
-            mark = _MARK.fullmatch(_decode(state.read(MARK_NAME, MAX_BYTES)))
-            periods = _parse_periods(_decode(state.read(PERIODS_NAME, MAX_BYTES)))
-            if mark and boot_id and mark[1] != boot_id:
+        mine = chain(self._place.whole_state(), self._place.shard_states())
+        for state in chain(self._place.others(), mine):
+            mark = _MARK.fullmatch(_read_note(state, MARK_NAME))
+            periods = _parse_periods(_read_note(state, PERIODS_NAME))
+            if mark and boot_id and mark[1] != boot_id and not is_at_work(state):
                 periods.append((int(mark[2]), NO_END))
             for start, end in periods:
                 found[start] = max(end, found.get(start, 0))
@@ -277,6 +304,10 @@ def _merge_oldest(periods: list[tuple[int, int]]) -> list[tuple[int, int]]:
         return periods
     old, new = periods[: surplus + 1], periods[surplus + 1 :]
     return [(min(start for start, _ in old), max(end for _, end in old)), *new]
+
+
+def _read_note(state: Directory, name: str) -> str:
+    return _decode(state.read(name, MAX_BYTES))
 
 
 def _read_text(path: Path) -> str:

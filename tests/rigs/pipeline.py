@@ -64,6 +64,7 @@ class Rig:
             paths=paths,
             source=self.source,
             follows_links=self.follows_links,
+            shard=self.shard,
         )
         selection = Selection(self.include, self.exclude, self.prefixes, paths, shard=self.shard)
         if self.keys is not None:
