@@ -12,9 +12,11 @@ which keys files were made here, `made.py` what each of these files was like, bo
 `removal.py` removes files that were made here. `handover.py` writes complete files in a mover, and
 `taking.py` gives them their names in the run that it works for. `directory.py` opens folders
 without following links, and `links.py` those that links stand for, where `--follow-links` asks for
-it. `lock.py` keeps a second run out, `folding.py` finds out which names the file system treats as
-one, `translation.py` turns the system's errors into ours, and `trial.py` finds out what can be done
-in a destination. `single.py` takes one object alone, to a file anywhere or to none.
+it. `lock.py` keeps a second run out, and `exclusion.py` says which runs may go together: shards,
+whose state folders `shardstates.py` finds. `shared.py` makes the folder that all users share, and
+`others.py` finds theirs. `folding.py` finds out which names the file system treats as one,
+`translation.py` turns the system's errors into ours, and `trial.py` finds out what can be done in a
+destination. `single.py` takes one object alone, to a file anywhere or to none.
 
 Nothing here knows about requests, and a folder writes nothing outside the destination.
 """

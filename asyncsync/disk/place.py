@@ -28,6 +28,7 @@ from asyncsync.disk.directory import Directory, Root
 from asyncsync.disk.exclusion import Locks
 from asyncsync.disk.links import Components as Components
 from asyncsync.disk.links import Linked, hold_links, start_of
+from asyncsync.disk.others import exists, states_of_others
 from asyncsync.disk.shardstates import (
     FOLDER,
     remove_locks,
@@ -39,8 +40,6 @@ from asyncsync.disk.shared import OTHERS_CAN_WRITE, open_shared, put_aside_old_s
 from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.shards import Shard
 
-MOST_USERS = 64
-"""Other users whose notes are read."""
 _UNUSABLE = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP}
 """Errors about `.asyncsync` that a folder beside it avoids."""
 
@@ -268,7 +267,7 @@ class Place:
             siblings: whether those count that have the count of this one, and so other keys.
         """
         with suppress(OSError), self._find_in(parents)[1] as whole:
-            counts = self.shard.__ne__ if siblings else self._is_other
+            counts = (lambda shard: shard != self.shard) if siblings else self._is_other
             for _, state in shard_states(whole, counts):
                 if is_trusted(state):
                     yield state
@@ -338,7 +337,7 @@ class Place:
 
         They may hold anything: read what is needed with a bound, and rely on nothing.
         """
-        for _, state in self._others():
+        for _, state in states_of_others(self.root, self.user):
             yield state
             yield from unread_shard_states(state)
 
@@ -347,37 +346,18 @@ class Place:
 
         And how many bytes their unfinished files take, None where this user may not look.
         """
-        for name, state in self._others():
-            if _exists(int(name)):
+        for name, state in states_of_others(self.root, self.user):
+            if exists(int(name)):
                 continue
             used = None
             with suppress(OSError), state.enter("parts") as parts:
                 used = parts.used_bytes()
             yield self.path / STATE_DIR / name, used
 
-    def _others(self) -> Iterator[tuple[str, Directory]]:
-        with suppress(OSError), Directory.walk(self.root, (STATE_DIR,)) as shared:
-            names = sorted(name for name in shared.names() if name.isdigit() and name != self.user)
-            for name in names[:MOST_USERS]:
-                with suppress(OSError), shared.enter_unread(name) as state:
-                    yield name, state
-
 
 def user() -> str:
     """Return the name of this user's state folder."""
     return str(os.geteuid()) if hasattr(os, "geteuid") else "user"
-
-
-def _exists(user_id: int) -> bool:
-    try:
-        import pwd  # not on Windows
-    except ImportError:
-        return True
-    try:
-        pwd.getpwuid(user_id)
-    except (KeyError, OverflowError):
-        return False
-    return True
 
 
 def checked(state: Directory) -> Directory:
