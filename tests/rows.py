@@ -18,7 +18,7 @@ ROWS = (
     *range(135, 139),
     *range(141, 150),
     *range(151, 169),
-    *range(181, 191),
+    *range(181, 194),
 )
 
 TESTS = ROOT / "tests"
