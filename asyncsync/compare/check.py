@@ -177,7 +177,7 @@ class Check:
             return f"shard {shard}: {format_count(self._keys, 'key')} looked up of those named"
         return (
             f"shard {shard}: all {format_count(self._keys, 'key')} listed, as by each of the "
-            f"{shard.count:,}; with one plan for all of them, none lists (docs/shards.md)"
+            f"{shard.count:,}; one plan for all lists once (docs/shards.md)"
         )
 
     async def _pass_on(self, page: Compared) -> None:

@@ -74,7 +74,9 @@ async def test_each_shard_says_what_it_lists(dest: Path) -> None:
     rig.shard = SHARDS[1]
     await pipeline.plan(rig.job())
     [notice] = rig.watcher.notices
-    assert notice.startswith("shard 2/3: all 40 keys listed, as by each of the 3; with one plan")
+    assert notice.startswith(
+        "shard 2/3: all 40 keys listed, as by each of the 3; one plan for all lists"
+    )
     planned = {t.remote.key for page in rig.watcher.pages for t in page.transfers}
     assert planned == {key for key in KEYS if SHARDS[1].has(key)}
 
