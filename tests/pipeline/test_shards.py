@@ -7,10 +7,12 @@ from pathlib import Path
 import anyio
 import pytest
 
+import asyncsync
 from asyncsync import pipeline
 from asyncsync.errors import AbsentError, KeyCollisionError
 from asyncsync.model import RemoteObject
 from asyncsync.shards import Shard
+from tests.rigs.memory_store import MemoryStore, use_memory
 from tests.rigs.pipeline import Rig
 from tests.rigs.watch import Watcher, tree
 
@@ -208,3 +210,36 @@ async def test_verify_tells_of_own_files_only(dest: Path) -> None:
         await pipeline.verify(rig.job())
         assert sorted(rig.watcher.extra_keys) == [key for key in KEYS[:6] if shard.has(key)]
         assert rig.watcher.confirmed == [key for key in KEYS[6:] if shard.has(key)]
+
+
+async def test_each_shard_goes_on_behind_last_keys_of_its_own(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `--incremental`, what one shard has listed leaves nothing out of another's listing."""
+    keys = [f"1hz/{number:04d}.parquet" for number in range(60)]
+    store = MemoryStore(dict.fromkeys(keys[:50], b"x"), page_size=5)
+    use_memory(monkeypatch, store)
+    requests = []
+    for _ in range(2):
+        for number in (1, 2):
+            store.requests.clear()
+            await asyncsync.sync("1hz/", dest, shard=f"{number}/2", incremental=True)
+            requests.append(store.count("list"))
+        store.put_many(dict.fromkeys(keys[50:], b"new"))
+    assert tree(dest).keys() == {*keys}
+    assert max(requests[2:]) < min(requests[:2])
+
+
+async def test_shard_is_an_argument_and_a_variable(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only looks is not split: `ls` and `du` show the whole."""
+    store = MemoryStore(dict.fromkeys(KEYS, b"x"))
+    use_memory(monkeypatch, store)
+    own = {key for key in KEYS if Shard(2, 2).has(key)}
+    assert {each.remote.key async for each in asyncsync.stream(dest=dest, shard="2/2")} == own
+    monkeypatch.setenv("ASYNCSYNC_SHARD", "1/2")
+    assert len((await asyncsync.plan(dest=dest)).transfers) == len(KEYS) - len(own)
+    assert sum(usage.objects for usage in (await asyncsync.du(dest=dest)).values()) == len(KEYS)
+    with pytest.raises(asyncsync.ConfigError, match="shard: '2' is no shard; write I/N"):
+        await asyncsync.sync(dest=dest, shard="2")

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from asyncsync.disk import hold_lock
 from tests.faults.files.scene import OBJECTS, run
 from tests.rigs.child import SECONDS, started, until
 from tests.rigs.scripted_s3 import ScriptedS3
@@ -75,6 +76,30 @@ async def test_users_of_a_group_share_a_destination(dest: Path) -> None:
         parts = (dest / ".asyncsync" / str(user) / "parts").stat()
         assert stat.S_IMODE(parts.st_mode) & 0o777 == 0o700
     assert (dest / "a" / "1.parquet").stat().st_gid == GROUP
+
+
+@pytest.mark.row(142, 191)
+async def test_users_of_a_group_share_the_shards_of_a_run(dest: Path) -> None:
+    """Each shard is one user's at a time, and what one user's has made the others know."""
+    options = ("--quiet", "--include", "*", "--no-parquet-check", "--shard")
+    async with ScriptedS3(dict(OBJECTS)) as s3:
+        for user, shard in ((FIRST, "1/2"), (SECOND, "2/2"), (SECOND, "1/2")):
+            done = await run(as_user(user), s3, dest, *options, shard)
+            assert (done.code, done.err) == (0, "")
+        assert tree(dest) == s3.objects
+        lock = dest / ".asyncsync" / "lock-1-of-2"
+        assert (stat.S_IMODE(lock.stat().st_mode), lock.stat().st_gid) == (0o664, GROUP)
+        with hold_lock(lock):  # as another user's run of this shard does
+            ran = [await run(as_user(SECOND), s3, dest, *options, n) for n in ("1/2", "2/2", "1/3")]
+            assert [done.code for done in ran] == [6, 0, 6]
+        edited = dest / "a" / "1.parquet"
+        edited.write_bytes(b"x" * edited.stat().st_size)
+        done = await run(as_user(SECOND), s3, dest, *options, "off")
+        assert done.code == 0
+        assert tree(dest) == s3.objects
+    shards = dest / ".asyncsync" / str(FIRST) / "shards"
+    assert stat.S_IMODE(shards.stat().st_mode) & 0o777 == 0o755
+    assert {path.name for path in shards.iterdir()} == {"1-of-2"}  # those of others stay
 
 
 @pytest.mark.row(142)

@@ -26,12 +26,17 @@ def own(shard: Shard) -> set[str]:
 
 
 @pytest.mark.row(191)
-async def test_shards_at_work_at_the_same_time_make_the_whole(dest: Path) -> None:
-    """Each fetches its own objects, and the end of one changes nothing for the others."""
+@pytest.mark.parametrize("processes", ["0", "2"])
+async def test_shards_at_work_at_the_same_time_make_the_whole(dest: Path, processes: str) -> None:
+    """Each fetches its own objects, alone or with other processes, and ends when it is done."""
     async with ScriptedS3(OBJECTS) as s3:
         ran = await asyncio.gather(
             *(
-                asyncsync(s3.environment, "--json", "--dest", str(dest), "--shard", str(shard))
+                asyncsync(
+                    s3.environment,
+                    *("--json", "--dest", str(dest), "--processes", processes),
+                    *("--shard", str(shard)),
+                )
                 for shard in SHARDS
             )
         )
