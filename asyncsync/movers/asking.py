@@ -77,6 +77,12 @@ class AskedCredentials:
         self._send(encode({"event": event}))
         return await answer
 
+    def give_up(self) -> None:
+        """Let nobody wait any more: the brain is gone, and threads would wait for ever."""
+        for answer in self._waiting:
+            if not answer.done():
+                answer.set_exception(AuthError("the run is over"))
+
     def answered(self, event: Event) -> None:
         """Hand on what the brain has answered."""
         answer = self._waiting.popleft()

@@ -4,8 +4,9 @@ import logging
 
 from anyio.abc import TaskGroup
 
-from asyncsync.errors import AsyncSyncError
+from asyncsync.errors import AsyncSyncError, ConfigError
 from asyncsync.interfaces import Observer, Urgent
+from asyncsync.model import Credentials
 from asyncsync.movers.asking import credentials_json
 from asyncsync.movers.hire import Hire
 from asyncsync.movers.lines import Event, encode
@@ -15,7 +16,7 @@ from asyncsync.threads import in_thread
 logger = logging.getLogger(__name__)
 
 MOST_NOTICES = 100
-"""Messages that are told, each of them once."""
+"""Messages that are remembered, so that each of them is told once."""
 
 
 class Errands:
@@ -29,6 +30,8 @@ class Errands:
 
     def __init__(self, hire: Hire, observer: Observer, group: TaskGroup) -> None:
         self._hire = hire
+        self.settings = hire.settings
+        """With the credentials as they were read last."""
         self._observer = observer
         self._group = group
         self._told: set[str] = set()
@@ -47,9 +50,12 @@ class Errands:
 
     def _tell(self, message: str, *, is_urgent: bool) -> None:
         """Tell the user, unless another mover has said the same."""
-        if message not in self._told and len(self._told) < MOST_NOTICES:
-            self._told.add(message)
-            self._observer.noticed(Urgent(message) if is_urgent else message)
+        if message in self._told:
+            return
+        if len(self._told) == MOST_NOTICES:
+            self._told.clear()
+        self._told.add(message)
+        self._observer.noticed(Urgent(message) if is_urgent else message)
 
     async def _take(self, mover: Mover, size: int) -> None:
         if self._hire.limit:
@@ -58,15 +64,21 @@ class Errands:
 
     async def _renew(self, mover: Mover, how: str) -> None:
         """Renew the credentials, or read them again, and tell a mover."""
-        found = self._hire.settings
         try:
-            if how == "renew" and found.renew:
-                new = await in_thread(found.renew)
-            elif found.reload:
-                new = (await in_thread(found.reload)).credentials
-            else:
-                new = found.credentials
+            new = await (self._read_again() if how == "reload" else self._renewed())
         except AsyncSyncError as error:
             mover.send(encode({"event": "credentials", "error": str(error)}))
         else:
             mover.send(encode({"event": "credentials", **credentials_json(new)}))
+
+    async def _renewed(self) -> Credentials:
+        renew = self.settings.renew
+        return await in_thread(renew) if renew else self.settings.credentials
+
+    async def _read_again(self) -> Credentials:
+        if reload := self.settings.reload:
+            found = await in_thread(reload)
+            if found.endpoint_url != self.settings.endpoint_url:
+                raise ConfigError("they are for another endpoint now, so start another run")
+            self.settings = found
+        return self.settings.credentials
