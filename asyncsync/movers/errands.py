@@ -1,7 +1,9 @@
 """What movers ask their brain for: bytes of the one rate, credentials, and to tell the user."""
 
 import logging
+from dataclasses import replace
 
+from anyio import Lock
 from anyio.abc import TaskGroup
 
 from asyncsync.errors import AsyncSyncError, ConfigError
@@ -35,6 +37,7 @@ class Errands:
         self._observer = observer
         self._group = group
         self._told: set[str] = set()
+        self._changing = Lock()
 
     def run(self, mover: Mover, event: Event) -> None:
         """Do what a mover's event asks for."""
@@ -46,7 +49,7 @@ class Errands:
             case "take":
                 self._group.start_soon(self._take, mover, event["bytes"])
             case "renew" | "reload":
-                self._group.start_soon(self._renew, mover, event["event"])
+                self._group.start_soon(self._renew, mover, event)
 
     def _tell(self, message: str, *, is_urgent: bool) -> None:
         """Tell the user, unless another mover has said the same."""
@@ -62,18 +65,31 @@ class Errands:
             await self._hire.limit.take(size)
         mover.send(encode({"event": "taken"}))
 
-    async def _renew(self, mover: Mover, how: str) -> None:
+    async def _renew(self, mover: Mover, event: Event) -> None:
         """Renew the credentials, or read them again, and tell a mover."""
         try:
-            new = await (self._read_again() if how == "reload" else self._renewed())
+            async with self._changing:
+                if event["event"] == "renew":
+                    new = await self._renewed()
+                elif event["access_key_id"] == self.settings.access_key_id:
+                    new = await self._read_again()
+                else:  # for another mover they were read again already
+                    new = self.settings.credentials
         except AsyncSyncError as error:
             mover.send(encode({"event": "credentials", "error": str(error)}))
         else:
             mover.send(encode({"event": "credentials", **credentials_json(new)}))
 
     async def _renewed(self) -> Credentials:
-        renew = self.settings.renew
-        return await in_thread(renew) if renew else self.settings.credentials
+        if renew := self.settings.renew:
+            new = await in_thread(renew)
+            self.settings = replace(
+                self.settings,
+                access_key_id=new.access_key_id,
+                secret_access_key=new.secret_access_key,
+                session_token=new.session_token,
+            )
+        return self.settings.credentials
 
     async def _read_again(self) -> Credentials:
         if reload := self.settings.reload:
