@@ -5,15 +5,18 @@ keep what is under way, and then it is gone, whatever hangs.
 """
 
 import asyncio
+import logging
 import os
 import threading
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 
 from asyncsync.movers import Event, Reader, move
 from asyncsync.s3 import open_store, redact_libraries
 
-STDIN, STDOUT = 0, 1
+logger = logging.getLogger(__name__)
+
+STDIN, STDOUT, STDERR = 0, 1, 2
 READ_SIZE = 64 * 1024
 GRACE = 2.0
 """Seconds that a mover may take to end."""
@@ -22,30 +25,41 @@ GRACE = 2.0
 def main() -> int:
     """Work for the brain at the other end of the pipes; return the exit code."""
     redact_libraries()
-    with suppress(BrokenPipeError):  # the brain is gone
-        asyncio.run(_work())
+    return asyncio.run(_work())
+
+
+async def _work() -> int:
+    output = _Output(os.dup(STDOUT))
+    try:  # what a library prints is no line for the brain
+        os.dup2(STDERR, STDOUT)
+    except OSError:  # the brain has closed its own
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+    try:
+        async with aclosing(_events()) as events:
+            await move(events, output.send, open_store)
+    except Exception:
+        logger.info("this mover ends by a mistake in it", exc_info=True)
+        return 1
+    finally:
+        output.flush()
     return 0
 
 
-async def _work() -> None:
-    output = _Output(os.dup(STDOUT))
-    os.dup2(2, STDOUT)  # what a library prints is no line for the brain
-    try:
-        await move(_events(), output.send, open_store)
-    finally:
-        output.flush()
-
-
-async def _events() -> AsyncIterator[Event]:
+async def _events() -> AsyncGenerator[Event, None]:
     """Yield what the brain says, until it is gone."""
     loop = asyncio.get_running_loop()
     stream, reader = asyncio.StreamReader(), Reader()
     with os.fdopen(STDIN, "rb", buffering=0, closefd=False) as pipe:
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
-        while data := await stream.read(READ_SIZE):
-            for event in reader.events(data):
-                yield event
-    _exit_soon()
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), pipe
+        )
+        try:
+            while data := await stream.read(READ_SIZE):
+                for event in reader.events(data):
+                    yield event
+        finally:
+            transport.close()
+            _exit_soon()
 
 
 def _exit_soon() -> None:
@@ -80,5 +94,6 @@ class _Output:
     def flush(self) -> None:
         """Write what was sent. Blocks while the brain does not read."""
         rest, self._lines = memoryview(b"".join(self._lines)), []
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+        with suppress(BrokenPipeError):  # the brain is gone, which ends the events as well
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]

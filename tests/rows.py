@@ -16,8 +16,7 @@ from tests import ROOT
 ROWS = (
     *range(1, 133),
     *range(135, 139),
-    *range(141, 150),
-    *range(151, 169),
+    *range(141, 169),
     *range(181, 194),
 )
 

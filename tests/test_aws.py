@@ -83,11 +83,12 @@ async def test_functions_take_them_too(profile: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.row(29)
+@pytest.mark.parametrize("processes", [0, 2])
 @pytest.mark.parametrize("is_renewed", [True, False])
 async def test_role_that_expires_in_a_run_is_asked_for_again(
-    is_renewed: bool, monkeypatch: pytest.MonkeyPatch
+    is_renewed: bool, processes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once the server refuses it; where there is no other, the run ends, and says why."""
+    """Once, for all processes, when the server refuses it; without another one the run ends."""
     names = iter(["FIRST", "SECOND"] if is_renewed else ["FIRST"])
 
     def expire(request: Request) -> Answer | None:
@@ -104,7 +105,7 @@ async def test_role_that_expires_in_a_run_is_asked_for_again(
         with provides(answer) as provider:
             monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", provider.endpoint)
             monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
-            run = api.sync(bucket="sensors", endpoint_url=s3.endpoint, dest="dest")
+            run = api.sync("s3://sensors/", "dest", endpoint_url=s3.endpoint, processes=processes)
             if is_renewed:
                 assert (await run).exit_code == 0
                 assert tree(Path("dest")) == OBJECTS

@@ -115,8 +115,12 @@ class Handover:
 
     def written(self, key: str) -> tuple[str, int]:
         """Return what the file of an object that was downloaded is called, and its inode; once."""
-        self._places.pop(key, None)
         return self._written.pop(key)
+
+    def forget(self, key: str) -> None:
+        """Forget what was noted for an object that this mover is done with."""
+        self._places.pop(key, None)
+        self._written.pop(key, None)
 
     # as a sink ----------------------------------------------------------------------------------
 

@@ -75,6 +75,7 @@ def hold_lock(
                 file = stack.enter_context(_open(path, shared_with))
                 _acquire(file, folder)
         if file.writable():
+            file.seek(0)  # the last holder may have been read
             file.truncate(0)
             file.write(f"{holder}{_process()}".encode())
         with _open(path) as second:
@@ -156,9 +157,10 @@ def _readable(path: Path) -> int:
 def _acquire(file: BinaryIO, folder: Path, *, is_shared: bool = False, why: str = ANOTHER) -> None:
     if not (_lock(file, is_shared=is_shared) or _lock_after_a_check(file, is_shared=is_shared)):
         holder = file.read(200).decode(errors="replace")
-        if _is_gone(holder) and _lock_after_the_movers(file, is_shared=is_shared):
+        is_gone = _is_gone(holder)
+        if is_gone and _lock_after_the_movers(file, is_shared=is_shared):
             return
-        holder = holder.strip()
+        holder = holder.strip() + ", which has ended, but not what it had started" * is_gone
         raise LockHeldError(
             f"{escaped(str(folder))}: {why}"
             + (f" ({holder})" if holder.isprintable() and holder else "")
@@ -186,13 +188,23 @@ def _is_gone(holder: str) -> bool:
     found = _HOLDER.fullmatch(holder)
     if found is None or found[2] != socket.gethostname() or os.name != "posix":
         return False
+    process = int(found[1])
     try:
-        os.kill(int(found[1]), 0)
+        os.kill(process, 0)
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):
-        pass
-    return False
+        return False
+    return _is_zombie(process)
+
+
+def _is_zombie(process: int) -> bool:
+    """Return whether a process has ended, and its parent has not asked how; Linux tells."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b") ")[2][:1] == b"Z"
 
 
 if sys.platform == "win32":

@@ -15,7 +15,7 @@ from asyncsync.disk.place import Place
 from asyncsync.disk.publish import Failure, Publisher, Written
 from asyncsync.disk.state import State
 from asyncsync.disk.unfinished import is_kept
-from asyncsync.errors import AsyncSyncError
+from asyncsync.errors import AsyncSyncError, ThrottledError
 from asyncsync.model import Transfer
 from asyncsync.threads import in_thread
 
@@ -74,11 +74,17 @@ class Taking:
         return self._place.locks
 
     async def parts_for(self, transfer: Transfer) -> tuple[str, int]:
-        """Return the parts folder, and its inode, that a mover is to write the object's file in."""
+        """Return the parts folder, and its inode, that a mover is to write the object's file in.
+
+        Raises:
+            TransferError, DestinationError, ThrottledError: as for `Folder.publish`; a small
+                object's folder is not looked for on the disk.
+        """
         if transfer.remote.size <= CHECKED:
             found = self._folders.find(transfer.path)
         else:
-            found = await in_thread(self._folders.find_on_disk, transfer.path)
+            with self._translate_errors(transfer):
+                found = await in_thread(self._folders.find_on_disk, transfer.path)
         return found.real, found.inode
 
     async def take(self, files: Sequence[Written]) -> list[AsyncSyncError | None]:
@@ -86,7 +92,8 @@ class Taking:
 
         Returns:
             For each file the error that kept it from being published, or None. An IntegrityError
-            says that the file is lost, and that it helps to fetch the object again.
+            says that the file is lost, and that it helps to fetch the object again. After a
+            ThrottledError it can be taken once more.
         """
         return await in_thread(self._take, files)
 
@@ -100,6 +107,8 @@ class Taking:
         Returns our error for a failure.
         """
         error = self._translate(file.transfer, failure) if failure else None
+        if isinstance(error, ThrottledError):
+            return error
         has_journal = file.transfer.remote.size > CHECKED
         if (error is None and not has_journal) or (error and has_journal and is_kept(error)):
             return error
@@ -109,6 +118,16 @@ class Taking:
             if error:
                 folder.remove(file.name)
         return error
+
+    async def clear(self, number: int) -> None:
+        """Remove the small files of a mover that has ended, which nobody takes any more."""
+        await in_thread(self._remove, f"{number}-*.{self._run}")
+
+    def _remove(self, pattern: str) -> None:
+        with suppress(OSError):  # the next run removes them
+            for folder in self._folders.all():
+                for file in folder.glob(pattern):
+                    file.unlink(missing_ok=True)
 
     def _translate(self, transfer: Transfer, failure: Failure) -> AsyncSyncError:
         try:

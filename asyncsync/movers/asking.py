@@ -48,9 +48,12 @@ class AskedCredentials:
         self._send = send
         self._loop = loop
         self._waiting: deque[asyncio.Future[Credentials]] = deque()
+        self._own_id = ""
+        """The access key id of those that this mover has."""
 
     def settings(self, given: Settings, *, renews: bool, reloads: bool) -> Settings:
         """Return the settings with what renews these credentials, as far as the brain can."""
+        self._own_id = given.access_key_id
 
         def renew() -> Credentials:
             return self._ask("renew")
@@ -74,8 +77,16 @@ class AskedCredentials:
     async def _wait(self, event: str) -> Credentials:
         answer: asyncio.Future[Credentials] = self._loop.create_future()
         self._waiting.append(answer)
-        self._send(encode({"event": event}))
-        return await answer
+        self._send(encode({"event": event, "access_key_id": self._own_id}))
+        new = await answer
+        self._own_id = new.access_key_id
+        return new
+
+    def give_up(self) -> None:
+        """Let nobody wait any more: the brain is gone, and threads would wait for ever."""
+        for answer in self._waiting:
+            if not answer.done():
+                answer.set_exception(AuthError("the run is over"))
 
     def answered(self, event: Event) -> None:
         """Hand on what the brain has answered."""

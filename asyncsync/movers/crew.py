@@ -1,11 +1,12 @@
-"""The brain's side: deals transfers to movers, takes their files, and tells what became of each.
+"""The brain's side: deals transfers to movers, and replaces those that have ended.
 
     few objects    the brain downloads them itself: movers would start too late
     many           one mover for each processor, started while the listing goes on
     a mover dies   its transfers are dealt again, and another one takes its place, a few times
+    one hangs      it is killed once it has said nothing for a minute
     none is left   the brain downloads the rest itself
 
-What a mover answers is an outcome only once its file has its name, which the brain gives it.
+What becomes of what a mover was dealt is in `outcomes.py`.
 """
 
 import asyncio
@@ -13,27 +14,25 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from subprocess import SubprocessError
 
+import anyio
 from anyio import CancelScope
 from anyio.abc import TaskGroup
 
 from asyncsync.concurrently import task_group
-from asyncsync.disk import Folder, Written
+from asyncsync.disk import Folder
 from asyncsync.download import SMALL, Downloader
-from asyncsync.errors import AsyncSyncError, IntegrityError
 from asyncsync.interfaces import Observer
 from asyncsync.model import Checks, Downloaded, Transfer
 from asyncsync.movers.alone import Alone
 from asyncsync.movers.errands import Errands
 from asyncsync.movers.hire import Hire, can_move
-from asyncsync.movers.lines import (
-    Event,
-    dealt_line,
-    encode,
-    parse_downloaded,
-    parse_error,
-)
+from asyncsync.movers.lines import Event, dealt_line, encode
 from asyncsync.movers.mover import Orders
+from asyncsync.movers.outcomes import Outcomes, end_all
 from asyncsync.movers.process import Dealt, Mover
 from asyncsync.pace import LARGE_AT_ONCE, STREAMS_AT_ONCE, Pace
 
@@ -45,10 +44,10 @@ AHEAD = 2
 """For each request that a mover may have in flight, how many objects it is dealt."""
 AHEAD_BYTES = 64 * 1024 * 1024
 """Bytes of large objects that a mover is dealt at least, if there are so many."""
-HEARTBEAT = 1.0
-"""Seconds between two words to all movers that objects have arrived."""
-_ENDS = {"downloaded", "failed", "skipped", "returned"}
-_PROGRESS = {"started", "kept", "advanced"}
+TICK = 1.0
+"""Seconds between two looks at who has said nothing, and two words that objects have arrived."""
+SILENT = 60
+"""Looks after which a mover that has said nothing is killed; it says something each second."""
 
 
 class Crew:
@@ -94,8 +93,10 @@ class Crew:
         self._waiting: deque[asyncio.Future[None]] = deque()
         """Transfers that wait for a mover with room."""
         self._objects = self._bytes = 0
+        self._has_news = False
+        """Whether objects have arrived that the movers were not told of."""
         self._errands = Errands(hire, observer, group)
-        self._told_at = 0.0
+        self._outcomes = Outcomes(folder, pace, observer, own, group, self._let_in)
         self._limit = hire.limit
         share = hire.wanted
         self._workers = hire.workers and max(1, hire.workers // share)
@@ -121,6 +122,7 @@ class Crew:
         if self._hire.is_due(self._objects, self._bytes):
             self._is_hired = True
             logger.info("%d movers are started", self._wanted)
+            self._group.start_soon(self._watch)
             for _ in range(self._wanted):
                 self._start_one()
 
@@ -133,55 +135,66 @@ class Crew:
         """Have one mover, from its start to its end."""
         mover: Mover | None = None
         try:
-            if not await self._folder.begin_writing():
-                return
-            orders = self._orders(number)
-            mover = await Mover.start(number, orders.terms.parts, self._folder.taking.locks)
-            self._movers.append(mover)
-            mover.send(orders.line())
-            async for events in mover.events():
-                await self._handle(mover, events)
-        except (OSError, NotImplementedError) as error:
-            self._give_up(f"no mover can be started: {error}")
-        except ValueError as error:
-            logger.info("mover %d: %s", number, error)
+            mover = await self._start(number)
+            if mover:
+                await self._listen(mover)
         finally:
             with CancelScope(shield=True):
                 await self._dismiss(mover)
-        if mover and self._wanted:
+        if mover:
             logger.info("mover %d %s; its objects are dealt again", number, mover.describe_end())
-            if self._replaced < REPLACED:
-                self._replaced += 1
-                self._start_one()
-            elif not self._movers and not self._starting:
-                self._give_up("no mover is left")
+        if mover and not mover.is_unable and self._replaced < REPLACED:
+            self._replaced += 1
+            self._start_one()
+            return
+        self._wanted -= 1
+        if not self._wanted:
+            logger.info("no mover is left; this process downloads itself")
+        self._let_all_in()
+
+    async def _start(self, number: int) -> Mover | None:
+        """Start a mover; None if that cannot be."""
+        if not await self._folder.begin_writing():
+            return None
+        orders = self._orders(number)
+        try:
+            mover = await Mover.start(number, orders.terms.parts, self._folder.taking.locks)
+        except (OSError, RuntimeError, ValueError, SubprocessError) as error:
+            logger.info("mover %d cannot be started: %s", number, error)
+            return None
+        self._movers.append(mover)
+        mover.send(orders.line())
+        return mover
 
     async def _dismiss(self, mover: Mover | None) -> None:
         """Part with a mover: it ends, and what it had is dealt again."""
         if mover is None or not mover.is_ready:
             self._starting -= 1
         if mover:
-            if mover in self._movers:
-                self._movers.remove(mover)
+            self._movers.remove(mover)
             await mover.close()
-            for key in list(mover.dealt):
-                dealt = mover.pop(key, SMALL)
-                if dealt and not dealt.outcome.done():
-                    if dealt.arrived:
-                        self._observer.advanced(dealt.transfer, -dealt.arrived)
-                    dealt.outcome.set_result(None)
+            await self._folder.taking.clear(mover.number)
+            self._outcomes.give_back(mover)
         self._let_all_in()
 
-    def _give_up(self, why: str) -> None:
-        """Go on without movers."""
-        if self._wanted:
-            logger.info("%s; this process downloads itself", why)
-        self._wanted = 0
-        self._let_all_in()
+    async def _watch(self) -> None:
+        """Kill movers that hang, and tell the others when objects have arrived elsewhere.
+
+        Looks are counted, and no time: this process may have been stopped meanwhile.
+        """
+        while True:
+            await anyio.sleep(TICK)
+            for mover in self._movers:
+                if mover.has_been_silent() == SILENT:
+                    logger.info("mover %d says nothing any more", mover.number)
+                    mover.kill()
+                elif self._has_news:
+                    mover.send(encode({"event": "progress"}))
+            self._has_news = False
 
     def _orders(self, number: int) -> Orders:
         return Orders(
-            settings=self._hire.settings,
+            settings=self._errands.settings,
             terms=self._folder.taking.terms,
             number=number,
             checks=self._checks,
@@ -205,13 +218,24 @@ class Crew:
         Raises:
             TransferError, SourceError, DestinationError: as for `Downloader.download`.
         """
+        is_again = False
         while self._is_hired and transfer.remote.is_pinned:
+            place = await self._find_place(transfer)
             mover = await self._find_mover()
             if mover is None:
                 break
-            if done := await self._move(mover, transfer):
-                return done
-        return await self._own.download(transfer)
+            if done := await self._move(mover, transfer, place):
+                return _as_kept_before(done) if is_again else done
+            is_again = True
+        done = await self._own.download(transfer)
+        return _as_kept_before(done) if is_again else done
+
+    async def _find_place(self, transfer: Transfer) -> tuple[str, int]:
+        """Return the parts folder that a mover is to write an object's file in, and its inode."""
+        find = partial(self._folder.taking.parts_for, transfer)
+        if transfer.remote.size <= SMALL:
+            return await find()
+        return await self._pace.tries(transfer.remote.key).run_locally(find)
 
     async def _find_mover(self) -> Mover | None:
         """Return a mover that has room, as soon as one has; None if there is none to wait for."""
@@ -244,15 +268,16 @@ class Crew:
         while self._waiting:
             self._let_in()
 
-    async def _move(self, mover: Mover, transfer: Transfer) -> Downloaded | None:
+    async def _move(
+        self, mover: Mover, transfer: Transfer, place: tuple[str, int]
+    ) -> Downloaded | None:
         """Have one object downloaded by a mover; None if it cannot, and something else may."""
         outcome: asyncio.Future[Downloaded | None] = asyncio.get_running_loop().create_future()
-        place = await self._folder.taking.parts_for(transfer)
-        if mover not in self._movers:  # it has ended meanwhile
-            return None
         dealt = Dealt(transfer, outcome, place[0])
         is_usual = place[0] == mover.parts
         mover.add(dealt, dealt_line(transfer, None if is_usual else place), SMALL)
+        if self._waiting and self._has_room(mover):
+            self._let_in()
         try:
             return await outcome
         finally:
@@ -261,43 +286,18 @@ class Crew:
 
     # hear ---------------------------------------------------------------------------------------
 
-    async def _handle(self, mover: Mover, events: Iterable[Event]) -> None:
-        """Do what a mover's events ask for; all files that they tell of are taken at once."""
-        done: list[tuple[Dealt, Downloaded, Written]] = []
-        for event in events:
-            name = event["event"]
-            if name in _ENDS:
-                if dealt := mover.pop(event["key"], SMALL):
-                    self._let_in()
-                    if name == "downloaded":
-                        done.append(self._downloaded(dealt, event))
-                    elif name == "returned":
-                        self._group.start_soon(self._fetch_self, dealt)
-                    else:
-                        _end(dealt, parse_error(event))
-            elif name in _PROGRESS:
-                if dealt := mover.dealt.get(event["key"]):
-                    self._progress(dealt, event)
-            else:
-                self._hear(mover, event)
-        if done:
-            await self._take(done)
-
-    def _downloaded(self, dealt: Dealt, event: Event) -> tuple[Dealt, Downloaded, Written]:
-        outcome = parse_downloaded(event, dealt.transfer, self._folder.paths)
-        file = Written(outcome.transfer, dealt.parts, event["file"], event["inode"])
-        return dealt, outcome, file
-
-    def _progress(self, dealt: Dealt, event: Event) -> None:
-        size = event.get("bytes", 0)
-        dealt.arrived += size
-        match event["event"]:
-            case "started":
-                self._observer.started(dealt.transfer)
-            case "kept":
-                self._observer.kept(dealt.transfer, size)
-            case "advanced":
-                self._observer.advanced(dealt.transfer, size)
+    async def _listen(self, mover: Mover) -> None:
+        """Do what a mover's events ask for, until it has ended."""
+        async for events in mover.events():
+            done = []
+            for event in events:
+                if "key" not in event:
+                    self._hear(mover, event)
+                elif file := self._outcomes.hear(mover, event):
+                    done.append(file)
+            if done:
+                self._has_news = True
+                await self._outcomes.take(done)
 
     def _hear(self, mover: Mover, event: Event) -> None:
         """Do what an event asks for that is about no object."""
@@ -307,39 +307,15 @@ class Crew:
                 self._starting -= 1
                 self._let_all_in()
             case "error":
-                _end_all(mover, parse_error(event))
+                end_all(mover, event)
             case "unable":
-                self._give_up(f"mover {mover.number}: {event['message']}")
+                logger.info("mover %d can do nothing: %s", mover.number, event["message"])
+                mover.is_unable = True
             case "throttled":
                 self._pace.throttle(event["retry_after"])
                 self.throttle(event["retry_after"], but=mover)
             case _:
                 self._errands.run(mover, event)
-
-    async def _take(self, done: Iterable[tuple[Dealt, Downloaded, Written]]) -> None:
-        """Give files their names, and tell those who wait what became of each."""
-        found = list(done)
-        errors = await self._folder.taking.take([file for _, _, file in found])
-        for (dealt, outcome, _), error in zip(found, errors, strict=True):
-            if isinstance(error, IntegrityError):
-                self._group.start_soon(self._fetch_self, dealt)
-            else:
-                _end(dealt, error or outcome)
-        self._pace.note_object(sum(outcome.remote.size for _, outcome, _ in found))
-        now = asyncio.get_running_loop().time()
-        if now - self._told_at > HEARTBEAT:
-            self._told_at = now
-            for mover in self._movers:
-                mover.send(encode({"event": "progress"}))
-
-    async def _fetch_self(self, dealt: Dealt) -> None:
-        """Download in this process what a mover cannot."""
-        if dealt.arrived:
-            self._observer.advanced(dealt.transfer, -dealt.arrived)
-        try:
-            _end(dealt, await self._own.download(dealt.transfer))
-        except AsyncSyncError as error:
-            _end(dealt, error)
 
     def throttle(self, requested: float, but: Mover | None = None) -> None:
         """Let all movers pause, but one that knows."""
@@ -348,24 +324,13 @@ class Crew:
                 mover.send(encode({"event": "throttled", "retry_after": requested}))
 
 
-def _end(dealt: Dealt, outcome: Downloaded | AsyncSyncError) -> None:
-    """Tell who waits for a transfer what became of it, unless nobody does any more."""
-    if dealt.outcome.done():
-        return
-    if isinstance(outcome, AsyncSyncError):
-        dealt.outcome.set_exception(outcome)
-    else:
-        dealt.outcome.set_result(outcome)
-
-
-def _end_all(mover: Mover, error: AsyncSyncError) -> None:
-    """Tell all who wait for a mover's transfers what ends the run."""
-    for dealt in list(mover.dealt.values()):
-        _end(dealt, error)
-
-
 def _load(mover: Mover) -> tuple[int, int]:
     return mover.large_bytes, len(mover.dealt)
+
+
+def _as_kept_before(done: Downloaded) -> Downloaded:
+    """Return the outcome without the bytes that a mover had brought in this run before it ended."""
+    return replace(done, kept=min(done.kept, done.transfer.kept))
 
 
 @asynccontextmanager

@@ -1,11 +1,14 @@
 """What movers ask their brain for: bytes of the one rate, credentials, and to tell the user."""
 
 import logging
+from dataclasses import replace
 
+from anyio import Lock
 from anyio.abc import TaskGroup
 
-from asyncsync.errors import AsyncSyncError
+from asyncsync.errors import AsyncSyncError, ConfigError
 from asyncsync.interfaces import Observer, Urgent
+from asyncsync.model import Credentials
 from asyncsync.movers.asking import credentials_json
 from asyncsync.movers.hire import Hire
 from asyncsync.movers.lines import Event, encode
@@ -15,7 +18,7 @@ from asyncsync.threads import in_thread
 logger = logging.getLogger(__name__)
 
 MOST_NOTICES = 100
-"""Messages that are told, each of them once."""
+"""Messages that are remembered, so that each of them is told once."""
 
 
 class Errands:
@@ -29,9 +32,12 @@ class Errands:
 
     def __init__(self, hire: Hire, observer: Observer, group: TaskGroup) -> None:
         self._hire = hire
+        self.settings = hire.settings
+        """With the credentials as they were read last."""
         self._observer = observer
         self._group = group
         self._told: set[str] = set()
+        self._changing = Lock()
 
     def run(self, mover: Mover, event: Event) -> None:
         """Do what a mover's event asks for."""
@@ -43,30 +49,52 @@ class Errands:
             case "take":
                 self._group.start_soon(self._take, mover, event["bytes"])
             case "renew" | "reload":
-                self._group.start_soon(self._renew, mover, event["event"])
+                self._group.start_soon(self._renew, mover, event)
 
     def _tell(self, message: str, *, is_urgent: bool) -> None:
         """Tell the user, unless another mover has said the same."""
-        if message not in self._told and len(self._told) < MOST_NOTICES:
-            self._told.add(message)
-            self._observer.noticed(Urgent(message) if is_urgent else message)
+        if message in self._told:
+            return
+        if len(self._told) == MOST_NOTICES:
+            self._told.clear()
+        self._told.add(message)
+        self._observer.noticed(Urgent(message) if is_urgent else message)
 
     async def _take(self, mover: Mover, size: int) -> None:
         if self._hire.limit:
             await self._hire.limit.take(size)
         mover.send(encode({"event": "taken"}))
 
-    async def _renew(self, mover: Mover, how: str) -> None:
+    async def _renew(self, mover: Mover, event: Event) -> None:
         """Renew the credentials, or read them again, and tell a mover."""
-        found = self._hire.settings
         try:
-            if how == "renew" and found.renew:
-                new = await in_thread(found.renew)
-            elif found.reload:
-                new = (await in_thread(found.reload)).credentials
-            else:
-                new = found.credentials
+            async with self._changing:
+                if event["event"] == "renew":
+                    new = await self._renewed()
+                elif event["access_key_id"] == self.settings.access_key_id:
+                    new = await self._read_again()
+                else:  # for another mover they were read again already
+                    new = self.settings.credentials
         except AsyncSyncError as error:
             mover.send(encode({"event": "credentials", "error": str(error)}))
         else:
             mover.send(encode({"event": "credentials", **credentials_json(new)}))
+
+    async def _renewed(self) -> Credentials:
+        if renew := self.settings.renew:
+            new = await in_thread(renew)
+            self.settings = replace(
+                self.settings,
+                access_key_id=new.access_key_id,
+                secret_access_key=new.secret_access_key,
+                session_token=new.session_token,
+            )
+        return self.settings.credentials
+
+    async def _read_again(self) -> Credentials:
+        if reload := self.settings.reload:
+            found = await in_thread(reload)
+            if found.endpoint_url != self.settings.endpoint_url:
+                raise ConfigError("they are for another endpoint now, so start another run")
+            self.settings = found
+        return self.settings.credentials

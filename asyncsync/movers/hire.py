@@ -49,8 +49,13 @@ class Hire:
 
 
 def can_move() -> bool:
-    """Return whether this process can start others as movers, and hand its locks on to them."""
-    return sys.platform != "win32" and bool(sys.executable)
+    """Return whether this process can start others as movers, and hand its locks on to them.
+
+    What another program has embedded, or is frozen into one file, is no Python to start again.
+    """
+    name = os.path.basename(sys.executable or "").lower()
+    is_python = name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
+    return sys.platform != "win32" and is_python
 
 
 def usable_cores() -> int:

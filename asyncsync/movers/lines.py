@@ -4,11 +4,12 @@ The events and their fields are those of `plan --json` and `sync --json`, as far
 
     to a mover      start, transfer, throttled, progress, taken, credentials
     from a mover    ready, started, kept, advanced, downloaded, failed, skipped, returned, error,
-                    notice, log, throttled, take, renew, reload
+                    unable, notice, log, throttled, take, renew, reload, alive
 
 A transfer names its parts folder only where that is not the usual one. An outcome names the version
-of the object only where that is not the one that was dealt. `error` ends the run. `returned` is an
-object that this mover cannot fetch, but the brain may.
+of the object only where that is not the one that was dealt. `error` ends the run, and `unable` only
+the mover. `returned` is an object that this mover cannot fetch, but the brain may. What is about an
+object has its `key`, and nothing else has one.
 """
 
 import json
@@ -115,12 +116,25 @@ def parse_downloaded(event: Event, transfer: Transfer, paths: Paths) -> Download
 
 def failed_line(remote: RemoteObject, error: TransferError) -> bytes:
     """Return the line about an object that failed or was skipped."""
-    return encode(outcome_json(Failed(remote, error)))
+    return encode({**outcome_json(Failed(remote, error)), "details": _details(error)})
 
 
 def error_line(error: AsyncSyncError) -> bytes:
     """Return the line about what ends the run."""
-    return encode({"event": "error", "error": type(error).__name__, "message": error.advice})
+    return encode({"event": "error", **_error_json(error)})
+
+
+def _error_json(error: AsyncSyncError) -> Json:
+    name, details = type(error).__name__, _details(error)
+    return {"error": name, "message": error.advice, "details": details}
+
+
+def _details(error: AsyncSyncError) -> Json:
+    """Return what an error holds beside its message."""
+    return {
+        name: _error_json(value) if isinstance(value, AsyncSyncError) else value
+        for name, value in vars(error).items()
+    }
 
 
 def parse_error(event: Event) -> AsyncSyncError:
@@ -129,6 +143,6 @@ def parse_error(event: Event) -> AsyncSyncError:
     message = event["message"].removesuffix(f"; {kind.hint}" if kind.hint else "")
     error: AsyncSyncError = kind.__new__(kind, message)
     Exception.__init__(error, message)
-    if isinstance(error, TransferError):
-        error.key = event["key"]
+    for name, value in event["details"].items():
+        setattr(error, name, parse_error(value) if isinstance(value, dict) else value)
     return error

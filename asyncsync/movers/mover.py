@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncsync.concurrently import task_group
+from asyncsync.descriptors import affordable_requests
 from asyncsync.disk import Handover, Terms
 from asyncsync.download import Downloader
-from asyncsync.errors import AsyncSyncError, TransferError
+from asyncsync.errors import AsyncSyncError, MachineError, TransferError
 from asyncsync.interfaces import SilentObserver, Store, Urgent
 from asyncsync.model import Addressing, Checks, Names, Settings, Transfer
 from asyncsync.movers.asking import (
@@ -36,6 +37,8 @@ from asyncsync.report import Json
 
 TELLING = 0.1
 """Seconds between two lines about the bytes of an object."""
+HEARD = 1.0
+"""Seconds between two lines that say only that this mover goes on."""
 
 OpenStore = Callable[[Settings, Callable[[str], object], float], AbstractAsyncContextManager[Store]]
 Send = Callable[[bytes], object]
@@ -132,7 +135,10 @@ async def move(events: AsyncIterator[Event], send: Send, open_store: OpenStore) 
         open_store: opens the bucket.
     """
     credentials = AskedCredentials(send, asyncio.get_running_loop())
-    orders = _parse_orders(await anext(events), credentials)
+    first = await anext(events, None)
+    if first is None:  # the brain is gone already
+        return
+    orders = _parse_orders(first, credentials)
     _forward_log(send, orders.log_level)
     limit = AskedLimit(send)
 
@@ -141,8 +147,8 @@ async def move(events: AsyncIterator[Event], send: Send, open_store: OpenStore) 
         send(encode(told))
 
     pace = Pace(
-        orders.workers,
-        orders.max_workers,
+        orders.workers and affordable_requests(orders.workers),
+        affordable_requests(orders.max_workers),
         orders.attempts,
         notice=notice,
         streams=orders.streams,
@@ -164,16 +170,27 @@ async def move(events: AsyncIterator[Event], send: Send, open_store: OpenStore) 
                 async with task_group() as group:
                     group.start_soon(pace.tune)
                     group.start_soon(observer.tell)
+                    group.start_soon(_be_heard, send)
                     for _ in range(pace.most):
                         group.start_soon(_work, queue, downloader, sink, observer, send)
                     send(encode({"event": "ready"}))
                     async for event in events:
                         listener.hear(event)
+                    credentials.give_up()
                     group.cancel_scope.cancel()
+    except MachineError as error:  # the brain alone needs less
+        send(encode({"event": "unable", "message": str(error)}))
     except AsyncSyncError as error:
         send(error_line(error))
     except OSError as error:
         send(encode({"event": "unable", "message": f"its folder cannot be used: {error}"}))
+
+
+async def _be_heard(send: Send) -> None:
+    """Say something from time to time: a mover that says nothing counts as one that hangs."""
+    while True:
+        await asyncio.sleep(HEARD)
+        send(encode({"event": "alive"}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +247,7 @@ async def _work(
             line = failed_line(transfer.remote, error)
         else:
             line = downloaded_line(done, transfer.remote, sink.written(key))
+        sink.forget(key)
         observer.flush(key)
         send(line)
 
@@ -284,5 +302,5 @@ class _Forwarded(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a record."""
-        said = {"event": "log", "level": record.levelno, "message": record.getMessage()}
+        said = {"event": "log", "level": record.levelno, "message": self.format(record)}
         self._send(encode(said))

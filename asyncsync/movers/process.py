@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+from anyio import CancelScope
 
 from asyncsync.model import Downloaded, RemoteObject, Transfer
 from asyncsync.movers.lines import Event, Reader
-from asyncsync.threads import in_thread
 
 logger = logging.getLogger(__name__)
 
 READ_SIZE = 64 * 1024
+POLL = 0.005
+"""Seconds between two looks whether a process that is about to end has ended."""
 ENDING = 0.8
 """Seconds in which a mover keeps what is under way once its pipe is closed."""
 _MAIN = (
@@ -64,10 +66,16 @@ class Mover:
         """What it has not answered yet, by key."""
         self.large_bytes = self.large = 0
         """Bytes and number of the large objects among these."""
+        self.is_unable = False
+        """Whether it has said that it can do nothing here, so that another one could not either."""
         self._process = process
         self._unsent: list[bytes] = []
         self._stdin: asyncio.WriteTransport | None = None
         self._stdout = asyncio.StreamReader()
+        self._reading: asyncio.ReadTransport | None = None
+        self._is_heard = False
+        """Whether what it says is waited for."""
+        self._silent = 0
 
     @classmethod
     async def start(cls, number: int, parts: str, inherits: Sequence[int]) -> "Mover":
@@ -79,13 +87,12 @@ class Mover:
             inherits: descriptors that it keeps open while it lives.
 
         Raises:
-            OSError: no process can be started.
+            OSError, ValueError, SubprocessError: no process can be started.
+            RuntimeError: this interpreter, or its event loop, cannot do that.
         """
-        own = str(Path(__file__).parents[2])
-        path = [*filter(None, map(str, sys.path)), own]
         with _signals_kept_back():
             process = subprocess.Popen(  # noqa: ASYNC220, S603 - milliseconds; nobody's words
-                [sys.executable, "-P", "-c", _MAIN, *path],
+                _command(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
@@ -102,7 +109,7 @@ class Mover:
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, self._process.stdin)
-        await loop.connect_read_pipe(
+        self._reading, _ = await loop.connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(self._stdout), self._process.stdout
         )
 
@@ -123,14 +130,27 @@ class Mover:
             self._stdin.write(b"".join(lines))
 
     async def events(self) -> AsyncIterator[list[Event]]:
-        """Yield what it says, as much as there is at a time, until it ends.
-
-        Raises:
-            ValueError: it has said what is no event.
-        """
+        """Yield what it says, as much as there is at a time, until it ends or says nonsense."""
         reader = Reader()
-        while data := await self._stdout.read(READ_SIZE):
-            yield list(reader.events(data))
+        while data := await self._read():
+            try:
+                found = list(reader.events(data))
+            except ValueError as error:
+                logger.info("mover %d says what is no event: %s", self.number, error)
+                return
+            yield found
+
+    async def _read(self) -> bytes:
+        self._is_heard, self._silent = True, 0
+        try:
+            return await self._stdout.read(READ_SIZE)
+        finally:
+            self._is_heard = False
+
+    def has_been_silent(self) -> int:
+        """Return how often this was called since it has said something, if that is waited for."""
+        self._silent += self._is_heard
+        return self._silent
 
     # what it was dealt --------------------------------------------------------------------------
 
@@ -160,16 +180,33 @@ class Mover:
 
     async def close(self) -> None:
         """Let it end: it keeps what is under way. It is killed if it does not."""
-        self._flush()
-        if self._stdin:
-            self._stdin.close()
-        with anyio.move_on_after(ENDING) as ending:
-            while await self._stdout.read(READ_SIZE):
-                pass
-        if ending.cancelled_caught or not self._stdin:
-            logger.info("mover %d (process %d) is killed", self.number, self.pid)
-            self._process.kill()
-        await in_thread(self._process.wait)
+        with CancelScope(shield=True):
+            self._flush()
+            if self._stdin and self._reading:
+                self._stdin.close()
+                with anyio.move_on_after(ENDING):
+                    while await self._stdout.read(READ_SIZE):
+                        pass
+                    await self._ended()
+                if self._stdin.get_write_buffer_size():  # it does not read any more
+                    self._stdin.abort()
+                self._reading.close()
+            if self._process.poll() is None:
+                logger.info("mover %d (process %d) is killed", self.number, self.pid)
+                self.kill()
+            await self._ended()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe:
+                    pipe.close()
+
+    def kill(self) -> None:
+        """End it at once; what it had under way stays as it is."""
+        self._process.kill()
+
+    async def _ended(self) -> None:
+        """Wait until it has ended: in no thread, because there may be none left."""
+        while self._process.poll() is None:  # noqa: ASYNC110 - no event tells of it
+            await anyio.sleep(POLL)
 
     def describe_end(self) -> str:
         """Return how it ended."""
@@ -180,6 +217,23 @@ class Mover:
             with suppress(ValueError):
                 return f"was ended by {signal.Signals(-code).name}"
         return f"ended with code {code}"
+
+
+def _command() -> list[str]:
+    """Return the command that starts a mover, in a Python that is set up like this one."""
+    flags, own = sys.flags, str(Path(__file__).parents[2])
+    options = {
+        "-I": flags.isolated,
+        "-E": flags.ignore_environment,
+        "-s": flags.no_user_site,
+        "-S": flags.no_site,
+    }
+    return [
+        *(sys.executable, "-P", f"-Xutf8={flags.utf8_mode}"),
+        *(option for option, is_set in options.items() if is_set),
+        *(f"-W{option}" for option in sys.warnoptions),
+        *("-c", _MAIN, *filter(None, map(str, sys.path)), own),
+    ]
 
 
 @contextmanager

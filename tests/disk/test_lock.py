@@ -17,10 +17,13 @@ from asyncsync.disk.lock import check_free, hold_lock
 from asyncsync.errors import LockHeldError
 
 HOLDER = """
-import sys
+import subprocess, sys
 from pathlib import Path
 from asyncsync.disk.lock import check_free, hold_lock
-with hold_lock(Path(sys.argv[1])):
+with hold_lock(Path(sys.argv[1])) as held:
+    if "with a mover" in sys.argv:
+        mover = [sys.executable, "-c", "import sys; print('lives', flush=True); sys.stdin.read()"]
+        subprocess.Popen(mover, pass_fds=[held.descriptor])
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -35,9 +38,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def other_process(path: Path) -> Iterator[subprocess.Popen[str]]:
+def other_process(path: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Start a process that holds the lock until its input ends."""
-    command = [sys.executable, "-c", HOLDER, str(path)]
+    command = [sys.executable, "-c", HOLDER, str(path), *arguments]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -153,3 +156,47 @@ def test_checks_do_not_disturb_each_other(path: Path) -> None:
             patch.setattr("asyncsync.disk.lock.time.sleep", end_check)
             with hold_lock(path):
                 pass
+
+
+@contextmanager
+def killed_with_a_mover(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Kill a holder that has started another process; this one lives until its input ends."""
+    with other_process(path, "with a mover") as process:
+        assert process.stdout
+        assert process.stdout.readline() == "lives\n"
+        process.kill()
+        yield process
+
+
+@pytest.mark.parametrize("is_reaped", [True, False])
+def test_lock_is_waited_for_while_the_movers_of_a_killed_run_end(
+    path: Path, is_reaped: bool
+) -> None:
+    """Whether or not somebody has asked how the run ended; the next holder is named then."""
+    with killed_with_a_mover(path) as process, pytest.MonkeyPatch.context() as patch:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        if is_reaped:
+            process.wait()
+
+        def end_mover(seconds: float) -> None:
+            assert process.stdin
+            process.stdin.close()
+            assert process.stdout
+            process.stdout.read()
+
+        patch.setattr("asyncsync.disk.lock.time.sleep", end_mover)
+        with hold_lock(path):
+            text = path.read_text()
+            assert text.startswith(f"process {os.getpid()} of user")
+            with pytest.raises(LockHeldError, match=f"process {os.getpid()} of user"):
+                check_free(path, path.parent)
+
+
+def test_mover_that_does_not_end_is_told_of(path: Path) -> None:
+    """Somebody has to end it."""
+    with killed_with_a_mover(path) as process, pytest.MonkeyPatch.context() as patch:
+        process.wait()
+        patch.setattr("asyncsync.disk.lock.ORPHANED", 0.0)
+        said = f"process {process.pid} of .*, which has ended, but not what it had started"
+        with pytest.raises(LockHeldError, match=said), hold_lock(path):
+            pytest.fail("two hold one lock")

@@ -26,9 +26,9 @@ def check_promises(dest: Path, objects: Mapping[str, bytes] = OBJECTS) -> None:
     assert {path.name for path in dest.parent.iterdir()} == {dest.name}
 
 
-async def check_next_run(s3: ScriptedS3, dest: Path) -> Sequence[str]:
+async def check_next_run(s3: ScriptedS3, dest: Path, *, processes: int = 0) -> Sequence[str]:
     """Check that the next run syncs everything and leaves nothing over; return its notices."""
-    ran = await sync(s3, dest)
+    ran = await sync(s3, dest, processes=processes)
     assert (ran.code, ran.error) == (0, None)
     assert tree(dest) == OBJECTS
     assert unfinished(dest) == []
@@ -37,11 +37,18 @@ async def check_next_run(s3: ScriptedS3, dest: Path) -> Sequence[str]:
 
 @contextlib.asynccontextmanager
 async def stopped_half_way(
-    s3: ScriptedS3, dest: Path, allowance: int, *arguments: str
+    s3: ScriptedS3,
+    dest: Path,
+    allowance: int,
+    *arguments: str,
+    wrapper: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start a run, and wait until the server has sent `allowance` bytes and stops sending."""
     s3.allowance, s3.used_up = allowance, asyncio.Event()
-    async with started(s3.environment, "--dest", str(dest), *arguments) as child:
+    given = ("--dest", str(dest), *arguments)
+    found = s3.environment if settings is None else settings
+    async with started(found, *given, wrapper=wrapper) as child:
         over = asyncio.ensure_future(child.wait())
         stopped = asyncio.ensure_future(s3.used_up.wait())
         async with asyncio.timeout(20):

@@ -31,8 +31,9 @@ from asyncsync.compare import Selection
 from asyncsync.crc import Crc
 from asyncsync.disk import Folder
 from asyncsync.errors import AsyncSyncError
-from asyncsync.interfaces import Observers
+from asyncsync.interfaces import READ_TIMEOUT, Observers
 from asyncsync.model import Checks, Settings
+from asyncsync.movers import Hire
 from asyncsync.pace import Pace
 from asyncsync.paths import PLAIN, Paths
 from asyncsync.report import Report
@@ -211,7 +212,8 @@ class ScriptedS3:
     def hang_up(self) -> None:
         """Reset all connections."""
         for writer in self._writers:
-            _reset(writer)
+            if not writer.transport.is_closing():
+                _reset(writer)
 
     # serving ------------------------------------------------------------------------------------
 
@@ -252,7 +254,7 @@ class ScriptedS3:
                 request = self._read(await reader.readuntil(b"\r\n\r\n"))
                 self.requests.append(request)
                 hook = self.on_list if request.verb == "LIST" else self.on_object
-                await self._send(writer, request, hook(request) or self._usual(request))
+                await self._send(writer, request, hook(request) or self.usual(request))
         except (OSError, asyncio.IncompleteReadError):
             pass  # the client went away
         finally:
@@ -281,7 +283,8 @@ class ScriptedS3:
         told = (delimiter, start_after, token, marker, version)
         return Request("LIST", prefix, number, headers, *told)
 
-    def _usual(self, request: Request) -> Answer:
+    def usual(self, request: Request) -> Answer:
+        """Return what a request is answered with that meets nothing unusual."""
         if request.verb == "LIST":
             if request.version == 2 and self.second == "refused":
                 return Answer(b"<Error><Code>NotImplemented</Code></Error>", 501)
@@ -433,14 +436,18 @@ async def sync(
     alone: bool = True,
     pace: Pace | None = None,
     paths: Paths = PLAIN,
+    processes: int = 0,
+    settings: Settings | None = None,
 ) -> Ran:
     """Sync with pauses that take no time; a run to the end must leave nothing unfinished.
 
-    Unless it is not alone: what another run has not finished, it must leave.
+    Unless it is not alone: what another run has not finished, it must leave. In movers, pauses take
+    their time.
     """
     report, seen = Report(), seen or Watcher()
     error: AsyncSyncError | None = None
-    async with open_store(s3.settings, seen.noticed) as store:
+    found = settings or s3.settings
+    async with open_store(found, seen.noticed) as store:
         job = pipeline.Job(
             store=store,
             folder=Folder(dest, notice=seen.noticed, paths=paths),
@@ -448,6 +455,7 @@ async def sync(
             pace=pace or quick_pace(workers=workers),
             observer=Observers(report, seen),
             checks=Checks(parquet=False),
+            hire=Hire(processes, found, READ_TIMEOUT, workers, workers, attempts=3),
         )
         try:
             with anyio.fail_after(SECONDS):

@@ -16,6 +16,7 @@ from pathlib import Path
 from asyncsync.disk import PART
 from asyncsync.disk.parts import PIECE
 from tests.rigs.child import started
+from tests.rigs.movers import movers_of
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
 from tests.rigs.watch import noted, tree, unfinished
 from tests.soak.figure import Figure, Measured, Trial, most, total
@@ -48,6 +49,18 @@ def start(
     process = context.Process(target=run_quietly, args=(settings, arguments, str(out)))
     process.start()
     return process
+
+
+def with_movers(rng: random.Random) -> tuple[str, str]:
+    """Return the option that says, by the dice, that a run has two movers, or none."""
+    return "--processes", rng.choice(["0", "2"])
+
+
+def kill_a_mover(brain: int, rng: random.Random) -> None:
+    """Kill one of the movers of a run, if it has any."""
+    if movers := movers_of(brain):
+        with suppress(ProcessLookupError):
+            os.kill(rng.choice(movers), signal.SIGKILL)
 
 
 # G1 ---------------------------------------------------------------------------------------------
@@ -85,9 +98,12 @@ class _Killing:
             self._context,
             self._bucket.server.environment(),
             self._out,
-            *("--quiet", "--dest", str(self._dest)),
+            *("--quiet", "--dest", str(self._dest), *with_movers(rng)),
         )
         begun = time.monotonic()
+        if rng.random() < 0.3 and process.pid:
+            await asyncio.to_thread(process.join, rng.uniform(0.02, 0.8 * self._longest))
+            kill_a_mover(process.pid, rng)
         await asyncio.to_thread(process.join, rng.uniform(0.02, 0.8 * self._longest))
         killed = process.exitcode is None
         process.kill()
@@ -166,7 +182,7 @@ async def _kept(
     (data,) = s3.objects.values()
     dest, out = folder / "dest", folder / "out"
     shutil.rmtree(dest, ignore_errors=True)
-    arguments = ("--json", "--no-progress", "--dest", str(dest))
+    arguments = ("--json", "--no-progress", "--dest", str(dest), *with_movers(rng))
     s3.allowance = rng.randrange(len(data) // 2, len(data))
     received = s3.allowance
     s3.used_up = asyncio.Event()
@@ -226,7 +242,8 @@ async def _interrupted(s3: ScriptedS3, dest: Path, rng: random.Random) -> Measur
     s3.requests.clear()
     number = rng.choice([signal.SIGINT, signal.SIGTERM])
     s3.allowance, s3.used_up = rng.randrange(1, 40_000_000), asyncio.Event()
-    async with started(s3.environment, "--quiet", "--dest", str(dest)) as child:
+    arguments = ("--quiet", "--dest", str(dest), *with_movers(rng))
+    async with started(s3.environment, *arguments) as child:
         with suppress(TimeoutError):
             async with asyncio.timeout(rng.uniform(0, 2)):
                 await s3.used_up.wait()

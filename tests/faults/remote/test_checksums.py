@@ -170,7 +170,7 @@ async def test_wrong_bytes_are_found_without_an_md5(dest: Path, data: bytes) -> 
     def flip(request: Request) -> Answer | None:
         if request.verb == "HEAD" or request.number:
             return None
-        usual = s3._usual(request)
+        usual = s3.usual(request)
         return replace(usual, body=bytes([usual.body[0] ^ 1]) + usual.body[1:])
 
     async with ScriptedS3({KEY: data}) as s3:
@@ -191,7 +191,7 @@ async def test_continued_object_is_proven_by_the_checksum(dest: Path, read: list
     def cut(request: Request) -> Answer | None:
         if request.verb == "HEAD":
             return None
-        return replace(s3._usual(request), cut=1_000_000)
+        return replace(s3.usual(request), cut=1_000_000)
 
     async with ScriptedS3({KEY: PARTS}) as s3:
         s3.tells, s3.tag, s3.on_object = checksum_of, odd_etag, cut

@@ -147,7 +147,7 @@ async def test_server_that_calls_a_part_whole_is_asked_for_parts(dest: Path, bre
         if "range" not in request.headers:
             return None
         cut = 300_000 if breaks and request.number == 0 else None
-        return replace(s3._usual(request), status=200, cut=cut)
+        return replace(s3.usual(request), status=200, cut=cut)
 
     async with ScriptedS3({KEY: PARTS}) as s3:
         s3.on_object = called_whole
