@@ -21,10 +21,10 @@ import subprocess, sys
 from pathlib import Path
 from asyncsync.disk.lock import check_free, hold_lock
 with hold_lock(Path(sys.argv[1])) as held:
+    print("held", flush=True)
     if "with a mover" in sys.argv:
         mover = [sys.executable, "-c", "import sys; print('lives', flush=True); sys.stdin.read()"]
         subprocess.Popen(mover, pass_fds=[held.descriptor])
-    print("held", flush=True)
     sys.stdin.read()
 """
 
