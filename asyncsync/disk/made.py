@@ -22,6 +22,7 @@ from contextlib import AbstractContextManager
 from asyncsync.disk.directory import LocalFile
 from asyncsync.disk.place import Place
 from asyncsync.disk.records import HASH_BYTES, Records, hash_of
+from asyncsync.shards import Shard
 
 NAME = "made"
 _LAST_64_BITS = 0xFFFF_FFFF_FFFF_FFFF
@@ -40,6 +41,7 @@ class Made:
     """
 
     def __init__(self, place: Place) -> None:
+        self._place = place
         self._records = Records(place, NAME, b"asyncmad", _RECORD.size, 0o600)
 
     def writing(self) -> AbstractContextManager[None]:
@@ -72,14 +74,17 @@ class Made:
         Raises:
             OSError: it cannot be written.
         """
-        _, shards = self._records.layers()
-        self._records.take_over(b"".join(shards))
         seen, several = set[int](), set[int]()
-        for layer in shards:
-            hashes = {*_hashes(layer)}
-            several |= hashes & seen
-            seen |= hashes
-        self._records.take_over(b"".join([_RECORD.pack(hashed, 0, 0, 0) for hashed in several]))
+        if self._are_of_several_counts():
+            for layer in self._records.layers()[1]:
+                hashes = {*_hashes(layer)}
+                several |= hashes & seen
+                seen |= hashes
+        self._records.take_over(b"".join([_RECORD.pack(each, 0, 0, 0) for each in several]))
+
+    def _are_of_several_counts(self) -> bool:
+        shards = (Shard.named(names[-1]) for names in self._place.other_states())
+        return len({shard.count for shard in shards if shard}) > 1
 
 
 def _last(content: bytes, keys: Mapping[int, str]) -> dict[str, bytes]:

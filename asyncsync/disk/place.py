@@ -122,7 +122,7 @@ class Place:
             if not self._held:
                 self._hold(opened)
             if self.shard:
-                whole = opened.enter_context(self._open_whole(())[0])
+                whole = opened.enter_context(self._open_whole((), tells=False)[0])
                 opened.enter_context(self._locks.sharing(self.root, whole))
             self._use(self.open_state(()), opened)
             yield
@@ -189,8 +189,15 @@ class Place:
                 state.set_mode(mode)
                 return state
 
-    def _open_whole(self, parents: Components) -> tuple[Directory, Components]:
-        """Open the state folder of this user's whole runs, and make it if missing."""
+    def _open_whole(
+        self, parents: Components, *, tells: bool = True
+    ) -> tuple[Directory, Components]:
+        """Open the state folder of this user's whole runs, and make it if missing.
+
+        Args:
+            parents: where to look for it in the destination.
+            tells: whether to tell the user if it is another one than usual.
+        """
         with self.walk(parents) as folder:
             mode = 0o711 if folder.status().st_mode & OTHERS_CAN_WRITE else 0o700
             try:
@@ -207,7 +214,8 @@ class Place:
                 names = (self._beside,)
                 state = checked(folder.enter(self._beside, mode))
                 tag(state)
-                self._notice_beside(error, (*parents, *names))
+                if tells:
+                    self._notice_beside(error, (*parents, *names))
             state.set_mode(mode)
             return state, names
 

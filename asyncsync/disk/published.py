@@ -144,8 +144,7 @@ class Published:
         Raises:
             OSError: it cannot be written.
         """
-        _, shards = self._records.layers()
-        self._records.take_over(b"".join(shards))
+        self._records.take_over()
 
     def _read(self) -> "array[int]":
         """Return all records of this user that may be of this run's keys."""

@@ -18,7 +18,7 @@ import sys
 from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 from asyncsync.disk.directory import SAFE_OPEN, Directory
@@ -143,19 +143,21 @@ class Records:
         lost = bytes(self._size) if len(content) > HEADER.size else b""
         return self.parse(content, state.status().st_ino) or lost
 
-    def take_over(self, records: bytes) -> None:
-        """Append records, and wait until they are on the disk; call it inside `writing`.
+    def take_over(self, more: bytes = b"") -> None:
+        """Append the records of shards, and then `more`; call it inside `writing`.
+
+        They are on the disk then.
 
         Raises:
             OSError: they cannot be written.
         """
-        for start in range(0, len(records), _BLOCK):
-            self.append(records[start : start + _BLOCK])
-        if not records:
-            return
-        if self._file is None:
-            raise OSError(errno.EIO, "the records of shards cannot be written", str(self.path))
-        os.fsync(self._file)
+        for records in chain(map(self.read_in, self._place.shard_states()), [more]):
+            for start in range(0, len(records), _BLOCK):
+                self.append(records[start : start + _BLOCK])
+            if records and self._file is None:
+                raise OSError(errno.EIO, "the records of shards cannot be written", str(self.path))
+        if self._file is not None:
+            os.fsync(self._file)
 
     def parse(self, content: bytes, inode: int) -> bytes:
         """Return the records in what a file holds that is in the state folder of this inode."""

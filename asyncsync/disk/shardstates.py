@@ -17,7 +17,7 @@ What shards have recorded counts for others as well:
   then. So what a shard has recorded is always younger than what whole runs have.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from asyncsync.disk.directory import Directory
@@ -43,9 +43,9 @@ def locked_names(shared: Directory) -> Iterator[tuple[Shard, str]]:
     Raises:
         OSError: the folder cannot be read.
     """
-    for name in sorted(shared.names())[:_MOST_FOLDERS]:
-        if name.startswith(_LOCK) and (shard := Shard.named(name.removeprefix(_LOCK))):
-            yield shard, name
+    found = (name.removeprefix(_LOCK) for name in shared.names() if name.startswith(_LOCK))
+    for shard in _shards(found):
+        yield shard, lock_name(shard)
 
 
 def shard_states(
@@ -56,10 +56,9 @@ def shard_states(
     Each is open for one step.
     """
     with suppress(OSError), state.enter(FOLDER) as folder:
-        for name in sorted(folder.names())[:_MOST_FOLDERS]:
-            if (shard := Shard.named(name)) and counts(shard):
-                with suppress(OSError), folder.enter(name) as each:
-                    yield shard, each
+        for shard in filter(counts, _shards(folder.names())):
+            with suppress(OSError), folder.enter(shard.name) as each:
+                yield shard, each
 
 
 def remove_shard_states(state: Directory) -> None:
@@ -69,11 +68,11 @@ def remove_shard_states(state: Directory) -> None:
         OSError: they cannot be read.
     """
     with state.enter(FOLDER) as folder:
-        for name in filter(Shard.named, sorted(folder.names())[:_MOST_FOLDERS]):
+        for shard in _shards(folder.names()):
             with suppress(OSError):
-                with folder.enter(name) as each:
+                with folder.enter(shard.name) as each:
                     _clear(each)
-                folder.remove_folder(name)
+                folder.remove_folder(shard.name)
     with suppress(OSError):
         state.remove_folder(FOLDER)
 
@@ -111,7 +110,12 @@ def is_at_work(state: Directory) -> bool:
 def unread_shard_states(state: Directory) -> Iterator[Directory]:
     """Yield those of another user, whose names may not be read, each open for one step."""
     with suppress(OSError), state.enter(FOLDER) as folder:
-        for name in sorted(folder.names())[:_MOST_FOLDERS]:
-            if Shard.named(name):
-                with suppress(OSError), folder.enter_unread(name) as each:
-                    yield each
+        for shard in _shards(folder.names()):
+            with suppress(OSError), folder.enter_unread(shard.name) as each:
+                yield each
+
+
+def _shards(names: Iterable[str]) -> list[Shard]:
+    """Return the shards that these names are of, in their order; not more than are looked at."""
+    found = (shard for name in names if (shard := Shard.named(name)))
+    return sorted(found, key=lambda shard: (shard.count, shard.number))[:_MOST_FOLDERS]

@@ -12,9 +12,10 @@ import pytest
 
 from asyncsync import pipeline
 from asyncsync.disk import PART, Folder, unsynced
+from asyncsync.disk.journal import header
 from asyncsync.disk.lock import hold_lock
 from asyncsync.errors import ConfigError, LockHeldError
-from asyncsync.model import Reason
+from asyncsync.model import Reason, RemoteObject
 from asyncsync.paths import Paths
 from asyncsync.pipeline import plan, verify
 from asyncsync.shards import Shard
@@ -287,6 +288,46 @@ async def test_shard_leaves_the_unfinished_files_of_others(rig: Rig, dest: Path)
         await run(rig, shard)
         assert {path.name for path in folder_of(dest, ONE).joinpath("parts").iterdir()} == before
     assert (await run(rig, ONE)).kept_bytes[key] >= PART
+
+
+@pytest.mark.row(192)
+@pytest.mark.parametrize("after", [OTHER, None], ids=["another count", "whole"])
+def test_unfinished_files_on_other_disks_are_found(dest: Path, after: Shard | None) -> None:
+    """Each disk has a parts folder for each shard, and the next run takes over what is its own."""
+    (dest / "disk").mkdir(parents=True)
+    own = [key for key in KEYS if ONE.has(key)]
+    before = dest / "disk" / STATE / "shards" / ONE.name / "parts"
+    with (working := Folder(dest, shard=ONE)).writing():
+        assert working._part_folders.add_for(("disk", "x.parquet"))
+        for key in own:
+            remote = RemoteObject(key, 9, "etag", 1)
+            (before / f"{key}.run").write_bytes(b"data")
+            (before / f"{key}.run.journal").write_bytes(header(remote))
+    with (working := Folder(dest, shard=after)).writing():
+        taken = {key for key in own if not after or after.has(key)}
+        parts = dest / "disk" / STATE / (f"shards/{after.name}/parts" if after else "parts")
+        found = {path.name for path in parts.iterdir()}
+        assert found == {f"{key}.run{end}" for key in taken for end in ("", ".journal")}
+        assert working._part_folders.find(("disk", "x.parquet")).path.samefile(parts)
+    assert before.exists() == (after is not None)
+    with (working := Folder(dest, shard=after)).writing():
+        assert len(working._part_folders.all()) == 2
+
+
+def test_shard_keeps_its_state_beside_where_the_usual_folder_cannot_be_used(dest: Path) -> None:
+    """It says so once, and a whole run finds it there."""
+    dest.mkdir()
+    (dest / ".asyncsync").write_bytes(b"in the way")
+    notices: list[str] = []
+    with Folder(dest, shard=ONE, notice=notices.append).writing():
+        beside = dest / f".asyncsync-{os.geteuid()}"
+        assert {path.name for path in (beside / "shards").iterdir()} == {ONE.name}
+        with pytest.raises(LockHeldError), Folder(dest).writing():
+            pytest.fail("a whole run works beside a shard")
+    assert len(notices) == 1
+    with Folder(dest).writing():
+        pass
+    assert not (beside / "shards").exists()
 
 
 # power cuts -------------------------------------------------------------------------------------
