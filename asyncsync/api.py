@@ -281,7 +281,8 @@ def route(
     dest, odd_keys = str(Folder(options.dest).path), options.odd_keys
     if planned is not None:
         stripped, odd_keys = planned.route.stripped, planned.route.odd_keys
-    own = Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys)
+    shard = str(options.shard or "")
+    own = Route(found.endpoint_url, found.bucket, dest, stripped, odd_keys, shard)
     if options.backup_dir:
         exclude = options.exclude if planned is None else ()  # a plan's are not selected again
         check_backup_dir(options.backup_dir, Path(dest), own.paths, exclude)

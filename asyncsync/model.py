@@ -315,6 +315,8 @@ class Route:
     """The prefix that paths leave out."""
     odd_keys: OddKeys = OddKeys.SKIP
     """What becomes of keys that are no path."""
+    shard: str = ""
+    """The part of the keys that it takes, as `2/8`; empty for all."""
 
     @property
     def paths(self) -> Paths:

@@ -15,7 +15,7 @@ Json = dict[str, object]
 
 
 def start_json(command: str, route: Route) -> Json:
-    """Return the first event of a run."""
+    """Return the first event of a run; it has a shard only if the run is for one."""
     return {
         "event": "start",
         "format": FORMAT,
@@ -25,6 +25,7 @@ def start_json(command: str, route: Route) -> Json:
         "dest": route.dest,
         "stripped": route.stripped,
         "odd_keys": route.odd_keys.value,
+        **({"shard": route.shard} if route.shard else {}),
     }
 
 

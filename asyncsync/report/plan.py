@@ -186,6 +186,8 @@ def checked_plan(
             raise ConfigError(f"{name}: a plan already says what to fetch; give one or the other")
     found = plan if isinstance(plan, Plan) else read_plan(Path(plan))
     wanted = replace(own, stripped=found.route.stripped, odd_keys=found.route.odd_keys)
+    if not (wanted.shard and found.route.shard):  # a whole plan is for every shard
+        wanted = replace(wanted, shard=found.route.shard)
     if given.get("dest") is not None:
         wanted = replace(wanted, dest=found.route.dest)
     for part in fields(Route):

@@ -86,15 +86,16 @@ def _route(path: Path, events: Iterator[tuple[int, Json]]) -> Route:
         case _, {"event": "start", "command": "plan", "format": form, **rest}:
             if form != FORMAT:
                 raise _invalid(path, 1, f"its format is not {FORMAT}: another version wrote it")
-            match {"stripped": "", "odd_keys": OddKeys.SKIP.value, **rest}:
+            match {"stripped": "", "odd_keys": OddKeys.SKIP.value, "shard": "", **rest}:
                 case {
                     "endpoint": str(endpoint),
                     "bucket": str(bucket),
                     "dest": str(dest),
                     "stripped": str(stripped),
                     "odd_keys": str(odd_keys),
+                    "shard": str(shard),
                 } if f"/{stripped}".endswith("/") and odd_keys in set(OddKeys):
-                    return Route(endpoint, bucket, dest, stripped, OddKeys(odd_keys))
+                    return Route(endpoint, bucket, dest, stripped, OddKeys(odd_keys), shard)
     raise _invalid(path, 1, "is not the start of a plan")
 
 

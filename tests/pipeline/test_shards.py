@@ -11,6 +11,7 @@ import asyncsync
 from asyncsync import pipeline
 from asyncsync.errors import AbsentError, KeyCollisionError
 from asyncsync.model import RemoteObject
+from asyncsync.report import start_json
 from asyncsync.shards import Shard
 from tests.rigs.memory_store import MemoryStore, use_memory
 from tests.rigs.pipeline import Rig
@@ -243,3 +244,24 @@ async def test_shard_is_an_argument_and_a_variable(
     assert sum(usage.objects for usage in (await asyncsync.du(dest=dest)).values()) == len(KEYS)
     with pytest.raises(asyncsync.ConfigError, match="shard: '2' is no shard; write I/N"):
         await asyncsync.sync(dest=dest, shard="2")
+
+
+async def test_plan_of_a_shard_is_for_that_shard(
+    dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another shard would find nothing in it, and say that all is done."""
+    store = MemoryStore(dict.fromkeys(KEYS, b"x"))
+    use_memory(monkeypatch, store)
+    plan = await asyncsync.plan(dest=dest, shard="2/2")
+    own = {key for key in KEYS if Shard(2, 2).has(key)}
+    assert {each.remote.key for each in plan} == own
+    with pytest.raises(asyncsync.ConfigError, match="made for shard 2/2, not 1/2; make another"):
+        await asyncsync.sync(plan=plan, shard="1/2")
+    for shard in ("2/2", None):
+        await asyncsync.sync(plan=plan, shard=shard)
+        assert tree(dest).keys() == own
+    whole = await asyncsync.plan(dest=dest)
+    await asyncsync.sync(plan=whole, shard="1/2")
+    assert tree(dest).keys() == {*KEYS}
+    assert "shard" not in start_json("plan", whole.route)
+    assert start_json("plan", plan.route)["shard"] == "2/2"

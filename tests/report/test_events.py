@@ -43,6 +43,8 @@ def test_start_names_bucket_and_destination() -> None:
         "stripped": "1hz/",
         "odd_keys": "encode",
     }
+    shard = events.start_json("sync", replace(route, shard="2/8"))
+    assert shard == {**events.start_json("sync", route), "shard": "2/8"}
 
 
 def test_path_is_told_where_it_is_not_the_key() -> None:

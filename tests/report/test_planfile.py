@@ -56,6 +56,13 @@ def refusal(path: Path, text: str | bytes) -> str:
     return str(caught.value).removeprefix(f"{path}: ")
 
 
+def test_plan_of_a_shard_is_read_back(path: Path) -> None:
+    """It says which one it is for; one that says nothing, or was made before, is for all."""
+    start, *others = lines()
+    path.write_text("".join([json.dumps({**json.loads(start), "shard": "2/8"}) + "\n", *others]))
+    assert planfile.read_plan(path).route == replace(ROUTE, shard="2/8")
+
+
 def test_plan_is_read_back(path: Path) -> None:
     """Route, keys, sizes, ETags and times, in the order of the lines."""
     path.write_text("".join(lines()))
