@@ -1,4 +1,4 @@
-"""How many movers a run has."""
+"""How many movers a run may have."""
 
 import os
 import sys
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.movers import hire
-from asyncsync.movers.hire import can_move, usable_cores
+from asyncsync.model import Settings
+from asyncsync.movers import Hire, hire
+from asyncsync.movers.hire import MOST, can_move, usable_cores
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,23 @@ def test_program_that_embeds_python_is_not_started_again(
     monkeypatch.setattr(sys, "executable", executable)
     monkeypatch.setattr(sys, "frozen", frozen, raising=False)
     assert can_move() == (expected and sys.platform != "win32")
+
+
+def hire_of(number: int | None) -> Hire:
+    return Hire(number, Settings("id", "secret", "https://host", "bucket"), 30.0, None, 256, 3)
+
+
+@pytest.mark.parametrize(("cores", "wanted"), [(1, 0), (2, 2), (4, 4), (64, MOST)])
+def test_there_is_one_for_each_processor(
+    cores: int, wanted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many processors one brain can feed only so many; with a single one, none would help."""
+    monkeypatch.setattr("asyncsync.movers.hire.usable_cores", lambda: cores)
+    assert hire_of(None).wanted == wanted
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 64])
+def test_who_says_how_many_gets_as_many(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the machine has."""
+    monkeypatch.setattr("asyncsync.movers.hire.usable_cores", lambda: 1)
+    assert hire_of(number).wanted == number
