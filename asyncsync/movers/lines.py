@@ -57,10 +57,10 @@ class Reader:
         if len(self._rest) > LONGEST:
             raise ValueError("a line is too long")
         # All at once: to begin with each line anew takes longer than to read it.
-        for event in json.loads(b"[%b]" % b",".join(lines)):
-            if not isinstance(event, dict):
-                raise ValueError("a line is no event")  # noqa: TRY004 - of the other end
-            yield event
+        events = json.loads(b"[%b]" % b",".join(lines))
+        if len(events) != len(lines) or not all(isinstance(event, dict) for event in events):
+            raise ValueError("a line is no event")
+        yield from events
 
 
 # transfers and outcomes -------------------------------------------------------------------------
