@@ -21,14 +21,16 @@ INNER = "mkdir b b/deep; mount -t tmpfs -o size=2m tmpfs b"
 @pytest.mark.row(103)
 @pytest.mark.parametrize("size", [3, SMALL + 1], ids=["small", "in parts"])
 @pytest.mark.parametrize("prepare", [INNER, f"{INNER}; mount --bind b b"], ids=["disk", "twice"])
+@pytest.mark.parametrize("processes", ["0", "2"])
 async def test_disk_mounted_inside_the_destination_gets_its_files(
-    tmp_path: Path, size: int, prepare: str
+    tmp_path: Path, size: int, prepare: str, processes: str
 ) -> None:
     """By a rename on that disk: no file is copied to its path."""
     dest = tmp_path / "disk"
     objects = {"a/1.parquet": bytes(size), "b/2.parquet": bytes(size), "b/c/3.parquet": b"3"}
     async with ScriptedS3(objects) as s3:
-        done = await run(on_a_disk(dest, "size=4m", prepare), s3, dest)
+        disk = on_a_disk(dest, "size=4m", prepare)
+        done = await run(disk, s3, dest, "--processes", processes)
     assert (done.code, done.err) == (0, "")
     copy = tmp_path / "disk.copy"
     found = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
