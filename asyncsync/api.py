@@ -32,6 +32,7 @@ from asyncsync.listing import Incremental, Scope
 from asyncsync.mirror import Mirror
 from asyncsync.model import Compared, Outcome, Route, Settings
 from asyncsync.movers import Hire
+from asyncsync.notices import Once
 from asyncsync.pace import STREAMS_AT_ONCE, Deadline, Limit, LimitedStore, Pace
 from asyncsync.progress import Notices
 from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan, reporting
@@ -343,11 +344,10 @@ async def perform(
         mirror = Mirror(folder, chosen, observer, options.max_delete, options.allow_empty)
         observer = Observers(observer, mirror)
     workers, most = options.workers, options.max_workers
-    hire = Hire(
-        options.processes, found, options.read_timeout, workers, most, options.attempts, limit
-    )
+    timeout, notice = options.read_timeout, Once(observer.noticed)
+    hire = Hire(options.processes, found, timeout, workers, most, options.attempts, limit, notice)
     try:
-        async with open_store(found, observer.noticed, options.read_timeout) as store:
+        async with open_store(found, notice, timeout) as store:
             await command(
                 pipeline.Job(
                     store=LimitedStore(store, limit) if limit else store,

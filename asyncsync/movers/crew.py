@@ -95,7 +95,7 @@ class Crew:
         self._objects = self._bytes = 0
         self._has_news = False
         """Whether objects have arrived that the movers were not told of."""
-        self._errands = Errands(hire, observer, group)
+        self._errands = Errands(hire, group)
         self._outcomes = Outcomes(folder, pace, observer, own, group, self._let_in)
         self._limit = hire.limit
         share = hire.wanted

@@ -7,7 +7,7 @@ from anyio import Lock
 from anyio.abc import TaskGroup
 
 from asyncsync.errors import AsyncSyncError, ConfigError
-from asyncsync.interfaces import Observer, Urgent
+from asyncsync.interfaces import Urgent
 from asyncsync.model import Credentials
 from asyncsync.movers.asking import credentials_json
 from asyncsync.movers.hire import Hire
@@ -17,48 +17,34 @@ from asyncsync.threads import in_thread
 
 logger = logging.getLogger(__name__)
 
-MOST_NOTICES = 100
-"""Messages that are remembered, so that each of them is told once."""
-
 
 class Errands:
     """Runs the errands of the movers of a run.
 
     Args:
-        hire: has the credentials and the limit.
-        observer: is told what a person should know.
+        hire: has the credentials and the limit, and tells what a person should know.
         group: runs what takes a while.
     """
 
-    def __init__(self, hire: Hire, observer: Observer, group: TaskGroup) -> None:
+    def __init__(self, hire: Hire, group: TaskGroup) -> None:
         self._hire = hire
         self.settings = hire.settings
         """With the credentials as they were read last."""
-        self._observer = observer
         self._group = group
-        self._told: set[str] = set()
         self._changing = Lock()
 
     def run(self, mover: Mover, event: Event) -> None:
         """Do what a mover's event asks for."""
         match event["event"]:
             case "notice":
-                self._tell(event["message"], is_urgent=event["urgent"])
+                message = event["message"]
+                self._hire.notice(Urgent(message) if event["urgent"] else message)
             case "log":
                 logger.log(event["level"], "mover %d: %s", mover.number, event["message"])
             case "take":
                 self._group.start_soon(self._take, mover, event["bytes"])
             case "renew" | "reload":
                 self._group.start_soon(self._renew, mover, event)
-
-    def _tell(self, message: str, *, is_urgent: bool) -> None:
-        """Tell the user, unless another mover has said the same."""
-        if message in self._told:
-            return
-        if len(self._told) == MOST_NOTICES:
-            self._told.clear()
-        self._told.add(message)
-        self._observer.noticed(Urgent(message) if is_urgent else message)
 
     async def _take(self, mover: Mover, size: int) -> None:
         if self._hire.limit:

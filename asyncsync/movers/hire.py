@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -35,6 +36,8 @@ class Hire:
     attempts: int
     limit: Limit | None = None
     """The bytes per second that all of them share with the brain."""
+    notice: Callable[[str], object] = str
+    """Called with each message for the user."""
 
     @property
     def wanted(self) -> int:

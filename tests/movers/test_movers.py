@@ -10,6 +10,7 @@ import asyncsync
 from asyncsync.interfaces import SilentObserver
 from asyncsync.model import Downloaded, Outcome
 from tests.rigs.bucket import Bucket
+from tests.rigs.movers import env_file
 
 pytestmark = pytest.mark.anyio
 
@@ -36,13 +37,13 @@ async def test_movers_bring_the_same_files(bucket: Bucket, tmp_path: Path) -> No
     """Each object is told of once, and its file has the bytes and the time of the object."""
     bucket.put_many(OBJECTS)
     told, dest = Told(), tmp_path / "dest"
-    given = bucket.server.environment()
+    found = env_file(tmp_path, bucket.server.environment())
     report = await asyncsync.sync(
         dest=dest,
         processes=2,
         observer=told,
         bucket=bucket.server.bucket,
-        env_file=_env_file(tmp_path, given),
+        env_file=found,
     )
     assert (report.downloaded, report.failed, report.exit_code) == (len(OBJECTS), 0, 0)
     assert {key: (dest / key).read_bytes() for key in OBJECTS} == OBJECTS
@@ -50,12 +51,5 @@ async def test_movers_bring_the_same_files(bucket: Bucket, tmp_path: Path) -> No
     for outcome in told.outcomes:
         assert isinstance(outcome, Downloaded)
         assert outcome.file.stat().st_mtime_ns == outcome.remote.modified_ns
-    again = await asyncsync.sync(dest=dest, processes=2, env_file=tmp_path / ".env")
+    again = await asyncsync.sync(dest=dest, processes=2, env_file=found)
     assert (again.downloaded, again.up_to_date) == (0, len(OBJECTS))
-
-
-def _env_file(folder: Path, given: dict[str, str]) -> Path:
-    path = folder / ".env"
-    path.touch(0o600)
-    path.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
-    return path

@@ -15,7 +15,7 @@ from asyncsync.movers import process
 from asyncsync.movers.process import Mover
 from tests import ROOT
 from tests.rigs.child import Done, ended, started, until
-from tests.rigs.movers import movers_of
+from tests.rigs.movers import env_file, movers_of
 from tests.rigs.process import OBJECTS
 from tests.rigs.scripted_s3 import ScriptedS3, sync
 from tests.rigs.watch import tree
@@ -171,10 +171,8 @@ async def test_mover_counts_as_silent_only_while_it_is_waited_for(
 async def test_stream_that_is_closed_leaves_no_process(tmp_path: Path) -> None:
     """Whoever has seen enough closes it."""
     async with ScriptedS3(OBJECTS) as s3:
-        env_file = tmp_path / "env"
-        env_file.touch(0o600)
-        env_file.write_text("".join(f"{k}={v}\n" for k, v in s3.environment.items()))
-        outcomes = asyncsync.stream(dest=tmp_path / "dest", processes=2, env_file=env_file)
+        found = env_file(tmp_path, s3.environment)
+        outcomes = asyncsync.stream(dest=tmp_path / "dest", processes=2, env_file=found)
         async for _ in outcomes:
             break
         assert len(movers_of(os.getpid())) >= 2
@@ -187,11 +185,9 @@ def test_run_in_a_thread_has_movers(tmp_path: Path) -> None:
 
     async def serve() -> asyncsync.Report:
         async with ScriptedS3(OBJECTS) as s3:
-            env_file = tmp_path / "env"
-            env_file.touch(0o600)
-            env_file.write_text("".join(f"{k}={v}\n" for k, v in s3.environment.items()))
+            found = env_file(tmp_path, s3.environment)
             call = asyncio.to_thread(
-                asyncsync.run, dest=tmp_path / "dest", processes=2, env_file=env_file
+                asyncsync.run, dest=tmp_path / "dest", processes=2, env_file=found
             )
             return await call
 
@@ -208,11 +204,9 @@ async def test_error_of_an_observer_ends_the_run_and_its_movers(tmp_path: Path) 
             raise ValueError("of the observer")
 
     async with ScriptedS3(OBJECTS) as s3:
-        env_file = tmp_path / "env"
-        env_file.touch(0o600)
-        env_file.write_text("".join(f"{k}={v}\n" for k, v in s3.environment.items()))
+        found = env_file(tmp_path, s3.environment)
         with pytest.raises(ValueError, match="of the observer"):
             await asyncsync.sync(
-                dest=tmp_path / "dest", processes=2, env_file=env_file, observer=Broken()
+                dest=tmp_path / "dest", processes=2, env_file=found, observer=Broken()
             )
     await until(lambda: movers_of(os.getpid()) == [])

@@ -10,6 +10,7 @@ import asyncsync
 from asyncsync.disk import PART
 from asyncsync.given import Given
 from asyncsync.report import outcome_json
+from tests.rigs.movers import env_file
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3
 from tests.rigs.watch import Watcher, tree
 
@@ -84,13 +85,10 @@ async def run(folder: Path, processes: int, given: Given) -> Done:
     fill(dest)
     async with ScriptedS3(OBJECTS) as s3:
         serve(s3)
-        env_file = folder / "env"
-        env_file.touch(0o600)
-        env_file.write_text("".join(f"{k}={v}\n" for k, v in s3.environment.items()))
         full: Given = {
             **given,
             "dest": dest,
-            "env_file": env_file,
+            "env_file": env_file(folder, s3.environment),
             "processes": processes,
             "observer": seen,
             "attempts": 2,

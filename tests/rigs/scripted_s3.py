@@ -34,7 +34,7 @@ from asyncsync.errors import AsyncSyncError
 from asyncsync.interfaces import READ_TIMEOUT, Observers
 from asyncsync.model import Checks, Settings
 from asyncsync.movers import Hire
-from asyncsync.pace import Pace
+from asyncsync.pace import Deadline, Limit, Pace
 from asyncsync.paths import PLAIN, Paths
 from asyncsync.report import Report
 from asyncsync.s3 import open_store
@@ -437,7 +437,8 @@ async def sync(
     pace: Pace | None = None,
     paths: Paths = PLAIN,
     processes: int = 0,
-    settings: Settings | None = None,
+    limit: Limit | None = None,
+    deadline: Deadline | None = None,
 ) -> Ran:
     """Sync with pauses that take no time; a run to the end must leave nothing unfinished.
 
@@ -446,7 +447,7 @@ async def sync(
     """
     report, seen = Report(), seen or Watcher()
     error: AsyncSyncError | None = None
-    found = settings or s3.settings
+    found = s3.settings
     async with open_store(found, seen.noticed) as store:
         job = pipeline.Job(
             store=store,
@@ -455,7 +456,8 @@ async def sync(
             pace=pace or quick_pace(workers=workers),
             observer=Observers(report, seen),
             checks=Checks(parquet=False),
-            hire=Hire(processes, found, READ_TIMEOUT, workers, workers, attempts=3),
+            hire=Hire(processes, found, READ_TIMEOUT, workers, workers, 3, limit, seen.noticed),
+            deadline=deadline or Deadline(),
         )
         try:
             with anyio.fail_after(SECONDS):
