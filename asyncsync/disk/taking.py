@@ -15,7 +15,7 @@ from asyncsync.disk.place import Place
 from asyncsync.disk.publish import Failure, Publisher, Written
 from asyncsync.disk.state import State
 from asyncsync.disk.unfinished import is_kept
-from asyncsync.errors import AsyncSyncError, ThrottledError
+from asyncsync.errors import AsyncSyncError, MachineError, ThrottledError
 from asyncsync.model import Transfer
 from asyncsync.threads import in_thread
 
@@ -121,10 +121,11 @@ class Taking:
 
     async def clear(self, number: int) -> None:
         """Remove the small files of a mover that has ended, which nobody takes any more."""
-        await in_thread(self._remove, f"{number}-*.{self._run}")
+        with suppress(MachineError):  # no thread can be started; the next run removes them
+            await in_thread(self._remove, f"{number}-*.{self._run}")
 
     def _remove(self, pattern: str) -> None:
-        with suppress(OSError):  # the next run removes them
+        with suppress(OSError):
             for folder in self._folders.all():
                 for file in folder.glob(pattern):
                     file.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Movers that go wrong: what they had is dealt again, and the run ends as if nothing had been."""
 
 import asyncio
+import errno
 import logging
 import os
 from collections import Counter
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from asyncsync.disk.directory import Directory
 from asyncsync.model import Transfer
 from asyncsync.movers import crew, process
 from tests.rigs import odd_mover
@@ -150,3 +152,20 @@ async def test_one_that_is_told_to_slow_down_slows_down_all(
     """But itself, as it knows already."""
     ran = await run_with("slow-down", tmp_path / "dest", monkeypatch, processes=3, notices=2)
     assert sorted(ran.seen.notices) == [f"mover {n} slows down for 0.01 s" for n in (1, 2)]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOENT])
+async def test_file_that_cannot_be_taken_at_once_arrives(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more files could be opened for a moment, or it was lost, so that it is fetched again."""
+    original, refusals = Directory.move, iter([number] * 2)
+
+    def move(folder: Directory, name: str, there: Directory, new: str) -> None:
+        if refusal := next(refusals, 0):
+            raise OSError(refusal, os.strerror(refusal))
+        original(folder, name, there, new)
+
+    monkeypatch.setattr(Directory, "move", move)
+    await run_with("sound", tmp_path / "dest", monkeypatch)
+    assert next(refusals, 0) == 0
