@@ -32,8 +32,10 @@ def check_nothing_is_lost(dest: Path, kept: Path) -> None:
     assert {path: there[path] for path in there if path in MINE}.items() <= MINE.items()
 
 
-async def synced(s3: ScriptedS3, dest: Path, kept: Path, *wrapper: str) -> int:
-    options = ("--no-parquet-check", "--backup-dir", str(kept))
+async def synced(
+    s3: ScriptedS3, dest: Path, kept: Path, *wrapper: str, processes: str = "0"
+) -> int:
+    options = ("--no-parquet-check", "--backup-dir", str(kept), "--processes", processes)
     return (await run(wrapper, s3, dest, *options)).code
 
 
@@ -111,8 +113,9 @@ async def test_killed_run_loses_no_file_that_it_deletes(
 
 
 @pytest.mark.row(101)
+@pytest.mark.parametrize("processes", ["0", "2"])
 async def test_what_has_arrived_for_a_file_that_cannot_be_kept_is_not_fetched_again(
-    tmp_path: Path, dest: Path
+    tmp_path: Path, dest: Path, processes: str
 ) -> None:
     """A large object waits beside its place, and needs only its name once the file can be kept."""
     kept = tmp_path / "kept"
@@ -120,11 +123,11 @@ async def test_what_has_arrived_for_a_file_that_cannot_be_kept_is_not_fetched_ag
     (kept / "a").write_bytes(b"in the way")
     edit(dest)
     async with ScriptedS3({"a/2.parquet": LARGE}) as s3:
-        assert await synced(s3, dest, kept) == 1
+        assert await synced(s3, dest, kept, processes=processes) == 1
         assert (dest / "a/2.parquet").read_bytes() == MINE["a/2.parquet"]
         fetched = s3.count("GET")
         (kept / "a").unlink()
-        assert await synced(s3, dest, kept) == 0
+        assert await synced(s3, dest, kept, processes=processes) == 0
         assert s3.count("GET") == fetched
     assert (dest / "a/2.parquet").read_bytes() == LARGE
     assert tree(kept) == {"a/2.parquet": MINE["a/2.parquet"]}

@@ -29,16 +29,19 @@ def elsewhere(tmp_path: Path) -> Path:
 
 
 @pytest.mark.row(167)
-async def test_files_below_a_link_arrive_where_it_leads(dest: Path, elsewhere: Path) -> None:
+@pytest.mark.parametrize("processes", ["--processes=0", "--processes=2"])
+async def test_files_below_a_link_arrive_where_it_leads(
+    dest: Path, elsewhere: Path, processes: str
+) -> None:
     """The link stays; a second run, a plan and a verification find them there."""
     (dest / "b").symlink_to(elsewhere)
     objects = {**OBJECTS, "b/deep/4.parquet": LARGE}
     async with ScriptedS3(objects) as s3:
-        refused = await run([], s3, dest)
+        refused = await run([], s3, dest, processes)
         assert refused.code == 1
         assert "--follow-links" in refused.err
         assert tree(elsewhere) == {}
-        assert (await run([], s3, dest, "--follow-links")).code == 0
+        assert (await run([], s3, dest, "--follow-links", processes)).code == 0
         assert tree(elsewhere) == {"3.parquet": b"three", "deep/4.parquet": LARGE}
         assert (dest / "b").is_symlink()
         again = await run([], s3, dest, "--follow-links", "--json")
@@ -53,7 +56,10 @@ async def test_files_below_a_link_arrive_where_it_leads(dest: Path, elsewhere: P
 
 
 @pytest.mark.row(167)
-async def test_link_may_lead_to_another_disk_and_on_from_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", ["--processes=0", "--processes=2"])
+async def test_link_may_lead_to_another_disk_and_on_from_there(
+    tmp_path: Path, processes: str
+) -> None:
     """Files get their names by a rename there; what goes there needs no space here."""
     dest = tmp_path / "disk"
     prepare = (
@@ -62,9 +68,8 @@ async def test_link_may_lead_to_another_disk_and_on_from_there(tmp_path: Path) -
     )
     objects = {"a/1.parquet": b"1", "b/2.parquet": bytes(8 << 20), "b/c/3.parquet": LARGE}
     async with ScriptedS3(objects) as s3:
-        done = await run(
-            on_a_disk(dest, "size=4m", prepare), s3, dest / "data", "--follow-links", "--durable"
-        )
+        options = ("--follow-links", "--durable", processes)
+        done = await run(on_a_disk(dest, "size=4m", prepare), s3, dest / "data", *options)
     assert (done.code, done.err) == (0, "")
     copy = tmp_path / "disk.copy"
     assert (copy / "other/raw/2.parquet").stat().st_size == 8 << 20

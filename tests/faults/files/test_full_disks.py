@@ -24,6 +24,8 @@ from tests.rigs.wrapped import injected, limited, on_a_disk, wrapped
 
 pytestmark = pytest.mark.anyio
 
+WITH_MOVERS = pytest.mark.parametrize("processes", ["--processes=0", "--processes=2"])
+
 
 @pytest.mark.row(91)
 @pytest.mark.parametrize("size", [3, SMALL + 1], ids=["small", "in parts"])
@@ -64,11 +66,14 @@ async def test_folder_for_which_there_is_no_space_ends_the_run(dest: Path, numbe
 
 @pytest.mark.row(92)
 @pytest.mark.parametrize("size", [200_000, 400_000], ids=["small", "in parts"])
-async def test_write_that_stops_short_never_counts_as_done(tmp_path: Path, size: int) -> None:
+@WITH_MOVERS
+async def test_write_that_stops_short_never_counts_as_done(
+    tmp_path: Path, size: int, processes: str
+) -> None:
     """The disk takes only 64 KiB of the file; files that were finished before stay."""
     dest = tmp_path / "disk"
     async with ScriptedS3({"a.parquet": b"first", "b/large.parquet": os.urandom(size)}) as s3:
-        arguments = ("--workers", "1", "--no-space-check")
+        arguments = ("--workers", "1", "--no-space-check", processes)
         done = await run(on_a_disk(dest, "size=96k"), s3, dest, *arguments)
     assert done.code == 5, done.err
     assert f"{dest}: No space left on device" in done.err
@@ -77,12 +82,13 @@ async def test_write_that_stops_short_never_counts_as_done(tmp_path: Path, size:
 
 
 @pytest.mark.row(93)
-async def test_disk_without_inodes_is_full(tmp_path: Path) -> None:
+@WITH_MOVERS
+async def test_disk_without_inodes_is_full(tmp_path: Path, processes: str) -> None:
     """It has free space, but cannot hold another name."""
     dest = tmp_path / "disk"
     objects = {f"{number:02}.parquet": b"x" for number in range(30)}
     async with ScriptedS3(objects) as s3:
-        done = await run(on_a_disk(dest, "nr_inodes=12"), s3, dest)
+        done = await run(on_a_disk(dest, "nr_inodes=12"), s3, dest, processes)
     assert done.code == 5, done.err
     assert "No space left on device" in done.err
     found = tree(tmp_path / "disk.copy")
@@ -141,10 +147,11 @@ async def test_system_call_that_exceeds_the_quota_ends_the_run(
 
 @pytest.mark.row(93)
 @pytest.mark.parametrize("size", [200_000, 400_000], ids=["small", "in parts"])
-async def test_limit_of_file_size_is_a_full_disk(dest: Path, size: int) -> None:
+@WITH_MOVERS
+async def test_limit_of_file_size_is_a_full_disk(dest: Path, size: int, processes: str) -> None:
     """The signal that the system sends as well does not kill the process."""
     async with ScriptedS3({"large.parquet": os.urandom(size)}) as s3:
-        done = await run(limited("-f", 128), s3, dest)  # in 512 bytes
+        done = await run(limited("-f", 128), s3, dest, processes)  # in 512 bytes
     assert done.code == 5, done.err
     assert "File too large" in done.err
     assert tree(dest) == {"a/1.parquet": b"old one"}
