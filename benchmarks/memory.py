@@ -20,10 +20,10 @@ from benchmarks.tools import install_peers
 from benchmarks.works import MIB, Work
 
 WORKS: Mapping[str, Work] = {
-    "20,000 objects of 8 KB": Work(
+    "small": Work(
         "small", "20,000 objects of 8 KB", {f"{n % 9}/{n}.parquet": 8_000 for n in range(20_000)}
     ),
-    "16 objects of 128 MiB": works.large(16, 128 * MIB),
+    "large": works.large(16, 128 * MIB),
 }
 LOOK_EVERY = 0.02
 """Seconds between two looks at the memory of all processes."""
@@ -34,10 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     parser.add_argument("--movers", default="0,1,2,4", help="how many (default: 0,1,2,4)")
+    parser.add_argument("--work", choices=WORKS, nargs="*", help="which (default: all)")
     options = parser.parse_args(argv)
     peers = install_peers()
     print(f"{'':24} {'movers':>6} {'brain':>8} {'mover':>8} {'seconds':>8}")
-    for name, work in WORKS.items():
+    for work in (WORKS[name] for name in options.work or WORKS):
         with (
             tempfile.TemporaryDirectory(prefix="asyncsync-memory-") as scratch,
             site.serve(work, Path(scratch) / "site", peers) as served,
@@ -49,10 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 seconds = time.monotonic() - started
                 shutil.rmtree(destination)
                 shown = f"{largest / 1e6:5.0f} MB" if largest else ""
-                print(
-                    f"{name:24} {movers:>6} {brain / 1e6:5.0f} MB {shown:>8} {seconds:8.1f}",
-                    flush=True,
-                )
+                row = f"{movers:>6} {brain / 1e6:5.0f} MB {shown:>8} {seconds:8.1f}"
+                print(f"{work.description:24} {row}", flush=True)
     return 0
 
 
