@@ -154,7 +154,7 @@ async def test_mover_counts_as_silent_only_while_it_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not while what it has said is still worked on."""
-    script = "import sys; print('{}'); sys.stdout.flush(); sys.stdin.read()"
+    script = "import os, sys; os.write(1, b'{}\\n'); sys.stdin.read()"
     monkeypatch.setattr(process, "_command", lambda: [sys.executable, "-c", script])
     mover = await Mover.start(0, "", ())
     said = mover.events()
@@ -175,7 +175,7 @@ async def test_stream_that_is_closed_leaves_no_process(tmp_path: Path) -> None:
         outcomes = asyncsync.stream(dest=tmp_path / "dest", processes=2, env_file=found)
         async for _ in outcomes:
             break
-        assert len(movers_of(os.getpid())) >= 2
+        await until(lambda: len(movers_of(os.getpid())) == 2)
         await outcomes.aclose()
         assert movers_of(os.getpid()) == []
 
