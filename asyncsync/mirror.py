@@ -140,7 +140,7 @@ class Mirror(SilentObserver):
     async def _find(self) -> Mapping[str, LocalFile]:
         """Return the files that may go, by key; tell of all others that have no object."""
         folder = self._folder
-        keys = await folder.unlisted(self._is_unlisted, ())
+        keys = await folder.unlisted(lambda keys: [*filter(self._is_unlisted, keys)], ())
         paths = {key: folder.paths.of(key) for key in keys if folder.paths.has(key)}
         found = await folder.look_up([*paths.values()])
         files = {k: f for k, f in zip(paths, found, strict=True) if f and f.kind == "file"}

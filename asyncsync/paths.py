@@ -17,7 +17,7 @@ another, unless the keys themselves say so: `x` and `x/y`.
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -39,6 +39,8 @@ CONTINUED = "%+"
 _ROOM = MAX_NAME_BYTES - len(ENCODED)
 _ORDINARY = re.compile(r"[\w=-][\w.=-]{0,254}(?:/[\w=-][\w.=-]{0,254})*", re.ASCII)
 """Nearly all keys match this. On POSIX such a key is a safe path."""
+_ORDINARY_PAGE = re.compile(r"(?:[\w=-][\w.=-]{0,254}+(?:/[\w=-][\w.=-]{0,254}+)*+\n)*+", re.ASCII)
+"""A page of such keys, each with the end of a line behind it."""
 _WINDOWS_UNSAFE = re.compile(r'[<>:"\\|?*\x00-\x1f]|[. ]$')
 _WINDOWS_DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])(?:\..*)?", re.IGNORECASE)
 _ESCAPED = re.compile(r"[%\x00]")
@@ -91,6 +93,16 @@ class Paths:
                 raise UnsafeKeyError(key, f"{why}; --odd-keys encode fetches it")
             return encoded
         return tuple(names)
+
+    def of_page(self, keys: Sequence[str]) -> Sequence[str] | None:
+        """Return the path of each key, its names joined by slashes; None if a key may be odd."""
+        page = "\n".join((*keys, ""))
+        is_plain = not self.windows and page.count("\n") == len(keys)
+        if not is_plain or max(map(len, keys), default=0) > MAX_KEY_BYTES:
+            return None
+        if not _ORDINARY_PAGE.fullmatch(page):
+            return None
+        return [key[len(self.stripped) :] for key in keys] if self.stripped else keys
 
     def file(self, path: Iterable[str]) -> Path:
         """Return the file with these names below the destination."""

@@ -31,7 +31,7 @@ from asyncsync.errors import (
     TransferError,
 )
 from asyncsync.interfaces import Observer, Store
-from asyncsync.keys import key_hash
+from asyncsync.keys import key_hashes
 from asyncsync.listing import (
     MIN_FILES,
     Incremental,
@@ -199,7 +199,7 @@ async def verify(job: Job) -> None:
 
     def pick(page: Compared) -> Sequence[UpToDate | Transfer]:
         found: list[UpToDate | Transfer] = [*page.up_to_date, *page.transfers, *page.unproven]
-        listed.update(key_hash(entry.remote.key) for entry in [*found, *page.refused])
+        listed.update(key_hashes([entry.remote.key for entry in [*found, *page.refused]]))
         return found
 
     with job.folder.syncing() if job.repairs else job.folder.reading():
@@ -214,7 +214,7 @@ async def verify(job: Job) -> None:
         if left:
             job.observer.held_back(left)
             return  # the keys of other files may be among those that were not listed
-        for key in await job.folder.unlisted(job.selection, listed):
+        for key in await job.folder.unlisted(job.selection.select, listed):
             if not job.selection.is_beyond(key):  # its object is there
                 job.observer.unlisted(key)
 
@@ -269,7 +269,7 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: Unprove
     landmarks = Landmarks(MIN_FILES // shard.count) if shard else Landmarks()
 
     async def count_files() -> None:
-        await check.count_files(landmarks.recording(job.selection))
+        await check.count_files(landmarks.recording(job.selection.select))
         landmarks.complete()
 
     async def handle_page(objects: Sequence[RemoteObject], complete_to: str) -> None:

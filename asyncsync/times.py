@@ -4,6 +4,7 @@ S3 and JSON: `2026-01-31T23:59:59.123Z`. HTTP: `Sat, 31 Jan 2026 23:59:59 GMT`.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,9 +30,26 @@ def parse_time(text: str) -> int:
     return found if _FIRST <= found < _END else 0  # in UTC it may be outside the years
 
 
+def parse_times(texts: Sequence[str]) -> list[int]:
+    """Return what `parse_time` returns for each of the times of a page, in half the time."""
+    read, epoch = datetime.fromisoformat, _EPOCH
+    try:
+        found = [
+            ((since := read(text) - epoch).days * 86_400 + since.seconds) * 1_000_000_000
+            + since.microseconds * 1000
+            for text in texts
+        ]
+    except (TypeError, ValueError, OverflowError):
+        return [*map(parse_time, texts)]
+    if min(found, default=0) >= _FIRST and max(found, default=0) < _END:
+        return found
+    return [*map(parse_time, texts)]
+
+
 def nanoseconds_of(time: datetime) -> int:
     """Return a time that has a zone in nanoseconds since the epoch."""
-    return (time - _EPOCH) // _MICROSECOND * 1000
+    since = time - _EPOCH
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
 
 
 def to_datetime(nanoseconds: int) -> datetime | None:

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     chosen = cases.select(
-        cases.SWEEPS if options.sweep else cases.SLOPES if options.slope else cases.CASES,
+        cases.of(options.work, sweep=options.sweep, slope=options.slope),
         works=options.work,
         profiles=options.profile,
         kinds=options.kind,
@@ -85,7 +85,14 @@ def _parser() -> argparse.ArgumentParser:
         "target. The options below choose; each can be given several times.",
     )
     add = parser.add_argument
-    add("--work", action="append", default=[], choices=list(works.FULL), help="what is synced")
+    add(
+        "--work",
+        action="append",
+        default=[],
+        choices=list(works.FULL),
+        help="what is synced; only by name: tree-1m, tree-3m and tree-10m, millions of keys, which "
+        "take minutes and an inode for each file",
+    )
     add(
         "--profile",
         action="append",

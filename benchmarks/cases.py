@@ -14,6 +14,8 @@ class Kind(StrEnum):
     """The destination is empty; everything is fetched."""
     IN_STEP = "in step"
     """Everything is there already; it only has to find that out."""
+    PLAN = "plan"
+    """The destination is empty; all that is missing is found, and nothing is fetched."""
     FIRST_FILE = "first file"
     """The destination is empty; the run is ended when its first file is there."""
 
@@ -37,6 +39,7 @@ class Case:
 
 
 _IN_STEP_PEERS = ("s5cmd", "s5cmd tuned", "rclone", "rclone tuned", "aws s3 sync")
+_LISTERS = ("rclone", "rclone size-only", "rclone tuned", "s5cmd")
 _PEERS = (*_IN_STEP_PEERS, "s5cmd cp", "s5cmd cp tuned")
 _ALL = ("asyncsync", *_PEERS, "baseline")
 _WAYS = ("asyncsync head", "asyncsync response")
@@ -100,6 +103,18 @@ SWEEPS = tuple(
 )
 """The automatic number of workers beside fixed ones."""
 
+SCALE = (
+    Case(Kind.IN_STEP, "loop", "tree-1m", ("asyncsync", *_LISTERS), limit=300),
+    Case(Kind.PLAN, "loop", "tree-1m", ("asyncsync plan",), limit=300),
+    Case(Kind.IN_STEP, "loop", "tree-3m", ("asyncsync",), limit=300),
+    Case(Kind.PLAN, "loop", "tree-3m", ("asyncsync plan",), limit=300),
+    Case(Kind.PLAN, "loop", "tree-10m", ("asyncsync plan",), limit=900),
+)
+"""Millions of keys, which are only measured where their works are named.
+
+The files of ten million would take more inodes than a folder in memory has.
+"""
+
 SLOPES = tuple(
     Case(
         Kind.FETCH,
@@ -115,6 +130,13 @@ SLOPES = tuple(
     for more in ("", larger)
 )
 """A work beside one that is several times as large: what each more object or byte costs."""
+
+
+def of(works: Sequence[str], *, sweep: bool, slope: bool) -> Sequence[Case]:
+    """Return the cases to choose from: those of scale only where works are named."""
+    if sweep or slope:
+        return SWEEPS if sweep else SLOPES
+    return CASES + SCALE if works else CASES
 
 
 def select(

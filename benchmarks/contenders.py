@@ -56,6 +56,7 @@ def contenders(peers: Peers, sample: int) -> dict[str, Contender]:
         Contender("asyncsync", _asyncsync()),
         Contender("asyncsync head", _asyncsync("--validate", "head")),
         Contender("asyncsync response", _asyncsync("--validate", "response")),
+        Contender("asyncsync plan", _asyncsync(command="plan")),
         Contender("asyncsync version", _asyncsync_version),
         Contender("asyncsync durable", _asyncsync("--durable")),
         Contender("asyncsync no progress", _asyncsync("--no-progress"), terminal=True),
@@ -76,6 +77,7 @@ def contenders(peers: Peers, sample: int) -> dict[str, Contender]:
         Contender("s5cmd cp", _s5cmd(peers, "cp"), peer=True),
         Contender("s5cmd cp tuned", _s5cmd(peers, "cp", *_S5CMD_TUNED), peer=True),
         Contender("rclone", _rclone(peers), peer=True),
+        Contender("rclone size-only", _rclone(peers, "--size-only"), peer=True),
         Contender("rclone tuned", _rclone(peers, *_RCLONE_TUNED), peer=True),
         Contender("aws s3 sync", _aws(peers), peer=True),
     ]
@@ -119,14 +121,14 @@ def environment(source: Source) -> dict[str, str]:
     }
 
 
-def _asyncsync(*options: str) -> Callable[[Source, Path], Command]:
-    def command(source: Source, destination: Path) -> Command:
+def _asyncsync(*options: str, command: str = "sync") -> Callable[[Source, Path], Command]:
+    def with_bucket(source: Source, destination: Path) -> Command:
         return Command(
-            [sys.executable, "-m", "asyncsync", "sync", "--dest", str(destination), *options],
+            [sys.executable, "-m", "asyncsync", command, "--dest", str(destination), *options],
             environment(source) | {"PYTHONPATH": _ROOT},
         )
 
-    return command
+    return with_bucket
 
 
 def _asyncsync_version(_source: Source, _destination: Path) -> Command:

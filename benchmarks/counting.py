@@ -80,6 +80,23 @@ def count(destination: Path, units: float, **given: Unpack[api.GivenToSync]) -> 
     return Counts(rooms, rooms.pop(IN_THREADS), *(figure / units for figure in loop))
 
 
+def count_known(destination: Path, keys: int) -> float:
+    """Return the calls for each key of a sync that finds all files in place, its start included.
+
+    The bucket is that of the environment.
+    """
+    settings = destination.with_suffix(".env")
+    settings.touch(mode=0o600)
+
+    async def sync() -> None:
+        ended = await asyncsync.sync(dest=destination, env_file=settings)
+        assert ended.up_to_date == keys
+
+    anyio.run(sync)  # imports what is imported late
+    calls = _calls(sync)
+    return (calls.total() - calls[_THREADS]) / keys
+
+
 def count_plain(move: Callable[[], Awaitable[None]], destination: Path, units: float) -> Counts:
     """Fill `destination`, emptied before, with something else than asyncsync; count as above."""
     clear(destination)

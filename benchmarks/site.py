@@ -39,6 +39,13 @@ class Site:
     access_key_id: str
     secret_access_key: str
 
+    def lay_out(self, destination: Path) -> None:
+        """Put every object's file at its path below a folder that is made for it."""
+        if self.work.tree is None:
+            shutil.copytree(self.files, destination, copy_function=os.link)
+        else:
+            self.work.tree.write(destination)
+
 
 @contextmanager
 def serve(work: Work, directory: Path, peers: Peers) -> Iterator[Site]:
@@ -49,7 +56,11 @@ def serve(work: Work, directory: Path, peers: Peers) -> Iterator[Site]:
         shutil.rmtree(directory, ignore_errors=True)
         files.mkdir(parents=True)
         works.write(work, files)
-    if work.stored:
+    if work.tree is not None:
+        described.touch()  # nobody asks for an object
+        with listing_only(str(len(work.tree))) as lister:
+            yield Site(work, _BUCKET, files, described, lister, "benchmark", "benchmark")
+    elif work.stored:
         with seaweed.serve(directory / "store", _BUCKET) as store:
             lister = urlsplit(store.endpoint_url).netloc
             if fresh:
@@ -63,13 +74,14 @@ def serve(work: Work, directory: Path, peers: Peers) -> Iterator[Site]:
         if fresh:
             etags = _pretend(work, files)
             objects.write(described, _described(work, files, etags, peers))
-        with _listing_only(described) as lister:
+        with listing_only(str(described)) as lister:
             yield Site(work, _BUCKET, files, described, lister, "benchmark", "benchmark")
 
 
 @contextmanager
-def _listing_only(described: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "benchmarks.listing", str(described)]
+def listing_only(listed: str) -> Iterator[str]:
+    """Serve a listing, and return HOST:PORT; `listed` is as for `listing.py`."""
+    command = [sys.executable, "-m", "benchmarks.listing", listed]
     root = Path(__file__).parent.parent
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
     assert process.stdout is not None

@@ -77,6 +77,7 @@ OF_BEST_PEER = {
         "throttled mixed": 1.2,
         "loop keys, in step": 0.8,
         "wan keys, in step": 0.25,
+        "loop tree-1m, in step": 0.6,
         "loop-r2 small": 1.0,
         "wan-r2 small": 0.65,
         "loop-r2 large": 1.5,
@@ -105,7 +106,7 @@ Without `-r2` asyncsync computes the MD5 of all content, with it a CRC64NVME.
 _OF_FLOOR = {"loop small": 1.3, "loop large": 1.15}
 """The most processor time of each more object or GiB, in times of the floor's."""
 _WAYS = (
-    *("asyncsync", "asyncsync head", "asyncsync response"),
+    *("asyncsync", "asyncsync head", "asyncsync response", "asyncsync plan"),
     *(f"asyncsync movers {number}" for number in MOVERS),
 )
 """Of which each has to end well and within the memory."""
@@ -174,6 +175,21 @@ def _memory(cases: _Cases) -> Iterator[Target]:
         yield Target("1M keys", "peak memory / that of 100k keys", 1.1, ratio)
 
 
+def _keys(cases: _Cases) -> Iterator[Target]:
+    """Yield what a key takes among millions, and whether one of many takes more than one of few."""
+    for kind, contender in (("in step", "asyncsync"), ("plan", "asyncsync plan")):
+        costs: list[tuple[str, float]] = []
+        for count in ("1m", "3m", "10m"):
+            case = cases.get(f"loop tree-{count}, {kind}")
+            if case and (row := case.row(contender)):
+                costs.append((case.case.name, row.cpu / case.objects * 1e6))
+        for name, cost in costs:
+            yield Target(name, "CPU, us a key", 10, cost)
+        if len(costs) > 1:
+            name, most = costs[-1]
+            yield Target(name, "CPU a key / that of 1M", 1.15, most / costs[0][1])
+
+
 def _start(cases: _Cases) -> Iterator[Target]:
     case = cases.get("loop empty, in step")
     row = case and case.row("asyncsync version")
@@ -188,5 +204,6 @@ _RULES: tuple[_Rule, ...] = (
     _throttled,
     _every_case,
     _memory,
+    _keys,
     _start,
 )

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from benchmarks.tree import IN_FOLDER, Tree
+
 KB, MB, MIB = 1_000, 1_000_000, 1 << 20
 
 _POOL = random.Random("asyncsync").randbytes(MIB + 7)
@@ -25,11 +27,18 @@ class Work:
     """Bytes of every key."""
     stored: bool = True
     """False: no store holds it, and `listing.py` lists it. It needs half the room."""
+    tree: Tree | None = None
+    """The keys, if there are too many to hold; `objects` is empty then."""
+
+    @property
+    def count(self) -> int:
+        """How many objects there are."""
+        return len(self.objects if self.tree is None else self.tree)
 
     @property
     def size(self) -> int:
         """Bytes in all."""
-        return sum(self.objects.values())
+        return sum(self.objects.values()) if self.tree is None else self.tree.size
 
 
 def small(count: int = 4_000, *, stored: bool = True) -> Work:
@@ -79,6 +88,12 @@ def listed(name: str, count: int) -> Work:
     return Work(name, f"{count:,} keys in one flat prefix, listed only", objects, stored=False)
 
 
+def tree(name: str, count: int) -> Work:
+    """Objects of 200-2,000 bytes below 20 prefixes, in folders of a day with a file a minute."""
+    description = f"{count:,} keys in folders of {IN_FOLDER:,}, generated and listed only"
+    return Work(name, description, {}, stored=False, tree=Tree(count))
+
+
 def empty() -> Work:
     """A bucket without objects."""
     return Work("empty", "no object", {})
@@ -93,6 +108,9 @@ FULL: dict[str, Callable[[], Work]] = {
     "keys-10k": partial(listed, "keys-10k", 10_000),
     "keys-100k": partial(listed, "keys-100k", 100_000),
     "keys-1m": partial(listed, "keys-1m", 1_000_000),
+    "tree-1m": partial(tree, "tree-1m", 1_000_000),
+    "tree-3m": partial(tree, "tree-3m", 3_000_000),
+    "tree-10m": partial(tree, "tree-10m", 10_000_000),
     "small-20k": partial(small, 20_000, stored=False),
     "large-6g": partial(large, 48, stored=False),
 }
@@ -105,6 +123,9 @@ QUICK: dict[str, Callable[[], Work]] = {
     "keys-10k": partial(listed, "keys-10k", 100),
     "keys-100k": partial(listed, "keys-100k", 1_000),
     "keys-1m": partial(listed, "keys-1m", 10_000),
+    "tree-1m": partial(tree, "tree-1m", 5_000),
+    "tree-3m": partial(tree, "tree-3m", 7_000),
+    "tree-10m": partial(tree, "tree-10m", 9_000),
     "small-20k": partial(small, 240, stored=False),
     "large-6g": partial(large, 8, 20 * MIB, stored=False),
 }

@@ -10,14 +10,17 @@ from xml.etree import ElementTree
 
 import pytest
 
+from asyncsync.model import RemoteObject
+from asyncsync.s3.pages import parse_page
 from benchmarks import cases, chart, layers, measure, objects, report, targets, works
 from benchmarks.cases import Case, Kind
 from benchmarks.contenders import Command
 from benchmarks.gateway import Profile
-from benchmarks.listing import list_page
+from benchmarks.listing import Generated, list_page, render
 from benchmarks.objects import Entry
 from benchmarks.results import CaseSummary, Summary
 from benchmarks.tools import MissingToolError, find_nginx
+from benchmarks.tree import Tree
 from tests import ROOT
 
 KEYS = ["a/1", "a/2", "a/b/3", "b", "c/1", "c/2", "d"]
@@ -58,8 +61,9 @@ def texts(drawing: str) -> set[str | None]:
         (["large"], 12, {"floor ranges", "floor ranges-md5"}),
         (["mixed"], 13, set()),
         (["keys", "keys-10k", "keys-100k", "keys-1m"], 6, set()),
+        (["tree-1m", "tree-3m", "tree-10m"], 10, set()),
     ],
-    ids=["small", "large", "mixed", "keys"],
+    ids=["small", "large", "mixed", "keys", "tree"],
 )
 def test_the_quick_benchmark_measures_every_contender_of_every_case(
     tmp_path: Path, chosen: list[str], judged: int, floors: set[str]
@@ -71,7 +75,8 @@ def test_the_quick_benchmark_measures_every_contender_of_every_case(
     assert done.returncode == 0, done.stderr
     measured = json.loads((tmp_path / "quick.json").read_text())
     names = sorted(case["name"] for case in measured["cases"])
-    assert names == sorted(case.name for case in cases.CASES if case.work in chosen)
+    known = (*cases.CASES, *cases.SCALE)
+    assert names == sorted(case.name for case in known if case.work in chosen)
     verdicts = {
         (case["name"], row["contender"]): row["verdict"]
         for case in measured["cases"]
@@ -279,7 +284,7 @@ def test_targets_compare_with_the_fastest_peer_that_ends_well() -> None:
 
 def test_targets_are_of_cases_that_are_measured() -> None:
     """Each work with a target is measured with the way of asyncsync that the target is for."""
-    measured = {case.name: case for case in cases.CASES}
+    measured = {case.name: case for case in (*cases.CASES, *cases.SCALE)}
     for contender, bounds in targets.OF_BEST_PEER.items():
         for name in bounds:
             assert contender in measured[name].contenders
@@ -391,3 +396,45 @@ def test_the_reports_show_every_contender() -> None:
     shown = texts(chart.draw([case], FACTS))
     assert {"asyncsync", "rclone", "one by one", "2 s"} <= shown
     assert "aws s3 sync" not in shown
+
+
+def test_tree_is_generated_in_the_order_of_its_keys() -> None:
+    """Each number has one key, and each key is found by its number."""
+    tree = Tree(30_000)
+    keys = [*tree]
+    assert len(set(keys)) == len(keys) == 30_000
+    assert keys == sorted(keys)
+    assert len({key.partition("/")[0] for key in keys}) > 10
+    assert tree[29_999] == keys[-1]
+    assert tree[5:8] == keys[5:8]
+
+
+def test_tree_lists_what_it_writes(tmp_path: Path) -> None:
+    """Each entry of the listing has the size and the time of its file."""
+    tree = Tree(3_000)
+    tree.write(tmp_path)
+    listed, after = list[RemoteObject](), ""
+    while True:
+        page = parse_page(render(Generated(tree), {"list-type": "2", "continuation-token": after}))
+        listed += page.objects
+        if not (after := page.next_token):
+            break
+    assert [remote.key for remote in listed] == [*tree]
+    assert sum(remote.size for remote in listed) == tree.size
+    assert len({remote.etag for remote in listed}) == len(listed)
+    for remote in listed:
+        found = (tmp_path / remote.key).stat()
+        assert (found.st_size, found.st_mtime_ns) == (remote.size, remote.modified_ns)
+
+
+@pytest.mark.parametrize("prefix", ["", "hub-0", "hub-01/", "hub-01/2024/01/01/20240101T1", "zz"])
+@pytest.mark.parametrize("after", ["", "hub-01/2024/01/01/20240101T1000Z.parquet", "hub-01/9"])
+@pytest.mark.parametrize("delimiter", ["", "/"])
+def test_tree_is_listed_as_a_list_of_its_keys_is(prefix: str, after: str, delimiter: str) -> None:
+    """With any prefix, start and delimiter."""
+    tree = Tree(3_000)
+    expected = list_page([*tree], prefix, delimiter, after, 7)
+    query = {"prefix": prefix, "start-after": after, "delimiter": delimiter, "max-keys": "7"}
+    page = parse_page(render(Generated(tree), {"list-type": "2", **query}))
+    assert [remote.key for remote in page.objects] == expected.keys
+    assert (page.prefixes, page.next_token) == (expected.prefixes, expected.next_after)

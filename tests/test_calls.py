@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.counting import ROOMS, Counts, count
+from benchmarks import site
+from benchmarks.counting import ROOMS, Counts, count, count_known
+from benchmarks.tree import Tree
 from tests.rigs.bucket import Bucket
 
 # What the server of the tests needs, without TLS, and a seventh for what the system hands over in
@@ -16,6 +18,7 @@ CALLS_OF_AN_OBJECT = 680
 CALLBACKS_OF_AN_OBJECT = 9
 CALLS_OF_A_MIB = 620
 CALLBACKS_OF_A_MIB = 13
+CALLS_OF_A_KEY = 30
 
 MIB = 1 << 20
 
@@ -52,3 +55,16 @@ def test_a_mib_of_a_large_object_takes_few_calls(
     found = counts(bucket, monkeypatch, 64)
     assert found.calls < CALLS_OF_A_MIB, found
     assert found.callbacks < CALLBACKS_OF_A_MIB, found
+
+
+def test_a_key_whose_file_is_here_takes_few_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The calls for each of many keys stay below a bound: most work is done for a page at once."""
+    tree, destination = Tree(30_000), tmp_path / "destination"
+    tree.write(destination)
+    with site.listing_only(str(len(tree))) as lister:
+        monkeypatch.setenv("R2_ENDPOINT_URL", f"http://{lister}")
+        for name in ("R2_BUCKET", "R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "benchmark")
+        assert count_known(destination, len(tree)) < CALLS_OF_A_KEY

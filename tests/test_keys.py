@@ -1,5 +1,7 @@
 """Keys: how long they are, and how one is shown."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -7,10 +9,12 @@ from hypothesis import strategies as st
 from asyncsync.errors import UnsafeKeyError
 from asyncsync.keys import (
     abridged,
+    count_folders,
     display_width,
     escaped,
     is_too_long,
     key_hash,
+    key_hashes,
     shown,
 )
 from asyncsync.paths import Paths
@@ -122,3 +126,21 @@ def test_every_key_has_a_hash_of_eight_bytes(key: str) -> None:
     """Also one that is not valid UTF-8; it stays the same."""
     assert key_hash(key) == key_hash("".join(key))
     assert -(2**63) <= key_hash(key) < 2**63
+
+
+@given(st.lists(ANYTHING))
+@example(["a\0b", "c"])
+@example([""])
+@example([])
+def test_hashes_of_a_page_are_those_of_its_keys(keys: list[str]) -> None:
+    """Also where a key holds what the others are joined with."""
+    assert key_hashes(keys) == [*map(key_hash, keys)]
+
+
+@given(st.lists(st.text("ab/", max_size=5)), st.integers(0, 3))
+@example([f"{number}/x" for number in range(20)], 0)
+@example(["x", "a/b", "a/c"], 0)
+def test_folders_are_counted_as_one_by_one(keys: list[str], start: int) -> None:
+    """In whatever order the keys come, and however many folders they are in."""
+    expected = Counter(key[: key.find("/", start) + 1] for key in keys)
+    assert count_folders(keys, start) == expected

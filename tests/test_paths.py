@@ -341,3 +341,25 @@ def test_name_that_the_file_system_cannot_spell_is_encoded() -> None:
         b"d/%~%E6%97%A5%FF%25.parquet",
         b"d/%+%E6%97%A5%E6%97%A5%E6%97%A5%E6%97%A5",
     ]
+
+
+@given(st.lists(st.one_of(HOSTILE, st.text("a/-._=", max_size=6))))
+@example(["a\nb"])
+@example(["a" * 255, "b/" * 500 + "c"])
+@example(["a" * 256])
+@example(["a/" * 512 + "c"])
+@example(["a", ""])
+@example([".a"])
+def test_page_has_the_paths_of_its_keys_or_none(keys: list[str]) -> None:
+    """A page with a single odd key is left to who looks at each."""
+    for paths in (PLAIN, Paths(windows=True)):
+        found = paths.of_page(keys)
+        assert found is None or [*found] == ["/".join(paths.of(key)) for key in keys]
+
+
+def test_paths_of_a_page_leave_out_what_is_stripped() -> None:
+    """As the path of each key does."""
+    assert Paths("1hz/", windows=False).of_page(["1hz/a.parquet", "1hz/b/c"]) == [
+        "a.parquet",
+        "b/c",
+    ]

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsync.times import format_http_date, format_time, parse_http_date, parse_time
+from asyncsync.times import (
+    format_http_date,
+    format_time,
+    parse_http_date,
+    parse_time,
+    parse_times,
+)
 
 
 @pytest.mark.parametrize(
@@ -82,3 +88,16 @@ def test_time_in_a_header_is_that_of_a_mail(time: datetime) -> None:
 def test_time_in_a_header_may_look_otherwise(header: str, seconds: float | None) -> None:
     """As older servers write it, and as mails do, or with a leap second."""
     assert parse_http_date(header) == seconds
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
+            st.sampled_from(["", "yesterday", "2026-01-31T23:59:59", "9999-12-31T23:59:59-14:00"]),
+        )
+    )
+)
+def test_times_of_a_page_are_those_that_are_read_one_by_one(texts: list[str]) -> None:
+    """One that is no time makes none of the others wrong."""
+    assert parse_times(texts) == [*map(parse_time, texts)]

@@ -35,7 +35,7 @@ class Check:
       that, and no file of this run is counted.
     - State that pages share (collisions, names, unmatched prefixes) is read and changed without an
       `await` in between, so no page sees a half-made change. The thread that counts only calls
-      `matches`, and touches nothing of the check.
+      `select`, and touches nothing of the check.
     - If the order of pages matters (`needs_order`), the caller handles one page after the other.
 
     A shard decides as a whole run would which of two keys gets a path that both need: so it looks
@@ -90,13 +90,13 @@ class Check:
         """Whether pages must come in the order of their keys, one after the other."""
         return self._names is not None
 
-    async def count_files(self, matches: Callable[[str], bool]) -> None:
-        """Count the matching files for the observer, and then let compared pages through.
+    async def count_files(self, select: Callable[[Sequence[str]], Sequence[str]]) -> None:
+        """Count the selected files for the observer, and then let compared pages through.
 
         Args:
-            matches: whether a file counts, by its key; called in a thread.
+            select: returns those of some keys whose files count; called in a thread.
         """
-        self._observer.counted(await self._folder.count(matches))
+        self._observer.counted(await self._folder.count(select))
         self._counted.set()
 
     def add_separated(self, prefixes: Iterable[str]) -> None:
@@ -114,7 +114,7 @@ class Check:
             complete_to: no later page adds a key between the page's first key and this one; empty
                 if the server does not list keys in order.
         """
-        selected = [remote for remote in objects if self._selection.takes_in_any_shard(remote)]
+        selected = self._selection.taken_in_any_shard(objects)
         self._keys += len(objects)
         if self._hints:
             self._hints.note(objects)
@@ -128,7 +128,7 @@ class Check:
             return
         self._selects = True
         if not self._names:
-            selected = [remote for remote in selected if self._selection.is_own(remote.key)]
+            selected = self._selection.own(selected)
         compared = await compare_page(selected, self._folder, self._is_folder_needed, self._compare)
         certain, doubtful = self._collisions.split(objects, compared, complete_to)
         if self._names:  # a waiting transfer may be the first key of its name

@@ -13,7 +13,8 @@ until somebody moves the file away.
 from array import array
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
-from itertools import pairwise
+from itertools import islice
+from operator import gt
 
 from asyncsync.concurrently import run_all
 from asyncsync.errors import KeyCollisionError
@@ -70,8 +71,8 @@ class Collisions:
                 if the server does not list keys in order.
         """
         keys = [remote.key for remote in objects]
-        self._note_folders(objects)
-        if not complete_to or any(one > other for one, other in pairwise(keys)):
+        self._note_folders(objects, keys)
+        if not complete_to or any(map(gt, keys, islice(keys, 1, None))):
             return self._put_off(page), []
 
         def has_winner(below: str) -> bool:
@@ -79,14 +80,16 @@ class Collisions:
 
         near = [below for below in self._waiting if keys[0][: len(below)] <= below < keys[-1]]
         refused = [_refuse(self._waiting.pop(below)) for below in near if has_winner(below)]
+        folders = _folders(keys) if page.transfers else set[str]()
         transfers: list[Transfer] = []
         doubtful: list[Transfer] = []
         for transfer in page.transfers:
             below = transfer.remote.key + "/"
-            self._waiting.pop(below, None)  # some servers list a key twice
+            if self._waiting:
+                self._waiting.pop(below, None)  # some servers list a key twice
             if transfer.reason is not Reason.MISSING:
                 transfers.append(transfer)  # a file is there, so no folder can be
-            elif has_winner(below):
+            elif below in folders and has_winner(below):
                 refused.append(_refuse(transfer))
             elif below in self._separated:
                 if self._asked < MOST_ASKED:
@@ -110,8 +113,10 @@ class Collisions:
                 transfers.append(transfer)
         return Compared(transfers, page.up_to_date, page.refused)
 
-    def _note_folders(self, objects: Sequence[RemoteObject]) -> None:
+    def _note_folders(self, objects: Sequence[RemoteObject], keys: Sequence[str]) -> None:
         """Remember the folders that the objects need."""
+        if {key[: key.rfind("/") + 1] for key in keys} == {self._folder}:
+            return  # nearly all pages of a large folder
         for remote in objects:
             folder = remote.key[: remote.key.rfind("/") + 1]
             if not folder or folder == self._folder or not self._needs_folder(remote):
@@ -158,6 +163,17 @@ class Collisions:
 
         await run_all(*[ask] * min(len(doubtful), REQUESTS_AT_ONCE))
         return resolved
+
+
+def _folders(keys: Sequence[str]) -> set[str]:
+    """Return all folders of the keys of a page."""
+    folders = {key[: key.rfind("/") + 1] for key in keys}
+    left = [*folders]
+    while left:  # a folder is in one above, up to the top
+        above = {folder[: folder.rfind("/", 0, -1) + 1] for folder in left} - folders
+        folders |= above
+        left = [*above]
+    return folders
 
 
 def _starting_with(

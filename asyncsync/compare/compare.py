@@ -24,7 +24,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from asyncsync.compare.here import GRAINS, is_younger, with_what_is_here
-from asyncsync.disk import Folder, LocalFile
+from asyncsync.disk import UNCHANGED, Folder, LocalFile
 from asyncsync.errors import (
     ArchivedError,
     IntegrityError,
@@ -96,30 +96,28 @@ async def _look_and_compare(
     compare: Compare,
 ) -> Compared:
     compared = Compared([], [], [])
-    paths: list[tuple[str, ...]] = []
-    safe: list[RemoteObject] = []
-    for remote in objects:
-        try:
-            path = folder.paths.of(remote.key)
-        except UnsafeKeyError as error:
-            compared.refused.append(Failed(remote, error))
-            continue
-        if remote.size == UNKNOWN_SIZE:
-            unsized = IntegrityError(remote.key, "the listing shows no valid size for it")
-            compared.refused.append(Failed(remote, unsized))
-            continue
-        paths.append(path)
-        safe.append(remote)
-    files = await folder.look_up(paths)
+    safe = [remote for remote in objects if remote.size != UNKNOWN_SIZE]
+    paths = folder.paths.of_page([remote.key for remote in objects])
+    if paths is None or len(safe) < len(objects):
+        safe, paths = _usable(objects, folder, compared.refused)
+    # A file of exactly the object's time is neither older nor younger, but a hash may differ.
+    known = [(remote.size, remote.modified_ns) for remote in safe if compare is not Compare.HASH]
+    files = await folder.compare(paths, known)
     newer: list[Transfer] = []
-    for remote, path, file in zip(safe, paths, files, strict=True):
+    for remote, text, file in zip(safe, paths, files, strict=True):
+        if file is UNCHANGED:
+            compared.up_to_date.append(UpToDate(remote, Proof.SIZE, folder.paths))
+            continue
+        path = tuple(text.split("/"))
         if file is not None and file.kind != "file":
             compared.refused.append(
                 Failed(remote, await _explain_obstacle(remote, file, is_folder_needed))
             )
+        elif file is None:
+            compared.transfers.append(Transfer(remote, path, Reason.MISSING))
         elif reason := reason_to_download(remote, file, compare):
-            compared.transfers.append(Transfer(remote, path, reason, file.size if file else 0))
-        elif file and compare is Compare.TIME and is_younger(file, remote):
+            compared.transfers.append(Transfer(remote, path, reason, file.size))
+        elif compare is Compare.TIME and is_younger(file, remote):
             newer.append(Transfer(remote, path, Reason.EDITED, file.size))
         else:
             compared.up_to_date.append(UpToDate(remote, Proof.SIZE, folder.paths))
@@ -136,6 +134,30 @@ async def _look_and_compare(
     _refuse_archived(compared)
     compared.transfers[:] = await with_what_is_here(compared.transfers, safe, files, folder)
     return compared
+
+
+def _usable(
+    objects: Sequence[RemoteObject], folder: Folder, refused: list[Failed]
+) -> tuple[list[RemoteObject], list[str]]:
+    """Return the objects that can have a file, and the path of each; add all others to `refused`.
+
+    The names of a path are joined by slashes.
+    """
+    safe: list[RemoteObject] = []
+    paths: list[str] = []
+    for remote in objects:
+        try:
+            path = folder.paths.of(remote.key)
+        except UnsafeKeyError as error:
+            refused.append(Failed(remote, error))
+            continue
+        if remote.size == UNKNOWN_SIZE:
+            unsized = IntegrityError(remote.key, "the listing shows no valid size for it")
+            refused.append(Failed(remote, unsized))
+            continue
+        paths.append("/".join(path))
+        safe.append(remote)
+    return safe, paths
 
 
 def _refuse_archived(compared: Compared) -> None:

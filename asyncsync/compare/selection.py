@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-from asyncsync.globs import compile_globs
+from asyncsync.globs import compile_globs, endings
 from asyncsync.keys import key_hash
 from asyncsync.limits import Limits
 from asyncsync.model import LAST, RemoteObject
@@ -45,6 +45,7 @@ class Selection:
         self._paths = paths
         self._starts = tuple(prefixes) or ""
         self._include = compile_globs(include)
+        self._endings = endings(include)
         self._exclude = compile_globs(exclude) if exclude else None
         self._beyond: set[int] = set()
         """Hashes of the keys that are selected, and whose objects are beyond a limit."""
@@ -81,6 +82,36 @@ class Selection:
             return False
         is_beyond = self.limits and self.limits.leave_out(remote)
         return self.in_any_shard(remote.key) and not is_beyond
+
+    def taken_in_any_shard(self, objects: Sequence[RemoteObject]) -> Sequence[RemoteObject]:
+        """Return those objects of a page that are selected by this run or by another shard's."""
+        keys = [remote.key for remote in objects]
+        if self.limits or "/\n" in "\n".join((*keys, "")):  # there may be a folder marker
+            return [remote for remote in objects if self.takes_in_any_shard(remote)]
+        if len(selected := self._in_any_shard(keys)) == len(keys):
+            return objects
+        kept = {*selected}
+        return [remote for remote in objects if remote.key in kept]
+
+    def own(self, objects: Sequence[RemoteObject]) -> Sequence[RemoteObject]:
+        """Return those objects that are in the shard of this run."""
+        if self.shard is None:
+            return objects
+        return [remote for remote in objects if self.is_own(remote.key)]
+
+    def select(self, keys: Sequence[str]) -> Sequence[str]:
+        """Return those of some keys of files that are selected."""
+        selected = self._in_any_shard(keys)
+        return selected if self.shard is None else [*filter(self.is_own, selected)]
+
+    def _in_any_shard(self, keys: Sequence[str]) -> Sequence[str]:
+        """Return those of some keys that are selected, none of which ends in `/`."""
+        if not self._endings or self._exclude:
+            return [*filter(self.in_any_shard, keys)]
+        ends, starts = self._endings, self._starts
+        if not starts:
+            return [key for key in keys if key.endswith(ends)]
+        return [key for key in keys if key.endswith(ends) and key.startswith(starts)]
 
     def note_left_out(self, objects: Sequence[RemoteObject]) -> Iterator[str]:
         """Yield the top-level prefix of each object that the globs or the limits leave out.
@@ -138,6 +169,7 @@ class NamedSelection(Selection):
         shard: Shard | None = None,
     ) -> None:
         super().__init__(["*"], [], prefixes, paths, limits, shard)
+        self._endings = ()
         self.keys: Sequence[str] = keys
 
     @property

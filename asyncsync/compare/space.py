@@ -14,6 +14,7 @@ No space is reserved: if something else fills the disk meanwhile, the run ends w
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 
 from asyncsync.disk import Folder, disk_of, mounted
@@ -80,9 +81,10 @@ class OtherDisks(SilentObserver):
 
     def compared(self, page: Compared) -> None:
         """Add the transfers of a page."""
-        for transfer in page.transfers:
-            size = transfer.remote.size - transfer.replaces - transfer.kept
-            self._by_folder[transfer.path[:-1]] += size
+        for parents, together in groupby(page.transfers, key=_parents):
+            self._by_folder[parents] += sum(
+                each.remote.size - each.replaces - each.kept for each in together
+            )
 
     def growth(self, destination: Path) -> int:
         """Return by how many bytes files grow on disks that are mounted or linked there."""
@@ -96,3 +98,7 @@ class OtherDisks(SilentObserver):
                 if disk_of(destination.joinpath(*parents)) != own:
                     found.add(parents)
         return frozenset(found)
+
+
+def _parents(transfer: Transfer) -> tuple[str, ...]:
+    return transfer.path[:-1]

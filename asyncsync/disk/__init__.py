@@ -10,19 +10,20 @@ which keys files were made here, `made.py` what each of these files was like, bo
 `sources.py` from which buckets they are, `stripped.py` which prefix their paths leave out, and
 `unsynced.py` which ones a power cut may have damaged; `notes.py` reads and writes notes.
 `removal.py` removes files that were made here. `handover.py` writes complete files in a mover, and
-`taking.py` gives them their names in the run that it works for. `directory.py` opens folders
-without following links, and `links.py` those that links stand for, where `--follow-links` asks for
-it. `lock.py` keeps a second run out, and `exclusion.py` says which runs may go together: shards,
-whose state folders `shardstates.py` finds. `shared.py` makes the folder that all users share, and
-`others.py` finds theirs. `folding.py` finds out which names the file system treats as one,
-`translation.py` turns the system's errors into ours, and `trial.py` finds out what can be done in a
-destination. `single.py` takes one object alone, to a file anywhere or to none.
+`taking.py` gives them their names in the run that it works for. `looking.py` looks at many files at
+once. `directory.py` opens folders without following links, and `links.py` those that links stand
+for, where `--follow-links` asks for it. `lock.py` keeps a second run out, and `exclusion.py` says
+which runs may go together: shards, whose state folders `shardstates.py` finds. `shared.py` makes
+the folder that all users share, and `others.py` finds theirs. `folding.py` finds out which names
+the file system treats as one, `translation.py` turns the system's errors into ours, and `trial.py`
+finds out what can be done in a destination. `single.py` takes one object alone, to a file anywhere
+or to none.
 
 Nothing here knows about requests, and a folder writes nothing outside the destination.
 """
 
 from asyncsync.disk.backup import Backup
-from asyncsync.disk.directory import LocalFile
+from asyncsync.disk.directory import UNCHANGED, LocalFile
 from asyncsync.disk.folder import Folder
 from asyncsync.disk.folding import Folding, mark, probe
 from asyncsync.disk.handover import Handover, Terms
@@ -36,6 +37,7 @@ from asyncsync.disk.trial import abandoned, check_free, disk_of, free_bytes, lac
 
 __all__ = [
     "PART",
+    "UNCHANGED",
     "Backup",
     "Folder",
     "Folding",

@@ -8,17 +8,13 @@ name relative to a folder (Windows), each step is checked for a link and then op
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-from asyncsync import descriptors
-from asyncsync.keys import is_state_name
-from asyncsync.paths import ENCODED, PLAIN, Paths
 
 _HAS_DIR_FD = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _SYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP}
@@ -53,13 +49,23 @@ class LocalFile:
     modified_ns: int
     """Nanoseconds since the epoch."""
     kind: str = "file"
-    """`file`, `folder`, `special` (a FIFO, socket or device), or `blocked` (below a non-folder)."""
+    """`file`, `folder`, `special` (a FIFO, socket or device), or `blocked` (below a non-folder).
+
+    Of `UNCHANGED` it is `unchanged`.
+    """
     is_unsure: bool = False
     """Whether a power cut may have damaged its content."""
     changed_ns: int = field(default=0, compare=False)
     """Its change time (ctime), which only the system sets, in ns since the epoch; 0 if unknown."""
     inode: int = field(default=0, compare=False)
     """The number that its disk knows it by, which a file that replaces it does not have."""
+
+
+UNCHANGED = LocalFile(0, 0, "unchanged")
+"""Stands for each file that has just the size and the time that it was looked up with.
+
+Nearly all files are so, and an object for each would take longer than all else but its look-up.
+"""
 
 
 class Directory:
@@ -147,23 +153,39 @@ class Directory:
         path = name if self._fd is not None else os.path.join(self._base, name)
         return os.stat(path, dir_fd=self._fd, follow_symlinks=False)
 
-    def look_up(self, name: str, unsure: UnsurePeriods = ()) -> LocalFile | None:
-        """Return what has this name here; None for nothing, and for a symbolic link.
+    def look_up(self, name: str) -> LocalFile | None:
+        """Return what has this name here; None for nothing, and for a symbolic link."""
+        return self.look_up_all([name])[0]
 
-        A file that changed in one of the `unsure` periods is unsure.
+    def look_up_all(
+        self,
+        names: Sequence[str],
+        known: Sequence[tuple[int, int]] = (),
+        unsure: UnsurePeriods = (),
+    ) -> list[LocalFile | None]:
+        """Return what has each of these names here, as `look_up` does.
+
+        Args:
+            names: where to look.
+            known: for each name a size and a time; a file that has both is `UNCHANGED`.
+            unsure: a file that changed in one of these periods is unsure.
         """
-        try:
-            found = self._stat(name)
-        except OSError:
-            return None
-        if stat.S_ISREG(found.st_mode):
-            changed = found.st_ctime_ns
-            is_unsure = bool(unsure) and any(start <= changed < end for start, end in unsure)
-            size, modified = found.st_size, found.st_mtime_ns
-            return LocalFile(size, modified, "file", is_unsure, changed, found.st_ino)
-        if stat.S_ISLNK(found.st_mode):
-            return None
-        return LocalFile(0, 0, "folder" if stat.S_ISDIR(found.st_mode) else "special")
+        files: list[LocalFile | None] = []
+        fd, base = self._fd, self._base
+        for place, name in enumerate(names):
+            try:
+                path = name if fd is not None else os.path.join(base, name)
+                found = os.stat(path, dir_fd=fd, follow_symlinks=False)
+            except OSError:
+                files.append(None)
+                continue
+            is_file = stat.S_ISREG(found.st_mode)
+            known_as = known[place] if is_file and known and not unsure else None
+            if known_as == (found.st_size, found.st_mtime_ns):
+                files.append(UNCHANGED)
+            else:
+                files.append(_described(found, unsure))
+        return files
 
     def open(self, name: str) -> FileIO:
         """Open a file for reading, without following a link.
@@ -301,6 +323,17 @@ class Directory:
         self.close()
 
 
+def _described(found: os.stat_result, unsure: UnsurePeriods) -> LocalFile | None:
+    if stat.S_ISREG(found.st_mode):
+        changed = found.st_ctime_ns
+        is_unsure = bool(unsure) and any(start <= changed < end for start, end in unsure)
+        size, modified = found.st_size, found.st_mtime_ns
+        return LocalFile(size, modified, "file", is_unsure, changed, found.st_ino)
+    if stat.S_ISLNK(found.st_mode):
+        return None
+    return LocalFile(0, 0, "folder" if stat.S_ISDIR(found.st_mode) else "special")
+
+
 Root = str | Directory
 """Where a walk starts."""
 
@@ -313,85 +346,3 @@ def open_readable(path: str, flags: int) -> int:
 def open_private(path: str, flags: int) -> int:
     """Open a file of the state folder, readable only by its owner; an opener for `open`."""
     return os.open(path, flags | SAFE_OPEN, 0o600)
-
-
-def look_up(
-    walk: Callable[[tuple[str, ...]], Directory],
-    paths: Sequence[tuple[str, ...]],
-    unsure: UnsurePeriods,
-) -> list[LocalFile | None]:
-    """Return what exists at each path, None where there is nothing. Blocks.
-
-    Args:
-        walk: opens a folder.
-        paths: where to look.
-        unsure: periods in which files changed that are unsure.
-
-    Raises:
-        OSError: the limit of open files is reached.
-    """
-    found: list[LocalFile | None] = []
-    parents: tuple[str, ...] | None = None
-    directory: Directory | None = None
-    instead: LocalFile | None = None
-    try:
-        for path in paths:
-            if path[:-1] != parents:  # keys next to each other in a listing mostly share a folder
-                if directory:
-                    directory.close()
-                parents = path[:-1]
-                directory, instead = _open_parents(walk, parents)
-            found.append(directory.look_up(path[-1], unsure) if directory else instead)
-    finally:
-        if directory:
-            directory.close()
-    return found
-
-
-def _open_parents(
-    walk: Callable[[tuple[str, ...]], Directory], parents: tuple[str, ...]
-) -> tuple[Directory | None, LocalFile | None]:
-    """Return the open folder; or None, and the result for every path in it."""
-    try:
-        return walk(parents), None
-    except NotADirectoryError:
-        return None, LocalFile(0, 0, "blocked")
-    except OSError as error:
-        if descriptors.too_many_open_files(error):
-            raise
-        return None, None  # no file is there; if the folder cannot be made, publishing reports it
-
-
-def find_keys(
-    roots: Mapping[str, str], matches: Callable[[str], bool], paths: Paths = PLAIN
-) -> Iterator[str]:
-    """Yield the matching keys that have a file below one of the roots, in no order. Blocks.
-
-    Args:
-        roots: the destination, and each folder in it that another one stands for; by its path in
-            the destination, which ends in `/` unless it is the destination itself.
-        matches: whether to yield a key.
-        paths: how keys become paths.
-
-    Raises:
-        OSError: the limit of open files is reached.
-    """
-    pending = [(paths.stripped + path, root) for path, root in roots.items()]
-    while pending:
-        base, folder = pending.pop()
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    key = base + entry.name
-                    if entry.is_dir(follow_symlinks=False):
-                        if not is_state_name(entry.name):
-                            pending.append((key + "/", entry.path))
-                        continue
-                    if ENCODED in key:
-                        key = paths.key_of(key)
-                    if matches(key) and entry.is_file(follow_symlinks=False):
-                        yield key
-        except OSError as error:
-            if descriptors.too_many_open_files(error):
-                raise
-            # A folder that is missing or unreadable holds no file that could be used.

@@ -12,7 +12,6 @@ removed.
 import os
 import secrets
 import shutil
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Container, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from io import FileIO
@@ -24,10 +23,11 @@ import anyio
 from asyncsync import descriptors
 from asyncsync.disk.backup import Backup
 from asyncsync.disk.batches import Batches
-from asyncsync.disk.directory import LocalFile, find_keys, look_up
+from asyncsync.disk.directory import LocalFile
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.folding import Folding, probe
 from asyncsync.disk.leftovers import used_bytes
+from asyncsync.disk.looking import Looker, Select, count_by_prefix, find_keys
 from asyncsync.disk.made import Made
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.notes import read_note, write_note
@@ -43,10 +43,7 @@ from asyncsync.disk.taking import Taking
 from asyncsync.disk.translation import destination_error, ends_the_run, object_error
 from asyncsync.disk.unfinished import Unfinished
 from asyncsync.disk.unsynced import Notice, Unsynced
-from asyncsync.errors import (
-    LocalFileError,
-    MachineError,
-)
+from asyncsync.errors import LocalFileError, MachineError
 from asyncsync.keys import key_hash
 from asyncsync.model import Proof, RemoteObject, Transfer
 from asyncsync.paths import PLAIN, Paths
@@ -93,6 +90,7 @@ class Folder:
         self._run = secrets.token_hex(8)
         place = self._place = Place(self.path, notice, follows_links=follows_links, shard=shard)
         self.walk = place.walk
+        self._looker = Looker(self.walk)
         parts = self._part_folders = PartFolders(place)
         self._sources = Sources(place, source, notice)
         files = self._published = Published(place, self._sources)
@@ -116,12 +114,24 @@ class Folder:
     # reading ------------------------------------------------------------------------------------
 
     async def look_up(self, paths: Sequence[tuple[str, ...]]) -> list[LocalFile | None]:
+        """Return what exists at each path, None where there is nothing; raises as `compare`."""
+        return await self.compare(["/".join(path) for path in paths], ())
+
+    async def compare(
+        self, paths: Sequence[str], known: Sequence[tuple[int, int]]
+    ) -> list[LocalFile | None]:
         """Return what exists at each path, None where there is nothing. One thread hop for all.
+
+        Args:
+            paths: where to look: the names of each, joined by slashes.
+            known: for each path a size in bytes and a time in ns since the epoch; a file that has
+                just these is `UNCHANGED`. Empty to have each file described.
 
         Raises:
             DestinationError: the limit of open files was reached, and stayed so for seconds.
         """
-        return await self._look(lambda: look_up(self.walk, paths, self._unsynced.unsure_periods()))
+        unsure = self._unsynced.unsure_periods
+        return await self._look(lambda: self._looker.look_up(paths, known, unsure()))
 
     async def were_published(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose files were published here, by this run or an earlier."""
@@ -162,24 +172,24 @@ class Folder:
                 remote.key, f"its file cannot be read: {error.strerror or error}"
             ) from error
 
-    async def unlisted(self, matches: Callable[[str], bool], known: Container[int]) -> list[str]:
-        """Return the matching keys that have a file here, without those whose hash is in `known`.
+    async def unlisted(self, select: Select, known: Container[int]) -> list[str]:
+        """Return the selected keys that have a file here, without those whose hash is in `known`.
 
         Raises:
             DestinationError: as for `look_up`.
         """
         return await self._look(
-            lambda: sorted(key for key in self._find_keys(matches) if key_hash(key) not in known)
+            lambda: sorted(
+                key for keys in self._find(select) for key in keys if key_hash(key) not in known
+            )
         )
 
-    async def count(self, matches: Callable[[str], bool]) -> dict[str, int]:
-        """Return how many files with a matching key each top-level prefix has; as `unlisted`."""
-        return await self._look(
-            lambda: Counter(key[: key.find("/") + 1] for key in self._find_keys(matches))
-        )
+    async def count(self, select: Select) -> dict[str, int]:
+        """Return how many files with a selected key each top-level prefix has; as `unlisted`."""
+        return await self._look(lambda: count_by_prefix(self._find(select)))
 
-    def _find_keys(self, matches: Callable[[str], bool]) -> Iterator[str]:
-        return find_keys(self._place.roots(), matches, self.paths)
+    def _find(self, select: Select) -> Iterator[Sequence[str]]:
+        return find_keys(self._place.roots(), select, self.paths)
 
     async def _look(self, look: Callable[[], Found]) -> Found:
         """Call `look` in a thread and return its result; retry if it raises OSError."""

@@ -1,11 +1,11 @@
 """Prefixes in, pages of `RemoteObject`s out.
 
 Read `listing.py` first: all prefixes, several at the same time. `ranges.py` cuts a long one into
-ranges (`keyrange.py`), at keys that `landmarks.py` takes from the files that exist already,
-`outline.py` from the folders, and `cuts.py` from the keys so far; `chain.py` is for servers whose
-order cannot be relied on. `paging.py` follows one chain of pages, and checks that it ends.
-`named.py` looks up keys that are given one by one. `incremental.py` remembers where the last run's
-listing ended.
+ranges (`keyrange.py`; what each has shown is in `hashes.py`), at keys that `landmarks.py` takes
+from the files that exist already, `outline.py` from the folders, and `cuts.py` from the keys so
+far; `chain.py` is for servers whose order cannot be relied on. `paging.py` follows one chain of
+pages, and checks that it ends. `named.py` looks up keys that are given one by one. `incremental.py`
+remembers where the last run's listing ended.
 
 Nothing here knows which objects are missing.
 """

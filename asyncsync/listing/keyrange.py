@@ -2,10 +2,12 @@
 
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice, pairwise
+from itertools import chain, islice
+from operator import lt
 
-from asyncsync.keys import key_hash
+from asyncsync.keys import key_hashes
 from asyncsync.listing.cuts import are_utf8
+from asyncsync.listing.hashes import Hashes, Spill
 from asyncsync.model import Page, RemoteObject
 
 
@@ -17,6 +19,7 @@ class KeyRange:
         until: where it ends; it is moved forward when the range is cut.
         following: the range after it.
         is_surveyed: whether cuts were guessed here before.
+        spill: where the hashes of its keys are, beside those of other ranges; empty for a new one.
     """
 
     def __init__(
@@ -26,6 +29,7 @@ class KeyRange:
         following: "KeyRange | None" = None,
         *,
         is_surveyed: bool = False,
+        spill: Spill | None = None,
     ) -> None:
         self.after = self.last = after
         """`last` is the last key that was shown inside of the range."""
@@ -34,8 +38,8 @@ class KeyRange:
         self.is_surveyed = is_surveyed
         self.firsts: list[str] = []
         """The first key of each page."""
-        self.hashes = array("q")
-        """Of the keys inside: eight bytes for each key, where a set takes a hundred."""
+        self.hashes = Hashes(spill or Spill())
+        """Of the keys inside."""
         self.hashes_beyond = array("q")
         self.beyond: list[RemoteObject] = []
         """What a page showed behind the end. The following range has to show it as well."""
@@ -48,7 +52,7 @@ class KeyRange:
     def continues(self, objects: Sequence[RemoteObject]) -> bool:
         """Return whether a page is in order, and after all that this range has shown."""
         keys = [self.last, *(remote.key for remote in objects)]
-        return all(one < other for one, other in pairwise(keys)) and are_utf8(keys)
+        return all(map(lt, keys, islice(keys, 1, None))) and are_utf8(keys)
 
     def take(self, page: Page) -> list[RemoteObject]:
         """Take a page that continues the range; return what of it is inside."""
@@ -62,10 +66,10 @@ class KeyRange:
         if (until := self.until) is not None and objects[-1].key > until:
             inside = [remote for remote in objects if remote.key <= until]
             self.beyond = objects[len(inside) :]
-            self.hashes_beyond.extend([key_hash(remote.key) for remote in self.beyond])
+            self.hashes_beyond.extend(key_hashes([remote.key for remote in self.beyond]))
         if inside:
             self.last = inside[-1].key
-            self.hashes.extend([key_hash(remote.key) for remote in inside])
+            self.hashes.extend(key_hashes([remote.key for remote in inside]))
         self.is_listed = bool(self.beyond) or not self.token
         return inside
 
@@ -81,6 +85,6 @@ class KeyRange:
 
         If the listing of this range has ended, nothing else may follow.
         """
-        hashes = [key_hash(remote.key) for remote in expected]
+        hashes = key_hashes([remote.key for remote in expected])
         shown = chain.from_iterable(follower.hashes for follower in self.followers())
         return list(islice(shown, len(hashes) + (not self.token))) == hashes

@@ -7,7 +7,7 @@ longer or shorter, but never loses a key.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from asyncsync.listing.cuts import can_be_asked
 
@@ -31,23 +31,25 @@ class Landmarks:
         self._skipped = 0
         self._keys: list[str] = []
 
-    def recording(self, matches: Callable[[str], bool]) -> Callable[[str], bool]:
-        """Return a function that does what `matches` does, and samples the keys that match.
+    def recording(
+        self, select: Callable[[Sequence[str]], Sequence[str]]
+    ) -> Callable[[Sequence[str]], Sequence[str]]:
+        """Return a function that does what `select` does, and samples the keys that it selects.
 
         It may be called in a thread, until `complete` is called.
         """
 
-        def record(key: str) -> bool:
-            if not matches(key):
-                return False
-            self._skipped += 1
-            if self._skipped == self._stride:
+        def record(keys: Sequence[str]) -> Sequence[str]:
+            selected = select(keys)
+            place = 0
+            while (place := place + self._stride - self._skipped) <= len(selected):
                 self._skipped = 0
-                self._samples.append(key)
+                self._samples.append(selected[place - 1])
                 if len(self._samples) == MOST_SAMPLES:
                     del self._samples[::2]
                     self._stride *= 2
-            return True
+            self._skipped = len(selected) - (place - self._stride)
+            return selected
 
         return record
 

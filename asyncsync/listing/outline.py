@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 
 from asyncsync.errors import ListingError
+from asyncsync.keys import count_folders
 from asyncsync.listing.cuts import HIGHEST, can_be_asked
 from asyncsync.listing.keyrange import KeyRange
 from asyncsync.listing.paging import Paging
@@ -73,9 +74,8 @@ class Outline:
         """Remember of which folders a page of the other listing has shown a key."""
         if self.is_known and not self.unseen:
             return
-        start = len(self._prefix)
-        ends = ((remote.key, remote.key.find("/", start) + 1) for remote in objects)
-        shown = {key[:end] for key, end in ends if end}
+        shown = set(count_folders([remote.key for remote in objects], len(self._prefix)))
+        shown.discard("")
         if self.is_known:
             self.unseen -= shown
         else:

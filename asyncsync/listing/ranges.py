@@ -41,6 +41,7 @@ from asyncsync.listing.cuts import (
     find_survey_cuts,
     separated_prefixes,
 )
+from asyncsync.listing.hashes import Spill
 from asyncsync.listing.keyrange import KeyRange
 from asyncsync.listing.landmarks import Landmarks
 from asyncsync.listing.outline import Outline
@@ -96,7 +97,8 @@ class Ranges:
         self._on_separated = on_separated
         self._landmarks = landmarks or Landmarks()
         self._notice = notice
-        self._ranges = [KeyRange(after, until) for after, until in gaps]
+        self._spill = Spill()
+        self._ranges = [KeyRange(after, until, spill=self._spill) for after, until in gaps]
         for one, other in pairwise(self._ranges):
             one.following = other
             on_separated(separated_prefixes(one.until or ""))
@@ -209,7 +211,9 @@ class Ranges:
         cut_off: list[KeyRange] = []
         for cut in reversed(found):
             self._on_separated(separated_prefixes(cut))
-            keys.following = KeyRange(cut, keys.until, keys.following, is_surveyed=keys.is_surveyed)
+            keys.following = KeyRange(
+                *(cut, keys.until, keys.following), is_surveyed=keys.is_surveyed, spill=self._spill
+            )
             keys.until = cut
             cut_off.append(keys.following)
         self._queued += len(cut_off)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from asyncsync.errors import AbsentError, ArchivedError, SkippedError
 from asyncsync.interfaces import SilentObserver
-from asyncsync.keys import escaped, shown
+from asyncsync.keys import count_folders, escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, Reason, Transfer, UpToDate
 from asyncsync.notices import Hint
 from asyncsync.report.files import NewFiles
@@ -139,16 +139,21 @@ class Report(SilentObserver):
     def compared(self, page: Compared) -> None:
         """Count the objects of a page; one that it decides about is counted in the bucket."""
         is_new = not page.decides
-        for prefix, count in Counter(known.remote.prefix for known in page.up_to_date).items():
+        here = [known.remote.key for known in page.up_to_date]
+        for prefix, count in count_folders(here).items():
             self._tally(prefix).in_bucket += count * is_new
         for transfer in page.unproven:
             self._tally(transfer.remote.prefix).in_bucket += 1
+        prefix, tally = "", None
         for transfer in page.transfers:
-            tally = self._tally(transfer.remote.prefix)
+            key = transfer.remote.key
+            if not (tally and prefix and key.startswith(prefix)):
+                prefix = transfer.remote.prefix
+                tally = self._tally(prefix)
             tally.in_bucket += is_new
             tally.count(transfer)
             if transfer.kept:
-                self.unfinished[transfer.remote.key] = transfer.kept
+                self.unfinished[key] = transfer.kept
             self.growth += transfer.remote.size - transfer.replaces - transfer.kept
         for refused in page.refused:
             is_there = not isinstance(refused.error, AbsentError)
@@ -268,7 +273,9 @@ class Report(SilentObserver):
             self.failures.append(failed)
 
     def _tally(self, prefix: str) -> Tally:
-        return self.tallies.setdefault(prefix, Tally())
+        if (tally := self.tallies.get(prefix)) is None:
+            tally = self.tallies[prefix] = Tally()
+        return tally
 
 
 def _unmatched(prefix: str) -> str:

@@ -1,9 +1,9 @@
 """Parses the XML of one ListObjectsV2 answer into a `Page`, or one of ListObjects.
 
 This is the only work of a listing that is done for every key, so it must be fast. Entries that look
-exactly like S3's are read with one regular expression, in half the time that an XML parser takes.
-The expression matches nothing that XML would read differently. If a page holds any other entry, the
-XML parser reads the whole page.
+exactly like S3's, all with the same elements in the same order, are read with one regular
+expression, in half the time that an XML parser takes. The expression matches nothing that XML would
+read differently. If a page holds any other entry, the XML parser reads the whole page.
 
 The endpoint is not trusted. A page of more entries, tags or bytes than S3 sends is refused before
 it is read, a document type is refused (and with it entities), a size is a number or unknown, and of
@@ -13,13 +13,14 @@ a key that is too long only the start and the end are kept.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 from asyncsync.errors import ListingError, ProtocolError
 from asyncsync.keys import MAX_KEY_BYTES, abridged, escaped, is_too_long
 from asyncsync.model import LARGEST_SIZE, LAST, UNKNOWN_SIZE, Page, RemoteObject
-from asyncsync.times import parse_time
+from asyncsync.times import parse_time, parse_times
 
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
 """Bytes of a key that are not valid UTF-8, as `surrogateescape` decodes them."""
@@ -50,14 +51,19 @@ _SIZE = re.compile("[0-9]{1,16}")
 
 _TEXT = "[ -%'-;=?-~]"  # ASCII without markup, references and control characters
 _QUOTE = '(?:&quot;|&#34;|")'
-_PLAIN = re.compile(
-    f"(<Contents>(?:<Key>({_TEXT}{{1,{MAX_KEY_BYTES}}})</Key>|<Size>([0-9]{{1,15}})</Size>"
-    f"|<ETag>{_QUOTE}([0-9A-Za-z-]{{1,{LONGEST_ETAG}}}){_QUOTE}</ETag>"
-    f"|<LastModified>({_TEXT}+)</LastModified>"
-    f"|<StorageClass>{_TEXT}*</StorageClass>|<ChecksumType>{_TEXT}*</ChecksumType>"
-    f"|<ChecksumAlgorithm>{_TEXT}*</ChecksumAlgorithm>)*</Contents>)"
-)
-"""An entry as S3 writes it; its groups are the entry, its key, size, ETag and time."""
+_FIELDS = {
+    "Key": f"({_TEXT}{{1,{MAX_KEY_BYTES}}})",
+    "Size": "([0-9]{1,15})",
+    "ETag": f"{_QUOTE}([0-9A-Za-z-]{{1,{LONGEST_ETAG}}}){_QUOTE}",
+    "LastModified": f"({_TEXT}+)",
+    "StorageClass": f"{_TEXT}*",
+    "ChecksumType": f"{_TEXT}*",
+    "ChecksumAlgorithm": f"{_TEXT}*",
+}
+"""The elements of an entry as S3 writes it; the first four are looked at."""
+_LOOKED_AT = tuple(_FIELDS)[:4]
+_NAMES = re.compile("<([A-Za-z]+)>")
+_MOST_FIELDS = 2 * len(_FIELDS)
 _PLACE = b"<Contents/>"
 """Stands where all plain entries were."""
 _TOO_MANY_ENTRIES = f"not an S3 answer: more than {MOST_ENTRIES:,} entries on a page"
@@ -78,10 +84,10 @@ def parse_page(body: bytes) -> Page:
     namespace = root.tag[: root.tag.find("}") + 1]
     encoded = root.findtext(namespace + "EncodingType") == "url"
     if plain and root.find(namespace + "Contents") is not None:
-        objects = [
-            RemoteObject(_decoded(key, encoded), int(size), etag, parse_time(modified))
-            for _, key, size, etag, modified in plain
-        ]
+        keys, sizes, etags, times = plain
+        if encoded and ("%" in (joined := "".join(keys)) or "+" in joined):
+            keys = [_decoded(key, encoded) for key in keys]
+        objects = [*map(RemoteObject, keys, map(int, sizes), etags, parse_times(times))]
     else:
         root = root if rest is body else _parse(body)  # the keys may be in a comment, say
         objects = _objects(root, namespace, encoded)
@@ -133,21 +139,39 @@ def _check_bounds(body: bytes) -> None:
         raise ProtocolError(_TOO_MANY_ENTRIES)
 
 
-def _plain_entries(body: bytes) -> tuple[list[tuple[str, ...]], bytes]:
-    """Return the groups of `_PLAIN` for every entry, and the page without the entries.
+def _plain_entries(body: bytes) -> tuple[Sequence[Sequence[str]], bytes]:
+    """Return the keys, sizes, ETags and times of all entries, and the page without the entries.
 
-    If any entry is not plain, or any is archived, return no groups and the page as it is.
+    If any entry is not plain, or any is archived, return nothing and the page as it is.
     """
-    if any(mark in body for mark in _ARCHIVE_MARKS):  # the groups have no storage class
-        return [], body
     start, end = body.find(b"<Contents>"), body.rfind(b"</Contents>") + len(b"</Contents>")
+    if start < 0 or any(mark in body for mark in _ARCHIVE_MARKS):  # no field has the storage class
+        return (), body
     try:
-        plain = _PLAIN.findall(body[start:end].decode("ascii")) if start >= 0 else []
+        text = body[start:end].decode("ascii")
     except UnicodeDecodeError:
-        return [], body
-    if sum(len(entry[0]) for entry in plain) != end - start or not all(map(all, plain)):
-        return [], body
-    return plain, body[:start] + _PLACE + body[end:]
+        return (), body
+    first = text[: text.find("</Contents>")]
+    fields = _NAMES.findall(first)[1 : 2 + _MOST_FIELDS]
+    entry = _entry(tuple(fields))
+    found = entry.findall(text) if entry else []
+    wholes, *groups = zip(*found, strict=True) if found else [()]
+    if not wholes or sum(map(len, wholes)) != len(text):
+        return (), body
+    columns = dict(zip([name for name in fields if name in _LOOKED_AT], groups, strict=True))
+    return [columns[name] for name in _LOOKED_AT], body[:start] + _PLACE + body[end:]
+
+
+@lru_cache(16)
+def _entry(fields: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Return what matches a plain entry with these elements, in the order that a server keeps to.
+
+    Its groups are the entry, and each element that is looked at.
+    """
+    if len({*fields}) < len(fields) or not {*_LOOKED_AT} <= {*fields} <= {*_FIELDS}:
+        return None
+    inside = "".join(f"<{name}>{_FIELDS[name]}</{name}>" for name in fields)
+    return re.compile(f"(<Contents>{inside}</Contents>)")
 
 
 def _objects(root: Element, namespace: str, encoded: bool) -> list[RemoteObject]:

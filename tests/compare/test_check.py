@@ -65,7 +65,7 @@ class Rig:
 
     async def count(self) -> None:
         """Count the files."""
-        await self.check.count_files(self.selection)
+        await self.check.count_files(self.selection.select)
 
     @property
     def transfers(self) -> list[str]:

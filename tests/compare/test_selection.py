@@ -33,6 +33,9 @@ def test_selection(
     """A key must match a glob of `include`, none of `exclude`; `x/` is all that is below it."""
     selection = Selection(include, exclude)
     assert [key for key in selected + others if selection(key)] == selected
+    assert [*selection.select(selected + others)] == selected
+    objects = [RemoteObject(key, 1, "", 0) for key in selected + others]
+    assert [remote.key for remote in selection.taken_in_any_shard(objects)] == selected
 
 
 @pytest.mark.parametrize(

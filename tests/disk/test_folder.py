@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from asyncsync.disk import folder as disk
-from asyncsync.disk.directory import LocalFile
+from asyncsync.disk.directory import UNCHANGED, Directory, LocalFile
 from asyncsync.disk.folder import Folder
 from asyncsync.disk.trial import free_bytes
 from asyncsync.errors import ConnectionLostError, DestinationError, DiskFullError, LockHeldError
@@ -28,7 +28,7 @@ async def look_up(folder: Folder) -> list[LocalFile | None]:
 
 
 async def unlisted(folder: Folder) -> list[str]:
-    return await folder.unlisted(bool, ())
+    return await folder.unlisted(list, ())
 
 
 @pytest.mark.row(105)
@@ -77,6 +77,32 @@ async def test_look_up_answers_for_each_path_in_turn(root: Path) -> None:
 
 
 @pytest.mark.anyio
+async def test_file_is_unchanged_if_it_has_just_the_size_and_the_time(root: Path) -> None:
+    """Anything else is described, and so is a file that a power cut may have damaged."""
+    (root / "folder").mkdir(parents=True)
+    for name in ("same", "longer", "older"):
+        (root / name).write_bytes(b"22")
+        os.utime(root / name, ns=(5_000, 5_000))
+    (root / "link").symlink_to("same")
+    names, known = ["same", "longer", "older", "folder", "link", "no"], [(2, 5_000)] * 6
+    known[1:3] = [(1, 5_000), (2, 6_000)]
+    found = await Folder(root).compare(names, known)
+    assert [file and file.kind for file in found] == [
+        "unchanged",
+        "file",
+        "file",
+        "folder",
+        None,
+        None,
+    ]
+    assert found[0] is UNCHANGED
+    always = [(0, 1 << 63)]
+    with Directory(str(root)) as directory:
+        unsure = directory.look_up_all(names[:1], known[:1], always)
+    assert unsure == [LocalFile(2, 5_000, is_unsure=True)]
+
+
+@pytest.mark.anyio
 async def test_look_up_in_a_missing_folder_finds_nothing(root: Path) -> None:
     """A first run has nothing to compare with."""
     assert await Folder(root).look_up([("a",), ("b", "c")]) == [None, None]
@@ -95,14 +121,14 @@ async def test_count_is_of_files_that_match_by_top_level_prefix(root: Path) -> N
     (root / "folder.parquet").mkdir()
     (root / "link.parquet").symlink_to("x.parquet")
     (root / "1hz" / "round").symlink_to("..")
-    found = await Folder(root).count(lambda key: key.endswith(".parquet"))
+    found = await Folder(root).count(lambda keys: [key for key in keys if key.endswith(".parquet")])
     assert found == {"": 1, "1hz/": 2, "fft/": 1}
 
 
 @pytest.mark.anyio
 async def test_missing_folder_counts_nothing(root: Path) -> None:
     """A first run has no files."""
-    assert await Folder(root).count(lambda key: True) == {}
+    assert await Folder(root).count(list) == {}
 
 
 def test_free_bytes_are_those_of_the_disk_the_folder_will_be_on(root: Path) -> None:

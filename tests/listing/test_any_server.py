@@ -21,6 +21,12 @@ pytestmark = pytest.mark.anyio
 Order = Callable[[str], Any]
 
 
+@pytest.fixture(autouse=True)
+def _most_hashes_are_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a listing of millions."""
+    monkeypatch.setattr("asyncsync.listing.hashes.MOST_HELD", 3)
+
+
 def by_folder(key: str) -> list[str]:
     """Order keys as a server with folders does: `a/b` before `a-b`."""
     return key.split("/")
@@ -227,7 +233,7 @@ class Run:
         self._landmarks = Landmarks(min_files=rng.choice((1, 5, 2000)))
         if rng.random() < 0.3:
             files = [key for key in server.keys if rng.random() < 0.7]
-            list(map(self._landmarks.recording(lambda _: True), files))
+            self._landmarks.recording(list)([*files])
             self._landmarks.complete()
 
     async def _handle(self, objects: Sequence[RemoteObject], complete_to: str) -> None:

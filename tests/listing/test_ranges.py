@@ -76,7 +76,7 @@ class Listing:
         self.under_way = 0
         self.most_under_way = 0
         landmarks = Landmarks(min_files=1)
-        list(map(landmarks.recording(lambda _: True), files))
+        landmarks.recording(list)([*files])
         landmarks.complete()
         paging = Paging(store, quick_pace())
         separated: set[str] = set()

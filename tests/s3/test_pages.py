@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from asyncsync.errors import ListingError, ProtocolError
 from asyncsync.model import LAST, UNKNOWN_SIZE, Page, RemoteObject
 from asyncsync.s3.pages import MARKER, MOST_TAGS, parse_error, parse_page
+from asyncsync.times import parse_time
 
 S3 = "http://s3.amazonaws.com/doc/2006-03-01/"
 
@@ -353,7 +354,7 @@ def test_page_that_is_too_large_is_refused_before_it_is_parsed(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counting is enough, and takes no memory."""
-    monkeypatch.setattr("asyncsync.s3.pages._PLAIN", None)
+    monkeypatch.setattr("asyncsync.s3.pages._entry", None)
     monkeypatch.setattr("asyncsync.s3.pages.XMLParser", None)
     with pytest.raises(ProtocolError, match=r"not an S3 answer: (a page of )?more than"):
         parse_page(TOO_LARGE[what])
@@ -452,3 +453,30 @@ def test_page_of_list_objects_goes_on_behind_a_marker() -> None:
     for fields in ("<Marker/>", "<KeyCount>1</KeyCount><Marker/>" + key.format("a")):
         with pytest.raises(ListingError):
             parse_page(page.format(fields).encode())
+
+
+def _entry(**fields: str) -> str:
+    elements = [f"<{name}>{text}</{name}>" for name, text in fields.items()]
+    return f"<Contents>{''.join(elements)}</Contents>"
+
+
+@pytest.mark.parametrize("parser", [None, "used"])
+def test_elements_may_come_in_any_order(
+    parser: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each server has its own; a page whose entries differ in it is left to the XML parser."""
+    time = "2026-01-01T00:00:00Z"
+    one = [_entry(Size="1", Key=f"k{n}", LastModified=time, ETag="&quot;v&quot;") for n in (1, 2)]
+    other = _entry(Key="k3", ETag='"v"', Size="1", ChecksumType="FULL_OBJECT", LastModified=time)
+    if parser is None:
+        monkeypatch.setattr("asyncsync.s3.pages._objects", None)
+    body = listing(*one) if parser is None else listing(*one, other)
+    expected = [RemoteObject(f"k{n}", 1, "v", parse_time(time)) for n in (1, 2, 3)]
+    assert parse_page(body).objects == expected[: 2 if parser is None else 3]
+
+
+@pytest.mark.parametrize("between", ["<Key>k9</Key>", "<Other/>", "&amp;", "<!-- c -->", " "])
+def test_what_stands_between_plain_entries_is_left_to_the_parser(between: str) -> None:
+    """No entry is read twice, and none is made up."""
+    entry = _entry(Key="k1", Size="1", ETag="v", LastModified="2026-01-01T00:00:00Z")
+    assert keys(listing(entry, between, entry.replace("k1", "k2"))) == ["k1", "k2"]
