@@ -31,7 +31,7 @@ from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObser
 from asyncsync.listing import Incremental, Scope
 from asyncsync.mirror import Mirror
 from asyncsync.model import Compared, Outcome, Route, Settings
-from asyncsync.movers import Hire
+from asyncsync.movers import Engine, Hire
 from asyncsync.pace import STREAMS_AT_ONCE, Deadline, Limit, LimitedStore, Pace
 from asyncsync.progress import Notices
 from asyncsync.report import Plan, PlanFile, Report, Verification, checked_plan, reporting
@@ -225,10 +225,11 @@ async def perform_given(
     given: Given,
     planned: Plan | Path | str | None = None,
     path: Path | str | None = None,
+    engine: Engine | None = None,
 ) -> tuple[Route, Options]:
     """Run a command with the keyword arguments. `report` is filled even if the run fails.
 
-    So is the file at `path`, if there is one.
+    So is the file at `path`, if there is one. With an engine, a sync downloads elsewhere.
     """
     check_names(given)
     if isinstance(planned, Plan) and given.get("dest") is None:
@@ -254,7 +255,7 @@ async def perform_given(
             reporting(path, own_route.paths, chosen) as written,
             Observers(report, report.files, *written, _observer(given), *told) as observer,
         ):
-            await perform(command, found, options, prefixes, observer, checked, keys)
+            await perform(command, found, options, prefixes, observer, checked, keys, engine)
     finally:
         report.seconds = time.monotonic() - started
     return own_route, options
@@ -297,6 +298,7 @@ async def perform(
     observer: Observer,
     planned: Plan | PlanFile | None = None,
     keys: Sequence[str] | None = None,
+    engine: Engine | None = None,
 ) -> None:
     """Run a command of the pipeline with the real bucket and the real disk.
 
@@ -344,7 +346,14 @@ async def perform(
         observer = Observers(observer, mirror)
     workers, most = options.workers, options.max_workers
     hire = Hire(
-        options.processes, found, options.read_timeout, workers, most, options.attempts, limit
+        options.processes,
+        found,
+        options.read_timeout,
+        workers,
+        most,
+        options.attempts,
+        limit,
+        engine,
     )
     try:
         async with open_store(found, observer.noticed, options.read_timeout) as store:

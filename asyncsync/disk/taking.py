@@ -5,15 +5,19 @@ it answers. Only the process that holds the lock renames it, records it, and kee
 So a mover that outlives its run gives no file a name.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 
+from asyncsync.disk.apart import APART
 from asyncsync.disk.handover import Terms
 from asyncsync.disk.journal import JOURNAL
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.place import Place
 from asyncsync.disk.publish import Failure, Publisher, Written
+from asyncsync.disk.sign import SIGN, Sign
 from asyncsync.disk.state import State
+from asyncsync.disk.translation import destination_error
 from asyncsync.disk.unfinished import is_kept
 from asyncsync.errors import AsyncSyncError, ThrottledError
 from asyncsync.model import Transfer
@@ -86,6 +90,34 @@ class Taking:
             with self._translate_errors(transfer):
                 found = await in_thread(self._folders.find_on_disk, transfer.path)
         return found.real, found.inode
+
+    async def put_sign(self) -> Sign:
+        """Make the file by which another machine knows the usual parts folder again.
+
+        Raises:
+            DestinationError: it cannot be made.
+        """
+        usual = self._folders.find(())
+        try:
+            return await in_thread(Sign.put, usual.directory, usual.real, usual.inode, self._run)
+        except OSError as error:
+            raise destination_error(self._place.path, error) from error
+
+    async def clear(self) -> None:
+        """Remove the sign, and what movers have written that is not to be taken any more.
+
+        What a later run may go on with stays.
+        """
+        await in_thread(self._clear_all)
+
+    def _clear_all(self) -> None:
+        for path in self._folders.all():
+            with suppress(OSError), os.scandir(path) as entries:  # the next run removes the rest
+                for name in [entry.name for entry in entries]:
+                    stem, _, run = name.partition(".")
+                    is_left = run.startswith(f"{self._run}-") and (stem[0] == APART or "-" in stem)
+                    if is_left or (stem == SIGN and run == self._run):
+                        os.unlink(path / name)
 
     async def take(self, files: Sequence[Written]) -> list[AsyncSyncError | None]:
         """Give files their names. One thread hop for all.

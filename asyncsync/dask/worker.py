@@ -1,0 +1,99 @@
+"""What Dask runs in a worker: `fetch` as a task, and the others beside the tasks.
+
+The first batch of a run brings a mover into the process (`resident.py`). It stays for the others,
+with its connections and what it has found out about the server, until the run has ended, or its
+client is gone.
+"""
+
+import threading
+from functools import partial
+
+from distributed import Worker, get_worker
+
+from asyncsync import __version__
+from asyncsync.dask.batch import Batch
+from asyncsync.dask.resident import Resident
+from asyncsync.disk import Sign
+from asyncsync.movers import encode
+from asyncsync.report import Json
+from asyncsync.threads import in_thread
+
+_residents: dict[str, Resident] = {}
+"""By the ids of their runs."""
+_changing = threading.Lock()
+
+
+def fetch(batch: Batch) -> bytes:
+    """Download a batch of objects; return a line for each, and some about the worker.
+
+    The files have no name yet, which only the brain gives them. Blocks until all have ended.
+    """
+    worker = get_worker()
+    about: Json = {"event": "worker", "address": worker.address}
+    if why := check(batch.sign, batch.version):
+        return encode(about) + encode({"event": "unable", "message": why})
+    resident = _enter(batch, worker)
+    try:
+        return encode(about) + resident.fetch(batch, partial(_is_wanted, worker, batch.key))
+    finally:
+        with _changing:
+            resident.users -= 1
+
+
+def check(sign: Sign, version: str) -> str:
+    """Return why this worker cannot download for a run; empty if it can."""
+    if version != __version__:
+        return f"it has asyncsync {__version__}, and the client has {version}"
+    try:
+        sign.check()
+    except OSError as error:
+        return f"{sign.parts}: {error.strerror}"
+    return ""
+
+
+def version() -> str:
+    """Return the version of asyncsync in this worker."""
+    return __version__
+
+
+def pause(run: str, seconds: float) -> None:
+    """Let the requests for a run pause: the server has asked another worker for that."""
+    if resident := _residents.get(run):
+        resident.pause(seconds)
+
+
+async def stop(run: str) -> None:
+    """End what this worker does for a run; what has arrived of large objects is kept."""
+    with _changing:
+        resident = _residents.pop(run, None)
+    if resident:
+        await in_thread(resident.end)
+
+
+def _enter(batch: Batch, worker: Worker) -> Resident:
+    """Return the resident for a batch, whose user the caller is from now on."""
+    with _changing:
+        resident = _residents.get(batch.run)
+        if resident is None or resident.has_ended or resident.generation < batch.generation:
+            if resident:
+                resident.leave()
+            tell = partial(worker.log_event, batch.run)
+            resident = _residents[batch.run] = Resident(batch, tell, partial(_retire, batch.run))
+        resident.users += 1
+        return resident
+
+
+def _retire(run: str, resident: Resident) -> bool:
+    """Return whether a resident that has nothing to do may end: nobody has just entered."""
+    with _changing:
+        if resident.users:
+            return False
+        if _residents.get(run) is resident:
+            del _residents[run]
+        return True
+
+
+def _is_wanted(worker: Worker, key: str) -> bool:
+    """Return whether anybody still waits for what a task returns: its client may be gone."""
+    task = worker.state.tasks.get(key)
+    return task is not None and task.state != "cancelled"
