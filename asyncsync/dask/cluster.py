@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
@@ -25,7 +27,11 @@ ANSWERING = 10.0
 
 
 class LostError(Exception):
-    """A batch comes to no end: all workers that had it have died, or the scheduler is gone."""
+    """A batch comes to no end: all workers that had it have died."""
+
+
+class GoneError(LostError):
+    """No batch comes to an end any more: the scheduler is gone, or the client was closed."""
 
 
 class Cluster:
@@ -54,31 +60,39 @@ class Cluster:
 
         Raises:
             LostError: none can.
+            GoneError: there is no cluster any more.
             ConfigError: a worker has another asyncsync, or none.
         """
         from distributed import CancelledError, KilledWorker
+        from distributed.client import ClosedClientError
 
         from asyncsync.dask import worker
 
         async def ask() -> bytes:
             future = self._client.submit(worker.fetch, batch, key=batch.key, pure=False)
             try:
-                said: bytes = await self._client.gather(future)
+                said: bytes = await future
             finally:
                 future.release()
             return said
 
         try:
             return await self._ask(ask)
-        except (CancelledError, KilledWorker) as error:
+        except KilledWorker as error:
             raise LostError(str(error)) from error
+        except (CancelledError, ClosedClientError) as error:
+            raise GoneError(str(error)) from error
         except ImportError as error:
             raise _lacking("a worker", error) from error
 
     async def everywhere(
         self, function: Callable[..., object], *arguments: object
     ) -> Mapping[str, object]:
-        """Call a function in all workers, beside their tasks; return what each says, or raised."""
+        """Call a function in all workers, beside their tasks; return what each says, or raised.
+
+        Raises:
+            OSError: the scheduler does not answer.
+        """
 
         async def ask() -> Mapping[str, object]:
             said: Mapping[str, object] = await self._client.run(
@@ -88,15 +102,22 @@ class Cluster:
 
         return await self._ask(ask)
 
-    async def stop(self, run: str) -> None:
-        """End what the workers do for a run; those that do not answer in time end by themselves."""
+    async def end(self, run: str) -> None:
+        """End what the workers do for a run; those that do not hear of it end by themselves."""
         from asyncsync.dask import worker
 
         with anyio.move_on_after(ANSWERING):
             try:
+                await self._ask(partial(self._forget, run))
                 await self.everywhere(worker.stop, run)
             except OSError as error:
                 logger.info("the workers cannot be told that the run has ended: %s", error)
+
+    async def _forget(self, topic: str) -> None:
+        from distributed.client import ClosedClientError
+
+        with suppress(ValueError, ClosedClientError):  # nobody listens any more
+            self._client.unsubscribe_topic(topic)
 
     async def check_versions(self) -> None:
         """Check that the workers have this asyncsync.
@@ -109,14 +130,18 @@ class Cluster:
         for address, found in (await self.everywhere(worker.version)).items():
             if isinstance(found, ImportError):
                 raise _lacking(f"the worker {address}", found) from found
-            if found != __version__:
+            if found != __version__ and not isinstance(found, OSError):  # it has just died
                 raise ConfigError(
                     f"the worker {address} has asyncsync {found}, and this is {__version__}; "
                     "install the same on all workers"
                 )
 
     async def size(self) -> int:
-        """Return how many workers there are now."""
+        """Return how many workers there are now.
+
+        Raises:
+            OSError: the scheduler does not answer.
+        """
 
         async def ask() -> int:
             scheduler: Any = self._client.scheduler  # its methods are made when they are called
@@ -133,14 +158,6 @@ class Cluster:
 
         async def ask() -> None:
             self._client.subscribe_topic(topic, handle)
-
-        await self._ask(ask)
-
-    async def forget(self, topic: str) -> None:
-        """Hear no more messages about a topic."""
-
-        async def ask() -> None:
-            self._client.unsubscribe_topic(topic)
 
         await self._ask(ask)
 

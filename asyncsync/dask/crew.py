@@ -4,7 +4,8 @@
     a batch is a task       two for each worker at a time; Dask says where it runs, and runs it
                             again when its worker dies
     a batch comes back      what it wrote gets its names, and each object is told of
-    none comes back         this process downloads the objects itself
+    none comes back         this process downloads the objects itself, or all where the cluster
+                            is gone
 
 A batch that runs again writes files of other names, and only those are taken which the answer
 names: so nothing is published twice, and a worker that is only cut off may write on.
@@ -15,7 +16,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from anyio import CancelScope
 from anyio.abc import TaskGroup
@@ -23,7 +24,7 @@ from anyio.abc import TaskGroup
 from asyncsync import __version__
 from asyncsync.concurrently import task_group
 from asyncsync.dask.batch import Batch
-from asyncsync.dask.cluster import Cluster, LostError
+from asyncsync.dask.cluster import Cluster, GoneError, LostError
 from asyncsync.dask.dealt import Answer, Dealt
 from asyncsync.dask.orders import Ordering
 from asyncsync.dask.portions import AHEAD, most_dealt, portion, weight
@@ -32,7 +33,7 @@ from asyncsync.download import Downloader
 from asyncsync.errors import AsyncSyncError, AuthError, IntegrityError, WorkerError
 from asyncsync.interfaces import Observer, Urgent
 from asyncsync.model import Checks, Downloaded, Transfer
-from asyncsync.movers import Hire, dealt_line
+from asyncsync.movers import Event, Hire, dealt_line
 from asyncsync.pace import Pace
 
 logger = logging.getLogger(__name__)
@@ -85,6 +86,8 @@ class Crew:
         self._ordering = ordering
         self._own = own
         self._group = group
+        self.is_gone = False
+        """Whether there is no cluster any more."""
         self._has_begun = False
         self._beginning = asyncio.Lock()
         self._waiting: deque[Dealt] = deque()
@@ -94,6 +97,7 @@ class Crew:
         self._under_way: dict[int, Sequence[Dealt]] = {}
         """The batches, by number."""
         self._paused_at = float("-inf")
+        self._messages: asyncio.Queue[str] = asyncio.Queue()
         self._told: set[str] = set()
 
     def expect(self, transfers: Iterable[Transfer]) -> None:
@@ -108,7 +112,7 @@ class Crew:
             TransferError, SourceError, DestinationError: as for `Downloader.download`.
             ConfigError: a worker has another asyncsync, or none.
         """
-        if transfer.kept or not transfer.remote.is_pinned:
+        if self.is_gone or transfer.kept or not transfer.remote.is_pinned:
             return await self._own.download(transfer)
         if not (self._has_begun or await self._begin()):
             return await self._own.download(transfer)
@@ -138,7 +142,8 @@ class Crew:
         sign = await self._folder.taking.put_sign()
         await self._check_workers(sign)
         self._ordering.begin(terms, sign)
-        await self._cluster.listen(self.run, self._hear)
+        await self._cluster.listen(self.run, self._messages.put_nowait)
+        self._group.start_soon(self._hear_all)
         self._group.start_soon(self._keep_count)
         self._group.start_soon(self._deal)
         self._has_begun = True
@@ -149,15 +154,16 @@ class Crew:
 
         said = await self._cluster.everywhere(worker.check, sign, __version__)
         for address, why in said.items():
-            if why:
+            if why and not isinstance(why, OSError):  # it has just died
                 raise WorkerError(address, str(why))
 
     async def _keep_count(self) -> None:
         """Count the workers now and then, of which there may be more or fewer."""
         while True:
             await asyncio.sleep(COUNTING)
-            self._workers = await self._cluster.size()
-            self._has_news.set()
+            with suppress(OSError):
+                self._workers = await self._cluster.size()
+                self._has_news.set()
 
     # deal ---------------------------------------------------------------------------------------
 
@@ -195,6 +201,9 @@ class Crew:
         """Have one batch downloaded, and tell what became of its objects."""
         try:
             said = await self._cluster.fetch(sent)
+        except GoneError as error:
+            self._give_up(str(error))
+            said = b""
         except LostError as error:
             self._observer.noticed(f"{error}; this process downloads its objects itself")
             said = b""
@@ -203,6 +212,14 @@ class Crew:
             self._has_news.set()
         answer = Answer.parse(said, batch, self._folder.paths)
         await self._handle(answer, sent.generation)
+
+    def _give_up(self, why: str) -> None:
+        """Go on without the cluster, which is gone."""
+        if not self.is_gone:
+            self.is_gone = True
+            self._observer.noticed(f"{why}; this process downloads the rest itself")
+            while self._waiting:
+                self._group.start_soon(self._fetch_self, self._waiting.popleft())
 
     # hear ---------------------------------------------------------------------------------------
 
@@ -214,19 +231,25 @@ class Crew:
             dealt.end(self._observer, error)
         if answer.written:
             await self._take(answer.written)
-        if not answer.left:
-            return
+        if answer.left:
+            await self._handle_left(answer, generation)
+
+    async def _handle_left(self, answer: Answer, generation: int) -> None:
+        """Decide about the transfers of a batch of which a worker says nothing."""
         left, ending = answer.left.values(), answer.ending
-        if isinstance(ending, AuthError) and await self._ordering.has_others(generation):
-            for dealt in left:
-                self._wait(dealt)
-        elif ending:
+        if isinstance(ending, AuthError):
+            ending = await self._ordering.refused(ending, generation)
+            if ending is None:
+                for dealt in left:
+                    self._wait(dealt)
+                return
+        if ending:
             logger.info("the worker %s ends the run: %s", answer.address, ending)
             for dealt in left:
                 dealt.end(self._observer, ending)
-        else:  # they were returned, or no worker has answered
-            for dealt in left:
-                self._group.start_soon(self._fetch_self, dealt)
+            return
+        for dealt in left:  # they were returned, or no worker has answered
+            self._group.start_soon(self._fetch_self, dealt)
 
     async def _take(self, written: Sequence[tuple[Dealt, Downloaded, Written]]) -> None:
         """Give files their names, and tell those who wait what became of each."""
@@ -246,9 +269,12 @@ class Crew:
         except AsyncSyncError as error:
             dealt.end(self._observer, error)
 
-    def _hear(self, message: str) -> None:
-        """Do what a worker tells before its batch has ended."""
-        event = json.loads(message)
+    async def _hear_all(self) -> None:
+        """Do what workers tell before their batches have ended."""
+        while True:
+            self._hear(json.loads(await self._messages.get()))
+
+    def _hear(self, event: Event) -> None:
         match event["event"]:
             case "advanced":
                 for number, at, arrived in event["objects"]:
@@ -275,7 +301,8 @@ class Crew:
     async def _pause(self, requested: float) -> None:
         from asyncsync.dask import worker
 
-        await self._cluster.everywhere(worker.pause, self.run, requested)
+        with suppress(OSError):
+            await self._cluster.everywhere(worker.pause, self.run, requested)
 
 
 @asynccontextmanager
@@ -302,6 +329,6 @@ async def crew_on(
             group.cancel_scope.cancel()
             if crew.run:
                 with CancelScope(shield=True):
-                    await cluster.forget(crew.run)
-                    await cluster.stop(crew.run)
+                    if not crew.is_gone:
+                        await cluster.end(crew.run)
                     await folder.taking.clear()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from asyncsync import __version__
 from asyncsync.dask.batch import Batch
 from asyncsync.disk import Sign, Terms
-from asyncsync.errors import AsyncSyncError
+from asyncsync.errors import AsyncSyncError, AuthError
 from asyncsync.model import Checks, Credentials
 from asyncsync.movers import Hire, Orders
 from asyncsync.pace import LARGE_AT_ONCE, STREAMS_AT_ONCE, Pace
@@ -119,8 +119,8 @@ class Ordering:
             except AsyncSyncError as error:  # those that are there may do until the next time
                 logger.info("the credentials cannot be renewed: %s", error)
 
-    async def has_others(self, generation: int) -> bool:
-        """Return whether there are other credentials now than those, which were refused."""
+    async def refused(self, error: AuthError, generation: int) -> AuthError | None:
+        """Return what ends the run; None if there are others now than those that were refused."""
         reload = self._settings.reload
         async with self._renewing:
             now = asyncio.get_running_loop().time()
@@ -129,13 +129,12 @@ class Ordering:
                 self._reloaded_at = now
                 try:
                     found = await in_thread(reload)
-                except AsyncSyncError as error:
-                    logger.info("the credentials cannot be read again: %s", error)
-                else:
-                    if found.endpoint_url == self._settings.endpoint_url:
-                        self._settings = replace(self._settings, renew=found.renew)
-                        self._use(found.credentials)
-            return generation != self.generation
+                except AsyncSyncError as failure:
+                    return AuthError(f"{error}; they cannot be read again: {failure}")
+                if found.endpoint_url == self._settings.endpoint_url:
+                    self._settings = replace(self._settings, renew=found.renew)
+                    self._use(found.credentials)
+            return error if generation == self.generation else None
 
     def _use(self, new: Credentials) -> None:
         if new != self._settings.credentials:

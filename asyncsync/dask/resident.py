@@ -66,6 +66,7 @@ class Resident:
         first: the batch that it begins with.
         tell: sends the brain a message at once, in any thread; what it sends may be lost.
         may_end: returns whether this resident may end for want of work.
+        ended: called when it has ended.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Resident:
         first: Batch,
         tell: Callable[[str], object],
         may_end: Callable[["Resident"], bool],
+        ended: Callable[["Resident"], object],
     ) -> None:
         self.generation = first.generation
         self.has_ended = False
@@ -80,6 +82,7 @@ class Resident:
         self._first = first
         self._tell = tell
         self._may_end = may_end
+        self._ended = ended
         self._limit = Limit(int(first.rate)) if first.rate else None
         self._objects: dict[str, _Object] = {}
         """By key."""
@@ -144,6 +147,7 @@ class Resident:
         finally:
             self.has_ended = True
             self._has_begun.set()
+            self._ended(self)
 
     async def _work(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -78,19 +78,25 @@ def _enter(batch: Batch, worker: Worker) -> Resident:
             if resident:
                 resident.leave()
             tell = partial(worker.log_event, batch.run)
-            resident = _residents[batch.run] = Resident(batch, tell, partial(_retire, batch.run))
+            may_end, forget = partial(_may_end, batch.run), partial(_forget, batch.run)
+            resident = _residents[batch.run] = Resident(batch, tell, may_end, forget)
         resident.users += 1
         return resident
 
 
-def _retire(run: str, resident: Resident) -> bool:
+def _may_end(run: str, resident: Resident) -> bool:
     """Return whether a resident that has nothing to do may end: nobody has just entered."""
     with _changing:
-        if resident.users:
-            return False
+        if not resident.users and _residents.get(run) is resident:
+            del _residents[run]
+        return not resident.users
+
+
+def _forget(run: str, resident: Resident) -> None:
+    """Forget a resident that has ended."""
+    with _changing:
         if _residents.get(run) is resident:
             del _residents[run]
-        return True
 
 
 def _is_wanted(worker: Worker, key: str) -> bool:

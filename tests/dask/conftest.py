@@ -1,7 +1,6 @@
 """A Dask cluster of this machine: three worker processes."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import dask
 import pytest
@@ -25,7 +24,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
         ) as running,
     ):
         yield running

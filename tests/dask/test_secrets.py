@@ -1,0 +1,66 @@
+"""Nothing that Dask shows of a run has its secrets."""
+
+import asyncio
+import pickle
+from pathlib import Path
+
+import pytest
+from distributed import Client, Scheduler, Worker
+
+import asyncsync.dask
+from asyncsync.dask.batch import Batch
+from asyncsync.disk import Sign
+from tests.dask.rigs import OBJECTS, Gate
+from tests.rigs.scripted_s3 import ScriptedS3
+
+pytestmark = pytest.mark.anyio
+
+SECRETS = ("the-secret", "the-token")
+
+
+async def test_what_dask_shows(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither keys, stories, logs, events nor the tasks themselves, while a run goes on."""
+    async with ScriptedS3(OBJECTS) as s3:
+        for name, value in {**s3.environment, "R2_SESSION_TOKEN": "the-token"}.items():
+            monkeypatch.setenv(name, value)
+        gate = Gate(s3, 6)
+        run = asyncio.create_task(asyncsync.dask.sync(client, None, tmp_path / "dest"))
+        await gate.is_full.wait()
+        tasks = client.run_on_scheduler(_tasks)
+        assert "<batch " in tasks
+        keys = [key for keys in client.processing().values() for key in keys]
+        client.dump_cluster_state(str(tmp_path / "dump"), format="yaml")
+        shown = [
+            tasks,
+            *client.run(_tasks_of_worker).values(),
+            str(client.story(*keys)),
+            str(client.get_worker_logs()),
+            str(client.get_scheduler_logs()),
+            str(client.get_events()),
+            str(client.call_stack(keys=keys)),
+            (tmp_path / "dump.yaml").read_text(),
+        ]
+        gate.open()
+        report = await run
+    assert report.downloaded == len(OBJECTS)
+    for text in [*shown, str(client.get_worker_logs()), str(client.get_events())]:
+        assert not any(secret in text for secret in SECRETS)
+
+
+def test_batch_shows_nothing() -> None:
+    """A batch, which has the secrets, is shown by its number, and arrives as it was sent."""
+    sign = Sign("/parts", 1, "sign", "token")
+    batch = Batch("key", 7, "run", "1", 0, b"the-secret", sign, 0.0, 1.0, b"")
+    assert f"{batch} {batch!r}" == "<batch 7> <batch 7>"
+    assert pickle.loads(pickle.dumps(batch)) == batch  # noqa: S301 - its own
+
+
+def _tasks(dask_scheduler: Scheduler) -> str:
+    return " ".join(f"{task!r} {task.run_spec!r}" for task in dask_scheduler.tasks.values())
+
+
+def _tasks_of_worker(dask_worker: Worker) -> str:
+    tasks = dask_worker.state.tasks.values()
+    return " ".join(f"{task!r} {task.run_spec!r}" for task in tasks)
