@@ -6,8 +6,6 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
-from tests import ROOT
-
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
@@ -16,7 +14,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         dask.config.set(
             {
                 "temporary-directory": str(tmp_path_factory.mktemp("dask")),
-                "distributed.nanny.environ.PYTHONPATH": str(ROOT),
             }
         ),
         LocalCluster(

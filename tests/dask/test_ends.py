@@ -40,6 +40,7 @@ with Client(sys.argv[1]) as client:
 """
 
 
+@pytest.mark.row(201)
 async def test_worker_that_is_killed(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,6 +61,7 @@ async def test_worker_that_is_killed(
     assert unfinished(dest) == []
 
 
+@pytest.mark.row(202)
 async def test_client_that_is_killed(
     client: Client, cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +82,7 @@ async def test_client_that_is_killed(
     assert unfinished(dest) == []
 
 
+@pytest.mark.row(203)
 async def test_scheduler_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client's process downloads the rest itself, and says so."""
     told, dest = Told(), tmp_path / "dest"
@@ -99,6 +102,7 @@ async def test_scheduler_that_is_gone(tmp_path: Path, monkeypatch: pytest.Monkey
     assert any("downloads the rest itself" in notice for notice in told.notices)
 
 
+@pytest.mark.row(205)
 async def test_run_that_is_stopped(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

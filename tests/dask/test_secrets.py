@@ -13,11 +13,11 @@ from asyncsync.disk import Sign
 from tests.dask.rigs import OBJECTS, Gate
 from tests.rigs.scripted_s3 import ScriptedS3
 
-pytestmark = pytest.mark.anyio
-
 SECRETS = ("the-secret", "the-token")
 
 
+@pytest.mark.row(207)
+@pytest.mark.anyio
 async def test_what_dask_shows(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,6 +49,7 @@ async def test_what_dask_shows(
         assert not any(secret in text for secret in SECRETS)
 
 
+@pytest.mark.row(207)
 def test_batch_shows_nothing() -> None:
     """A batch, which has the secrets, is shown by its number, and arrives as it was sent."""
     sign = Sign("/parts", 1, "sign", "token")

@@ -23,6 +23,7 @@ WORKER = (
 
 
 @needs_root
+@pytest.mark.row(204)
 @pytest.mark.anyio
 async def test_worker_on_another_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run ends with an error that names the worker, before anything is downloaded."""
@@ -51,6 +52,7 @@ async def test_worker_on_another_disk(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not any(request.verb == "GET" for request in s3.requests)
 
 
+@pytest.mark.row(204)
 def test_folder_is_known_again(tmp_path: Path) -> None:
     """By its inode and by the file in it; a folder that is only like it is refused."""
     for name in ("one", "two"):
@@ -67,6 +69,7 @@ def test_folder_is_known_again(tmp_path: Path) -> None:
         Sign(str(tmp_path / "two"), inode, sign.name, sign.token).check()
 
 
+@pytest.mark.row(204)
 def test_worker_of_another_version(tmp_path: Path) -> None:
     """It says which versions they are."""
     sign = Sign(str(tmp_path), 0, "sign", "")
