@@ -86,9 +86,17 @@ class Cluster:
             raise _lacking("a worker", error) from error
 
     async def everywhere(
-        self, function: Callable[..., object], *arguments: object
+        self,
+        function: Callable[..., object],
+        *arguments: object,
+        workers: list[str] | None = None,
     ) -> Mapping[str, object]:
         """Call a function in all workers, beside their tasks; return what each says, or raised.
+
+        Args:
+            function: what to call.
+            *arguments: its arguments.
+            workers: the addresses of those to ask; None for all.
 
         Raises:
             OSError: the scheduler does not answer.
@@ -96,7 +104,7 @@ class Cluster:
 
         async def ask() -> Mapping[str, object]:
             said: Mapping[str, object] = await self._client.run(
-                function, *arguments, on_error="return"
+                function, *arguments, on_error="return", workers=workers
             )
             return said
 
@@ -128,9 +136,11 @@ class Cluster:
         from asyncsync.dask import worker
 
         for address, found in (await self.everywhere(worker.version)).items():
-            if isinstance(found, ImportError):
+            if isinstance(found, OSError):
+                continue  # it has just died
+            if isinstance(found, Exception):
                 raise _lacking(f"the worker {address}", found) from found
-            if found != __version__ and not isinstance(found, OSError):  # it has just died
+            if found != __version__:
                 raise ConfigError(
                     f"the worker {address} has asyncsync {found}, and this is {__version__}; "
                     "install the same on all workers"
@@ -162,7 +172,7 @@ class Cluster:
         await self._ask(ask)
 
 
-def _lacking(who: str, error: ImportError) -> ConfigError:
+def _lacking(who: str, error: Exception) -> ConfigError:
     """Return the error about a worker without asyncsync, or without something it needs."""
     return ConfigError(
         f"{who} has no asyncsync {__version__} to work with ({error}): "

@@ -140,8 +140,8 @@ class Crew:
         terms = self._folder.taking.terms
         self.run, self._parts = terms.run, terms.parts
         sign = await self._folder.taking.put_sign()
-        await self._check_workers(sign)
         self._ordering.begin(terms, sign)
+        await self._enlist(await self._check_workers(sign))
         await self._cluster.listen(self.run, self._messages.put_nowait)
         self._group.start_soon(self._hear_all)
         self._group.start_soon(self._keep_count)
@@ -149,13 +149,27 @@ class Crew:
         self._has_begun = True
         return True
 
-    async def _check_workers(self, sign: Sign) -> None:
+    async def _check_workers(self, sign: Sign) -> list[str]:
+        """Check that the workers can write in the destination; return their addresses."""
         from asyncsync.dask import worker
 
         said = await self._cluster.everywhere(worker.check, sign, __version__)
         for address, why in said.items():
             if why and not isinstance(why, OSError):  # it has just died
                 raise WorkerError(address, str(why))
+        return [address for address, why in said.items() if not why]
+
+    async def _enlist(self, addresses: list[str]) -> bool:
+        """Enlist workers, which have this asyncsync; return whether all of them are now."""
+        from asyncsync.dask import worker
+
+        enlistment = await self._ordering.enlistment(max(self._workers, 1))
+        try:
+            said = await self._cluster.everywhere(worker.enlist, enlistment, workers=addresses)
+        except OSError as error:
+            logger.info("workers cannot be enlisted: %s", error)
+            return False
+        return not any(said.values())
 
     async def _keep_count(self) -> None:
         """Count the workers now and then, of which there may be more or fewer."""
@@ -217,6 +231,7 @@ class Crew:
         """Go on without the cluster, which is gone."""
         if not self.is_gone:
             self.is_gone = True
+            self._ordering.share(0)
             self._observer.noticed(f"{why}; this process downloads the rest itself")
             while self._waiting:
                 self._group.start_soon(self._fetch_self, self._waiting.popleft())
@@ -237,19 +252,19 @@ class Crew:
     async def _handle_left(self, answer: Answer, generation: int) -> None:
         """Decide about the transfers of a batch of which a worker says nothing."""
         left, ending = answer.left.values(), answer.ending
+        deals_again = answer.is_unlisted and await self._enlist([answer.address])
         if isinstance(ending, AuthError):
             ending = await self._ordering.refused(ending, generation)
-            if ending is None:
-                for dealt in left:
-                    self._wait(dealt)
-                return
-        if ending:
-            logger.info("the worker %s ends the run: %s", answer.address, ending)
+            deals_again = ending is None
+        if deals_again:
+            for dealt in left:
+                self._wait(dealt)
+        elif ending:
             for dealt in left:
                 dealt.end(self._observer, ending)
-            return
-        for dealt in left:  # they were returned, or no worker has answered
-            self._group.start_soon(self._fetch_self, dealt)
+        else:  # they were returned, or no worker has answered
+            for dealt in left:
+                self._group.start_soon(self._fetch_self, dealt)
 
     async def _take(self, written: Sequence[tuple[Dealt, Downloaded, Written]]) -> None:
         """Give files their names, and tell those who wait what became of each."""

@@ -67,6 +67,8 @@ class Answer:
     failed: list[tuple[Dealt, AsyncSyncError]] = field(default_factory=list)
     address: str = ""
     """Of the worker."""
+    is_unlisted: bool = False
+    """Whether the worker has to be enlisted first."""
     ending: AsyncSyncError | None = None
     """What ends the run."""
 
@@ -108,7 +110,10 @@ class Answer:
         match event["event"]:
             case "worker":
                 self.address = event["address"]
+            case "unlisted":
+                self.is_unlisted = True
             case "error":
-                self.ending = parse_error(event)
+                message = f"the worker {self.address}: {event['message']}"
+                self.ending = parse_error({**event, "message": message})
             case "unable":
                 self.ending = WorkerError(self.address, event["message"])

@@ -5,12 +5,13 @@ import logging
 from dataclasses import replace
 
 from asyncsync import __version__
-from asyncsync.dask.batch import Batch
+from asyncsync.dask.batch import Batch, Enlistment
 from asyncsync.disk import Sign, Terms
 from asyncsync.errors import AsyncSyncError, AuthError
 from asyncsync.model import Checks, Credentials
 from asyncsync.movers import Hire, Orders
 from asyncsync.pace import LARGE_AT_ONCE, STREAMS_AT_ONCE, Pace
+from asyncsync.secret import Secret
 from asyncsync.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Ordering:
     def share(self, workers: int) -> float:
         """Return the bytes per second of each of so many workers; 0 for no limit.
 
-        The brain gets as much as one of them.
+        The brain gets as much as one of them, or all if there is none.
         """
         if not self._hire.limit:
             return 0.0
@@ -62,6 +63,21 @@ class Ordering:
     def begin(self, terms: Terms, sign: Sign) -> None:
         """Note the terms of the run, and by what a worker knows its folder again."""
         self._terms, self._sign = replace(terms, holds_lock=False), sign
+
+    async def enlistment(self, workers: int) -> Enlistment:
+        """Return what a mover is told before its first batch.
+
+        Args:
+            workers: how many workers there are.
+        """
+        await self._renew_in_time()
+        return Enlistment(
+            run=self._terms.run,
+            generation=self.generation,
+            orders=Secret(self._orders(workers).line().decode()),
+            rate=self.share(workers),
+            telling=max(TELLING, workers / TOLD),
+        )
 
     async def batch(self, lines: bytes, workers: int) -> Batch:
         """Return a batch.
@@ -78,10 +94,8 @@ class Ordering:
             run=self._terms.run,
             version=__version__,
             generation=self.generation,
-            orders=self._orders(workers).line(),
             sign=self._sign,
             rate=self.share(workers),
-            telling=max(TELLING, workers / TOLD),
             lines=lines,
         )
 

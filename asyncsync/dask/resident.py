@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any
 
-from asyncsync.dask.batch import Batch
+from asyncsync.dask.batch import Batch, Enlistment
 from asyncsync.descriptors import affordable_requests
 from asyncsync.movers import Event, Reader, encode, move
 from asyncsync.pace import Limit
@@ -63,7 +63,7 @@ class Resident:
     """A mover in a Dask worker.
 
     Args:
-        first: the batch that it begins with.
+        enlistment: for which run, and with which credentials.
         tell: sends the brain a message at once, in any thread; what it sends may be lost.
         may_end: returns whether this resident may end for want of work.
         ended: called when it has ended.
@@ -71,19 +71,19 @@ class Resident:
 
     def __init__(
         self,
-        first: Batch,
+        enlistment: Enlistment,
         tell: Callable[[str], object],
         may_end: Callable[["Resident"], bool],
         ended: Callable[["Resident"], object],
     ) -> None:
-        self.generation = first.generation
+        self.generation = enlistment.generation
         self.has_ended = False
         self.users = 0
-        self._first = first
+        self._enlistment = enlistment
         self._tell = tell
         self._may_end = may_end
         self._ended = ended
-        self._limit = Limit(int(first.rate)) if first.rate else None
+        self._limit = Limit(int(enlistment.rate)) if enlistment.rate else None
         self._objects: dict[str, _Object] = {}
         """By key."""
         self._last = b""
@@ -165,7 +165,7 @@ class Resident:
 
     async def _said(self) -> AsyncIterator[Event]:
         """Yield the orders and what is said, until this is to end."""
-        yield _own_orders(self._first)
+        yield _own_orders(self._enlistment)
         while True:
             try:
                 async with asyncio.timeout(IDLE):
@@ -243,7 +243,7 @@ class Resident:
     async def _keep_telling(self) -> None:
         """Tell the brain how much of each large object is here, now and then."""
         while True:
-            await asyncio.sleep(self._first.telling)
+            await asyncio.sleep(self._enlistment.telling)
             news: list[list[int]] = []
             for each in self._objects.values():
                 if each.arrived != each.told:
@@ -253,10 +253,10 @@ class Resident:
                 self._tell(json.dumps({"event": "advanced", "objects": news}))
 
 
-def _own_orders(batch: Batch) -> Event:
+def _own_orders(enlistment: Enlistment) -> Event:
     """Return the orders of a run as those of this process, whose files have names of their own."""
-    orders: dict[str, Any] = json.loads(batch.orders)
-    terms = {**orders["terms"], "run": f"{batch.run}-{token_hex(4)}"}
+    orders: dict[str, Any] = json.loads(enlistment.orders.reveal())
+    terms = {**orders["terms"], "run": f"{enlistment.run}-{token_hex(4)}"}
     workers = orders["workers"] and affordable_requests(orders["workers"])
     most = affordable_requests(orders["max_workers"])
     return {**orders, "terms": terms, "workers": workers, "max_workers": most}

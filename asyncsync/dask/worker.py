@@ -1,8 +1,8 @@
 """What Dask runs in a worker: `fetch` as a task, and the others beside the tasks.
 
-The first batch of a run brings a mover into the process (`resident.py`). It stays for the others,
-with its connections and what it has found out about the server, until the run has ended, or its
-client is gone.
+`enlist` brings a mover into the process (`resident.py`). It stays for all batches, with its
+connections and what it has found out about the server, until the run has ended, or its client is
+gone, or no batch has come for a while; then the next batch says that it is to be enlisted again.
 """
 
 import threading
@@ -11,7 +11,7 @@ from functools import partial
 from distributed import Worker, get_worker
 
 from asyncsync import __version__
-from asyncsync.dask.batch import Batch
+from asyncsync.dask.batch import Batch, Enlistment
 from asyncsync.dask.resident import Resident
 from asyncsync.disk import Sign
 from asyncsync.movers import encode
@@ -26,18 +26,41 @@ _changing = threading.Lock()
 def fetch(batch: Batch) -> bytes:
     """Download a batch of objects; return a line for each, and some about the worker.
 
-    The files have no name yet, which only the brain gives them. Blocks until all have ended.
+    The files have no name yet, which only the brain gives them. Blocks until all have ended. A
+    worker that is not enlisted, or only with older credentials, says so instead.
     """
     worker = get_worker()
     about: Json = {"event": "worker", "address": worker.address}
     if why := check(batch.sign, batch.version):
         return encode(about) + encode({"event": "unable", "message": why})
-    resident = _enter(batch, worker)
+    with _changing:
+        resident = _residents.get(batch.run)
+        if resident is None or resident.has_ended or resident.generation < batch.generation:
+            return encode(about) + encode({"event": "unlisted"})
+        resident.users += 1
     try:
         return encode(about) + resident.fetch(batch, partial(_is_wanted, worker, batch.key))
     finally:
         with _changing:
             resident.users -= 1
+
+
+async def enlist(enlistment: Enlistment, dask_worker: Worker) -> None:
+    """Have a mover in this process for a run, with these credentials."""
+    await in_thread(_enlist, enlistment, dask_worker)
+
+
+def _enlist(enlistment: Enlistment, worker: Worker) -> None:
+    run = enlistment.run
+    with _changing:
+        old = _residents.get(run)
+        if old and not old.has_ended and old.generation >= enlistment.generation:
+            return
+        if old:
+            old.leave()
+        tell = partial(worker.log_event, run)
+        may_end, forget = partial(_may_end, run), partial(_forget, run)
+        _residents[run] = Resident(enlistment, tell, may_end, forget)
 
 
 def check(sign: Sign, version: str) -> str:
@@ -68,20 +91,6 @@ async def stop(run: str) -> None:
         resident = _residents.pop(run, None)
     if resident:
         await in_thread(resident.end)
-
-
-def _enter(batch: Batch, worker: Worker) -> Resident:
-    """Return the resident for a batch, whose user the caller is from now on."""
-    with _changing:
-        resident = _residents.get(batch.run)
-        if resident is None or resident.has_ended or resident.generation < batch.generation:
-            if resident:
-                resident.leave()
-            tell = partial(worker.log_event, batch.run)
-            may_end, forget = partial(_may_end, batch.run), partial(_forget, batch.run)
-            resident = _residents[batch.run] = Resident(batch, tell, may_end, forget)
-        resident.users += 1
-        return resident
 
 
 def _may_end(run: str, resident: Resident) -> bool:

@@ -87,9 +87,9 @@ def busy_worker(client: Client) -> int:
     return next(process for address, process in processes.items() if address in busy)
 
 
-def residents() -> int:
-    """Return how many movers live in this process."""
-    return len(worker._residents)
+def residents() -> set[str]:
+    """Return the runs for which a mover lives in this process."""
+    return {*worker._residents}
 
 
 def busy_residents() -> int:

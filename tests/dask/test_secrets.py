@@ -8,8 +8,8 @@ import pytest
 from distributed import Client, Scheduler, Worker
 
 import asyncsync.dask
-from asyncsync.dask.batch import Batch
-from asyncsync.disk import Sign
+from asyncsync.dask.batch import Batch, Enlistment
+from asyncsync.secret import Secret
 from tests.dask.rigs import OBJECTS, Gate
 from tests.rigs.scripted_s3 import ScriptedS3
 
@@ -50,16 +50,17 @@ async def test_what_dask_shows(
 
 
 @pytest.mark.row(207)
-def test_batch_shows_nothing() -> None:
-    """A batch, which has the secrets, is shown by its number, and arrives as it was sent."""
-    sign = Sign("/parts", 1, "sign", "token")
-    batch = Batch("key", 7, "run", "1", 0, b"the-secret", sign, 0.0, 1.0, b"")
-    assert f"{batch} {batch!r}" == "<batch 7> <batch 7>"
-    assert pickle.loads(pickle.dumps(batch)) == batch  # noqa: S301 - its own
+def test_enlistment_shows_nothing() -> None:
+    """What has the secrets shows none of them, and arrives as it was sent; no task has any."""
+    enlistment = Enlistment("run", 0, Secret("the-secret"), 0.0, 1.0)
+    assert "the-secret" not in f"{enlistment} {enlistment!r}"
+    assert pickle.loads(pickle.dumps(enlistment)) == enlistment  # noqa: S301 - its own
+    assert "orders" not in Batch.__slots__
 
 
 def _tasks(dask_scheduler: Scheduler) -> str:
-    return " ".join(f"{task!r} {task.run_spec!r}" for task in dask_scheduler.tasks.values())
+    tasks = dask_scheduler.tasks.values()
+    return " ".join(f"{task!r} {task.run_spec!r} {pickle.dumps(task.run_spec)!r}" for task in tasks)
 
 
 def _tasks_of_worker(dask_worker: Worker) -> str:
