@@ -345,16 +345,8 @@ async def perform(
         mirror = Mirror(folder, chosen, observer, options.max_delete, options.allow_empty)
         observer = Observers(observer, mirror)
     workers, most = options.workers, options.max_workers
-    hire = Hire(
-        options.processes,
-        found,
-        options.read_timeout,
-        workers,
-        most,
-        options.attempts,
-        limit,
-        engine,
-    )
+    shares = (workers, most, options.attempts, limit)
+    hire = Hire(options.processes, found, options.read_timeout, *shares, engine)
     try:
         async with open_store(found, observer.noticed, options.read_timeout) as store:
             await command(

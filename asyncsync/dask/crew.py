@@ -25,12 +25,18 @@ from asyncsync import __version__
 from asyncsync.concurrently import task_group
 from asyncsync.dask.batch import Batch
 from asyncsync.dask.cluster import Cluster, GoneError, LostError
-from asyncsync.dask.dealt import Answer, Dealt
+from asyncsync.dask.dealt import Answer, Dealt, Moved
 from asyncsync.dask.orders import Ordering
 from asyncsync.dask.portions import AHEAD, most_dealt, portion, weight
-from asyncsync.disk import Folder, Sign, Written
+from asyncsync.disk import Folder, Sign
 from asyncsync.download import Downloader
-from asyncsync.errors import AsyncSyncError, AuthError, IntegrityError, WorkerError
+from asyncsync.errors import (
+    AsyncSyncError,
+    AuthError,
+    IntegrityError,
+    ThrottledError,
+    WorkerError,
+)
 from asyncsync.interfaces import Observer, Urgent
 from asyncsync.model import Checks, Downloaded, Transfer
 from asyncsync.movers import Event, Hire, dealt_line
@@ -262,19 +268,41 @@ class Crew:
         elif ending:
             for dealt in left:
                 dealt.end(self._observer, ending)
-        else:  # they were returned, or no worker has answered
+        else:  # they were returned, or no worker could fetch them
+            if answer.unable:
+                self._tell(f"{answer.unable}; this process downloads its objects itself")
             for dealt in left:
                 self._group.start_soon(self._fetch_self, dealt)
 
-    async def _take(self, written: Sequence[tuple[Dealt, Downloaded, Written]]) -> None:
+    async def _take(self, written: Sequence[Moved]) -> None:
         """Give files their names, and tell those who wait what became of each."""
-        errors = await self._folder.taking.take([file for _, _, file in written])
-        self._pace.note_object(sum(outcome.remote.size for _, outcome, _ in written))
-        for (dealt, outcome, _), error in zip(written, errors, strict=True):
-            if isinstance(error, IntegrityError):
-                self._group.start_soon(self._fetch_self, dealt)
+        errors = await self._folder.taking.take([each.file for each in written])
+        self._pace.note_object(sum(each.outcome.remote.size for each in written))
+        for each, error in zip(written, errors, strict=True):
+            if isinstance(error, ThrottledError):
+                self._group.start_soon(self._take_again, each)
+            elif isinstance(error, IntegrityError):
+                self._group.start_soon(self._fetch_self, each.dealt)
             else:
-                dealt.end(self._observer, error or outcome)
+                each.dealt.end(self._observer, error or each.outcome)
+
+    async def _take_again(self, written: Moved) -> None:
+        """Give a file its name once there are open files enough for that."""
+
+        async def take() -> None:
+            for error in await self._folder.taking.take([written.file]):
+                if error:
+                    raise error
+
+        dealt = written.dealt
+        try:
+            await self._pace.tries(dealt.transfer.remote.key).run_locally(take)
+        except IntegrityError:
+            await self._fetch_self(dealt)
+        except AsyncSyncError as error:
+            dealt.end(self._observer, error)
+        else:
+            dealt.end(self._observer, written.outcome)
 
     async def _fetch_self(self, dealt: Dealt) -> None:
         """Download in this process what a worker cannot."""
@@ -301,7 +329,7 @@ class Crew:
             case "notice":
                 self._tell(event["message"], is_urgent=event["urgent"])
 
-    def _tell(self, message: str, *, is_urgent: bool) -> None:
+    def _tell(self, message: str, *, is_urgent: bool = False) -> None:
         if message not in self._told and len(self._told) < MOST_NOTICES:
             self._told.add(message)
             self._observer.noticed(Urgent(message) if is_urgent else message)
@@ -346,4 +374,4 @@ async def crew_on(
                 with CancelScope(shield=True):
                     if not crew.is_gone:
                         await cluster.end(crew.run)
-                    await folder.taking.clear()
+                    await folder.taking.clear_apart()

@@ -55,6 +55,15 @@ class Dealt:
             self.outcome.set_result(outcome)
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An object whose file a worker has written, and which has no name yet."""
+
+    dealt: Dealt
+    outcome: Downloaded
+    file: Written
+
+
 @dataclass(slots=True)
 class Answer:
     """What a worker says about a batch."""
@@ -63,12 +72,14 @@ class Answer:
     """Transfers of which it says nothing, by key."""
     arrived: list[tuple[Dealt, int]] = field(default_factory=list)
     """The bytes of large objects."""
-    written: list[tuple[Dealt, Downloaded, Written]] = field(default_factory=list)
+    written: list[Moved] = field(default_factory=list)
     failed: list[tuple[Dealt, AsyncSyncError]] = field(default_factory=list)
     address: str = ""
     """Of the worker."""
     is_unlisted: bool = False
     """Whether the worker has to be enlisted first."""
+    unable: str = ""
+    """Why the mover has ended, if nothing is wrong but with its machine."""
     ending: AsyncSyncError | None = None
     """What ends the run."""
 
@@ -101,7 +112,7 @@ class Answer:
             case "downloaded":
                 outcome = parse_downloaded(event, dealt.transfer, paths)
                 file = Written(outcome.transfer, dealt.parts, event["file"], event["inode"])
-                self.written.append((dealt, outcome, file))
+                self.written.append(Moved(dealt, outcome, file))
             case _:
                 self.failed.append((dealt, parse_error(event)))
         del self.left[event["key"]]
@@ -115,5 +126,7 @@ class Answer:
             case "error":
                 message = f"the worker {self.address}: {event['message']}"
                 self.ending = parse_error({**event, "message": message})
-            case "unable":
+            case "unshared":
                 self.ending = WorkerError(self.address, event["message"])
+            case "unable":
+                self.unable = f"the worker {self.address}: {event['message']}"

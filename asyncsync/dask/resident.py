@@ -17,7 +17,6 @@ from secrets import token_hex
 from typing import Any
 
 from asyncsync.dask.batch import Batch, Enlistment
-from asyncsync.descriptors import affordable_requests
 from asyncsync.movers import Event, Reader, encode, move
 from asyncsync.pace import Limit
 from asyncsync.s3 import open_store, redact_libraries
@@ -257,6 +256,4 @@ def _own_orders(enlistment: Enlistment) -> Event:
     """Return the orders of a run as those of this process, whose files have names of their own."""
     orders: dict[str, Any] = json.loads(enlistment.orders.reveal())
     terms = {**orders["terms"], "run": f"{enlistment.run}-{token_hex(4)}"}
-    workers = orders["workers"] and affordable_requests(orders["workers"])
-    most = affordable_requests(orders["max_workers"])
-    return {**orders, "terms": terms, "workers": workers, "max_workers": most}
+    return {**orders, "terms": terms}

@@ -32,7 +32,7 @@ def fetch(batch: Batch) -> bytes:
     worker = get_worker()
     about: Json = {"event": "worker", "address": worker.address}
     if why := check(batch.sign, batch.version):
-        return encode(about) + encode({"event": "unable", "message": why})
+        return encode(about) + encode({"event": "unshared", "message": why})
     with _changing:
         resident = _residents.get(batch.run)
         if resident is None or resident.has_ended or resident.generation < batch.generation:

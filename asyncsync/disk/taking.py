@@ -5,7 +5,6 @@ it answers. Only the process that holds the lock renames it, records it, and kee
 So a mover that outlives its run gives no file a name.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 
@@ -103,21 +102,13 @@ class Taking:
         except OSError as error:
             raise destination_error(self._place.path, error) from error
 
-    async def clear(self) -> None:
-        """Remove the sign, and what movers have written that is not to be taken any more.
+    async def clear_apart(self) -> None:
+        """Remove the sign, and what movers without the lock wrote that nobody takes any more.
 
         What a later run may go on with stays.
         """
-        await in_thread(self._clear_all)
-
-    def _clear_all(self) -> None:
-        for path in self._folders.all():
-            with suppress(OSError), os.scandir(path) as entries:  # the next run removes the rest
-                for name in [entry.name for entry in entries]:
-                    stem, _, run = name.partition(".")
-                    is_left = run.startswith(f"{self._run}-") and (stem[0] == APART or "-" in stem)
-                    if is_left or (stem == SIGN and run == self._run):
-                        os.unlink(path / name)
+        for pattern in (f"{SIGN}.{self._run}", f"{APART}*.{self._run}-*", f"*-*.{self._run}-*"):
+            await in_thread(self._remove, pattern)
 
     async def take(self, files: Sequence[Written]) -> list[AsyncSyncError | None]:
         """Give files their names. One thread hop for all.

@@ -77,7 +77,7 @@ class Gate:
         self._left -= 1
         if self._left == 0:
             self.is_full.set()
-        return replace(self._s3._usual(request), until=self._opened)
+        return replace(self._s3.usual(request), until=self._opened)
 
 
 def busy_worker(client: Client) -> int:

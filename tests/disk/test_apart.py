@@ -67,7 +67,7 @@ async def test_attempt_that_writes_on_changes_nothing(tmp_path: Path) -> None:
             for sink in (lost, counts):
                 await sink.publish(SMALL, b"abc", lambda: Proof.SIZE)
             assert await folder.taking.take([written(folder, counts, SMALL)]) == [None]
-        await folder.taking.clear()
+        await folder.taking.clear_apart()
         assert list((tmp_path / PARTS).iterdir()) == []
 
 
@@ -105,7 +105,7 @@ async def test_sign_and_leftovers_are_removed(tmp_path: Path) -> None:
             with pytest.raises(StandstillError):
                 await stop_half_way(sink, nothing)
             await sink.publish(SMALL, b"abc", lambda: Proof.SIZE)
-        await folder.taking.clear()
+        await folder.taking.clear_apart()
     left = sorted(path.name for path in (tmp_path / PARTS).iterdir())
     assert len(left) == 2
     assert left[1] == left[0] + JOURNAL
