@@ -17,6 +17,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from anyio import CancelScope
 from anyio.abc import TaskGroup
@@ -122,7 +123,8 @@ class Crew:
             return await self._own.download(transfer)
         if not (self._has_begun or await self._begin()):
             return await self._own.download(transfer)
-        parts, inode = await self._folder.taking.parts_for(transfer)
+        tries = self._pace.tries(transfer.remote.key)
+        parts, inode = await tries.run_locally(partial(self._folder.taking.parts_for, transfer))
         line = dealt_line(transfer, None if parts == self._parts else (parts, inode))
         outcome: asyncio.Future[Downloaded] = asyncio.get_running_loop().create_future()
         heavy = weight(transfer.remote.size, len(line))
@@ -139,9 +141,14 @@ class Crew:
     async def _begin(self) -> bool:
         """Begin to write, once; return whether this run may."""
         async with self._beginning:
-            return self._has_begun or (await self._folder.begin_writing() and await self._start())
+            if not self._has_begun and not self.is_gone and await self._folder.begin_writing():
+                try:
+                    await self._start()
+                except OSError as error:
+                    self._give_up(f"the cluster does not answer: {error}")
+            return self._has_begun
 
-    async def _start(self) -> bool:
+    async def _start(self) -> None:
         """Check that the workers can write in the destination, and start to deal."""
         terms = self._folder.taking.terms
         self.run, self._parts = terms.run, terms.parts
@@ -153,7 +160,6 @@ class Crew:
         self._group.start_soon(self._keep_count)
         self._group.start_soon(self._deal)
         self._has_begun = True
-        return True
 
     async def _check_workers(self, sign: Sign) -> list[str]:
         """Check that the workers can write in the destination; return their addresses."""
@@ -184,6 +190,8 @@ class Crew:
             with suppress(OSError):
                 self._workers = await self._cluster.size()
                 self._has_news.set()
+            if not self._workers:
+                self._tell("the cluster has no worker; waiting for one")
 
     # deal ---------------------------------------------------------------------------------------
 
@@ -363,7 +371,9 @@ async def crew_on(
     """Have the workers of a cluster as a crew; at the end they do nothing more for this run."""
     ordering = Ordering(hire, pace, checks, exact=exact)
     async with task_group() as group:
-        workers = await cluster.size()
+        workers = 0
+        with suppress(OSError):  # it is told when something is to be dealt
+            workers = await cluster.size()
         crew = Crew(cluster, workers, folder, pace, observer, ordering, own, group)
         pace.throttled = crew.throttle
         try:

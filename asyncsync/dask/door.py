@@ -59,7 +59,10 @@ async def sync(
     except ImportError as error:
         raise ConfigError(missing("distributed", "dask")) from error
     cluster = Cluster(client)
-    await cluster.check_versions()
+    try:
+        await cluster.check_versions()
+    except OSError as error:
+        raise ConfigError(f"the Dask cluster does not answer: {error}") from error
 
     @asynccontextmanager
     async def engine(

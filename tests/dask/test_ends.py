@@ -11,6 +11,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 import asyncsync.dask
+from asyncsync.dask import crew
 from asyncsync.model import Downloaded
 from tests import ROOT
 from tests.dask.rigs import (
@@ -100,6 +101,24 @@ async def test_scheduler_that_is_gone(tmp_path: Path, monkeypatch: pytest.Monkey
             await run
     check_all_here(dest, told)
     assert any("downloads the rest itself" in notice for notice in told.notices)
+
+
+async def test_workers_that_come_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that finds none says so, waits, and gives the first its secrets when it comes."""
+    monkeypatch.setattr(crew, "COUNTING", 0.05)
+    told, dest = Told(), tmp_path / "dest"
+    async with ScriptedS3(OBJECTS) as s3:
+        _set(monkeypatch, s3.environment)
+        with (
+            LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as alone,
+            Client(alone.scheduler_address) as client,
+        ):
+            run = asyncio.create_task(asyncsync.dask.sync(client, None, dest, observer=told))
+            await until(lambda: "the cluster has no worker; waiting for one" in told.notices)
+            alone.scale(1)
+            report = await run
+    assert report.exit_code == 0
+    check_all_here(dest, told)
 
 
 @pytest.mark.row(205)
