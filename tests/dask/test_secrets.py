@@ -39,7 +39,7 @@ async def test_what_dask_shows(
             str(client.get_worker_logs()),
             str(client.get_scheduler_logs()),
             str(client.get_events()),
-            str(client.call_stack(keys=keys)),
+            str(client.call_stack()),
             (tmp_path / "dump.yaml").read_text(),
         ]
         gate.open()
