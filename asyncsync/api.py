@@ -31,7 +31,7 @@ from asyncsync.interfaces import Observer, ObserverError, Observers, SilentObser
 from asyncsync.listing import Incremental, Scope
 from asyncsync.mirror import Mirror
 from asyncsync.model import Compared, Outcome, Route, Settings
-from asyncsync.movers import Hire
+from asyncsync.movers import Engine, Hire
 from asyncsync.notices import Once
 from asyncsync.pace import STREAMS_AT_ONCE, Deadline, Limit, LimitedStore, Pace
 from asyncsync.progress import Notices
@@ -226,10 +226,11 @@ async def perform_given(
     given: Given,
     planned: Plan | Path | str | None = None,
     path: Path | str | None = None,
+    engine: Engine | None = None,
 ) -> tuple[Route, Options]:
     """Run a command with the keyword arguments. `report` is filled even if the run fails.
 
-    So is the file at `path`, if there is one.
+    So is the file at `path`, if there is one. With an engine, a sync downloads elsewhere.
     """
     check_names(given)
     if isinstance(planned, Plan) and given.get("dest") is None:
@@ -255,7 +256,7 @@ async def perform_given(
             reporting(path, own_route.paths, chosen) as written,
             Observers(report, report.files, *written, _observer(given), *told) as observer,
         ):
-            await perform(command, found, options, prefixes, observer, checked, keys)
+            await perform(command, found, options, prefixes, observer, checked, keys, engine)
     finally:
         report.seconds = time.monotonic() - started
     return own_route, options
@@ -298,6 +299,7 @@ async def perform(
     observer: Observer,
     planned: Plan | PlanFile | None = None,
     keys: Sequence[str] | None = None,
+    engine: Engine | None = None,
 ) -> None:
     """Run a command of the pipeline with the real bucket and the real disk.
 
@@ -345,7 +347,8 @@ async def perform(
         observer = Observers(observer, mirror)
     workers, most = options.workers, options.max_workers
     timeout, notice = options.read_timeout, Once(observer.noticed)
-    hire = Hire(options.processes, found, timeout, workers, most, options.attempts, limit, notice)
+    shares = (workers, most, options.attempts, limit)
+    hire = Hire(options.processes, found, timeout, *shares, notice, engine)
     try:
         async with open_store(found, notice, timeout) as store:
             await command(

@@ -17,7 +17,8 @@
     │   ├── ReportError             the file of the report cannot be written
     │   ├── DiskFullError           no space, no inodes or no quota left
     │   ├── LockHeldError           another run uses the same destination                    exit 6
-    │   └── MachineError            no memory, threads or open files left on this machine
+    │   ├── MachineError            no memory, threads or open files left on this machine
+    │   └── WorkerError             a worker of a cluster cannot write in the destination
     ├── TransferError               one object failed; the others go on                      exit 1
     │   ├── AccessDeniedError       the credentials may not read this key
     │   ├── EncodedObjectError      decompressed on the way, so its bytes differ from its size
@@ -181,6 +182,18 @@ class MachineError(DestinationError):
     """No memory, threads or open files are left, on this machine or within a limit set on it."""
 
     hint = "stop other programs, raise the limit (ulimit -v, -u, -n), or set a low --workers"
+
+
+class WorkerError(DestinationError):
+    """A worker of a cluster cannot write in the destination, or sees another folder there."""
+
+    hint = (
+        "mount the destination at the same path on all workers, for the same user, or choose "
+        "another one"
+    )
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(f"the worker {address} cannot write in the destination: {why}")
 
 
 class TransferError(AsyncSyncError):

@@ -53,7 +53,7 @@ from asyncsync.model import (
     Transfer,
     UpToDate,
 )
-from asyncsync.movers import Alone, Crew, Hire, crew_of
+from asyncsync.movers import Fetcher, Hire, crew_of
 from asyncsync.pace import Deadline, Pace
 from asyncsync.threads import in_thread
 
@@ -148,7 +148,7 @@ async def sync(job: Job) -> None:
 
 
 def _accept(
-    crew: Crew | Alone, unproven: Unproven, space: Space | None, transfers: Collection[Transfer]
+    crew: Fetcher, unproven: Unproven, space: Space | None, transfers: Collection[Transfer]
 ) -> None:
     unproven.add(transfers)
     if space:

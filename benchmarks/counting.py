@@ -93,8 +93,8 @@ def count_known(destination: Path, keys: int) -> float:
         assert ended.up_to_date == keys
 
     anyio.run(sync)  # imports what is imported late
-    calls = _calls(sync)
-    return (calls.total() - calls[_THREADS]) / keys
+    calls = calls_by_room(sync)
+    return (calls.total() - calls[IN_THREADS]) / keys
 
 
 def count_plain(move: Callable[[], Awaitable[None]], destination: Path, units: float) -> Counts:

@@ -110,4 +110,5 @@ def api() -> Iterator[str]:
     ):
         yield f"\n## {heading}\n"
         yield from (f"::: asyncsync.{name}\n" for name in chosen)
+    yield "\n## On a Dask cluster\n\n::: asyncsync.dask.sync\n"
     yield "\n## Keyword arguments\n\n::: asyncsync.api.Given\n\n::: asyncsync.api.GivenToSync\n"

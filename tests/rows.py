@@ -18,6 +18,7 @@ ROWS = (
     *range(135, 139),
     *range(141, 169),
     *range(181, 194),
+    *range(201, 208),
 )
 
 TESTS = ROOT / "tests"

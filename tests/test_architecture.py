@@ -52,6 +52,8 @@ ALLOWED = {
     "api": FLOOR
     | STAGES
     | {"disk", "s3", "progress", "mirror", "movers", "pipeline", "settings", "given"},
+    "dask": FLOOR
+    | {"disk", "pace", "download", "report", "movers", "pipeline", "given", "api", "s3"},
     "browsing": FLOOR | {"browse", "report", "disk", "settings", "given", "api"},
     "demo": FLOOR | {"s3"},
     "doctor": FLOOR | STAGES | {"disk", "s3", "http", "pipeline", "settings", "api"},

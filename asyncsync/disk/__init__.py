@@ -9,15 +9,16 @@ what of it is there, `mounts.py` finds the right disk, `leftovers.py` those of e
 which keys files were made here, `made.py` what each of these files was like, both in `records.py`;
 `sources.py` from which buckets they are, `stripped.py` which prefix their paths leave out, and
 `unsynced.py` which ones a power cut may have damaged; `notes.py` reads and writes notes.
-`removal.py` removes files that were made here. `handover.py` writes complete files in a mover, and
-`taking.py` gives them their names in the run that it works for. `looking.py` looks at many files at
-once. `directory.py` opens folders without following links, and `links.py` those that links stand
-for, where `--follow-links` asks for it. `lock.py` keeps a second run out, and `exclusion.py` says
-which runs may go together: shards, whose state folders `shardstates.py` finds. `shared.py` makes
-the folder that all users share, and `others.py` finds theirs. `folding.py` finds out which names
-the file system treats as one, `translation.py` turns the system's errors into ours, and `trial.py`
-finds out what can be done in a destination. `single.py` takes one object alone, to a file anywhere
-or to none.
+`removal.py` removes files that were made here. `handover.py` writes complete files in a mover,
+unfinished ones as `apart.py` says where it may outlive its run, and `taking.py` gives them their
+names in the run that it works for; `sign.py` tells whether another machine sees the same folder.
+`looking.py` looks at many files at once. `directory.py` opens folders without following links, and
+`links.py` those that links stand for, where `--follow-links` asks for it. `lock.py` keeps a second
+run out, and `exclusion.py` says which runs may go together: shards, whose state folders
+`shardstates.py` finds. `shared.py` makes the folder that all users share, and `others.py` finds
+theirs. `folding.py` finds out which names the file system treats as one, `translation.py` turns the
+system's errors into ours, and `trial.py` finds out what can be done in a destination. `single.py`
+takes one object alone, to a file anywhere or to none.
 
 Nothing here knows about requests, and a folder writes nothing outside the destination.
 """
@@ -32,6 +33,7 @@ from asyncsync.disk.lock import hold_lock
 from asyncsync.disk.mounts import mounted
 from asyncsync.disk.parts import PartFile, spans
 from asyncsync.disk.publish import Written
+from asyncsync.disk.sign import Sign
 from asyncsync.disk.single import Held, SingleFile
 from asyncsync.disk.trial import abandoned, check_free, disk_of, free_bytes, lacks_inodes, trial
 
@@ -45,6 +47,7 @@ __all__ = [
     "Held",
     "LocalFile",
     "PartFile",
+    "Sign",
     "SingleFile",
     "Terms",
     "Written",

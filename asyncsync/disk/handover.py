@@ -9,7 +9,7 @@ import errno
 import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVarTuple
@@ -17,6 +17,7 @@ from typing import TypeVarTuple
 from anyio import CancelScope
 
 from asyncsync import descriptors
+from asyncsync.disk.apart import left_to_others, make_apart
 from asyncsync.disk.batches import Batches
 from asyncsync.disk.directory import Directory
 from asyncsync.disk.parts import PartFile, open_part_file
@@ -25,7 +26,7 @@ from asyncsync.disk.publish import Failure, write_unfinished
 from asyncsync.disk.translation import destination_error, ends_the_run, object_error
 from asyncsync.disk.unfinished import kept_for_later
 from asyncsync.disk.unsynced import Notice
-from asyncsync.model import Proof, Transfer
+from asyncsync.model import Proof, RemoteObject, Transfer
 from asyncsync.paths import PLAIN
 from asyncsync.threads import in_thread
 
@@ -50,6 +51,8 @@ class Terms:
     """The usual parts folder: its absolute path without links."""
     inode: int
     """Of that folder."""
+    holds_lock: bool = True
+    """Whether the mover holds the lock of the run, so that no other one begins before it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,21 +136,23 @@ class Handover:
     @asynccontextmanager
     async def part_file(self, transfer: Transfer) -> AsyncIterator[PartFile]:
         """Open the unfinished file of a large object; see `Sink`. At the end it stays."""
-        terms = self._terms
+        shared = nullcontext if self._terms.holds_lock else left_to_others
         with self._translate_errors(transfer):
             with CancelScope(shield=True):
-                parts = await in_thread(self._parts, transfer.remote.key)
-                part = await open_part_file(
-                    parts.path,
-                    terms.run,
-                    transfer.remote,
-                    terms.began_ns,
-                    self._notice,
-                    terms.source,
-                )
-            with kept_for_later(part):
+                part = await self._open_part_file(transfer.remote)
+            with shared(part), kept_for_later(part):
                 async with part:
                     yield part
+
+    async def _open_part_file(self, remote: RemoteObject) -> PartFile:
+        terms = self._terms
+        parts = await in_thread(self._parts, remote.key)
+        if terms.holds_lock:
+            return await open_part_file(
+                parts.path, terms.run, remote, terms.began_ns, self._notice, terms.source
+            )
+        run = f"{terms.run}-{next(self._numbers)}"
+        return await in_thread(make_apart, parts.path, run, remote, terms.source)
 
     async def publish_parts(self, transfer: Transfer, part: PartFile) -> None:
         """Make an unfinished file whose parts are all here ready for the brain; see `Sink`."""

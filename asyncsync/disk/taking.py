@@ -8,12 +8,15 @@ So a mover that outlives its run gives no file a name.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 
+from asyncsync.disk.apart import APART
 from asyncsync.disk.handover import Terms
 from asyncsync.disk.journal import JOURNAL
 from asyncsync.disk.mounts import PartFolders
 from asyncsync.disk.place import Place
 from asyncsync.disk.publish import Failure, Publisher, Written
+from asyncsync.disk.sign import SIGN, Sign
 from asyncsync.disk.state import State
+from asyncsync.disk.translation import destination_error
 from asyncsync.disk.unfinished import is_kept
 from asyncsync.errors import AsyncSyncError, MachineError, ThrottledError
 from asyncsync.model import Transfer
@@ -86,6 +89,26 @@ class Taking:
             with self._translate_errors(transfer):
                 found = await in_thread(self._folders.find_on_disk, transfer.path)
         return found.real, found.inode
+
+    async def put_sign(self) -> Sign:
+        """Make the file by which another machine knows the usual parts folder again.
+
+        Raises:
+            DestinationError: it cannot be made.
+        """
+        usual = self._folders.find(())
+        try:
+            return await in_thread(Sign.put, usual.directory, usual.real, usual.inode, self._run)
+        except OSError as error:
+            raise destination_error(self._place.path, error) from error
+
+    async def clear_apart(self) -> None:
+        """Remove the sign, and what movers without the lock wrote that nobody takes any more.
+
+        What a later run may go on with stays.
+        """
+        for pattern in (f"{SIGN}.{self._run}", f"{APART}*.{self._run}-*", f"*-*.{self._run}-*"):
+            await in_thread(self._remove, pattern)
 
     async def take(self, files: Sequence[Written]) -> list[AsyncSyncError | None]:
         """Give files their names. One thread hop for all.

@@ -13,8 +13,33 @@ complete, proven files without one (`disk/handover.py`), which the brain takes (
 
 from asyncsync.movers.alone import Alone
 from asyncsync.movers.crew import Crew, crew_of
-from asyncsync.movers.hire import Hire, usable_cores
-from asyncsync.movers.lines import Event, Reader
-from asyncsync.movers.mover import move
+from asyncsync.movers.hire import Engine, Fetcher, Hire, usable_cores
+from asyncsync.movers.lines import (
+    Event,
+    Reader,
+    dealt_line,
+    encode,
+    error_line,
+    parse_downloaded,
+    parse_error,
+)
+from asyncsync.movers.mover import Orders, move
 
-__all__ = ["Alone", "Crew", "Event", "Hire", "Reader", "crew_of", "move", "usable_cores"]
+__all__ = [
+    "Alone",
+    "Crew",
+    "Engine",
+    "Event",
+    "Fetcher",
+    "Hire",
+    "Orders",
+    "Reader",
+    "crew_of",
+    "dealt_line",
+    "encode",
+    "error_line",
+    "move",
+    "parse_downloaded",
+    "parse_error",
+    "usable_cores",
+]

@@ -29,7 +29,7 @@ from asyncsync.interfaces import Observer
 from asyncsync.model import Checks, Downloaded, Transfer
 from asyncsync.movers.alone import Alone
 from asyncsync.movers.errands import Errands
-from asyncsync.movers.hire import Hire, can_move
+from asyncsync.movers.hire import Fetcher, Hire, can_move
 from asyncsync.movers.lines import Event, dealt_line, encode
 from asyncsync.movers.mover import Orders
 from asyncsync.movers.need import Need
@@ -360,8 +360,12 @@ async def crew_of(
     own: Downloader,
     *,
     exact: bool,
-) -> AsyncIterator["Crew | Alone"]:
+) -> AsyncIterator[Fetcher]:
     """Have a crew, whose movers end at the end; without `hire` it is the brain alone."""
+    if hire and hire.engine:
+        async with hire.engine(folder, pace, observer, checks, hire, own, exact=exact) as fetcher:
+            yield fetcher
+        return
     if hire is None or not hire.wanted or not can_move():
         yield Alone(own, pace)
         return

@@ -2,13 +2,18 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Protocol
 
-from asyncsync.model import Settings
-from asyncsync.pace import Limit
+from asyncsync.disk import Folder
+from asyncsync.download import Downloader
+from asyncsync.interfaces import Observer
+from asyncsync.model import Checks, Downloaded, Settings, Transfer
+from asyncsync.pace import Limit, Pace
 
 MOST = 8
 """Movers that a run has unless it is told: one brain can feed so many."""
@@ -33,6 +38,8 @@ class Hire:
     """The bytes per second that all of them share with the brain."""
     notice: Callable[[str], object] = str
     """Called with each message for the user."""
+    engine: "Engine | None" = None
+    """Has the movers, if they are not processes of this machine."""
 
     @property
     def wanted(self) -> int:
@@ -40,6 +47,41 @@ class Hire:
         if self.number is not None:
             return self.number
         return min(cores, MOST) if (cores := usable_cores()) > 1 else 0
+
+
+class Fetcher(Protocol):
+    """Whoever downloads the objects of a run."""
+
+    @property
+    def most(self) -> int:
+        """How many transfers are under way at most."""
+
+    def expect(self, transfers: Iterable[Transfer]) -> None:
+        """Note transfers that will come."""
+
+    async def download(self, transfer: Transfer) -> Downloaded:
+        """Have one object downloaded, validated and published.
+
+        Raises:
+            TransferError, SourceError, DestinationError: as for `Downloader.download`.
+        """
+
+
+class Engine(Protocol):
+    """Has the objects of a run downloaded elsewhere; the arguments are those of a `Crew`."""
+
+    def __call__(
+        self,
+        folder: Folder,
+        pace: Pace,
+        observer: Observer,
+        checks: Checks,
+        hire: Hire,
+        own: Downloader,
+        *,
+        exact: bool,
+    ) -> AbstractAsyncContextManager[Fetcher]:
+        """Begin, and end all of it at the end."""
 
 
 def can_move() -> bool:

@@ -68,8 +68,8 @@ class Orders:
     """Whether the brain has a limit of the rate."""
     has_served: bool
     """Whether the endpoint has served anything in this run."""
-    log_level: int
-    """Of the records that the brain wants."""
+    log_level: int | None
+    """Of the records that the brain wants; None for none."""
     share: int = 1
     """How many movers there are."""
 
@@ -141,7 +141,8 @@ async def move(events: AsyncIterator[Event], send: Send, open_store: OpenStore) 
     if first is None:  # the brain is gone already
         return
     orders = _parse_orders(first, credentials)
-    _forward_log(send, orders.log_level)
+    if orders.log_level is not None:
+        _forward_log(send, orders.log_level)
     limit = AskedLimit(send)
 
     def notice(message: str) -> None:

@@ -40,7 +40,8 @@ class Limit:
     ) -> None:
         self.streams = max(1, rate // STREAM_RATE)
         """How many large bodies can be read at the same time, so that each is fast enough."""
-        self._rate = rate
+        self.rate = float(rate)
+        """Bytes per second; another one counts for all that is taken from then on."""
         self._sleep = sleep
         self._clock = clock
         self._taken_until: float | None = None
@@ -49,7 +50,7 @@ class Limit:
         """Take so many bytes, and wait until their time has come."""
         now = self._clock()
         begin = now if self._taken_until is None else max(self._taken_until, now - SLACK)
-        self._taken_until = begin + size / self._rate
+        self._taken_until = begin + size / self.rate
         if (wait := self._taken_until - now) > 0:
             await self._sleep(wait)
 
