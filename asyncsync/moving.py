@@ -5,6 +5,7 @@ keep what is under way, and then it is gone, whatever hangs.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import threading
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 READ_SIZE = 64 * 1024
+GATHERING = 0.005
+"""Seconds for which lines are gathered: each write costs the brain a read and a hop to a thread."""
 GRACE = 2.0
 """Seconds that a mover may take to end."""
 
@@ -25,7 +28,9 @@ GRACE = 2.0
 def main() -> int:
     """Work for the brain at the other end of the pipes; return the exit code."""
     redact_libraries()
-    return asyncio.run(_work())
+    exit_code = asyncio.run(_work())
+    gc.freeze()  # nothing is taken apart at the end
+    return exit_code
 
 
 async def _work() -> int:
@@ -70,7 +75,7 @@ def _exit_soon() -> None:
 
 
 class _Output:
-    """Writes lines to the brain: all of one turn of the loop at once.
+    """Writes lines to the brain: all of some milliseconds at once.
 
     Args:
         descriptor: of the pipe.
@@ -88,7 +93,7 @@ class _Output:
             self._loop.call_soon_threadsafe(self.send, line)
             return
         if not self._lines:
-            self._loop.call_soon(self.flush)
+            self._loop.call_later(GATHERING, self.flush)
         self._lines.append(line)
 
     def flush(self) -> None:

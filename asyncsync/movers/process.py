@@ -24,8 +24,10 @@ POLL = 0.005
 ENDING = 0.8
 """Seconds in which a mover keeps what is under way once its pipe is closed."""
 _MAIN = (
-    "import sys; sys.path[:] = sys.argv[1:]; from asyncsync.moving import main; sys.exit(main())"
+    "import gc, sys; gc.set_threshold(50_000, 20, 100); sys.path[:] = sys.argv[1:]; "
+    "from asyncsync.moving import main; sys.exit(main())"
 )
+"""What a mover runs. It searches for cycles as seldom as its brain; see `__main__.py`."""
 _KEPT_BACK = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
 """Signals that stop a run: a mover ends when its brain does, and not before."""
 
