@@ -1,7 +1,7 @@
 """The brain's side: deals transfers to movers, and replaces those that have ended.
 
-    few objects    the brain downloads them itself: movers would start too late
-    many           one mover for each processor, started while the listing goes on
+    at first       the brain downloads itself, and sees whether movers would help (`need.py`)
+    where they do  one mover for each processor, started while the listing goes on
     a mover dies   its transfers are dealt again, and another one takes its place, a few times
     one hangs      it is killed once it has said nothing for a minute
     none is left   the brain downloads the rest itself
@@ -32,6 +32,7 @@ from asyncsync.movers.errands import Errands
 from asyncsync.movers.hire import Hire, can_move
 from asyncsync.movers.lines import Event, dealt_line, encode
 from asyncsync.movers.mover import Orders
+from asyncsync.movers.need import Need
 from asyncsync.movers.outcomes import Outcomes, end_all
 from asyncsync.movers.process import Dealt, Mover
 from asyncsync.pace import LARGE_AT_ONCE, STREAMS_AT_ONCE, Pace
@@ -86,13 +87,13 @@ class Crew:
         self._exact = exact
         self._movers: list[Mover] = []
         self._wanted = hire.wanted
+        self._need = Need(pace, self._let_in)
         self._is_hired = False
         self._starting = 0
         self._started = 0
         self._replaced = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         """Transfers that wait for a mover with room."""
-        self._objects = self._bytes = 0
         self._has_news = False
         """Whether objects have arrived that the movers were not told of."""
         self._errands = Errands(hire, observer, group)
@@ -114,12 +115,17 @@ class Crew:
 
     def expect(self, transfers: Iterable[Transfer]) -> None:
         """Count transfers that will come, and start the movers once they pay."""
-        if self._is_hired or not self._wanted:
-            return
-        for transfer in transfers:
-            self._objects += 1
-            self._bytes += transfer.remote.size - transfer.kept
-        if self._hire.is_due(self._objects, self._bytes):
+        self._need.expect(transfers)
+        if self._hire.number is not None:
+            self._start_all()
+
+    async def start_when_needed(self) -> None:
+        """Start the movers as soon as they pay."""
+        await self._need.arises()
+        self._start_all()
+
+    def _start_all(self) -> None:
+        if not self._is_hired:
             self._is_hired = True
             logger.info("%d movers are started", self._wanted)
             self._group.start_soon(self._watch)
@@ -208,6 +214,7 @@ class Crew:
             is_limited=self._limit is not None,
             has_served=self._pace.refused.has_served,
             log_level=logging.getLogger("asyncsync").getEffectiveLevel(),
+            share=self._hire.wanted,
         )
 
     # deal ---------------------------------------------------------------------------------------
@@ -219,7 +226,9 @@ class Crew:
             TransferError, SourceError, DestinationError: as for `Downloader.download`.
         """
         is_again = False
-        while self._is_hired and transfer.remote.is_pinned:
+        while self._wanted and transfer.remote.is_pinned:
+            if not self._is_hired and self._need.has_room:
+                break
             place = await self._find_place(transfer)
             mover = await self._find_mover()
             if mover is None:
@@ -227,7 +236,7 @@ class Crew:
             if done := await self._move(mover, transfer, place):
                 return _as_kept_before(done) if is_again else done
             is_again = True
-        done = await self._own.download(transfer)
+        done = await self._need.alone(self._own.download, transfer)
         return _as_kept_before(done) if is_again else done
 
     async def _find_place(self, transfer: Transfer) -> tuple[str, int]:
@@ -241,8 +250,10 @@ class Crew:
         """Return a mover that has room, as soon as one has; None if there is none to wait for."""
         while self._wanted:
             ready = [mover for mover in self._movers if mover.is_ready]
-            if not ready and (self._hire.number is None or not self._starting):
-                return None  # until they are ready, this process does not wait
+            # Until they are ready this process goes on, but not with all that is there to deal.
+            is_alone = not ready and (self._hire.number is None or not self._starting)
+            if is_alone and self._need.has_room:
+                return None
             free = [mover for mover in ready if self._has_room(mover)]
             if free:
                 return min(free, key=_load)
@@ -351,5 +362,7 @@ async def crew_of(
     async with task_group() as group:
         crew = Crew(folder, pace, observer, checks, hire, own, group, exact=exact)
         pace.throttled = crew.throttle
+        if hire.number is None:
+            group.start_soon(crew.start_when_needed)
         yield crew
         group.cancel_scope.cancel()

@@ -11,11 +11,6 @@ from asyncsync.pace import Limit
 
 MOST = 8
 """Movers that a run has unless it is told: one brain can feed so many."""
-WORTH_OBJECTS = 3_000
-"""Small objects from which movers pay: each takes a fifth of a second of processor time to start,
-as much as 500 objects."""
-WORTH_BYTES = 1 << 30
-"""Bytes of large objects from which they do."""
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """What a container may use of the machine's processors: microseconds, and in how many."""
 
@@ -25,7 +20,7 @@ class Hire:
     """The movers that a run may have, and what they need to know."""
 
     number: int | None
-    """How many; None for one for each processor, if the run is large enough to pay for them."""
+    """How many; None for one for each processor, as soon as the run needs them (`need.py`)."""
     settings: Settings
     """Where the bucket is, and the credentials for it."""
     read_timeout: float
@@ -38,14 +33,10 @@ class Hire:
 
     @property
     def wanted(self) -> int:
-        """How many movers there will be, if the run is large enough."""
-        return min(usable_cores(), MOST) if self.number is None else self.number
-
-    def is_due(self, objects: int, size: int) -> bool:
-        """Return whether movers pay, for so many objects with so many bytes."""
+        """How many movers there will be, if there are any; with one processor, none helps."""
         if self.number is not None:
-            return objects > 0
-        return objects >= WORTH_OBJECTS or size >= WORTH_BYTES
+            return self.number
+        return min(cores, MOST) if (cores := usable_cores()) > 1 else 0
 
 
 def can_move() -> bool:

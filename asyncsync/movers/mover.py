@@ -70,6 +70,8 @@ class Orders:
     """Whether the endpoint has served anything in this run."""
     log_level: int
     """Of the records that the brain wants."""
+    share: int = 1
+    """How many movers there are."""
 
     def line(self) -> bytes:
         """Return the line that begins the work of a mover. It is never logged."""
@@ -154,6 +156,7 @@ async def move(events: AsyncIterator[Event], send: Send, open_store: OpenStore) 
         streams=orders.streams,
         large=orders.large,
         throttled=lambda seconds: send(encode({"event": "throttled", "retry_after": seconds})),
+        share=orders.share,
     )
     pace.refused.has_served = orders.has_served
     sink = Handover(orders.terms, orders.number, notice)

@@ -76,6 +76,7 @@ class Pace:
         streams: parts in flight at most.
         large: objects in several parts in flight at most.
         throttled: called when the server asks for fewer requests, with the seconds that it names.
+        share: how many processes there are like this one, at the same server.
     """
 
     throttled: Callable[[float], object]
@@ -92,11 +93,12 @@ class Pace:
         streams: int = STREAMS_AT_ONCE,
         large: int = LARGE_AT_ONCE,
         throttled: Callable[[float], object] = float,
+        share: int = 1,
     ) -> None:
         self.most = workers or max_workers
         self.attempts = attempts
-        self.slot = Slots(workers or min(START, max_workers))
-        self._tuning = Tuning(self.slot, self.most, sleep, clock, worked)
+        self.slot = Slots(workers or max(1, min(START // share, max_workers)))
+        self._tuning = Tuning(self.slot, self.most, sleep, clock, worked, share)
         self.large = Slots(large)
         self.streams = Slots(min(streams, STREAMS_AT_ONCE))
         self._adapts = workers is None
@@ -132,6 +134,11 @@ class Pace:
             self.refused.keys.clear()
         if is_new and self._standstill:
             self.note_progress()
+
+    @property
+    def received(self) -> int:
+        """Bytes of objects that have arrived so far."""
+        return self._tuning.received
 
     def note_wait(self, seconds: float) -> None:
         """Record how long the head of an answer took to come."""

@@ -44,6 +44,7 @@ class Tuning:
         most: how many there may be.
         sleep, clock: times are in seconds.
         worked: returns the processor time of this thread, in seconds.
+        share: how many processes there are like this one, at the same server.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Tuning:
         sleep: Callable[[float], Awaitable[None]],
         clock: Callable[[], float] = time.monotonic,
         worked: Callable[[], float] = time.thread_time,
+        share: int = 1,
     ) -> None:
         self.received = 0
         """Bytes of objects so far."""
         self._slot = slot
         self._most = most
+        self._few = max(1, FEW // share)
         self._sleep = sleep
         self._clock = clock
         self._worked = worked
@@ -136,7 +139,7 @@ class Tuning:
 
     @property
     def _is_few(self) -> bool:
-        return self._slot.total < FEW and not self._relief
+        return self._slot.total < self._few and not self._relief
 
     def _is_full(self) -> bool:
         """Return whether more would not help: nobody waits, or the loop or the server is busy."""

@@ -113,7 +113,7 @@ class Options:
     max_size: int | None = None
     """Objects of more bytes are left out."""
     processes: int | None = None
-    """Other processes that download; None for one by processor where a run is worth them."""
+    """Other processes that download; None for one by processor where a run needs them."""
     shard: Shard | None = None
     """The part of the keys that this run syncs; None for all of them."""
 

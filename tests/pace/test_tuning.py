@@ -86,6 +86,16 @@ async def test_slots_double_while_the_throughput_grows() -> None:
     assert await Looks(*looks(1000, 2000, 4000)).run() == [*looks(64, 128, 256), 256]
 
 
+@pytest.mark.parametrize("share", [1, 2, 4, 8])
+async def test_processes_at_one_server_begin_together_as_one_alone_does(share: int) -> None:
+    """Each begins with its share of the slots, and has each doubling judged from its share on."""
+    pace = Pace(None, 256 // share, 3, share=share)
+    assert pace.slot.total * share == START
+    assert pace._tuning._is_few
+    pace.slot.total = FEW // share
+    assert not pace._tuning._is_few
+
+
 async def test_doubling_without_effect_is_undone() -> None:
     """After a while it is tried again, because the network may have changed."""
     rates = [*looks(1000, 2000, 2000), *[2000] * HOLD, *looks(2000, 2000)]

@@ -1,0 +1,187 @@
+"""When a run gets movers: what the processors do decides, and what is left to deal."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import asyncsync
+from asyncsync.model import Downloaded, Reason, RemoteObject, Transfer
+from asyncsync.movers import need
+from asyncsync.movers.need import ALONE, LOOK, OBJECT, WORTH, Need, idle_seconds
+from tests.rigs.bucket import Bucket
+from tests.rigs.clocks import Clock
+
+pytestmark = pytest.mark.anyio
+
+MB = 1_000_000
+SECOND = 500 * MB
+"""Bytes that arrive in a second of these tests."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look shows, as shares of it; `idle` of one processor, None where nothing is told."""
+
+    busy: float
+    idle: float | None
+
+
+class Looks(Clock):
+    """Plays what `Need` sees, look after look, and says when it has seen enough."""
+
+    def __init__(self, looks: Iterable[Seen]) -> None:
+        super().__init__()
+        self._looks: Iterator[Seen] = iter(looks)
+        self._worked, self._idle = 0.0, 0.0
+        self._tells = True
+        self.under = self.pace()
+        self.need = Need(
+            self.under,
+            int,
+            self.sleep,
+            lambda: self.now,
+            lambda: self._worked,
+            lambda: self._idle if self._tells else None,
+        )
+
+    async def sleep(self, seconds: float) -> None:
+        """Let a look's time pass."""
+        await super().sleep(seconds)
+        seen = next(self._looks, None)
+        if seen is None:
+            raise EOFError
+        self._worked += seen.busy * seconds
+        self._tells = seen.idle is not None
+        self._idle += (seen.idle or 0.0) * seconds
+        self.under.note_bytes(int(SECOND * seconds))
+
+    async def seen(self) -> int | None:
+        """Return how many looks it took until movers were needed; None if they never were."""
+        try:
+            await self.need.arises()
+        except EOFError:
+            return None
+        return len(self.slept)
+
+
+def transfer(size: int, number: int = 0) -> Transfer:
+    key = f"1hz/{number}.parquet"
+    return Transfer(RemoteObject(key, size, "0" * 32, 1), (key,), Reason.MISSING)
+
+
+@pytest.mark.parametrize(
+    ("looks", "enough"),
+    [
+        ([Seen(0.5, 1.0), Seen(1.0, 1.0)], 2),
+        ([Seen(1.2, 0.6)], 1),
+        ([Seen(1.0, None), Seen(1.0, None)], 1),
+        ([Seen(0.8, 1.2)] * 5, None),
+        ([Seen(1.0, 0.3)] * 5, None),
+    ],
+    ids=["once-busy", "threads-too", "untold", "waits-for-the-network", "no-processor-is-free"],
+)
+async def test_movers_are_needed_where_the_processor_is_what_the_run_waits_for(
+    looks: list[Seen], enough: int | None
+) -> None:
+    """The process has to be busy, and another processor free, as far as the system tells."""
+    run = Looks(looks)
+    run.need.expect([transfer(10 * SECOND)])
+    assert await run.seen() == enough
+
+
+@pytest.mark.parametrize(("seconds", "enough"), [(WORTH + 0.1, 1), (WORTH - 0.1, None), (0, None)])
+async def test_movers_are_needed_for_as_much_as_takes_a_while(
+    seconds: float, enough: int | None
+) -> None:
+    """What is left to deal has to take longer than it takes until movers bring more."""
+    run = Looks([Seen(1.0, 1.0)])
+    if seconds:
+        run.need.expect([transfer(int(seconds * SECOND) - OBJECT)])
+    assert await run.seen() == enough
+
+
+async def test_what_this_process_has_begun_is_not_left_to_deal() -> None:
+    """One object that is under way gives movers nothing to do, however large it is."""
+    run = Looks([Seen(1.0, 1.0)])
+    large, begun = transfer(100 * SECOND), asyncio.Event()
+
+    async def download(_: Transfer) -> Downloaded:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    run.need.expect([large])
+    task = asyncio.create_task(run.need.alone(download, large))
+    await begun.wait()
+    assert await run.seen() is None
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_this_process_leaves_large_objects_to_movers_that_may_come() -> None:
+    """It has room until a bound of bytes is under way, and tells who waits when it has more."""
+    let_in: list[bool] = []
+    watched = Need(Clock().pace(), lambda: let_in.append(watched.has_room))
+    rooms: list[bool] = []
+
+    async def download(each: Transfer) -> Downloaded:
+        rooms.append(watched.has_room)
+        return Downloaded(each, 1, 0.0)
+
+    async def nested(each: Transfer) -> Downloaded:
+        return await watched.alone(download, each)
+
+    await watched.alone(nested, transfer(ALONE - 1))
+    assert rooms == [False]
+    assert let_in == [True, True, True]
+    await watched.alone(download, transfer(1))
+    assert rooms == [False, True]
+
+
+def test_idle_processors_are_those_that_this_process_may_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The system's ticks of idling and of waiting for disks are added up, for these alone."""
+    stat = tmp_path / "stat"
+    monkeypatch.setattr(need, "_STAT", stat)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 2}, raising=False)
+    monkeypatch.setattr("os.sysconf", lambda _: 100)
+    stat.write_text(
+        "cpu 1 1 1 900 1 1\ncpu0 9 9 9 100 20 9\ncpu1 9 9 9 700 9 9\ncpu2 9 9 9 200 30 9\nintr 5\n"
+    )
+    assert idle_seconds() == pytest.approx(3.5)
+    stat.write_text("cpu 0 0 0 0 0\ncpu0 0 0 0 0 0\n")
+    assert idle_seconds() is None  # a sandbox that tells nothing
+    stat.unlink()
+    assert idle_seconds() is None
+
+
+async def test_a_run_that_needs_movers_gets_them_while_it_goes_on(
+    bucket: Bucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is not begun when they are ready is theirs, and every object is told of once."""
+    for name in ("LOOK", "BUSY", "FREE", "WORTH"):
+        monkeypatch.setattr(need, name, 0.0)
+    monkeypatch.setattr(need, "ALONE", 1)  # so that there is always something left to deal
+    monkeypatch.setattr("asyncsync.movers.hire.usable_cores", lambda: 2)
+    caplog.set_level("INFO", "asyncsync")
+    objects = {f"1hz/{number:02}.parquet": bytes([number]) * 1000 for number in range(60)}
+    bucket.put_many(objects)
+    for name, value in bucket.server.environment().items():
+        monkeypatch.setenv(name, value)
+    report = await asyncsync.sync(dest=tmp_path / "dest", parquet_check=False)
+    assert (report.downloaded, report.exit_code) == (len(objects), 0)
+    assert {key: (tmp_path / "dest" / key).read_bytes() for key in objects} == objects
+    assert "2 movers are started" in caplog.text
+
+
+def test_a_look_is_short() -> None:
+    """Movers come within the first seconds of a run, or the waiting would cost what they bring."""
+    assert LOOK <= WORTH / 2
