@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from benchmarks.contenders import SWEEP
+from benchmarks.contenders import MOVERS, SWEEP
 
 
 class Kind(StrEnum):
@@ -40,6 +40,7 @@ _IN_STEP_PEERS = ("s5cmd", "s5cmd tuned", "rclone", "rclone tuned", "aws s3 sync
 _PEERS = (*_IN_STEP_PEERS, "s5cmd cp", "s5cmd cp tuned")
 _ALL = ("asyncsync", *_PEERS, "baseline")
 _WAYS = ("asyncsync head", "asyncsync response")
+_MOVERS = tuple(f"asyncsync movers {number}" for number in MOVERS)
 _FLOOR = {
     "small": ("floor get", "floor head", "floor md5"),
     "large": ("floor ranges", "floor ranges-md5"),
@@ -58,25 +59,25 @@ CASES = (
         Kind.FETCH,
         "loop",
         "small",
-        (*_ALL, *_WAYS, *_FLOOR["small"], "asyncsync no progress", "asyncsync bars"),
+        (*_ALL, *_WAYS, *_MOVERS, *_FLOOR["small"], "asyncsync no progress", "asyncsync bars"),
     ),
     Case(
         Kind.FETCH,
         "wan",
         "small",
-        ("asyncsync", *_PEERS, "baseline sample", *_WAYS, *_FLOOR["small"]),
+        ("asyncsync", *_PEERS, "baseline sample", *_WAYS, *_MOVERS, *_FLOOR["small"]),
     ),
-    Case(Kind.FETCH, "loop", "large", (*_ALL, *_WAYS, *_FLOOR["large"])),
-    Case(Kind.FETCH, "wan", "large", (*_ALL, *_WAYS, *_FLOOR["large"])),
-    Case(Kind.FETCH, "loop", "mixed", ("asyncsync", *_PEERS, *_WAYS), limit=90),
-    Case(Kind.FETCH, "wan", "mixed", (*_ALL, *_WAYS), limit=90),
+    Case(Kind.FETCH, "loop", "large", (*_ALL, *_WAYS, *_MOVERS, *_FLOOR["large"])),
+    Case(Kind.FETCH, "wan", "large", (*_ALL, *_WAYS, *_MOVERS, *_FLOOR["large"])),
+    Case(Kind.FETCH, "loop", "mixed", ("asyncsync", *_PEERS, *_WAYS, *_MOVERS), limit=90),
+    Case(Kind.FETCH, "wan", "mixed", (*_ALL, *_WAYS, *_MOVERS), limit=90),
     Case(Kind.FETCH, "throttled", "mixed", (*_ALL, *_WAYS), limit=90),
-    Case(Kind.FETCH, "loop-r2", "small", ("asyncsync", *_PEERS, _UNPROVEN["small"])),
-    Case(Kind.FETCH, "wan-r2", "small", ("asyncsync", *_PEERS, _UNPROVEN["small"])),
-    Case(Kind.FETCH, "loop-r2", "large", ("asyncsync", *_PEERS, _UNPROVEN["large"])),
-    Case(Kind.FETCH, "wan-r2", "large", ("asyncsync", *_PEERS, _UNPROVEN["large"])),
-    Case(Kind.FETCH, "loop-r2", "mixed", ("asyncsync", *_PEERS), limit=90),
-    Case(Kind.FETCH, "wan-r2", "mixed", ("asyncsync", *_PEERS), limit=90),
+    Case(Kind.FETCH, "loop-r2", "small", ("asyncsync", *_PEERS, *_MOVERS, _UNPROVEN["small"])),
+    Case(Kind.FETCH, "wan-r2", "small", ("asyncsync", *_PEERS, *_MOVERS, _UNPROVEN["small"])),
+    Case(Kind.FETCH, "loop-r2", "large", ("asyncsync", *_PEERS, *_MOVERS, _UNPROVEN["large"])),
+    Case(Kind.FETCH, "wan-r2", "large", ("asyncsync", *_PEERS, *_MOVERS, _UNPROVEN["large"])),
+    Case(Kind.FETCH, "loop-r2", "mixed", ("asyncsync", *_PEERS, *_MOVERS), limit=90),
+    Case(Kind.FETCH, "wan-r2", "mixed", ("asyncsync", *_PEERS, *_MOVERS), limit=90),
     Case(Kind.FETCH, "throttled-r2", "mixed", ("asyncsync", *_PEERS), limit=90),
     Case(Kind.IN_STEP, "loop", "keys", ("asyncsync", *_IN_STEP_PEERS)),
     Case(Kind.IN_STEP, "wan", "keys", ("asyncsync", *_IN_STEP_PEERS)),

@@ -64,6 +64,10 @@ def contenders(peers: Peers, sample: int) -> dict[str, Contender]:
             Contender(f"asyncsync {workers}", _asyncsync("--workers", str(workers)))
             for workers in SWEEP
         ),
+        *(
+            Contender(f"asyncsync movers {number}", _asyncsync("--processes", str(number)))
+            for number in MOVERS
+        ),
         *(Contender(f"floor {steps}", _floor(steps)) for steps in SLOTS),
         Contender("baseline", _baseline()),
         Contender("baseline sample", _baseline(str(sample)), sampled=True),
@@ -80,6 +84,9 @@ def contenders(peers: Peers, sample: int) -> dict[str, Contender]:
 
 SWEEP = (4, 8, 16, 32, 64, 128, 256)
 """The fixed numbers of workers that `--workers auto` is compared with."""
+
+MOVERS = (0, 1, 2, 4)
+"""The fixed numbers of processes that `--processes auto` is compared with."""
 
 SLOTS = {
     "get": (24, 256),

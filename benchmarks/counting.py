@@ -25,7 +25,8 @@ from benchmarks.measure import clear
 
 ROOMS = ("http", "s3", "download", "pace", "disk", "report")
 """The rooms that are told one by one; all others are `rest`."""
-_THREADS = "in threads"
+IN_THREADS = "in threads"
+"""Stands among the rooms for the calls that threads make."""
 _PACKAGE = f"{Path(asyncsync.__file__).parent}{os.sep}"
 
 
@@ -69,28 +70,29 @@ def count(destination: Path, units: float, **given: Unpack[api.GivenToSync]) -> 
     clear(destination)
     anyio.run(sync)  # imports what is imported late
     clear(destination)
-    fetched, known = _calls(sync), _calls(sync)
+    fetched, known = calls_by_room(sync), calls_by_room(sync)
     clear(destination)
     loop = [many - few for many, few in zip(_of_loop(sync), _of_loop(sync), strict=True)]
     rooms = {
-        room: (fetched[room] - known[room]) / units for room in (*ROOMS, "rest", "other", _THREADS)
+        room: (fetched[room] - known[room]) / units
+        for room in (*ROOMS, "rest", "other", IN_THREADS)
     }
-    return Counts(rooms, rooms.pop(_THREADS), *(figure / units for figure in loop))
+    return Counts(rooms, rooms.pop(IN_THREADS), *(figure / units for figure in loop))
 
 
 def count_plain(move: Callable[[], Awaitable[None]], destination: Path, units: float) -> Counts:
     """Fill `destination`, emptied before, with something else than asyncsync; count as above."""
     clear(destination)
-    calls = _calls(move)
+    calls = calls_by_room(move)
     clear(destination)
     loop = _of_loop(move)
-    in_threads = calls.pop(_THREADS, 0)
+    in_threads = calls.pop(IN_THREADS, 0)
     rooms = {"other": calls.total() / units}
     return Counts(rooms, in_threads / units, *(figure / units for figure in loop))
 
 
-def _calls(sync: Callable[[], Awaitable[None]]) -> Counter[str]:
-    """Return the calls of a sync by room."""
+def calls_by_room(sync: Callable[[], Awaitable[object]]) -> Counter[str]:
+    """Return the calls of a sync by room, those in threads once more as `in threads`."""
     profiles = [cProfile.Profile()]
 
     def begin(*_: object) -> None:
@@ -106,7 +108,7 @@ def _calls(sync: Callable[[], Awaitable[None]]) -> Counter[str]:
         threading.setprofile(None)
     own, *others = map(_by_room, profiles)
     threads = sum(others, Counter[str]())
-    return own + threads + Counter({_THREADS: threads.total()})
+    return own + threads + Counter({IN_THREADS: threads.total()})
 
 
 def _by_room(profile: cProfile.Profile) -> Counter[str]:

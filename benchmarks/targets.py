@@ -7,7 +7,7 @@ every object by HEAD and proves its content, unless told not to; the peers don't
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks.contenders import SWEEP
+from benchmarks.contenders import MOVERS, SWEEP
 from benchmarks.layers import slopes
 from benchmarks.results import CaseSummary
 
@@ -92,6 +92,11 @@ OF_BEST_PEER = {
         "wan mixed": 1.0,
         "throttled mixed": 0.9,
     },
+    "asyncsync movers 2": {
+        f"{profile} {work}": 1.0
+        for work in ("small", "large", "mixed")
+        for profile in ("loop", "wan", "loop-r2", "wan-r2")
+    },
 }
 """The most wall time, in times of that of the fastest peer, as it comes or tuned.
 
@@ -99,7 +104,10 @@ Without `-r2` asyncsync computes the MD5 of all content, with it a CRC64NVME.
 """
 _OF_FLOOR = {"loop small": 1.3, "loop large": 1.15}
 """The most processor time of each more object or GiB, in times of the floor's."""
-_WAYS = ("asyncsync", "asyncsync head", "asyncsync response")
+_WAYS = (
+    *("asyncsync", "asyncsync head", "asyncsync response"),
+    *(f"asyncsync movers {number}" for number in MOVERS),
+)
 """Of which each has to end well and within the memory."""
 
 

@@ -54,9 +54,9 @@ def texts(drawing: str) -> set[str | None]:
 @pytest.mark.parametrize(
     ("chosen", "judged", "floors"),
     [
-        (["empty", "small"], 9, {"floor get", "floor head", "floor md5"}),
-        (["large"], 8, {"floor ranges", "floor ranges-md5"}),
-        (["mixed"], 9, set()),
+        (["empty", "small"], 13, {"floor get", "floor head", "floor md5"}),
+        (["large"], 12, {"floor ranges", "floor ranges-md5"}),
+        (["mixed"], 13, set()),
         (["keys", "keys-10k", "keys-100k", "keys-1m"], 6, set()),
     ],
     ids=["small", "large", "mixed", "keys"],
