@@ -43,6 +43,8 @@ REPLACED = 3
 """How many movers that died are replaced in a run."""
 AHEAD = 2
 """For each request that a mover may have in flight, how many objects it is dealt."""
+AHEAD_AT_LEAST = 16
+"""Objects that it is dealt if it may have few: it gathers what it tells for some milliseconds."""
 AHEAD_BYTES = 64 * 1024 * 1024
 """Bytes of large objects that a mover is dealt at least, if there are so many."""
 TICK = 1.0
@@ -104,7 +106,8 @@ class Crew:
         self._max_workers = max(1, hire.max_workers // share)
         self._streams = hire.limit.streams if hire.limit else STREAMS_AT_ONCE
         self._large = max(2, LARGE_AT_ONCE // share)
-        self._most_dealt = AHEAD * (self._workers or self._max_workers)
+        requests = self._workers or self._max_workers
+        self._most_dealt = max(AHEAD_AT_LEAST, AHEAD * requests)
 
     @property
     def most(self) -> int:
