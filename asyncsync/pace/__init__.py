@@ -12,6 +12,7 @@ Nothing here knows what a request is about.
 from asyncsync.pace.deadline import Deadline
 from asyncsync.pace.limit import Limit, LimitedStore
 from asyncsync.pace.pace import LARGE_AT_ONCE, STREAMS_AT_ONCE, Pace, Tries, requested_pause
+from asyncsync.pace.slots import Slots
 from asyncsync.pace.tuning import START
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Limit",
     "LimitedStore",
     "Pace",
+    "Slots",
     "Tries",
     "requested_pause",
 ]
