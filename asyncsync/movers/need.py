@@ -19,7 +19,7 @@ from pathlib import Path
 import anyio
 
 from asyncsync.model import Downloaded, Transfer
-from asyncsync.pace import Pace
+from asyncsync.pace import Pace, Slots
 
 LOOK = 0.5
 """Seconds."""
@@ -87,6 +87,8 @@ class Need:
         idle: Callable[[], float | None] = idle_seconds,
     ) -> None:
         self._pace = pace
+        self._at_once = Slots(pace.most)
+        """What this process downloads: each may hold a file open, and there are more workers."""
         self._let_in = let_in
         self._sleep = sleep
         self._clock = clock
@@ -113,7 +115,8 @@ class Need:
         if self.has_room:
             self._let_in()
         try:
-            return await download(transfer)
+            async with self._at_once:
+                return await download(transfer)
         finally:
             self._under_way -= size
             self._ended += 1

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from anyio import create_task_group
+from anyio.lowlevel import checkpoint
 
 import asyncsync
 from asyncsync.model import Downloaded, Reason, RemoteObject, Transfer
@@ -140,6 +142,24 @@ async def test_this_process_leaves_large_objects_to_movers_that_may_come() -> No
     assert let_in == [True, True, True]
     await watched.alone(download, transfer(1))
     assert rooms == [False, True]
+
+
+async def test_this_process_downloads_no_more_at_once_than_there_may_be_requests() -> None:
+    """Although there are workers for all movers: each object may hold a file open."""
+    watched, under_way, most = Need(Clock().pace(workers=2), int), 0, 0
+
+    async def download(each: Transfer) -> Downloaded:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await checkpoint()
+        under_way -= 1
+        return Downloaded(each, 1, 0.0)
+
+    async with create_task_group() as group:
+        for number in range(6):
+            group.start_soon(watched.alone, download, transfer(1, number))
+    assert (most, under_way) == (2, 0)
 
 
 def test_idle_processors_are_those_that_this_process_may_use(
