@@ -35,7 +35,7 @@ from asyncsync.movers.mover import Orders
 from asyncsync.movers.need import Need
 from asyncsync.movers.outcomes import Outcomes, end_all
 from asyncsync.movers.process import Dealt, Mover
-from asyncsync.pace import LARGE_AT_ONCE, STREAMS_AT_ONCE, Pace, Slots
+from asyncsync.pace import LARGE_AT_ONCE, STREAMS_AT_ONCE, Pace
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +90,6 @@ class Crew:
         self._movers: list[Mover] = []
         self._wanted = hire.wanted
         self._need = Need(pace, self._let_in)
-        self._alone = Slots(pace.most)
-        """What this process downloads itself: there are more workers, for the movers."""
         self._is_hired = False
         self._starting = 0
         self._started = 0
@@ -241,8 +239,7 @@ class Crew:
             if done := await self._move(mover, transfer, place):
                 return _as_kept_before(done) if is_again else done
             is_again = True
-        async with self._alone:
-            done = await self._need.alone(self._own.download, transfer)
+        done = await self._need.alone(self._own.download, transfer)
         return _as_kept_before(done) if is_again else done
 
     async def _find_place(self, transfer: Transfer) -> tuple[str, int]:

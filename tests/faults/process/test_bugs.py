@@ -28,7 +28,7 @@ BUGS = {
     "comparing": (
         "compare.check.compare_page",
         "compare.collisions.Collisions.split",
-        "disk.folder.Folder.look_up",
+        "disk.folder.Folder.compare",
     ),
     "small objects": (
         "download.download.Downloader._fetch_whole",
