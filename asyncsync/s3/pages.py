@@ -66,6 +66,8 @@ _NAMES = re.compile("<([A-Za-z]+)>")
 _MOST_FIELDS = 2 * len(_FIELDS)
 _PLACE = b"<Contents/>"
 """Stands where all plain entries were."""
+_AN_ENTRY = re.compile(b"[<:]Contents")
+"""How the tag of any entry begins, in whatever way it is written."""
 _TOO_MANY_ENTRIES = f"not an S3 answer: more than {MOST_ENTRIES:,} entries on a page"
 
 
@@ -83,7 +85,8 @@ def parse_page(body: bytes) -> Page:
         raise ProtocolError(f"not an S3 listing, but <{_name(root)[:40]}>")
     namespace = root.tag[: root.tag.find("}") + 1]
     encoded = root.findtext(namespace + "EncodingType") == "url"
-    if plain and root.find(namespace + "Contents") is not None:
+    is_place = len(_AN_ENTRY.findall(rest)) == 1  # so nothing else is an entry
+    if plain and is_place and root.find(namespace + "Contents") is not None:
         keys, sizes, etags, times = plain
         if encoded and ("%" in (joined := "".join(keys)) or "+" in joined):
             keys = [_decoded(key, encoded) for key in keys]

@@ -478,5 +478,17 @@ def test_elements_may_come_in_any_order(
 @pytest.mark.parametrize("between", ["<Key>k9</Key>", "<Other/>", "&amp;", "<!-- c -->", " "])
 def test_what_stands_between_plain_entries_is_left_to_the_parser(between: str) -> None:
     """No entry is read twice, and none is made up."""
-    entry = _entry(Key="k1", Size="1", ETag="v", LastModified="2026-01-01T00:00:00Z")
+    entry = _entry(Key="k1", Size="1", ETag='"v"', LastModified="2026-01-01T00:00:00Z")
     assert keys(listing(entry, between, entry.replace("k1", "k2"))) == ["k1", "k2"]
+
+
+@pytest.mark.parametrize("attribute", ["", "a='1'"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_entry_beside_plain_ones_is_read_however_its_tag_is_written(
+    attribute: str, is_first: bool
+) -> None:
+    """No key is left out that the XML parser sees."""
+    plain = _entry(Key="k2", Size="1", ETag='"v"', LastModified="2026-01-01T00:00:00Z")
+    odd = f"<Contents {attribute}><Key>k{1 if is_first else 3}</Key></Contents >"
+    parts = [odd, plain] if is_first else [plain, odd]
+    assert keys(listing(*parts)) == (["k1", "k2"] if is_first else ["k2", "k3"])
