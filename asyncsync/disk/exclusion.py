@@ -40,12 +40,13 @@ class Locks:
         """Of the lock files that are held."""
 
     @contextmanager
-    def sharing(self, root: Root, whole: Directory) -> Iterator[None]:
+    def sharing(self, root: Root, whole: Directory, *, is_usual: bool) -> Iterator[None]:
         """Share the locks that whole runs have alone.
 
         Args:
             root: the destination.
             whole: the state folder of whole runs.
+            is_usual: as for `held`.
 
         Raises:
             LockHeldError: a whole run works here.
@@ -53,7 +54,7 @@ class Locks:
         """
         with ExitStack() as locks:
             holder = f"shard {self._shard}, "
-            with suppress(OSError):  # `held` finds out as well, and says so
+            with self._as_far_as_usable(NAME, "whole runs of other users", tells=is_usual):
                 shared = locks.enter_context(Directory.walk(root, (STATE_DIR,)))
                 path, owner = shared.path(self._path / STATE_DIR) / NAME, shared.status()
                 held = lock.hold_lock(path, self._path, owner, is_shared=True, holder=holder)
@@ -61,6 +62,24 @@ class Locks:
             path = whole.path(self._path / STATE_DIR) / NAME
             self._add(lock.hold_lock(path, self._path, is_shared=True, holder=holder), locks)
             yield
+
+    @contextmanager
+    def _as_far_as_usable(self, name: str, others: str, *, tells: bool) -> Iterator[None]:
+        """Go on where a lock that all users share cannot be used, and tell whom it lets in.
+
+        Raises:
+            OSError: the limit of open files is reached, which may pass.
+        """
+        try:
+            yield
+        except OSError as error:
+            if descriptors.too_many_open_files(error):
+                raise
+            if tells:
+                self._notice(
+                    f"{escaped(str(self._path / STATE_DIR / name))} cannot be used "
+                    f"({error.strerror}); {others} are not kept out"
+                )
 
     def _add(self, held: AbstractContextManager[lock.Held], locks: ExitStack) -> lock.Held:
         """Hold a lock until the others are released."""
@@ -89,18 +108,10 @@ class Locks:
         """
         name = lock_name(self._shard) if self._shard else NAME
         with ExitStack() as locks:
-            try:
+            with self._as_far_as_usable(name, "runs of other users", tells=is_usual):
                 shared = locks.enter_context(Directory.walk(root, (STATE_DIR,)))
                 path = shared.path(self._path / STATE_DIR) / name
                 self._add(lock.hold_lock(path, self._path, shared.status()), locks)
-            except OSError as error:
-                if descriptors.too_many_open_files(error):
-                    raise
-                if is_usual:
-                    self._notice(
-                        f"{escaped(str(self._path / STATE_DIR / name))} cannot be used "
-                        f"({error.strerror}); runs of other users are not kept out"
-                    )
             held = self._add(lock.hold_lock(state / NAME, self._path), locks)
             self._check_shards(root, find_whole)
             yield held.is_exclusive

@@ -122,8 +122,10 @@ class Place:
             if not self._held:
                 self._hold(opened)
             if self.shard:
-                whole = opened.enter_context(self._open_whole((), tells=False)[0])
-                opened.enter_context(self._locks.sharing(self.root, whole))
+                whole, names = self._open_whole((), tells=False)
+                opened.enter_context(whole)
+                is_usual = names[0] == STATE_DIR  # otherwise `open_state` says so
+                opened.enter_context(self._locks.sharing(self.root, whole, is_usual=is_usual))
             self._use(self.open_state(()), opened)
             yield
 

@@ -106,6 +106,25 @@ async def test_shard_with_nothing_to_do_finds_out_as_well_who_works(rig: Rig, de
         await run(rig, ONE)
 
 
+@pytest.mark.row(151)
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [("lock", "whole runs of other users"), ("lock-1-of-2", "runs of other users")],
+)
+def test_shard_tells_whom_a_lock_that_cannot_be_used_lets_in(
+    dest: Path, name: str, others: str
+) -> None:
+    """It goes on; the lock of whole runs may be unusable where its own is not."""
+    (dest / ".asyncsync").mkdir(parents=True)
+    (dest / ".asyncsync" / name).symlink_to(dest / "elsewhere")
+    notices: list[str] = []
+    with Folder(dest, shard=ONE, notice=notices.append).writing():
+        assert len(notices) == 1
+        assert f"/{name} cannot be used" in notices[0]
+        assert notices[0].endswith(f"; {others} are not kept out")
+    assert not (dest / "elsewhere").exists()
+
+
 HOLDER = """
 import sys
 from pathlib import Path
