@@ -22,6 +22,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from asyncsync.disk.directory import Directory, Root
@@ -38,7 +39,7 @@ from asyncsync.disk.shardstates import (
 )
 from asyncsync.disk.shared import OTHERS_CAN_WRITE, open_shared, put_aside_old_state, tag
 from asyncsync.keys import STATE_DIR, escaped
-from asyncsync.shards import Shard
+from asyncsync.shards import MOST_SHARDS, Shard
 
 _UNUSABLE = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP}
 """Errors about `.asyncsync` that a folder beside it avoids."""
@@ -345,11 +346,17 @@ class Place:
     def others(self) -> Iterator[Directory]:
         """Yield the state folders of other users of the destination, each open for one step.
 
-        They may hold anything: read what is needed with a bound, and rely on nothing.
+        They may hold anything: read what is needed with a bound, and rely on nothing. Those of
+        whole runs come first, so that no user's shards can crowd out the notes of all others.
         """
         for _, state in states_of_others(self.root, self.user):
             yield state
-            yield from unread_shard_states(state)
+        shards = (
+            each
+            for _, state in states_of_others(self.root, self.user)
+            for each in unread_shard_states(state)
+        )
+        yield from islice(shards, MOST_SHARDS)
 
     def abandoned(self) -> Iterator[tuple[Path, int | None]]:
         """Yield the state folders of users who do not exist, as after a container was made anew.

@@ -33,7 +33,9 @@ from asyncsync.disk.sources import Sources, noted_in
 
 NAME = "published"
 MOST_OTHERS_BYTES = 1 << 26
-"""Bytes that are read of another user's records."""
+"""Bytes that are read of another user's records, of whole runs or of a shard."""
+MOST_OTHERS_BYTES_IN_ALL = 1 << 28
+"""Bytes that are read of the records of all other users, who may have thousands of shards."""
 ANY = "\0"
 """Stands for a bucket in a record of a file that may be of any."""
 
@@ -98,8 +100,8 @@ class Published:
         """
         if self._hashes is None:
             hashes = self._read()
-            for state in self._place.others():
-                hashes += self._read_other(state)
+            for _, records in self._read_others():
+                hashes += records
             hashes = array("Q", sorted(hashes)) if hashes else hashes
             self._hashes = hashes  # only once it is complete, for calls in other threads
         noted = [*self.sources.noted, *self.sources.others]
@@ -130,9 +132,9 @@ class Published:
             self._origins = _Origins(
                 [_Layer(array("Q", records), own) for records in (whole, *shards)],
                 [
-                    _Layer(self._read_other(state), noted)
-                    for state in self._place.others()
-                    if (noted := noted_in(state))
+                    _Layer(records, noted)
+                    for state, records in self._read_others()
+                    if records and (noted := noted_in(state))
                 ],
             )
         current = self.sources.current
@@ -151,10 +153,13 @@ class Published:
         whole, shards = self._records.layers()
         return array("Q", b"".join([whole, *shards]))
 
-    def _read_other(self, state: Directory) -> "array[int]":
-        """Return the records of another user."""
-        content = state.read(NAME, MOST_OTHERS_BYTES) or b""
-        return array("Q", self._records.parse(content, state.status().st_ino))
+    def _read_others(self) -> "Iterator[tuple[Directory, array[int]]]":
+        """Yield the state folders of other users, each with its records; see `Place.others`."""
+        left = MOST_OTHERS_BYTES_IN_ALL
+        for state in self._place.others():
+            content = state.read(NAME, min(MOST_OTHERS_BYTES, left)) or b""
+            left -= len(content)
+            yield state, array("Q", self._records.parse(content, state.status().st_ino))
 
 
 def _name_mask(source: str) -> int:

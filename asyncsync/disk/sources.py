@@ -11,7 +11,7 @@ first sync or after one of an earlier version, the files are trusted.
 
 import json
 from collections.abc import Callable
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from asyncsync.disk.directory import Directory
@@ -27,6 +27,10 @@ UNKNOWN = "an unknown bucket"
 """Stands for what a note said that cannot be read."""
 MOST_OTHERS = 64
 """Sources that are read of another user's note."""
+MOST_OTHERS_IN_ALL = 4096
+"""Sources that are read of the notes of all other users, who may have thousands of shards."""
+LONGEST_OTHER = 1024
+"""Characters of a source in another user's note: a host's name and a bucket's are shorter."""
 
 
 class Sources:
@@ -78,7 +82,8 @@ class Sources:
     def others(self) -> list[str]:
         """What the notes of other users say."""
         if self._others is None:
-            self._others = [source for each in self._place.others() for source in noted_in(each)]
+            found = (source for each in self._place.others() for source in noted_in(each))
+            self._others = [*islice(found, MOST_OTHERS_IN_ALL)]
         return self._others
 
     @property
@@ -135,7 +140,8 @@ class Sources:
 def noted_in(state: Directory) -> list[str]:
     """Return what another user's note says; nothing if there is none of a reasonable size."""
     content = state.read(NAME, MOST_BYTES)
-    return [] if content is None else _parse(content)[:MOST_OTHERS]
+    found = [] if content is None else _parse(content)[:MOST_OTHERS]
+    return [source if len(source) <= LONGEST_OTHER else UNKNOWN for source in found]
 
 
 def _read(path: Path) -> list[str]:

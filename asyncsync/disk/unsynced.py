@@ -244,6 +244,8 @@ class Unsynced:
                 periods.append((int(mark[2]), NO_END))
             for start, end in periods:
                 found[start] = max(end, found.get(start, 0))
+            if len(found) > MAX_PERIODS:  # thousands of shards may have as many each
+                found = dict(_merge_oldest(sorted(found.items())))
         for start, _ in own:
             found.pop(start, None)
         return sorted(found.items())
