@@ -160,7 +160,9 @@ def _acquire(file: BinaryIO, folder: Path, *, is_shared: bool = False, why: str 
         is_gone = _is_gone(holder)
         if is_gone and _lock_after_the_movers(file, is_shared=is_shared):
             return
-        holder = holder.strip() + ", which has ended, but not what it had started" * is_gone
+        # Of those who share a lock, the file names the last that began.
+        left = "other shards" if holder.startswith("shard ") else "what it had started"
+        holder = holder.strip() + f", which has ended, but not {left}" * is_gone
         raise LockHeldError(
             f"{escaped(str(folder))}: {why}"
             + (f" ({holder})" if holder.isprintable() and holder else "")

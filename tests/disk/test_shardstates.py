@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from asyncsync import pipeline
-from asyncsync.disk import PART, Folder, unsynced
+from asyncsync.disk import PART, Folder, lock, unsynced
 from asyncsync.disk.journal import header
 from asyncsync.disk.lock import hold_lock
 from asyncsync.errors import ConfigError, LockHeldError
@@ -172,6 +172,25 @@ def test_lock_that_is_shared_keeps_out_who_wants_it_alone(tmp_path: Path) -> Non
         hold_lock(path, is_shared=True),
     ):
         pytest.fail("it is held")
+
+
+def test_lock_that_others_share_with_one_that_has_ended_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file names the last that began, and no movers of its have to be looked for."""
+    monkeypatch.setattr(lock, "ORPHANED", 0)
+    path = tmp_path / "state" / "lock"
+    path.parent.mkdir()
+    with hold_lock(path, is_shared=True, holder="shard 1/2, "):
+        with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+            pass
+        named = path.read_text("utf-8").replace("shard 1/2", "shard 2/2")
+        path.write_text(named.replace(str(os.getpid()), str(ended.pid)), "utf-8")
+        with (
+            pytest.raises(LockHeldError, match=r"shard 2/2, .*, which has ended, but not other"),
+            hold_lock(path),
+        ):
+            pytest.fail("it is shared")
 
 
 # what a whole run takes over --------------------------------------------------------------------
