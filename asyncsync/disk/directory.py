@@ -236,7 +236,7 @@ class Directory:
         with suppress(OSError), self.open(name) as file:
             found = os.fstat(file.fileno())
             if stat.S_ISREG(found.st_mode) and found.st_size <= limit:
-                return file.read(limit)
+                return file.read(found.st_size)  # a buffer of the limit could be refused
         return None
 
     def names(self) -> list[str]:

@@ -27,8 +27,8 @@ from asyncsync.keys import escaped
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES = 1 << 28
-"""Bytes of a file that are read."""
+MOST_RECORDS = 1 << 25
+"""Records of a file that are read."""
 HEADER = struct.Struct("=8sQQ")
 """What the file is, the state folder's inode, and the record count of the last rewrite.
 
@@ -61,6 +61,7 @@ class Records:
         self._name = name
         self._magic = magic
         self._size = size
+        self._most_bytes = HEADER.size + MOST_RECORDS * size
         self._mode = mode
         self._file: int | None = None
 
@@ -118,7 +119,8 @@ class Records:
             OSError: the file cannot be read.
         """
         with open(os.open(self.path, os.O_RDONLY | _FLAGS), "rb") as file:
-            return self.parse(file.read(MOST_BYTES), self._inode())
+            size = min(os.fstat(file.fileno()).st_size, self._most_bytes)
+            return self.parse(file.read(size), self._inode())
 
     def layers(self) -> tuple[bytes, list[bytes]]:
         """Return the records of whole runs, and those of each shard that may have this run's keys.
@@ -139,7 +141,7 @@ class Records:
 
         One of no key stands for those of another folder, as in a copy.
         """
-        content = state.read(self._name, MOST_BYTES) or b""
+        content = state.read(self._name, self._most_bytes) or b""
         lost = bytes(self._size) if len(content) > HEADER.size else b""
         return self.parse(content, state.status().st_ino) or lost
 
@@ -180,13 +182,14 @@ class Records:
             if os.lstat(self.path).st_nlink > 1:
                 # A copy of the destination made of hard links shares the file; leave it to that.
                 with open(os.open(self.path, os.O_RDONLY | _FLAGS), "rb") as shared:
-                    self._replace(shared.read(MOST_BYTES + 1))
+                    size = os.fstat(shared.fileno()).st_size
+                    self._replace(shared.read(min(size, self._most_bytes + 1)))
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | _FLAGS, self._mode)
         size = os.fstat(file).st_size
         count = self._parse_header(os.read(file, HEADER.size), self._inode())
-        if count is None or size > MOST_BYTES:
+        if count is None or size > self._most_bytes:
             if size:
-                why = "too long" if size > MOST_BYTES else "damaged, or of another folder"
+                why = "too long" if size > self._most_bytes else "damaged, or of another folder"
                 logger.info("%s: %s; reset", escaped(str(self.path)), why)
             os.ftruncate(file, 0)
             lost = bytes(self._size) if size > HEADER.size else b""  # see `is_empty`

@@ -11,7 +11,7 @@ import pytest
 
 from asyncsync.disk.place import Place
 from asyncsync.disk.published import Published
-from asyncsync.disk.records import HASH_BYTES, HEADER
+from asyncsync.disk.records import HASH_BYTES, HEADER, Records
 from tests.rigs.state import STATE
 
 KEYS = ["a", "1hz/2026/a.parquet", "raw\udcff", "é"]
@@ -123,6 +123,22 @@ def test_records_that_were_dropped_are_not_nothing(path: Path) -> None:
     record(copy / STATE / "published")
     assert known(copy / STATE / "published") == set()
     assert not Published(Place(copy)).is_empty()
+
+
+@pytest.mark.parametrize("size", [HASH_BYTES, 4 * HASH_BYTES])
+def test_file_of_any_kind_holds_as_many_records(
+    path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Whatever a record takes, there is one for each of millions of keys; one of too many goes."""
+    monkeypatch.setattr("asyncsync.disk.records.MOST_RECORDS", 4)
+    records = Records(place_of(path), path.name, b"asyncxyz", size)
+    several = [bytes([number]) * size for number in range(1, 6)]
+    for each in several:
+        with records.writing():
+            records.append(each)
+        assert records.read() == b"".join(several[: each[0]])[: 4 * size]
+    with records.writing():
+        assert records.read() == bytes(size)  # stands for what was dropped
 
 
 def test_file_of_repeated_records_is_rewritten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
