@@ -15,7 +15,6 @@ copy of the folder, whose files have other inodes, nothing is believed.
 """
 
 import struct
-from array import array
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 
@@ -94,8 +93,9 @@ def _last(content: bytes, keys: Mapping[int, str]) -> dict[str, bytes]:
     return {key: content[at : at + size] for key, at in last.items()}
 
 
-def _hashes(content: bytes) -> "array[int]":
-    return array("Q", content)[:: _RECORD.size // HASH_BYTES]
+def _hashes(content: bytes) -> "memoryview[int]":
+    """Return the hashes of all records, without a copy: they may be millions."""
+    return memoryview(content).cast("Q")[:: _RECORD.size // HASH_BYTES]
 
 
 def _record(key: str, size: int, modified_ns: int, inode: int) -> bytes:
