@@ -4,9 +4,11 @@ A key becomes a path only in `paths.py`, and reaches a screen or a log only thro
 inside of a message through `escaped`.
 """
 
+import hashlib
+import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 SCHEME = "s3://"
 """What stands before a bucket's name, a slash and a key, where all three are named as one."""
@@ -56,13 +58,21 @@ def key_hash(key: str) -> int:
     Two keys share it by chance only, once in 2^64. That is not so with `hash(key)`, which is made
     of the characters as they are in memory, where '. ' and U+202E, for instance, are the same.
     """
-    return hash(key.encode("utf-8", "surrogatepass"))
+    return _hash(key.encode("utf-8", "surrogatepass"))
+
+
+def _digest(raw: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "big", signed=True)
+
+
+_hash: Callable[[bytes], int] = hash if sys.hash_info.width >= 64 else _digest
+"""Where Python's own is of 32 bits, two of a million keys share it, and one may be missed."""
 
 
 def key_hashes(keys: Sequence[str]) -> list[int]:
     """Return what `key_hash` does for each of the keys of a page, in a third of the time."""
     if len(parts := "\0".join(keys).encode("utf-8", "surrogatepass").split(b"\0")) == len(keys):
-        return [*map(hash, parts)]
+        return [*map(_hash, parts)]
     return [*map(key_hash, keys)]  # there are none, or one has a NUL
 
 

@@ -1,5 +1,6 @@
 """Keys: how long they are, and how one is shown."""
 
+from array import array
 from collections import Counter
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from asyncsync.errors import UnsafeKeyError
 from asyncsync.keys import (
+    _digest,
     abridged,
     count_folders,
     display_width,
@@ -126,6 +128,17 @@ def test_every_key_has_a_hash_of_eight_bytes(key: str) -> None:
     """Also one that is not valid UTF-8; it stays the same."""
     assert key_hash(key) == key_hash("".join(key))
     assert -(2**63) <= key_hash(key) < 2**63
+
+
+def test_hash_has_eight_bytes_where_that_of_python_has_four(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Among a hundred thousand keys, no two share it."""
+    monkeypatch.setattr("asyncsync.keys._hash", _digest)
+    keys = [f"1hz/{number}.parquet" for number in range(100_000)]
+    assert len({*key_hashes(keys)}) == len(keys)
+    assert len(array("q", key_hashes(keys))) == len(keys)
+    assert key_hashes(keys[:2]) == [*map(key_hash, keys[:2])]
 
 
 @given(st.lists(ANYTHING))
