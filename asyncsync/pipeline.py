@@ -266,7 +266,7 @@ async def _list_and_compare(job: Job, handle: ComparedHandler, unproven: Unprove
         hints=None if incremental or keys is not None else Hints(job.selection),
     )
     shard = job.selection.shard  # its files are as much fewer than the keys
-    landmarks = Landmarks(MIN_FILES // shard.count) if shard else Landmarks()
+    landmarks = Landmarks(max(MIN_FILES // shard.count, 1)) if shard else Landmarks()
 
     async def count_files() -> None:
         await check.count_files(landmarks.recording(job.selection.select))

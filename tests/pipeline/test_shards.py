@@ -12,7 +12,7 @@ from asyncsync import pipeline
 from asyncsync.errors import AbsentError, KeyCollisionError
 from asyncsync.model import RemoteObject
 from asyncsync.report import start_json
-from asyncsync.shards import Shard
+from asyncsync.shards import MOST_SHARDS, Shard
 from tests.rigs.memory_store import MemoryStore, use_memory
 from tests.rigs.pipeline import Rig
 from tests.rigs.watch import Watcher, tree
@@ -82,6 +82,13 @@ async def test_each_shard_says_what_it_lists(dest: Path) -> None:
     )
     planned = {t.remote.key for page in rig.watcher.pages for t in page.transfers}
     assert planned == {key for key in KEYS if SHARDS[1].has(key)}
+
+
+async def test_shard_of_thousands_lists_page_after_page(dest: Path) -> None:
+    """Its files are too few to show where to cut the listing."""
+    rig = Rig(dest, {key: key.encode() for key in KEYS}, page_size=4)
+    rig.shard = Shard(MOST_SHARDS, MOST_SHARDS)
+    assert f"all {len(KEYS)} keys listed" in "".join((await rig.again()).notices)
 
 
 async def test_prefix_that_only_another_shard_has_keys_of_is_no_mistake(dest: Path) -> None:
