@@ -29,6 +29,7 @@ def shards_of_another_user(dest: Path, count: int) -> list[Path]:
     return [folder, *found]
 
 
+@pytest.mark.row(152)
 def test_records_of_another_users_shards_are_read_within_a_bound(
     dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,6 +45,7 @@ def test_records_of_another_users_shards_are_read_within_a_bound(
     assert Published(Place(dest)).known(names) == {*names[:3]}
 
 
+@pytest.mark.row(152)
 def test_sources_of_another_users_shards_are_read_within_a_bound(dest: Path) -> None:
     """And none is longer than a source can be."""
     noted = json.dumps({"format": 1, "sources": ["h/b" * 9999, *["h/c"] * 99]})
@@ -55,6 +57,7 @@ def test_sources_of_another_users_shards_are_read_within_a_bound(dest: Path) -> 
     assert {*found} == {UNKNOWN, "h/c"}
 
 
+@pytest.mark.row(152)
 def test_periods_of_another_users_shards_are_merged(dest: Path) -> None:
     """Nothing that they name becomes sure by that."""
     starts = count(1, 2)
