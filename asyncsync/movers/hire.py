@@ -13,10 +13,13 @@ from asyncsync.disk import Folder
 from asyncsync.download import Downloader
 from asyncsync.interfaces import Observer
 from asyncsync.model import Checks, Downloaded, Settings, Transfer
+from asyncsync.movers.memory import free_memory
 from asyncsync.pace import Limit, Pace
 
 MOST = 8
 """Movers that a run has unless it is told: one brain can feed so many."""
+MEMORY = 60 * 1024 * 1024
+"""Bytes that a mover takes at most, as a test insists."""
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """What a container may use of the machine's processors: microseconds, and in how many."""
 
@@ -43,10 +46,16 @@ class Hire:
 
     @property
     def wanted(self) -> int:
-        """How many movers there will be, if there are any; with one processor, none helps."""
+        """How many movers there will be, if there are any; a single one would not help.
+
+        Unless it is told, a run leaves half of the free memory to its files and to others: where
+        memory runs out, the system kills the largest process, which may be this one.
+        """
         if self.number is not None:
             return self.number
-        return min(cores, MOST) if (cores := usable_cores()) > 1 else 0
+        free = free_memory()
+        room = MOST if free is None else free // 2 // MEMORY
+        return number if (number := min(usable_cores(), MOST, room)) > 1 else 0
 
 
 class Fetcher(Protocol):
