@@ -7,7 +7,7 @@ at it after the other, each half a second long:
 
     the process is busy       for at least 0.9 of the look; its threads count as well
     a processor is free       half of one, of those that the process may use
-    much is left to deal      two seconds of work, at the rate of this look
+    much is left to deal      two seconds of work, at the rate of this look, if it has one
 """
 
 import os
@@ -163,7 +163,9 @@ class Need:
         is_busy = now.worked - before.worked >= BUSY * seconds
         is_told = now.idle is not None and before.idle is not None
         is_free = not is_told or (now.idle or 0) - (before.idle or 0) >= FREE * seconds
-        is_much = self._to_deal * seconds >= max(1, WORTH * (now.done - before.done))
+        done, left = now.done - before.done, self._to_deal
+        # Where nothing is done, the process is busy with what no mover does: the listing, or files.
+        is_much = min(done, left) > 0 and left * seconds >= WORTH * done
         return is_busy and is_free and is_much
 
 

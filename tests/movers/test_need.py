@@ -28,6 +28,7 @@ class Seen:
 
     busy: float
     idle: float | None
+    rate: int = SECOND
 
 
 class Looks(Clock):
@@ -57,7 +58,7 @@ class Looks(Clock):
         self._worked += seen.busy * seconds
         self._tells = seen.idle is not None
         self._idle += (seen.idle or 0.0) * seconds
-        self.under.note_bytes(int(SECOND * seconds))
+        self.under.note_bytes(int(seen.rate * seconds))
 
     async def seen(self) -> int | None:
         """Return how many looks it took until movers were needed; None if they never were."""
@@ -102,6 +103,13 @@ async def test_movers_are_needed_for_as_much_as_takes_a_while(
     if seconds:
         run.need.expect([transfer(int(seconds * SECOND) - OBJECT)])
     assert await run.seen() == enough
+
+
+async def test_process_that_is_busy_with_something_else_needs_no_movers() -> None:
+    """While nothing arrives, it is the listing or the disk that keeps it busy."""
+    run = Looks([Seen(1.0, 1.0, 0)] * 5)
+    run.need.expect([transfer(100 * SECOND)])
+    assert await run.seen() is None
 
 
 async def test_what_this_process_has_begun_is_not_left_to_deal() -> None:
@@ -250,6 +258,34 @@ async def test_a_run_that_needs_movers_gets_them_while_it_goes_on(
     assert (report.downloaded, report.exit_code) == (len(objects), 0)
     assert {key: (tmp_path / "dest" / key).read_bytes() for key in objects} == objects
     assert "2 movers are started" in caplog.text
+
+
+async def test_files_that_are_read_instead_of_downloaded_start_no_mover(
+    bucket: Bucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Only those that turn out to be no objects of the bucket are dealt to one."""
+    caplog.set_level("INFO", "asyncsync")
+    for name, value in bucket.server.environment().items():
+        monkeypatch.setenv(name, value)
+    dest, key = tmp_path / "dest", "1hz/a.parquet"
+    bucket.put_many({key: b"content", "1hz/b.parquet": b"other"})
+    (dest / "1hz").mkdir(parents=True)
+    for name in "ab":
+        (dest / f"1hz/{name}.parquet").write_bytes(b"content" if name == "a" else b"other")
+
+    async def sync() -> int:
+        report = await asyncsync.sync(dest=dest, compare="hash", parquet_check=False, processes=1)
+        return report.downloaded
+
+    assert await sync() == 0
+    assert "movers are started" not in caplog.text
+    (dest / key).write_bytes(b"changed")
+    assert await sync() == 1
+    assert (dest / key).read_bytes() == b"content"
+    assert "movers are started" in caplog.text
 
 
 def test_a_look_is_short() -> None:
