@@ -24,10 +24,14 @@ POLL = 0.005
 ENDING = 0.8
 """Seconds in which a mover keeps what is under way once its pipe is closed."""
 _MAIN = (
-    "import gc, sys; gc.set_threshold(50_000, 20, 100); sys.path[:] = sys.argv[1:]; "
+    "import gc, sys; gc.set_threshold(50_000, 20, 100); "
+    "sys.path[:] = sys.argv[1:2]; import asyncsync; sys.path[:] = sys.argv[2:]; "
     "from asyncsync.moving import main; sys.exit(main())"
 )
-"""What a mover runs. It searches for cycles as seldom as its brain; see `__main__.py`."""
+"""What a mover runs: the very package of its brain, which may not be the first of that name.
+
+It searches for cycles as seldom as its brain; see `__main__.py`.
+"""
 _KEPT_BACK = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
 """Signals that stop a run: a mover ends when its brain does, and not before."""
 
@@ -234,7 +238,7 @@ def _command() -> list[str]:
         *(sys.executable, "-P", f"-Xutf8={flags.utf8_mode}"),
         *(option for option, is_set in options.items() if is_set),
         *(f"-W{option}" for option in sys.warnoptions),
-        *("-c", _MAIN, *filter(None, map(str, sys.path)), own),
+        *("-c", _MAIN, own, *filter(None, map(str, sys.path))),
     ]
 
 

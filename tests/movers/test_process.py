@@ -87,6 +87,21 @@ async def test_modules_beside_the_working_folder_are_not_imported(
     assert (done.code, done.err) == (0, "")
 
 
+async def test_mover_has_the_package_of_its_brain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not another one, that comes first where both are looked for, as a second installation."""
+    caplog.set_level(logging.INFO, "asyncsync")
+    (tmp_path / "asyncsync").mkdir()
+    (tmp_path / "asyncsync" / "__init__.py").write_text("raise SystemExit('another one')\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    async with ScriptedS3(OBJECTS) as s3:
+        ran = await sync(s3, tmp_path / "dest", processes=2)
+    assert (ran.code, tree(tmp_path / "dest")) == (0, OBJECTS)
+    assert "2 movers are started" in caplog.messages
+    assert not [each for each in caplog.messages if "dealt again" in each]
+
+
 async def test_run_with_closed_streams_has_movers(tmp_path: Path) -> None:
     """As one of cron's may be."""
     log = tmp_path / "log"
