@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import anyio
 from anyio import CancelScope
 
 from asyncsync.model import Downloaded, RemoteObject, Transfer
-from asyncsync.movers.lines import Event, Reader
+from asyncsync.movers.lines import Event, Reader, encode
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,8 @@ ENDING = 0.8
 """Seconds in which a mover keeps what is under way once its pipe is closed."""
 _MAIN = (
     "import gc, sys; gc.set_threshold(50_000, 20, 100); "
-    "sys.path[:] = sys.argv[1:2]; import asyncsync; sys.path[:] = sys.argv[2:]; "
-    "from asyncsync.moving import main; sys.exit(main())"
+    "sys.path[:] = sys.argv[1:2]; import asyncsync; sys.path[:] = sys.argv[3:]; "
+    "from asyncsync.moving import main; sys.exit(main(int(sys.argv[2])))"
 )
 """What a mover runs: the very package of its brain, which may not be the first of that name.
 
@@ -187,6 +188,7 @@ class Mover:
     async def close(self) -> None:
         """Let it end: it keeps what is under way. It is killed if it does not."""
         with CancelScope(shield=True):
+            self._unsent.append(encode({"event": "end"}))  # another process may hold the pipe, too
             self._flush()
             if self._stdin and self._reading:
                 self._stdin.close()
@@ -238,7 +240,7 @@ def _command() -> list[str]:
         *(sys.executable, "-P", f"-Xutf8={flags.utf8_mode}"),
         *(option for option, is_set in options.items() if is_set),
         *(f"-W{option}" for option in sys.warnoptions),
-        *("-c", _MAIN, own, *filter(None, map(str, sys.path))),
+        *("-c", _MAIN, own, str(os.getpid()), *filter(None, map(str, sys.path))),
     ]
 
 
