@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Protocol
 
@@ -104,11 +103,14 @@ def can_move() -> bool:
 
 
 def usable_cores() -> int:
-    """Return how many processors this process may use, and its container allows."""
+    """Return how many processors this process may use, and its container allows.
+
+    Less than half of one is none: it would be too little to share, see `need.FREE`.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
         quota, _, period = QUOTA.read_text(encoding="ascii").partition(" ")
-        return max(1, min(cores, ceil(int(quota) / int(period))))
+        return max(1, min(cores, int(int(quota) / int(period) + 0.5)))
     except (OSError, ValueError, ZeroDivisionError):  # no such limit, or none at all: "max"
         return cores

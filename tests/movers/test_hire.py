@@ -16,6 +16,8 @@ from asyncsync.movers.hire import MEMORY, MOST, can_move, usable_cores
     [
         ("max 100000\n", 16),
         ("150000 100000\n", 2),
+        ("149000 100000\n", 1),
+        ("250000 100000\n", 3),
         ("50000 100000\n", 1),
         ("9900000 100000\n", 16),
         ("nonsense", 16),
