@@ -208,8 +208,10 @@ class Mover:
                     pipe.close()
 
     def kill(self) -> None:
-        """End it at once; what it had under way stays as it is."""
+        """End it at once, and hear nothing more; what it had under way stays as it is."""
         self._process.kill()
+        if self._reading:  # another process may hold the pipe, which then has no end
+            self._reading.close()
 
     async def _ended(self) -> None:
         """Wait until it has ended: in no thread, because there may be none left."""

@@ -114,6 +114,25 @@ async def test_mover_ends_although_another_process_holds_its_pipe() -> None:
     assert mover.describe_end() == "ended with code 0"
 
 
+async def test_nothing_more_is_heard_of_a_killed_mover_although_another_process_holds_its_pipe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it was dealt would wait for ever."""
+    script = (
+        "import os, sys, time; os.fork() and time.sleep(600); "
+        "os.write(1, b'{\"event\": 1}\\n'); sys.stdin.read()"
+    )
+    monkeypatch.setattr(process, "_command", lambda: [sys.executable, "-c", script])
+    mover = await Mover.start(0, "", ())
+    said = mover.events()
+    assert await anext(said) == [{"event": 1}]
+    waiting = asyncio.ensure_future(anext(said, None))
+    await asyncio.sleep(0)
+    mover.kill()
+    assert await waiting is None
+    await mover.close()
+
+
 async def test_mover_ends_with_its_parent_although_another_process_holds_its_pipe() -> None:
     """So no process of a run that was killed stays, and keeps its lock."""
     script = (
