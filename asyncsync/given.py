@@ -39,8 +39,8 @@ class Given(TypedDict, total=False):
             number to the network.
         max_workers: The highest number that `"auto"` may choose; 256 by default.
         processes: How many other processes download, beside this one. `"auto"`, the default: one
-            for each processor, at most 8, once this one is what the run waits for, and much is
-            left; none before. 0 for none.
+            for each processor, at most 8 and as many as half of the free memory has room for, once
+            this one is what the run waits for, and much is left; none before. 0 for none.
         compare: What shows that a file is up to date. `"time"`, the default: it has the object's
             size, and is not older. `"size"`: it has the object's size. `"hash"`: it has the
             object's size, and its bytes have the hash that the bucket tells; every such file is

@@ -49,6 +49,7 @@ from asyncsync.model import (
     Compared,
     Failed,
     Outcome,
+    Reason,
     RemoteObject,
     Transfer,
     UpToDate,
@@ -129,7 +130,7 @@ async def sync(job: Job) -> None:
     with job.folder.syncing():
         try:
             async with crew_of(*common, job.checks, job.hire, downloader, exact=exact) as crew:
-                work = partial(unproven.fetch, crew.download)
+                work = partial(unproven.fetch, crew.expect, crew.download)
                 accept = partial(_accept, crew, unproven, space)
                 left = await _run(job, _transfers, work, unproven, accept, crew.most)
             downloader.report_unpinned()
@@ -153,7 +154,8 @@ def _accept(
     unproven.add(transfers)
     if space:
         space.claim(transfers)
-    crew.expect(transfers)
+    if certain := [each for each in transfers if each.reason is not Reason.UNPROVEN]:
+        crew.expect(certain)
 
 
 def _transfers(page: Compared) -> Sequence[Transfer]:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -34,6 +35,13 @@ class GoneError(LostError):
     """No batch comes to an end any more: the scheduler is gone, or the client was closed."""
 
 
+class ClosedError(ConnectionError):
+    """The client was closed, as in another cell of a notebook."""
+
+    def __init__(self) -> None:
+        super().__init__("the client was closed")
+
+
 class Cluster:
     """A Dask cluster, as one run uses it.
 
@@ -46,14 +54,42 @@ class Cluster:
         self._loop = cast("BaseAsyncIOLoop", client.loop).asyncio_loop
 
     async def _ask(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Await something in the client's event loop, where all of its calls are asynchronous."""
-        if self._loop is asyncio.get_running_loop():
-            return await ask()
+        """Await something in the client's event loop, where all of its calls are asynchronous.
+
+        Raises:
+            ClosedError: the client was closed, before or meanwhile.
+        """
+        from distributed.client import ClosedClientError
 
         async def asked() -> T:
+            if self._client.scheduler is None:
+                raise ClosedError
             return await ask()
 
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked(), self._loop))
+        question = asked()
+        try:
+            if self._loop is asyncio.get_running_loop():
+                return await question
+            return await asyncio.wrap_future(self._in_its_loop(question))
+        except ClosedClientError as error:
+            raise ClosedError from error
+        except AttributeError as error:  # a closed client has no scheduler
+            if self._client.scheduler is None:
+                raise ClosedError from error
+            raise
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise
+            raise ClosedError from None  # its loop has ended, and cancelled all that was in it
+
+    def _in_its_loop(self, question: Coroutine[None, None, T]) -> Future[T]:
+        """Begin to await something in the client's event loop, which is another thread's."""
+        try:
+            return asyncio.run_coroutine_threadsafe(question, self._loop)
+        except RuntimeError as error:  # the loop is closed
+            question.close()
+            raise ClosedError from error
 
     async def fetch(self, batch: "Batch") -> bytes:
         """Have a worker download a batch; return what it says. When it dies, another one does.
@@ -64,7 +100,6 @@ class Cluster:
             ConfigError: a worker has another asyncsync, or none.
         """
         from distributed import CancelledError, KilledWorker
-        from distributed.client import ClosedClientError
 
         from asyncsync.dask import worker
 
@@ -80,7 +115,7 @@ class Cluster:
             return await self._ask(ask)
         except KilledWorker as error:
             raise LostError(str(error)) from error
-        except (CancelledError, ClosedClientError) as error:
+        except (CancelledError, ClosedError) as error:
             raise GoneError(str(error)) from error
         except ImportError as error:
             raise _lacking("a worker", error) from error
@@ -122,9 +157,7 @@ class Cluster:
                 logger.info("the workers cannot be told that the run has ended: %s", error)
 
     async def _forget(self, topic: str) -> None:
-        from distributed.client import ClosedClientError
-
-        with suppress(ValueError, ClosedClientError):  # nobody listens any more
+        with suppress(ValueError):  # nobody listens any more
             self._client.unsubscribe_topic(topic)
 
     async def check_versions(self) -> None:

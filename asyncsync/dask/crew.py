@@ -185,7 +185,7 @@ class Crew:
 
     async def _keep_count(self) -> None:
         """Count the workers now and then, of which there may be more or fewer."""
-        while True:
+        while not self.is_gone:
             await asyncio.sleep(COUNTING)
             with suppress(OSError):
                 self._workers = await self._cluster.size()
@@ -345,7 +345,7 @@ class Crew:
     def throttle(self, requested: float) -> None:
         """Let all workers pause, and the batches that are still to be dealt."""
         now = asyncio.get_running_loop().time()
-        if self.run and now - self._paused_at > PAUSING:
+        if self.run and not self.is_gone and now - self._paused_at > PAUSING:
             self._paused_at = now
             self._group.start_soon(self._pause, requested)
 

@@ -44,13 +44,25 @@ class Unproven:
         return found if isinstance(found, Transfer) else None
 
     async def fetch(
-        self, download: Callable[[Transfer], Awaitable[Outcome]], transfer: Transfer
+        self,
+        expect: Callable[[Iterable[Transfer]], object],
+        download: Callable[[Transfer], Awaitable[Outcome]],
+        transfer: Transfer,
     ) -> Outcome | None:
-        """Download a transfer, if it is one that is needed; None if the observer knows already."""
+        """Download a transfer, if it is one that is needed; None if the observer knows already.
+
+        Args:
+            expect: told of an unproven one that turns out to be needed, before it is downloaded.
+            download: downloads it.
+            transfer: the transfer.
+        """
         if transfer.reason is not Reason.UNPROVEN:
             return await download(transfer)
         needed = await self.decide(transfer)
-        return await download(needed) if needed else None
+        if not needed:
+            return None
+        expect([needed])
+        return await download(needed)
 
     async def all_decided(self) -> None:
         """Wait until none is left."""

@@ -2,10 +2,10 @@
 
 Read `crew.py` first, the brain's side: who gets which transfer, and who replaces a mover that has
 died. `outcomes.py` says what becomes of each transfer, `process.py` starts a mover and holds its
-pipes, `errands.py` does what movers ask for, `hire.py` says how many a run has (`alone.py` is one
-without), `need.py` whether it needs them, and `lines.py` what is said: transfers go out, and
-outcomes come back, as lines of JSON. `mover.py` is the other end, with what it asks the brain for
-in `asking.py`.
+pipes, `errands.py` does what movers ask for, `hire.py` says how many a run has (`memory.py` how
+much memory there is for them, and `alone.py` is a run without), `need.py` whether it needs them,
+and `lines.py` what is said: transfers go out, and outcomes come back, as lines of JSON. `mover.py`
+is the other end, with what it asks the brain for in `asking.py`.
 
 A mover knows no listing, no lock, no table and no bars. It gives no file its name: it writes
 complete, proven files without one (`disk/handover.py`), which the brain takes (`disk/taking.py`).

@@ -230,10 +230,10 @@ class Crew:
         """
         is_again = False
         while self._wanted and transfer.remote.is_pinned:
-            if not self._is_hired and self._need.has_room:
+            if not self._is_hired and self._need.has_room_for(transfer):
                 break
             place = await self._find_place(transfer)
-            mover = await self._find_mover()
+            mover = await self._find_mover(transfer)
             if mover is None:
                 break
             if done := await self._move(mover, transfer, place):
@@ -249,13 +249,13 @@ class Crew:
             return await find()
         return await self._pace.tries(transfer.remote.key).run_locally(find)
 
-    async def _find_mover(self) -> Mover | None:
+    async def _find_mover(self, transfer: Transfer) -> Mover | None:
         """Return a mover that has room, as soon as one has; None if there is none to wait for."""
         while self._wanted:
             ready = [mover for mover in self._movers if mover.is_ready]
             # Until they are ready this process goes on, but not with all that is there to deal.
             is_alone = not ready and (self._hire.number is None or not self._starting)
-            if is_alone and self._need.has_room:
+            if is_alone and self._need.has_room_for(transfer):
                 return None
             free = [mover for mover in ready if self._has_room(mover)]
             if free:

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Protocol
 
@@ -13,10 +12,13 @@ from asyncsync.disk import Folder
 from asyncsync.download import Downloader
 from asyncsync.interfaces import Observer
 from asyncsync.model import Checks, Downloaded, Settings, Transfer
+from asyncsync.movers.memory import free_memory
 from asyncsync.pace import Limit, Pace
 
 MOST = 8
 """Movers that a run has unless it is told: one brain can feed so many."""
+MEMORY = 60 * 1024 * 1024
+"""Bytes that a mover takes at most, as a test insists."""
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """What a container may use of the machine's processors: microseconds, and in how many."""
 
@@ -43,10 +45,16 @@ class Hire:
 
     @property
     def wanted(self) -> int:
-        """How many movers there will be, if there are any; with one processor, none helps."""
+        """How many movers there will be, if there are any; a single one would not help.
+
+        Unless it is told, a run leaves half of the free memory to its files and to others: where
+        memory runs out, the system kills the largest process, which may be this one.
+        """
         if self.number is not None:
             return self.number
-        return min(cores, MOST) if (cores := usable_cores()) > 1 else 0
+        free = free_memory()
+        room = MOST if free is None else free // 2 // MEMORY
+        return number if (number := min(usable_cores(), MOST, room)) > 1 else 0
 
 
 class Fetcher(Protocol):
@@ -95,11 +103,14 @@ def can_move() -> bool:
 
 
 def usable_cores() -> int:
-    """Return how many processors this process may use, and its container allows."""
+    """Return how many processors this process may use, and its container allows.
+
+    Less than half of one is none: it would be too little to share, see `need.FREE`.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
         quota, _, period = QUOTA.read_text(encoding="ascii").partition(" ")
-        return max(1, min(cores, ceil(int(quota) / int(period))))
+        return max(1, min(cores, int(int(quota) / int(period) + 0.5)))
     except (OSError, ValueError, ZeroDivisionError):  # no such limit, or none at all: "max"
         return cores

@@ -2,7 +2,7 @@
 
 The events and their fields are those of `plan --json` and `sync --json`, as far as these have them.
 
-    to a mover      start, transfer, throttled, progress, taken, credentials
+    to a mover      start, transfer, throttled, progress, taken, credentials, end
     from a mover    ready, started, kept, advanced, downloaded, failed, skipped, returned, error,
                     unable, notice, log, throttled, take, renew, reload, alive
 
@@ -58,9 +58,13 @@ class Reader:
             raise ValueError("a line is too long")
         # All at once: to begin with each line anew takes longer than to read it.
         events = json.loads(b"[%b]" % b",".join(lines))
-        if len(events) != len(lines) or not all(isinstance(event, dict) for event in events):
+        if len(events) != len(lines) or not all(map(_is_event, events)):
             raise ValueError("a line is no event")
         yield from events
+
+
+def _is_event(found: object) -> bool:
+    return isinstance(found, dict) and "event" in found
 
 
 # transfers and outcomes -------------------------------------------------------------------------

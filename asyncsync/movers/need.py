@@ -7,7 +7,7 @@ at it after the other, each half a second long:
 
     the process is busy       for at least 0.9 of the look; its threads count as well
     a processor is free       half of one, of those that the process may use
-    much is left to deal      two seconds of work, at the rate of this look
+    much is left to deal      two seconds of work, at the rate of this look, if it has one
 """
 
 import os
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import anyio
 
+from asyncsync.download import SMALL
 from asyncsync.model import Downloaded, Transfer
 from asyncsync.pace import Pace, Slots
 
@@ -33,7 +34,8 @@ WORTH = 2.0
 OBJECT = 256 * 1024
 """Bytes of a large object that take as much work as an object does beside its own bytes."""
 ALONE = 1 << 30
-"""Bytes that this process has under way at most while movers may come: what it has begun, it ends.
+"""Bytes of large objects that are still to come to this process, at most, while movers may come:
+what it has begun, it ends.
 
 As many as fill all streams twice, so that none is idle while an object ends.
 """
@@ -97,7 +99,9 @@ class Need:
         self._to_deal = 0
         """Work that nobody has begun, in bytes; see `OBJECT`."""
         self._under_way = 0
-        """Bytes of the objects that this process has begun."""
+        """Objects that this process has begun, and not ended."""
+        self._begun = 0
+        """What `pace.received` will be when all of their bytes have arrived."""
         self._ended = 0
         """Objects that it has ended."""
 
@@ -109,23 +113,38 @@ class Need:
         self, download: Callable[[Transfer], Awaitable[Downloaded]], transfer: Transfer
     ) -> Downloaded:
         """Download an object in this process; raises what that raises."""
-        size = transfer.remote.size
+        size = transfer.remote.size - transfer.kept
         self._to_deal -= _work(transfer)
-        self._under_way += size
-        if self.has_room:
-            self._let_in()
+        if not self._under_way:
+            self._begun = self._pace.received
+        self._under_way += 1
+        self._begun += size
+        self._let_in_one()
         try:
             async with self._at_once:
                 return await download(transfer)
+        except BaseException:
+            self._begun -= size  # they do not come
+            raise
         finally:
-            self._under_way -= size
+            self._under_way -= 1
             self._ended += 1
             self._let_in()
 
+    def has_room_for(self, transfer: Transfer) -> bool:
+        """Return whether this process may begin an object, although movers may come for it.
+
+        A small one never waits for large ones, which may take long, or fail again and again.
+        """
+        return transfer.remote.size <= SMALL or self._has_room
+
     @property
-    def has_room(self) -> bool:
-        """Whether this process may begin another object, although movers may come for it."""
-        return self._under_way < ALONE
+    def _has_room(self) -> bool:
+        return not self._under_way or self._begun - self._pace.received < ALONE
+
+    def _let_in_one(self) -> None:
+        if self._has_room:
+            self._let_in()
 
     async def arises(self) -> None:
         """Return as soon as movers pay."""
@@ -136,6 +155,7 @@ class Need:
             if self._is_due(before, now):
                 return
             before = now
+            self._let_in_one()  # bytes have arrived meanwhile
 
     def _look(self) -> "_Look":
         done = self._pace.received + OBJECT * self._ended
@@ -146,7 +166,9 @@ class Need:
         is_busy = now.worked - before.worked >= BUSY * seconds
         is_told = now.idle is not None and before.idle is not None
         is_free = not is_told or (now.idle or 0) - (before.idle or 0) >= FREE * seconds
-        is_much = self._to_deal * seconds >= max(1, WORTH * (now.done - before.done))
+        done, left = now.done - before.done, self._to_deal
+        # Where nothing is done, the process is busy with what no mover does: the listing, or files.
+        is_much = min(done, left) > 0 and left * seconds >= WORTH * done
         return is_busy and is_free and is_much
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import anyio
 from anyio import CancelScope
 
 from asyncsync.model import Downloaded, RemoteObject, Transfer
-from asyncsync.movers.lines import Event, Reader
+from asyncsync.movers.lines import Event, Reader, encode
 
 logger = logging.getLogger(__name__)
 
@@ -24,10 +25,14 @@ POLL = 0.005
 ENDING = 0.8
 """Seconds in which a mover keeps what is under way once its pipe is closed."""
 _MAIN = (
-    "import gc, sys; gc.set_threshold(50_000, 20, 100); sys.path[:] = sys.argv[1:]; "
-    "from asyncsync.moving import main; sys.exit(main())"
+    "import gc, sys; gc.set_threshold(50_000, 20, 100); "
+    "sys.path[:] = sys.argv[1:2]; import asyncsync; sys.path[:] = sys.argv[3:]; "
+    "from asyncsync.moving import main; sys.exit(main(int(sys.argv[2])))"
 )
-"""What a mover runs. It searches for cycles as seldom as its brain; see `__main__.py`."""
+"""What a mover runs: the very package of its brain, which may not be the first of that name.
+
+It searches for cycles as seldom as its brain; see `__main__.py`.
+"""
 _KEPT_BACK = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
 """Signals that stop a run: a mover ends when its brain does, and not before."""
 
@@ -183,6 +188,7 @@ class Mover:
     async def close(self) -> None:
         """Let it end: it keeps what is under way. It is killed if it does not."""
         with CancelScope(shield=True):
+            self._unsent.append(encode({"event": "end"}))  # another process may hold the pipe, too
             self._flush()
             if self._stdin and self._reading:
                 self._stdin.close()
@@ -202,8 +208,10 @@ class Mover:
                     pipe.close()
 
     def kill(self) -> None:
-        """End it at once; what it had under way stays as it is."""
+        """End it at once, and hear nothing more; what it had under way stays as it is."""
         self._process.kill()
+        if self._reading:  # another process may hold the pipe, which then has no end
+            self._reading.close()
 
     async def _ended(self) -> None:
         """Wait until it has ended: in no thread, because there may be none left."""
@@ -234,7 +242,7 @@ def _command() -> list[str]:
         *(sys.executable, "-P", f"-Xutf8={flags.utf8_mode}"),
         *(option for option, is_set in options.items() if is_set),
         *(f"-W{option}" for option in sys.warnoptions),
-        *("-c", _MAIN, *filter(None, map(str, sys.path)), own),
+        *("-c", _MAIN, own, str(os.getpid()), *filter(None, map(str, sys.path))),
     ]
 
 

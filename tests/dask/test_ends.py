@@ -103,6 +103,29 @@ async def test_scheduler_that_is_gone(tmp_path: Path, monkeypatch: pytest.Monkey
     assert any("downloads the rest itself" in notice for notice in told.notices)
 
 
+@pytest.mark.row(203)
+@pytest.mark.parametrize("is_owner", [False, True], ids=["of-a-cluster", "of-its-own-cluster"])
+async def test_client_that_is_closed(
+    is_owner: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in another cell of a notebook: this process downloads the rest itself, and says so."""
+    monkeypatch.setattr(crew, "COUNTING", 0.01)
+    told, dest = Told(), tmp_path / "dest"
+    local: dict[str, object] = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    async with ScriptedS3(OBJECTS) as s3:
+        _set(monkeypatch, s3.environment)
+        gate = Gate(s3, 2)
+        with LocalCluster(n_workers=1, **local) as alone:
+            client = Client(n_workers=1, **local) if is_owner else Client(alone.scheduler_address)
+            run = asyncio.create_task(asyncsync.dask.sync(client, None, dest, observer=told))
+            await gate.is_full.wait()
+            await asyncio.to_thread(client.close)
+            await until(lambda: any("the rest itself" in notice for notice in told.notices))
+            gate.open()
+            await run
+    check_all_here(dest, told)
+
+
 async def test_workers_that_come_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that finds none says so, waits, and gives the first its secrets when it comes."""
     monkeypatch.setattr(crew, "COUNTING", 0.05)

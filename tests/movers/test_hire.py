@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from asyncsync.model import Settings
-from asyncsync.movers import Hire, hire
-from asyncsync.movers.hire import MOST, can_move, usable_cores
+from asyncsync.movers import Hire, hire, memory
+from asyncsync.movers.hire import MEMORY, MOST, can_move, usable_cores
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ from asyncsync.movers.hire import MOST, can_move, usable_cores
     [
         ("max 100000\n", 16),
         ("150000 100000\n", 2),
+        ("149000 100000\n", 1),
+        ("250000 100000\n", 3),
         ("50000 100000\n", 1),
         ("9900000 100000\n", 16),
         ("nonsense", 16),
@@ -64,7 +66,46 @@ def test_there_is_one_for_each_processor(
 ) -> None:
     """Of many processors one brain can feed only so many; with a single one, none would help."""
     monkeypatch.setattr("asyncsync.movers.hire.usable_cores", lambda: cores)
+    monkeypatch.setattr("asyncsync.movers.hire.free_memory", lambda: None)
     assert hire_of(None).wanted == wanted
+
+
+@pytest.mark.parametrize(
+    ("free", "wanted"),
+    [(None, 4), (100 * MEMORY, 4), (7 * MEMORY, 3), (4 * MEMORY, 2), (3 * MEMORY, 0), (0, 0)],
+)
+def test_movers_take_at_most_half_of_the_free_memory(
+    free: int | None, wanted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small container has as many as fit, or none, and is not killed for want of memory."""
+    monkeypatch.setattr("asyncsync.movers.hire.usable_cores", lambda: 4)
+    monkeypatch.setattr("asyncsync.movers.hire.free_memory", lambda: free)
+    assert hire_of(None).wanted == wanted
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "free"),
+    [("max", "1", 8 << 20), ("5000", "4000", 1030), ("9", "4000", 0), (None, "1", 8 << 20)],
+)
+def test_free_memory_is_that_of_the_container(
+    limit: str | None,
+    used: str,
+    free: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What its limit leaves counts, with the cache of files, if that is less than the machine's."""
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "GROUP", tmp_path)
+    (tmp_path / "meminfo").write_text("MemTotal: 16384 kB\nMemAvailable: 8192 kB\nHugePages: 0\n")
+    (tmp_path / "memory.stat").write_text("anon 7\nactive_file 10\ninactive_file 20\n")
+    (tmp_path / "memory.current").write_text(f"{used}\n")
+    if limit:
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+    assert memory.free_memory() == free
+    (tmp_path / "meminfo").unlink()
+    (tmp_path / "memory.stat").unlink()
+    assert memory.free_memory() is None
 
 
 @pytest.mark.parametrize("number", [0, 1, 3, 64])

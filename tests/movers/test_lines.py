@@ -57,7 +57,9 @@ def test_line_that_was_cut_off_is_no_event() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"nonsense\n", b"[]\n", b"\xff\n", b"\n", b"x" * (LONGEST + 1)], ids=lambda d: d[:9]
+    "data",
+    [b"nonsense\n", b"[]\n", b'{"level": 1}\n', b"\xff\n", b"\n", b"x" * (LONGEST + 1)],
+    ids=lambda d: d[:9],
 )
 def test_nonsense_is_refused(data: bytes) -> None:
     """Also a line without an end, before it fills the memory."""

@@ -1,7 +1,7 @@
 """When a run gets movers: what the processors do decides, and what is left to deal."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from anyio import create_task_group
 from anyio.lowlevel import checkpoint
 
 import asyncsync
+from asyncsync.download import SMALL
 from asyncsync.model import Downloaded, Reason, RemoteObject, Transfer
 from asyncsync.movers import need
 from asyncsync.movers.need import ALONE, LOOK, OBJECT, WORTH, Need, idle_seconds
@@ -29,12 +30,13 @@ class Seen:
 
     busy: float
     idle: float | None
+    rate: int = SECOND
 
 
 class Looks(Clock):
     """Plays what `Need` sees, look after look, and says when it has seen enough."""
 
-    def __init__(self, looks: Iterable[Seen]) -> None:
+    def __init__(self, looks: Iterable[Seen], let_in: Callable[[], object] = int) -> None:
         super().__init__()
         self._looks: Iterator[Seen] = iter(looks)
         self._worked, self._idle = 0.0, 0.0
@@ -42,7 +44,7 @@ class Looks(Clock):
         self.under = self.pace()
         self.need = Need(
             self.under,
-            int,
+            let_in,
             self.sleep,
             lambda: self.now,
             lambda: self._worked,
@@ -58,7 +60,7 @@ class Looks(Clock):
         self._worked += seen.busy * seconds
         self._tells = seen.idle is not None
         self._idle += (seen.idle or 0.0) * seconds
-        self.under.note_bytes(int(SECOND * seconds))
+        self.under.note_bytes(int(seen.rate * seconds))
 
     async def seen(self) -> int | None:
         """Return how many looks it took until movers were needed; None if they never were."""
@@ -105,6 +107,13 @@ async def test_movers_are_needed_for_as_much_as_takes_a_while(
     assert await run.seen() == enough
 
 
+async def test_process_that_is_busy_with_something_else_needs_no_movers() -> None:
+    """While nothing arrives, it is the listing or the disk that keeps it busy."""
+    run = Looks([Seen(1.0, 1.0, 0)] * 5)
+    run.need.expect([transfer(100 * SECOND)])
+    assert await run.seen() is None
+
+
 async def test_what_this_process_has_begun_is_not_left_to_deal() -> None:
     """One object that is under way gives movers nothing to do, however large it is."""
     run = Looks([Seen(1.0, 1.0)])
@@ -124,24 +133,92 @@ async def test_what_this_process_has_begun_is_not_left_to_deal() -> None:
         await task
 
 
-async def test_this_process_leaves_large_objects_to_movers_that_may_come() -> None:
-    """It has room until a bound of bytes is under way, and tells who waits when it has more."""
-    let_in: list[bool] = []
-    watched = Need(Clock().pace(), lambda: let_in.append(watched.has_room))
-    rooms: list[bool] = []
+@pytest.fixture
+def alone() -> "Alone":
+    return Alone()
 
-    async def download(each: Transfer) -> Downloaded:
-        rooms.append(watched.has_room)
-        return Downloaded(each, 1, 0.0)
 
-    async def nested(each: Transfer) -> Downloaded:
-        return await watched.alone(download, each)
+class Alone:
+    """Downloads of a process that may get movers; each lasts until it is told to end."""
 
-    await watched.alone(nested, transfer(ALONE - 1))
-    assert rooms == [False]
-    assert let_in == [True, True, True]
-    await watched.alone(download, transfer(1))
-    assert rooms == [False, True]
+    def __init__(self) -> None:
+        self.under = Clock().pace()
+        self.let_in = 0
+        self.need = Need(self.under, self._count)
+        self._ends: dict[str, asyncio.Future[None]] = {}
+        self._tasks: dict[str, asyncio.Task[Downloaded]] = {}
+
+    def _count(self) -> None:
+        self.let_in += 1
+
+    async def begin(self, transfer: Transfer) -> None:
+        """Begin to download an object."""
+        end = self._ends[transfer.remote.key] = asyncio.get_running_loop().create_future()
+        begun = asyncio.Event()
+
+        async def download(each: Transfer) -> Downloaded:
+            begun.set()
+            await end
+            return Downloaded(each, 1, 0.0)
+
+        task = asyncio.create_task(self.need.alone(download, transfer))
+        self._tasks[transfer.remote.key] = task
+        await begun.wait()
+
+    async def end(self, transfer: Transfer, error: Exception | None = None) -> None:
+        """Let it end, with an error or without one."""
+        end = self._ends[transfer.remote.key]
+        if error:
+            end.set_exception(error)
+            with pytest.raises(type(error)):
+                await self._tasks[transfer.remote.key]
+        else:
+            end.set_result(None)
+            await self._tasks[transfer.remote.key]
+
+
+async def test_this_process_leaves_large_objects_to_movers_that_may_come(alone: Alone) -> None:
+    """It begins another one only while few bytes of those it has begun are still to come."""
+    first, second, small = transfer(ALONE - 1, 1), transfer(SMALL + 1, 2), transfer(SMALL, 3)
+    await alone.begin(first)
+    assert alone.need.has_room_for(second)
+    await alone.begin(second)
+    assert not alone.need.has_room_for(first)
+    assert alone.need.has_room_for(small)  # which would wait for as long as the large ones take
+    assert alone.let_in == 1
+    alone.under.note_bytes(SMALL + 1)
+    assert alone.need.has_room_for(first)
+    for each in (second, first):
+        await alone.end(each)
+    assert alone.let_in == 3
+
+
+async def test_next_large_object_begins_before_the_last_has_ended(alone: Alone) -> None:
+    """However large they are, no stream is idle while one ends."""
+    first, second = transfer(10 * ALONE, 1), transfer(10 * ALONE, 2)
+    await alone.begin(first)
+    assert not alone.need.has_room_for(second)
+    alone.under.note_bytes(9 * ALONE + 1)
+    assert alone.need.has_room_for(second)
+    await alone.end(first)
+
+
+async def test_failed_objects_leave_room_for_others(alone: Alone) -> None:
+    """Their bytes do not come, and are not waited for."""
+    first, second = transfer(ALONE - 1, 1), transfer(2 * ALONE, 2)
+    await alone.begin(first)
+    await alone.begin(second)
+    await alone.end(second, OSError("no"))
+    assert alone.need.has_room_for(second)
+    await alone.end(first)
+
+
+async def test_who_waits_for_room_is_let_in_when_bytes_have_arrived() -> None:
+    """Each look lets one in, if there is room."""
+    let_in: list[None] = []
+    run = Looks([Seen(0.5, 1.0)] * 3, lambda: let_in.append(None))
+    assert await run.seen() is None
+    assert len(let_in) == 3
 
 
 async def test_this_process_downloads_no_more_at_once_than_there_may_be_requests() -> None:
@@ -192,7 +269,8 @@ async def test_a_run_that_needs_movers_gets_them_while_it_goes_on(
     monkeypatch.setattr(need, "ALONE", 1)  # so that there is always something left to deal
     monkeypatch.setattr("asyncsync.movers.hire.usable_cores", lambda: 2)
     caplog.set_level("INFO", "asyncsync")
-    objects = {f"1hz/{number:02}.parquet": bytes([number]) * 1000 for number in range(60)}
+    size = SMALL + 1
+    objects = {f"1hz/{number:02}.parquet": bytes([number]) * size for number in range(60)}
     bucket.put_many(objects)
     for name, value in bucket.server.environment().items():
         monkeypatch.setenv(name, value)
@@ -200,6 +278,34 @@ async def test_a_run_that_needs_movers_gets_them_while_it_goes_on(
     assert (report.downloaded, report.exit_code) == (len(objects), 0)
     assert {key: (tmp_path / "dest" / key).read_bytes() for key in objects} == objects
     assert "2 movers are started" in caplog.text
+
+
+async def test_files_that_are_read_instead_of_downloaded_start_no_mover(
+    bucket: Bucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Only those that turn out to be no objects of the bucket are dealt to one."""
+    caplog.set_level("INFO", "asyncsync")
+    for name, value in bucket.server.environment().items():
+        monkeypatch.setenv(name, value)
+    dest, key = tmp_path / "dest", "1hz/a.parquet"
+    bucket.put_many({key: b"content", "1hz/b.parquet": b"other"})
+    (dest / "1hz").mkdir(parents=True)
+    for name in "ab":
+        (dest / f"1hz/{name}.parquet").write_bytes(b"content" if name == "a" else b"other")
+
+    async def sync() -> int:
+        report = await asyncsync.sync(dest=dest, compare="hash", parquet_check=False, processes=1)
+        return report.downloaded
+
+    assert await sync() == 0
+    assert "movers are started" not in caplog.text
+    (dest / key).write_bytes(b"changed")
+    assert await sync() == 1
+    assert (dest / key).read_bytes() == b"content"
+    assert "movers are started" in caplog.text
 
 
 def test_a_look_is_short() -> None:

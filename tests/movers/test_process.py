@@ -15,7 +15,7 @@ from asyncsync.movers import process
 from asyncsync.movers.process import Mover
 from tests import ROOT
 from tests.rigs.child import Done, ended, started, until
-from tests.rigs.movers import env_file, movers_of
+from tests.rigs.movers import env_file, movers_of, state_of
 from tests.rigs.process import OBJECTS
 from tests.rigs.scripted_s3 import ScriptedS3, sync
 from tests.rigs.watch import tree
@@ -87,6 +87,69 @@ async def test_modules_beside_the_working_folder_are_not_imported(
     assert (done.code, done.err) == (0, "")
 
 
+async def test_mover_has_the_package_of_its_brain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not another one, that comes first where both are looked for, as a second installation."""
+    caplog.set_level(logging.INFO, "asyncsync")
+    (tmp_path / "asyncsync").mkdir()
+    (tmp_path / "asyncsync" / "__init__.py").write_text("raise SystemExit('another one')\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    async with ScriptedS3(OBJECTS) as s3:
+        ran = await sync(s3, tmp_path / "dest", processes=2)
+    assert (ran.code, tree(tmp_path / "dest")) == (0, OBJECTS)
+    assert "2 movers are started" in caplog.messages
+    assert not [each for each in caplog.messages if "dealt again" in each]
+
+
+async def test_mover_ends_although_another_process_holds_its_pipe() -> None:
+    """One that this process has forked has all of its descriptors."""
+    mover = await Mover.start(0, "", ())
+    assert mover._process.stdin
+    held = os.dup(mover._process.stdin.fileno())
+    try:
+        await mover.close()
+    finally:
+        os.close(held)
+    assert mover.describe_end() == "ended with code 0"
+
+
+async def test_nothing_more_is_heard_of_a_killed_mover_although_another_process_holds_its_pipe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it was dealt would wait for ever."""
+    script = (
+        "import os, sys, time; os.fork() and time.sleep(600); "
+        "os.write(1, b'{\"event\": 1}\\n'); sys.stdin.read()"
+    )
+    monkeypatch.setattr(process, "_command", lambda: [sys.executable, "-c", script])
+    mover = await Mover.start(0, "", ())
+    said = mover.events()
+    assert await anext(said) == [{"event": 1}]
+    waiting = asyncio.ensure_future(anext(said, None))
+    await asyncio.sleep(0)
+    mover.kill()
+    assert await waiting is None
+    await mover.close()
+
+
+async def test_mover_ends_with_its_parent_although_another_process_holds_its_pipe() -> None:
+    """So no process of a run that was killed stays, and keeps its lock."""
+    script = (
+        "import subprocess, sys\nfrom asyncsync.movers.process import _command\n"
+        "print(subprocess.Popen(_command(), stdout=subprocess.DEVNULL).pid)"
+    )
+    reads, held = os.pipe()
+    try:
+        parent = subprocess.run(  # noqa: ASYNC221 - it ends at once
+            [sys.executable, "-c", script], cwd=ROOT, stdin=reads, capture_output=True, check=True
+        )
+        await until(lambda: not state_of(int(parent.stdout)))
+    finally:
+        os.close(reads)
+        os.close(held)
+
+
 async def test_run_with_closed_streams_has_movers(tmp_path: Path) -> None:
     """As one of cron's may be."""
     log = tmp_path / "log"
@@ -154,11 +217,11 @@ async def test_mover_counts_as_silent_only_while_it_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not while what it has said is still worked on."""
-    script = "import os, sys; os.write(1, b'{}\\n'); sys.stdin.read()"
+    script = "import os, sys; os.write(1, b'{\"event\": 1}\\n'); sys.stdin.read()"
     monkeypatch.setattr(process, "_command", lambda: [sys.executable, "-c", script])
     mover = await Mover.start(0, "", ())
     said = mover.events()
-    assert await anext(said) == [{}]
+    assert await anext(said) == [{"event": 1}]
     assert [mover.has_been_silent() for _ in range(3)] == [0, 0, 0]
     waiting = asyncio.ensure_future(anext(said, None))
     await asyncio.sleep(0)

@@ -46,9 +46,9 @@ def main(kind: str) -> int:
         time.sleep(600)
     usual = moving._events
 
-    async def events() -> AsyncIterator[Event]:
+    async def events(brain: int) -> AsyncIterator[Event]:
         number = -1
-        async for event in usual():
+        async for event in usual(brain):
             if event["event"] == "start":
                 number = event["number"]
             if event["event"] == "transfer":
@@ -59,7 +59,7 @@ def main(kind: str) -> int:
             yield event
 
     moving._events = events  # type: ignore[assignment]
-    return moving.main()
+    return moving.main(os.getppid())
 
 
 _has_gone_wrong = False

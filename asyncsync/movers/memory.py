@@ -1,0 +1,37 @@
+"""How much memory there is for movers."""
+
+from pathlib import Path
+
+MEMINFO = Path("/proc/meminfo")
+"""What the machine has, in KiB."""
+GROUP = Path("/sys/fs/cgroup")
+"""What a container may have, and has, in bytes."""
+
+
+def free_memory() -> int | None:
+    """Return the bytes that programs can still get here; None where the system does not tell."""
+    told = [free for free in (_of_machine(), _of_container()) if free is not None]
+    return max(0, min(told)) if told else None
+
+
+def _of_machine() -> int | None:
+    try:
+        return int(_numbers(MEMINFO)["MemAvailable:"]) * 1024
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _of_container() -> int | None:
+    """Return what is left of the limit; the cache of files gives way to programs."""
+    try:
+        most = int((GROUP / "memory.max").read_text(encoding="ascii"))
+        used = int((GROUP / "memory.current").read_text(encoding="ascii"))
+        has = _numbers(GROUP / "memory.stat")
+        return most - used + int(has["active_file"]) + int(has["inactive_file"])
+    except (OSError, ValueError, KeyError):  # no such limit, or none at all: "max"
+        return None
+
+
+def _numbers(file: Path) -> dict[str, str]:
+    lines = map(str.split, file.read_text(encoding="ascii").splitlines())
+    return {words[0]: words[1] for words in lines if len(words) > 1}
