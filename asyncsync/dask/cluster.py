@@ -115,7 +115,7 @@ class Cluster:
             return await self._ask(ask)
         except KilledWorker as error:
             raise LostError(str(error)) from error
-        except (CancelledError, ClosedError) as error:
+        except (CancelledError, OSError) as error:  # the second: a connection was closed
             raise GoneError(str(error)) from error
         except ImportError as error:
             raise _lacking("a worker", error) from error
