@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from distributed import CancelledError, Client
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 
 from asyncsync.dask.batch import Batch
 from asyncsync.dask.cluster import Cluster, GoneError
