@@ -226,7 +226,8 @@ async def test_second_signal_ends_a_run_and_its_movers(dest: Path) -> None:
                     os.kill(child.pid, signal.SIGTERM)
                 await asyncio.sleep(0.05)
             done = await ended(child)
-            assert done.code == 128 + signal.SIGTERM
+            # One that comes when all is told ends Python itself; a shell calls both ends 143.
+            assert done.code in {128 + signal.SIGTERM, -signal.SIGTERM}
             await until(lambda: not any(map(state_of, movers)))
         check_promises(dest)
 
