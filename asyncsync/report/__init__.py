@@ -12,7 +12,6 @@ Nothing here prints, and nothing keeps in memory what grows with the bucket, exc
 """
 
 from asyncsync.report.events import (
-    Json,
     check_json,
     extra_json,
     outcome_json,
@@ -23,7 +22,7 @@ from asyncsync.report.events import (
 )
 from asyncsync.report.files import NewFile, NewFiles
 from asyncsync.report.findings import Finding, Look, Verdict, ok, skipped, warning
-from asyncsync.report.naming import failure, way
+from asyncsync.report.naming import Json, failure, way
 from asyncsync.report.plan import Plan, PlanCounts, Verification, checked_plan
 from asyncsync.report.planfile import PlanFile
 from asyncsync.report.report import (

@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 from asyncsync.errors import ConfigError
 from asyncsync.model import Downloaded, Failed
-from asyncsync.report.events import Json
 from asyncsync.report.files import NewFile
+from asyncsync.report.naming import Json
 from asyncsync.report.rows import NOT_UTF8, row
 
 try:

@@ -4,14 +4,12 @@ from dataclasses import asdict
 
 from asyncsync.model import Downloaded, Failed, Outcome, Route, Transfer, UpToDate
 from asyncsync.report.findings import Finding
-from asyncsync.report.naming import word
+from asyncsync.report.naming import Json, word
 from asyncsync.report.report import Report
 from asyncsync.times import format_time
 
 FORMAT = 1
 """Increases when programs would misread the events otherwise, so not for a new field."""
-
-Json = dict[str, object]
 
 
 def start_json(command: str, route: Route) -> Json:

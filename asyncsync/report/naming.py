@@ -5,6 +5,9 @@ from asyncsync.keys import escaped, shown
 from asyncsync.model import Failed, Transfer
 from asyncsync.paths import is_encoded
 
+Json = dict[str, object]
+"""A line for programs."""
+
 
 def word(failed: Failed) -> str:
     """Return what became of an object that is not here: `skipped` or `failed`."""

@@ -15,7 +15,8 @@ from asyncsync.errors import ConfigError
 from asyncsync.keys import escaped
 from asyncsync.model import LARGEST_SIZE, RemoteObject, Route
 from asyncsync.paths import OddKeys
-from asyncsync.report.events import FORMAT, Json
+from asyncsync.report.events import FORMAT
+from asyncsync.report.naming import Json
 from asyncsync.times import parse_time
 
 PAGE = 1000

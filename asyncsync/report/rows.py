@@ -6,8 +6,7 @@ from io import TextIOWrapper
 from typing import BinaryIO, Protocol
 
 from asyncsync.model import UNKNOWN_SIZE, Downloaded, Failed
-from asyncsync.report.events import Json
-from asyncsync.report.naming import word
+from asyncsync.report.naming import Json, word
 from asyncsync.times import format_time
 
 COLUMNS = (
