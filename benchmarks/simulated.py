@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from asyncsync.disk.directory import Directory
+from asyncsync.disk.folders.directory import Directory
 from asyncsync.disk.publish import write_unfinished
 from asyncsync.model import Downloaded, Proof, Transfer
 from asyncsync.movers.lines import Event, Reader, downloaded_line, encode, parse_transfer

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from asyncsync.demo.seaweed import SeaweedServer, serve
-from asyncsync.disk import unsynced
+from asyncsync.disk.state import unsynced
 from tests.rigs.bucket import Bucket, client_of, new_bucket
 from tests.rigs.child import interruptible
 from tests.rigs.read_once import read_once

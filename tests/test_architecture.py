@@ -63,6 +63,13 @@ ALLOWED = {
 }
 """What each folder, or top-level module, may import besides itself."""
 
+INNER = {
+    "folders": {"folders"},
+    "parts": {"folders", "parts"},
+    "state": {"folders", "parts", "state"},
+}
+"""What each room inside `disk/` may import of it."""
+
 
 def imports() -> Iterator[tuple[str, str, list[str]]]:
     """Yield each import of a module of the package: file, room, and the module's name in parts."""
@@ -85,6 +92,18 @@ def test_imports_point_down() -> None:
             assert target in ALLOWED[room], f"{room}/{file} imports {target}"
 
 
+def test_imports_inside_the_disk_point_down() -> None:
+    """The rooms inside `disk/` stand one on the other, below the modules beside them."""
+    for room, allowed in INNER.items():
+        for path in (PACKAGE / "disk" / room).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                module = (node.module if isinstance(node, ast.ImportFrom) else None) or ""
+                if module.startswith("asyncsync.disk"):
+                    inside = module.split(".")[2:]
+                    assert inside, f"{path} imports the door of its own room"
+                    assert inside[0] in allowed, f"{room}/{path.name} imports {module}"
+
+
 def test_rooms_are_entered_by_their_doors() -> None:
     """Other rooms import only what a folder's `__init__.py` exports."""
     for file, room, (target, *inside) in imports():
@@ -94,7 +113,7 @@ def test_rooms_are_entered_by_their_doors() -> None:
 
 def test_every_room_says_what_it_is_for() -> None:
     """In three paragraphs: what for, in which order to read it, what must never be in it."""
-    for path in PACKAGE.glob("*/__init__.py"):
+    for path in PACKAGE.rglob("*/__init__.py"):
         docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         assert len(docstring.split("\n\n")) == 3, path
         for module in path.parent.glob("[a-z]*.py"):

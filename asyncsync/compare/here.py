@@ -1,7 +1,7 @@
 """What is here already of the objects to fetch: files that would be lost, and unfinished ones.
 
 A file that is replaced counts as edited here if it is younger than its object, so that somebody has
-changed it since, or if the notes of what was made here (`disk/published.py`) go back to the
+changed it since, or if the notes of what was made here (`disk/state/published.py`) go back to the
 folder's beginning and do not name it, so that another program has made it. One that was edited
 before its object was replaced in the bucket is older than that, as if nobody had touched it.
 """

@@ -18,9 +18,9 @@ from itertools import count
 from pathlib import Path
 
 from asyncsync import descriptors
-from asyncsync.disk.directory import Directory
-from asyncsync.disk.place import Components
-from asyncsync.disk.translation import ends_the_run
+from asyncsync.disk.folders.directory import Directory
+from asyncsync.disk.folders.translation import ends_the_run
+from asyncsync.disk.state.place import Components
 from asyncsync.errors import BackupDirError, LocalFileError
 from asyncsync.keys import escaped
 

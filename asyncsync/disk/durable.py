@@ -11,8 +11,8 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from asyncsync.disk.directory import Directory
-from asyncsync.disk.place import Place
+from asyncsync.disk.folders.directory import Directory
+from asyncsync.disk.state.place import Place
 
 
 def start_writeback(file: int) -> None:

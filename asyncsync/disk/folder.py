@@ -2,8 +2,8 @@
 
     destination/
       1hz/2026/a.parquet          published: complete, validated, with the object's LastModified
-      .asyncsync/lock             held by the one run that writes; see `lock.py`
-      .asyncsync/<uid>/           the state of this user's runs; see `place.py` and `state.py`
+      .asyncsync/lock             held by the one run that writes; see `state/lock.py`
+      .asyncsync/<uid>/           the state of this user's runs; see `state/` and `opened.py`
 
 The file at a path changes only when a complete file is renamed to it, or with `--delete` when it is
 removed.
@@ -23,26 +23,26 @@ import anyio
 from asyncsync import descriptors
 from asyncsync.disk.backup import Backup
 from asyncsync.disk.batches import Batches
-from asyncsync.disk.directory import LocalFile
 from asyncsync.disk.durable import SyncedFolders
-from asyncsync.disk.folding import Folding, probe
-from asyncsync.disk.leftovers import used_bytes
-from asyncsync.disk.looking import Looker, Select, count_by_prefix, find_keys
-from asyncsync.disk.made import Made
-from asyncsync.disk.mounts import PartFolders
-from asyncsync.disk.notes import read_note, write_note
-from asyncsync.disk.parts import PartFile
-from asyncsync.disk.place import Place
+from asyncsync.disk.folders.directory import LocalFile
+from asyncsync.disk.folders.folding import Folding, probe
+from asyncsync.disk.folders.looking import Looker, Select, count_by_prefix, find_keys
+from asyncsync.disk.folders.translation import destination_error, ends_the_run, object_error
+from asyncsync.disk.opened import State
+from asyncsync.disk.parts.leftovers import used_bytes
+from asyncsync.disk.parts.partfile import PartFile
 from asyncsync.disk.publish import Publisher
-from asyncsync.disk.published import Published
 from asyncsync.disk.removal import Removal
-from asyncsync.disk.sources import Sources
-from asyncsync.disk.state import State
-from asyncsync.disk.stripped import Stripped
+from asyncsync.disk.state.made import Made
+from asyncsync.disk.state.mounts import PartFolders
+from asyncsync.disk.state.notes import read_note, write_note
+from asyncsync.disk.state.place import Place
+from asyncsync.disk.state.published import Published
+from asyncsync.disk.state.sources import Sources
+from asyncsync.disk.state.stripped import Stripped
+from asyncsync.disk.state.unsynced import Notice, Unsynced
 from asyncsync.disk.taking import Taking
-from asyncsync.disk.translation import destination_error, ends_the_run, object_error
 from asyncsync.disk.unfinished import Unfinished
-from asyncsync.disk.unsynced import Notice, Unsynced
 from asyncsync.errors import LocalFileError, MachineError
 from asyncsync.keys import key_hash
 from asyncsync.model import Proof, RemoteObject, Transfer

@@ -17,15 +17,15 @@ from typing import TypeVarTuple
 from anyio import CancelScope
 
 from asyncsync import descriptors
-from asyncsync.disk.apart import left_to_others, make_apart
 from asyncsync.disk.batches import Batches
-from asyncsync.disk.directory import Directory
-from asyncsync.disk.parts import PartFile, open_part_file
-from asyncsync.disk.place import checked
+from asyncsync.disk.folders.directory import Directory
+from asyncsync.disk.folders.translation import destination_error, ends_the_run, object_error
+from asyncsync.disk.parts.apart import left_to_others, make_apart
+from asyncsync.disk.parts.partfile import PartFile, open_part_file
 from asyncsync.disk.publish import Failure, write_unfinished
-from asyncsync.disk.translation import destination_error, ends_the_run, object_error
+from asyncsync.disk.state.place import checked
+from asyncsync.disk.state.unsynced import Notice
 from asyncsync.disk.unfinished import kept_for_later
-from asyncsync.disk.unsynced import Notice
 from asyncsync.model import Proof, RemoteObject, Transfer
 from asyncsync.paths import PLAIN
 from asyncsync.threads import in_thread

@@ -14,13 +14,13 @@ from typing import Self
 
 from asyncsync.disk import durable
 from asyncsync.disk.backup import Backup
-from asyncsync.disk.directory import Directory
 from asyncsync.disk.durable import SyncedFolders
-from asyncsync.disk.made import Made
-from asyncsync.disk.mounts import PartFolders
-from asyncsync.disk.place import Components, Place
-from asyncsync.disk.published import Published
-from asyncsync.disk.unsynced import Unsynced
+from asyncsync.disk.folders.directory import Directory
+from asyncsync.disk.state.made import Made
+from asyncsync.disk.state.mounts import PartFolders
+from asyncsync.disk.state.place import Components, Place
+from asyncsync.disk.state.published import Published
+from asyncsync.disk.state.unsynced import Unsynced
 from asyncsync.errors import AsyncSyncError, IntegrityError
 from asyncsync.model import Transfer
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from asyncsync.disk.backup import Backup
-from asyncsync.disk.directory import Directory, LocalFile
-from asyncsync.disk.made import Made
-from asyncsync.disk.place import Components, Place
+from asyncsync.disk.folders.directory import Directory, LocalFile
+from asyncsync.disk.state.made import Made
+from asyncsync.disk.state.place import Components, Place
 from asyncsync.errors import LocalFileError
 from asyncsync.paths import Paths
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from asyncsync import descriptors
-from asyncsync.disk.directory import Directory
-from asyncsync.disk.parts import PartFile
-from asyncsync.disk.place import checked
-from asyncsync.disk.translation import destination_error
+from asyncsync.disk.folders.directory import Directory
+from asyncsync.disk.folders.translation import destination_error
+from asyncsync.disk.parts.partfile import PartFile
+from asyncsync.disk.state.place import checked
 from asyncsync.errors import DiskFullError
 from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.model import Proof, Transfer

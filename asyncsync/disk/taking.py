@@ -8,15 +8,15 @@ So a mover that outlives its run gives no file a name.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 
-from asyncsync.disk.apart import APART
+from asyncsync.disk.folders.translation import destination_error
 from asyncsync.disk.handover import Terms
-from asyncsync.disk.journal import JOURNAL
-from asyncsync.disk.mounts import PartFolders
-from asyncsync.disk.place import Place
+from asyncsync.disk.opened import State
+from asyncsync.disk.parts.apart import APART
+from asyncsync.disk.parts.journal import JOURNAL
 from asyncsync.disk.publish import Failure, Publisher, Written
-from asyncsync.disk.sign import SIGN, Sign
-from asyncsync.disk.state import State
-from asyncsync.disk.translation import destination_error
+from asyncsync.disk.state.mounts import PartFolders
+from asyncsync.disk.state.place import Place
+from asyncsync.disk.state.sign import SIGN, Sign
 from asyncsync.disk.unfinished import is_kept
 from asyncsync.errors import AsyncSyncError, MachineError, ThrottledError
 from asyncsync.model import Transfer

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from asyncsync.disk.place import Place
-from asyncsync.disk.translation import destination_error
+from asyncsync.disk.folders.translation import destination_error
+from asyncsync.disk.state.place import Place
 from asyncsync.keys import STATE_DIR
 
 

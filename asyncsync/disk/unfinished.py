@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager, contextmanager
 
 from anyio import CancelScope
 
-from asyncsync.disk.leftovers import Leftovers, clear_stale
-from asyncsync.disk.mounts import PartFolders
-from asyncsync.disk.parts import PartFile, open_part_file
+from asyncsync.disk.opened import State
+from asyncsync.disk.parts.leftovers import Leftovers, clear_stale
+from asyncsync.disk.parts.partfile import PartFile, open_part_file
 from asyncsync.disk.publish import Publisher, lost
-from asyncsync.disk.state import State
-from asyncsync.disk.unsynced import Notice
+from asyncsync.disk.state.mounts import PartFolders
+from asyncsync.disk.state.unsynced import Notice
 from asyncsync.errors import (
     AsyncSyncError,
     LocalFileError,

@@ -13,7 +13,7 @@ import pytest
 from asyncsync.compare import Check, PlanCheck, Selection
 from asyncsync.compare.collisions import MOST_ASKED
 from asyncsync.disk import Folder
-from asyncsync.disk.folding import Folding
+from asyncsync.disk.folders.folding import Folding
 from asyncsync.errors import KeyCollisionError, LocalFileError, UnsafeKeyError
 from asyncsync.listing import has_object
 from asyncsync.model import LAST, Compared, Reason, RemoteObject

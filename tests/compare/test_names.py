@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from asyncsync.compare.names import Names, in_order
-from asyncsync.disk.folding import Folding
+from asyncsync.disk.folders.folding import Folding
 from asyncsync.errors import KeyCollisionError, LocalFileError, UnsafeKeyError
 from asyncsync.model import Compared, Failed, Reason, RemoteObject, Transfer, UpToDate
 from asyncsync.paths import PLAIN, Paths

@@ -12,7 +12,7 @@ from distributed import Client, LocalCluster
 import asyncsync.dask
 from asyncsync.dask import worker
 from asyncsync.disk import Sign
-from asyncsync.disk.directory import Directory
+from asyncsync.disk.folders.directory import Directory
 from asyncsync.errors import ConfigError, WorkerError
 from tests import ROOT
 from tests.dask.rigs import OBJECTS

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from asyncsync.disk import Backup, Folder
-from asyncsync.disk.directory import Directory
+from asyncsync.disk.folders.directory import Directory
 from asyncsync.errors import BackupDirError, DiskFullError, LocalFileError
 from tests.rigs.failing_disk import failing_call
 from tests.rigs.publishing import Publish, publish_small, transfer_of

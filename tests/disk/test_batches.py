@@ -11,7 +11,7 @@ import pytest
 
 from asyncsync.disk.batches import BATCH_SIZE, WRITERS
 from asyncsync.disk.folder import Folder
-from asyncsync.disk.mounts import PartFolders
+from asyncsync.disk.state.mounts import PartFolders
 from asyncsync.errors import AsyncSyncError, IntegrityError, KeyCollisionError, LockHeldError
 from asyncsync.model import Proof
 from tests.rigs.publishing import prove_nothing, transfer_of

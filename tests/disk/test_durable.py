@@ -9,10 +9,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asyncsync.disk.directory import Directory
 from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.folder import Folder
-from asyncsync.disk.place import Place
+from asyncsync.disk.folders.directory import Directory
+from asyncsync.disk.state.place import Place
 from asyncsync.download.download import SMALL
 from asyncsync.errors import AsyncSyncError, LocalFileError
 from asyncsync.model import Proof, Reason, RemoteObject, Transfer

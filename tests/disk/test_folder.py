@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from asyncsync.disk import folder as disk
-from asyncsync.disk.directory import UNCHANGED, Directory, LocalFile
 from asyncsync.disk.folder import Folder
+from asyncsync.disk.folders.directory import UNCHANGED, Directory, LocalFile
 from asyncsync.disk.trial import free_bytes
 from asyncsync.errors import ConnectionLostError, DestinationError, DiskFullError, LockHeldError
 from tests.rigs.failing_disk import failing_call

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.disk.directory import Directory, LocalFile
 from asyncsync.disk.folder import Folder
+from asyncsync.disk.folders.directory import Directory, LocalFile
 from asyncsync.errors import (
     AsyncSyncError,
     DestinationError,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from asyncsync.disk import Folder, Handover, Written
-from asyncsync.disk.directory import Directory
+from asyncsync.disk.folders.directory import Directory
 from asyncsync.errors import (
     AsyncSyncError,
     IntegrityError,
@@ -118,10 +118,10 @@ async def test_folder_that_cannot_be_looked_at_fails_only_its_object(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As without movers."""
-    monkeypatch.setattr("asyncsync.disk.mounts.mounted", failing_call(errno.EIO))
+    monkeypatch.setattr("asyncsync.disk.state.mounts.mounted", failing_call(errno.EIO))
     with pytest.raises(LocalFileError):
         await folder.taking.parts_for(transfer_of("a/b.parquet", LARGE))
-    monkeypatch.setattr("asyncsync.disk.mounts.mounted", failing_call(errno.EMFILE))
+    monkeypatch.setattr("asyncsync.disk.state.mounts.mounted", failing_call(errno.EMFILE))
     with pytest.raises(ThrottledError):
         await folder.taking.parts_for(transfer_of("c/d.parquet", LARGE))
 

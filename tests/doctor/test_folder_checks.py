@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from asyncsync.descriptors import affordable_requests, needed_descriptors
-from asyncsync.disk import lock
+from asyncsync.disk.state import lock
 from asyncsync.doctor import folder_checks
 from asyncsync.errors import DiskFullError
 from asyncsync.report import Verdict

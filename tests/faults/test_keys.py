@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.disk.directory import Directory
+from asyncsync.disk.folders.directory import Directory
 from asyncsync.errors import KeyCollisionError, UnsafeKeyError
 from asyncsync.paths import Paths
 from tests.rigs.child import Done, asyncsync

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from asyncsync.disk import PART, spans
-from asyncsync.disk.parts import PIECE
+from asyncsync.disk.parts.partfile import PIECE
 from tests.rigs.child import ended, started, until
 from tests.rigs.mortal import mortal_server
 from tests.rigs.network import ADDRESS, DEAD, HOST, NameServer, Network, name_server, network

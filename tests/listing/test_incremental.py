@@ -11,8 +11,9 @@ import pytest
 
 from asyncsync import api, pipeline
 from asyncsync.compare import Selection
-from asyncsync.disk import PART, Folder, unsynced
-from asyncsync.disk.folding import Folding
+from asyncsync.disk import PART, Folder
+from asyncsync.disk.folders.folding import Folding
+from asyncsync.disk.state import unsynced
 from asyncsync.errors import AccessDeniedError, KeyCollisionError, ListingError, SourceError
 from asyncsync.interfaces import Observer, Observers
 from asyncsync.listing import incremental as incremental_module

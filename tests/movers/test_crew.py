@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.disk.directory import Directory
+from asyncsync.disk.folders.directory import Directory
 from asyncsync.model import Transfer
 from asyncsync.movers import crew, process
 from tests.rigs import odd_mover

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.disk.folding import Folding
+from asyncsync.disk.folders.folding import Folding
 
 
 @pytest.fixture

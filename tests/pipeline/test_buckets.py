@@ -9,8 +9,8 @@ import pytest
 
 from asyncsync import pipeline
 from asyncsync.disk import PART
-from asyncsync.disk.directory import Directory
-from asyncsync.disk.published import Published
+from asyncsync.disk.folders.directory import Directory
+from asyncsync.disk.state.published import Published
 from asyncsync.errors import BucketError, IntegrityError, SourceError
 from asyncsync.model import Reason
 from tests.rigs.child import asyncsync

@@ -12,7 +12,7 @@ import pytest
 
 from asyncsync import pipeline
 from asyncsync.disk import Folder
-from asyncsync.disk.place import Place
+from asyncsync.disk.state.place import Place
 from asyncsync.errors import AccessDeniedError, DestinationError, ListingError, NotParquetError
 from asyncsync.interfaces import Observers
 from asyncsync.model import Checks, Compare, Reason

@@ -10,8 +10,8 @@ import pytest
 
 from asyncsync import pipeline
 from asyncsync.disk import Folder
-from asyncsync.disk.directory import Directory
-from asyncsync.disk.place import Components, Place, user
+from asyncsync.disk.folders.directory import Directory
+from asyncsync.disk.state.place import Components, Place, user
 from asyncsync.errors import DestinationError, LockHeldError
 from asyncsync.model import RemoteObject
 from tests.rigs.memory_store import Act

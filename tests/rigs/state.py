@@ -1,6 +1,6 @@
 """Where a run keeps its state, below the destination."""
 
-from asyncsync.disk.place import user
+from asyncsync.disk.state.place import user
 
 STATE = f".asyncsync/{user()}"
 """This user's state folder."""

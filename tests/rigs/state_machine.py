@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import asyncsync
 from asyncsync import api
 from asyncsync.api import GivenToSync
-from asyncsync.disk import parts
+from asyncsync.disk.parts import partfile
 from asyncsync.download import download
 from asyncsync.errors import AsyncSyncError, ConnectionLostError, ServerError, ThrottledError
 from asyncsync.pace import Pace
@@ -107,7 +107,7 @@ class Sync(RuleBasedStateMachine):
         clock = Clock()
         self.patch.setattr(api, "Pace", partial(Pace, sleep=clock.sleep, clock=clock))
         self.patch.setattr(download, "SMALL", SMALL)
-        self.patch.setattr(parts, "PART", PART)
+        self.patch.setattr(partfile, "PART", PART)
         self.puts = 0
 
     def teardown(self) -> None:

@@ -14,7 +14,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 from asyncsync.disk import PART
-from asyncsync.disk.parts import PIECE
+from asyncsync.disk.parts.partfile import PIECE
 from tests.rigs.child import started
 from tests.rigs.movers import movers_of
 from tests.rigs.scripted_s3 import Answer, Request, ScriptedS3

@@ -11,8 +11,9 @@ from pkgutil import resolve_name
 import aiofiles
 import pytest
 
-from asyncsync.disk import Folder, PartFile, unsynced
-from asyncsync.disk.directory import Directory
+from asyncsync.disk import Folder, PartFile
+from asyncsync.disk.folders.directory import Directory
+from asyncsync.disk.state import unsynced
 from asyncsync.download.download import SMALL
 from asyncsync.errors import RetriesExhaustedError
 from tests.faults.files.scene import LARGE, run
@@ -69,17 +70,17 @@ async def test_descriptors_that_others_have_used_up_are_waited_for(
 @pytest.mark.parametrize(
     ("place", "size"),
     [
-        ("directory.Directory.create", 3),
-        ("directory.Directory._open", 3),
-        ("directory.Directory._open", SMALL + 1),
-        ("unsynced.Unsynced._write", 3),
-        ("unsynced.Unsynced._write", SMALL + 1),
-        ("directory.Directory.sync_file", 3),
-        ("directory.Directory.sync_file", SMALL + 1),
+        ("folders.directory.Directory.create", 3),
+        ("folders.directory.Directory._open", 3),
+        ("folders.directory.Directory._open", SMALL + 1),
+        ("state.unsynced.Unsynced._write", 3),
+        ("state.unsynced.Unsynced._write", SMALL + 1),
+        ("folders.directory.Directory.sync_file", 3),
+        ("folders.directory.Directory.sync_file", SMALL + 1),
         ("durable.SyncedFolders._sync", 3),
-        ("parts.open", SMALL + 1),
-        ("parts.find_leftovers", SMALL + 1),
-        ("parts.FileIO", SMALL + 1),
+        ("parts.partfile.open", SMALL + 1),
+        ("parts.partfile.find_leftovers", SMALL + 1),
+        ("parts.partfile.FileIO", SMALL + 1),
     ],
 )
 async def test_file_is_published_when_there_are_descriptors_again(
@@ -88,7 +89,7 @@ async def test_file_is_published_when_there_are_descriptors_again(
     """Wherever they run out, publishing is retried without another GET."""
     if place.endswith(("sync_file", "SyncedFolders._sync")):
         monkeypatch.setattr(scripted_s3, "Folder", partial(Folder, durable=True))
-    if place.startswith("unsynced."):
+    if place.startswith("state.unsynced."):
         monkeypatch.setattr(unsynced, "BOOT", dest / "boot")
         monkeypatch.setattr(unsynced, "sync_disk", str)
         (dest / "boot").write_text("0" * 36)
@@ -126,7 +127,9 @@ async def test_unfinished_file_is_read_when_there_are_descriptors_again(
     def take_over(part: PartFile, old: Path) -> None:
         for number in refusals:
             with monkeypatch.context() as scarce:
-                scarce.setattr("asyncsync.disk.parts.open", failing_call(number), raising=False)
+                scarce.setattr(
+                    "asyncsync.disk.parts.partfile.open", failing_call(number), raising=False
+                )
                 original(part, old)
         original(part, old)
 

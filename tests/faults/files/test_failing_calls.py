@@ -64,7 +64,7 @@ async def test_unfinished_files_that_cannot_be_looked_through_stay(
     left.with_name("0.killed.journal").write_bytes(b"damaged")
     async with ScriptedS3(OBJECTS) as s3:
         with monkeypatch.context() as failing:
-            failing.setattr("asyncsync.disk.leftovers.Path.glob", failing_call(number))
+            failing.setattr("asyncsync.disk.parts.leftovers.Path.glob", failing_call(number))
             ran = await sync(s3, dest, alone=False)
         assert (ran.code, ran.error, tree(dest)) == (0, None, OBJECTS)
         stays = f"unfinished files of earlier runs are kept for now: {os.strerror(number)}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from asyncsync.disk import Folder
-from asyncsync.disk.links import hold_links
+from asyncsync.disk.folders.links import hold_links
 from asyncsync.model import RemoteObject
 from tests.faults.files.scene import LARGE, OBJECTS, run
 from tests.rigs.scripted_s3 import ScriptedS3

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from asyncsync.disk import Folder
-from asyncsync.disk.directory import FD_PATH
-from asyncsync.disk.journal import version_hash
+from asyncsync.disk.folders.directory import FD_PATH
+from asyncsync.disk.parts.journal import version_hash
 from asyncsync.download.download import SMALL
 from asyncsync.errors import DiskFullError
 from asyncsync.model import RemoteObject

@@ -11,8 +11,9 @@ import pytest
 
 from asyncsync import pipeline
 from asyncsync.compare import Selection
-from asyncsync.disk import Folder, unsynced
-from asyncsync.disk.directory import FD_PATH
+from asyncsync.disk import Folder
+from asyncsync.disk.folders.directory import FD_PATH
+from asyncsync.disk.state import unsynced
 from asyncsync.download.download import SMALL
 from asyncsync.errors import DestinationError, KeyCollisionError, LocalFileError
 from asyncsync.model import Checks

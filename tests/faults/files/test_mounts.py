@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.disk.folding import CASE, FORM
+from asyncsync.disk.folders.folding import CASE, FORM
 from asyncsync.download.download import SMALL
 from tests.faults.files.scene import run
 from tests.rigs.scripted_s3 import ScriptedS3

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.disk.parts import PIECE
+from asyncsync.disk.parts.partfile import PIECE
 from tests.rigs.child import asyncsync, started, until
 from tests.rigs.process import (
     LARGE,

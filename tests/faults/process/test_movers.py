@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncsync.disk.parts import PIECE
+from asyncsync.disk.parts.partfile import PIECE
 from asyncsync.movers.crew import REPLACED
 from tests.rigs.child import SOON, asyncsync, ended, until
 from tests.rigs.movers import movers_of, state_of

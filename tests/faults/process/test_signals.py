@@ -96,7 +96,7 @@ async def test_ignored_interrupt_stays_ignored_while_python_imports() -> None:
 HANGING_DISK = """
 import os, sys, time
 from asyncsync.cli import main, signals
-from asyncsync.disk import unsynced
+from asyncsync.disk.state import unsynced
 
 def hang(*arguments, **options):
     print("hangs", flush=True)

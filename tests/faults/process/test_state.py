@@ -14,7 +14,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asyncsync.disk import Folder, lock
+from asyncsync.disk import Folder
+from asyncsync.disk.state import lock
 from asyncsync.errors import LockHeldError
 from tests.rigs.child import asyncsync, ended
 from tests.rigs.process import (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from asyncsync.disk import PART
-from asyncsync.disk.parts import PIECE
+from asyncsync.disk.parts.partfile import PIECE
 from asyncsync.errors import IntegrityError
 from asyncsync.model import Downloaded, Proof
 from tests.faults.remote.scene import KEY, OTHER, PARTS, SMALL, WHOLE
