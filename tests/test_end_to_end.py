@@ -12,7 +12,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from asyncsync.disk import Folder
 from asyncsync.download.download import SMALL
 from asyncsync.times import parse_time
 from tests.rigs.bucket import Bucket, new_bucket
-from tests.rigs.child import SOON, asyncsync, ended, started
+from tests.rigs.child import SOON, asyncsync, ended, started, until
 from tests.rigs.relay import Relay
 from tests.rigs.state import STATE
 from tests.rigs.terminal import Terminal
@@ -57,13 +57,6 @@ def stock(server: SeaweedServer) -> Iterator[Bucket]:
 def settings(stock: Bucket) -> dict[str, str]:
     """The environment variables for that bucket."""
     return stock.server.environment()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Poll until the condition holds: another process sends no event."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # there is no event to wait for
-            await asyncio.sleep(0.005)
 
 
 def below(dest: Path) -> dict[str, bytes]:

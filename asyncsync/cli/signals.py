@@ -114,6 +114,8 @@ class Watch:
         self._under_way = None
         self._ended = threading.Event()
         """Set when what was under way has ended."""
+        self._last = threading.Lock()
+        """Held while the process is ended, so that what ends meanwhile adds nothing."""
         self._together_until = 0.0
 
     @contextmanager
@@ -134,8 +136,9 @@ class Watch:
         try:
             yield self.caught
         finally:
-            self._under_way = None
-            self._ended.set()
+            with self._last:
+                self._under_way = None
+                self._ended.set()
 
     def wait(self, numbers: Iterable[signal.Signals]) -> None:
         """Wait for signals, and handle them, until none counts any more."""
@@ -165,7 +168,11 @@ class Watch:
 
     def _exit_after_grace(self, report_stop: Callable[[signal.Signals], object]) -> None:
         """End the process if what is under way does not end by itself."""
-        if not self._ended.wait(GRACE):
+        if self._ended.wait(GRACE):
+            return
+        with self._last:
+            if self._ended.is_set():
+                return
             reporter = threading.Thread(target=report_stop, args=self.caught, daemon=True)
             reporter.start()
             reporter.join(LAST_WORDS)

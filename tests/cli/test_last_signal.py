@@ -48,6 +48,30 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return ends
 
 
+def test_run_that_ends_while_it_is_given_up_tells_nothing_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its end would be told twice, on a machine that is too busy to end it in time."""
+    ends: list[int] = []
+    told: list[signal.Signals] = []
+    telling, left = threading.Event(), threading.Event()
+    monkeypatch.setattr(os, "_exit", ends.append)
+    monkeypatch.setattr(signals, "GRACE", 0)
+    monkeypatch.setattr(signals, "LAST_WORDS", 60)
+
+    def report_stop(number: signal.Signals) -> None:
+        telling.set()
+        if not left.wait(0.1):
+            told.append(number)
+
+    watch = Watch()
+    with watch.stopping(int, report_stop):
+        watch.handle(signal.SIGTERM)
+        assert telling.wait(60)
+    left.set()
+    assert (told, ends) == ([signal.SIGTERM], [143])
+
+
 def test_report_is_saved_and_the_end_told(run: Run, ends: list[int]) -> None:
     """The run is complete, and so is its exit code."""
     ran = run("--report", "new.csv")

@@ -15,7 +15,7 @@ import pytest
 
 from asyncsync.disk import PART, spans
 from asyncsync.disk.parts.partfile import PIECE
-from tests.rigs.child import ended, started, until
+from tests.rigs.child import SECONDS, ended, started, until
 from tests.rigs.mortal import mortal_server
 from tests.rigs.network import ADDRESS, DEAD, HOST, NameServer, Network, name_server, network
 from tests.rigs.scripted import Authority
@@ -191,7 +191,7 @@ async def test_run_goes_on_when_the_network_is_back(
         names.addresses = [ADDRESS]
         s3.allowance = came = len(LARGE) // 2
         async with started(settings, *arguments, wrapper=net.machine) as child:
-            await asyncio.wait_for(s3.used_up.wait(), 20)
+            await asyncio.wait_for(s3.used_up.wait(), SECONDS)
             await until(lambda: noted(dest) > came - len(SMALL) * 5000 - PARTS * 2 * PIECE)
             child.send_signal(signal.SIGSTOP)  # it must not connect again before the link is down
             s3.allowance = None

@@ -12,6 +12,9 @@ from typing import Any
 
 SECONDS = 60
 """After so long a child counts as hung."""
+PATIENCE = 25
+"""Seconds for which something is waited for, however busy the machine is; a stall would end after
+30."""
 SOON = 4.0
 """Seconds within which a signal must have ended a child: the two that are promised, to which the
 soak's G10 holds it, and two more for a machine that has other work to do."""
@@ -92,6 +95,6 @@ async def asyncsync(settings: Mapping[str, str], *arguments: str) -> Done:
 
 async def until(condition: Callable[[], object]) -> None:
     """Look again and again until the condition holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110  # another process has no event to wait for
             await asyncio.sleep(0.005)

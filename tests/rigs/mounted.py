@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = 10
+SECONDS = 60
 ATTRIBUTE = "user.power"
 
 

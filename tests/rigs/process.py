@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.rigs.child import started
+from tests.rigs.child import SECONDS, started
 from tests.rigs.scripted_s3 import ScriptedS3, sync
 from tests.rigs.watch import tree, unfinished
 
@@ -51,7 +51,7 @@ async def stopped_half_way(
     async with started(found, *given, wrapper=wrapper) as child:
         over = asyncio.ensure_future(child.wait())
         stopped = asyncio.ensure_future(s3.used_up.wait())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SECONDS):
             await asyncio.wait([over, stopped], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         over.cancel()

@@ -1,6 +1,7 @@
 """A program in a terminal of its own, at which somebody types."""
 
 import asyncio
+import codecs
 import fcntl
 import os
 import pty
@@ -12,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from asyncsync.console import HIDE_CURSOR, SHOW_CURSOR
-from tests.rigs.child import until
+from tests.rigs.child import SECONDS, until
 
 COLUMNS, LINES = 100, 24
 
@@ -22,6 +23,7 @@ class Typist:
 
     def __init__(self, terminal: int) -> None:
         self._terminal = terminal
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode  # a read may cut a character
         self.seen = ""
 
     def type(self, keys: str) -> None:
@@ -40,7 +42,7 @@ class Typist:
     def read(self) -> None:
         """See what was written since."""
         with suppress(OSError):  # how Linux says that the other side is closed
-            self.seen += os.read(self._terminal, 65536).decode()
+            self.seen += self._decode(os.read(self._terminal, 65536))
 
 
 @asynccontextmanager
@@ -61,7 +63,7 @@ async def on_its_terminal(
     loop.add_reader(ours, typist.read)
     try:
         yield typist
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SECONDS):
             await child.wait()
     finally:
         loop.remove_reader(ours)

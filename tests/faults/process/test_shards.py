@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from asyncsync.shards import Shard
-from tests.rigs.child import asyncsync, ended, started, until
+from tests.rigs.child import SECONDS, asyncsync, ended, started, until
 from tests.rigs.process import OBJECTS, TOTAL, check_next_run, check_promises
 from tests.rigs.scripted_s3 import ScriptedS3
 from tests.rigs.state import STATE
@@ -55,7 +55,7 @@ async def test_run_that_may_not_go_with_shards_is_refused(dest: Path) -> None:
         s3.allowance, s3.used_up = TOTAL // 8, asyncio.Event()
         first = ("--quiet", "--dest", str(dest), "--shard", "1/3")
         async with started(s3.environment, *first) as child:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(SECONDS):
                 await s3.used_up.wait()
             for shard in ("off", "1/3", "1/2"):
                 arguments = ("--quiet", "--dest", str(dest), "--shard", shard)
@@ -82,7 +82,7 @@ async def test_killed_shards_leave_nothing_that_a_later_run_cannot_use(
                 started(s3.environment, *arguments, f"1/{count}") as one,
                 started(s3.environment, *arguments, f"2/{count}") as two,
             ):
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(SECONDS):
                     await s3.used_up.wait()
                 for child in (one, two):
                     if child.returncode is None:
