@@ -34,8 +34,6 @@ _RECEIVE_SIZE: Final = 128 * 1024
 """Bytes that are received and decrypted at once."""
 _SEND_SIZE: Final = 16 * 1024
 """Bytes that are encrypted and sent at once: more than any request has."""
-_NO_FILES: Final = "_aiofastnet_force_fallback_ssl"
-"""With this attribute of a context, aiofastnet 1.2.0 is slower and needs no temporary files."""
 _ADDRESSES_VALID: Final = 10.0
 """Seconds before a host name is resolved again; at once if a connection failed."""
 
@@ -67,13 +65,27 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
+class _Context(ssl.SSLContext):
+    """A context that verifies, as every other, and whose connections tell nothing of certificates.
+
+    For each connection aiofastnet 1.2 would decode the certificate of the server, by way of a
+    temporary file, which takes as long as the handshake. It does so where this attribute says that
+    one is asked for, and uses it for nothing else: OpenSSL verifies as it was told. A test sees it.
+    """
+
+    @property
+    def verify_mode(self) -> ssl.VerifyMode:  # type: ignore[override]
+        """What aiofastnet is to take for the mode."""
+        return ssl.CERT_NONE
+
+
 def _new_context() -> ssl.SSLContext:
     """Return what `ssl.create_default_context` does, before it loads certificates.
 
     That would write the keys of all connections to the file in SSLKEYLOGFILE, for which Python
     looks for an object of its own in each of them; aiofastnet's have none, so the process crashes.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
     if sys.version_info >= (3, 13):
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     return context
@@ -207,9 +219,6 @@ class Dialer:
                 message = f"cannot connect to {peer} within {self._timeout:g} s"
                 raise UnreachableError(message) from error
             if isinstance(error, OSError):
-                if context and _is_about_a_file(error) and not hasattr(context, _NO_FILES):
-                    setattr(context, _NO_FILES, True)
-                    return await self.dial(on_lost)
                 raise _translate(
                     error, peer, self._hostname, exists=self._addresses.are_known
                 ) from error
@@ -352,16 +361,6 @@ def _translate(
     if throttled := descriptors.too_many_open_files(error):
         return throttled
     return UnreachableError(f"cannot connect to {peer}: {_reason(error)}")
-
-
-def _is_about_a_file(error: OSError) -> bool:
-    """Return whether no temporary file could be written, as on a full or read-only disk.
-
-    aiofastnet 1.2.0 parses the server's certificate by way of one, for each connection.
-    """
-    if isinstance(error, ssl.SSLError) or descriptors.too_many_open_files(error):
-        return False
-    return error.filename is not None or isinstance(error, FileNotFoundError)
 
 
 def _reason(error: OSError) -> str:
