@@ -25,7 +25,7 @@ POLL = 0.005
 ENDING = 0.8
 """Seconds in which a mover keeps what is under way once its pipe is closed."""
 _MAIN = (
-    "import gc, sys; gc.set_threshold(50_000, 20, 100); "
+    "import gc, sys; gc.set_threshold(100_000, 20, 100); "
     "sys.path[:] = sys.argv[1:2]; import asyncsync; sys.path[:] = sys.argv[3:]; "
     "from asyncsync.moving import main; sys.exit(main(int(sys.argv[2])))"
 )
