@@ -71,7 +71,7 @@ class Machine:
             observer=watcher,
             checks=Checks(parquet=False),
         )
-        with anyio.fail_after(10):
+        with anyio.fail_after(25):
             await command(job)  # type: ignore[misc]
         return watcher
 
