@@ -353,7 +353,7 @@ async def test_stream_yields_while_the_sync_goes_on(store: MemoryStore, tmp_path
     for key in ("1hz/a.parquet", "1hz/b.parquet"):
         store.on("get", key, Act(until=seen))
     keys = []
-    with anyio.fail_after(5):
+    with anyio.fail_after(25):
         async for outcome in asyncsync.stream(dest=tmp_path):
             assert (tmp_path / key_of(outcome)).exists()
             keys.append(key_of(outcome))
@@ -388,7 +388,7 @@ async def test_stream_that_is_closed_early_stops_the_sync(
             break
     assert unfinished(tmp_path) == []
     store.behave()
-    with anyio.fail_after(5):
+    with anyio.fail_after(25):
         report = await asyncsync.sync(dest=tmp_path)
     assert report.exit_code == 0
     assert tree(tmp_path) == OBJECTS
@@ -405,7 +405,7 @@ async def test_cancelled_reader_of_a_stream_stops_the_sync(
         async for _ in asyncsync.stream(dest=tmp_path):
             pass
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(25):
         async with anyio.create_task_group() as group:
             group.start_soon(read)
             await asked.wait()

@@ -47,7 +47,7 @@ async def test_ls_yields_objects_and_folders(store: MemoryStore) -> None:
 async def test_ls_stops_when_it_is_closed(store: MemoryStore) -> None:
     """No further page is requested, however long the bucket is."""
     store.page_size = 1
-    with anyio.fail_after(10):
+    with anyio.fail_after(25):
         async with aclosing(asyncsync.ls(depth=None)) as entries:
             async for entry in entries:
                 assert isinstance(entry, ListedObject)
@@ -61,7 +61,7 @@ async def test_ls_does_not_run_ahead_of_who_reads_it(store: MemoryStore) -> None
     """The memory that it takes is that of a few pages."""
     store.page_size = 1
     store.put_many({f"many/{number:03}.parquet": b"" for number in range(100)})
-    with anyio.fail_after(10):
+    with anyio.fail_after(25):
         async with aclosing(asyncsync.ls(depth=None)) as entries:
             await anext(entries)
             await anyio.wait_all_tasks_blocked()

@@ -61,7 +61,7 @@ def test_closed_pipe_does_not_end_the_run() -> None:
         with os.fdopen(writing, "wb") as broken:
             out, error = (broken, None) if stream == "sys.stdout" else (None, broken)
             done = subprocess.run(
-                [sys.executable, "-c", code.format(stream)], stdout=out, stderr=error, timeout=30
+                [sys.executable, "-c", code.format(stream)], stdout=out, stderr=error, timeout=60
             )
         assert done.returncode == 0
 
@@ -70,5 +70,5 @@ def test_full_disk_behind_the_output_does_not_end_the_run() -> None:
     """A log on a full disk loses lines, and the sync goes on."""
     code = "import sys; from asyncsync.console import print_line; print_line('x', sys.stdout)"
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([sys.executable, "-c", code], stdout=full, timeout=30)
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, timeout=60)
     assert done.returncode == 0

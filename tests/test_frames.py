@@ -263,7 +263,7 @@ async def test_refusing_proxy_leaves_no_password(
         proxy = f"http://user:{quote(SECRET)}@127.0.0.1:{server.port}"
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         tls = AUTHORITY.client()
-        async with HttpClient(ENDPOINT, ssl_context=tls, connect_timeout=0.1) as client:
+        async with HttpClient(ENDPOINT, ssl_context=tls, connect_timeout=1) as client:
             with pytest.raises(AsyncSyncError) as caught:
                 await fetch(client)
     sent = base64.b64encode(f"user:{SECRET}".encode()).decode()

@@ -39,7 +39,7 @@ def test_import_of_the_package_imports_no_module_of_it() -> None:
     """So the command line can decide what an interrupt does before it imports the rest."""
     script = "import asyncsync, sys; print([m for m in sys.modules if m.startswith('asyncsync.')])"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "[]\n"
 

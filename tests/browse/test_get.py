@@ -44,7 +44,7 @@ async def held(rig: Rig, key: str) -> bytes:
     stream = BytesIO()
     with Held() as sink:
         try:
-            with anyio.fail_after(10):
+            with anyio.fail_after(25):
                 await browse.get(rig.job(), key=key, sink=sink)
         except Exception:
             sink.copy_to(stream)

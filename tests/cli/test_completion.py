@@ -39,7 +39,7 @@ class Pressed:
         """Return the proposals for the last of the words."""
         command = ["bash", "--norc", "-c", _PRESS, "bash", "asyncsync", *words]
         done = subprocess.run(
-            command, cwd=self._folder, capture_output=True, text=True, check=True, timeout=20
+            command, cwd=self._folder, capture_output=True, text=True, check=True, timeout=60
         )
         assert done.stderr == ""
         return sorted(done.stdout.split())

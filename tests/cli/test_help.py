@@ -159,7 +159,7 @@ finally:
     print({{"api", "settings", "disk", "s3", "asyncio", "anyio", "ssl"}} & found, file=sys.stderr)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stderr == "set()\n"
 

@@ -273,7 +273,7 @@ async def test_bucket_is_asked_about_a_key_whose_folder_is_listed_separately(
 
     rig.on_page = answer_when_others_started
     await rig.count()
-    with anyio.fail_after(5):
+    with anyio.fail_after(25):
         await rig.page("a", "present", "x", "z")
     assert sorted(rig.transfers) == ["a", "present", "z"]
     assert rig.observer.failures == {"x": KeyCollisionError}

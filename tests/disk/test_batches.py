@@ -25,7 +25,7 @@ async def test_no_file_waits_for_all_that_came_with_it(folder: Folder) -> None:
 
     async def publish(number: int) -> None:
         def prove() -> Proof:
-            assert number < last or is_published.wait(5)
+            assert number < last or is_published.wait(60)
             return Proof.SIZE
 
         await folder.publish(transfer_of(f"{number}"), b"data", prove)

@@ -309,6 +309,6 @@ def test_full_disk_ends_the_run_and_keeps_what_is_finished(root: Path) -> None:
     command = ["unshare", "-Urm", "sh", "-ec", mounted, "sh", str(root), sys.executable, FULL_DISK]
     if not shutil.which("unshare") or subprocess.run(["unshare", "-Urm", "true"]).returncode:
         pytest.skip("this machine makes no disks for tests")
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
     full = f"{root}: No space left on device"
     assert done.stdout.splitlines() == [full, full, "['later', 'small'] []"], done.stderr

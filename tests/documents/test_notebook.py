@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 import pyarrow
@@ -76,13 +77,14 @@ class Kernel:
 
 @asynccontextmanager
 async def kernel(folder: Path) -> AsyncIterator[Kernel]:
-    """Start a kernel in the folder."""
+    """Start a kernel in the folder, whose sockets are files: a port might be taken meanwhile."""
     notebook = nbformat.v4.new_notebook()
-    client = NotebookClient(
-        notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": folder}}
-    )
-    async with client.async_setup_kernel():
-        yield Kernel(client)
+    resources = {"metadata": {"path": folder}}
+    with TemporaryDirectory() as place:  # the path of a socket has to be short
+        manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{place}/kernel")
+        client = NotebookClient(notebook, km=manager, timeout=SECONDS, resources=resources)
+        async with client.async_setup_kernel(cleanup_kc=True):
+            yield Kernel(client)
 
 
 def shown(cell: nbformat.NotebookNode, kind: str = "text/html") -> str:

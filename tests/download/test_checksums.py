@@ -174,7 +174,7 @@ async def test_known_crc_is_compared_without_reading_the_file(
         return int.from_bytes(told.value)
 
     prover = prover_of(tmp_path / "file", PARTS, told, crc)
-    with anyio.fail_after(5):
+    with anyio.fail_after(25):
         await prover.follow([range(len(PARTS))], [])
     assert asked == 0
     assert await prover.finish() == BASE | Proof.CRC64NVME
@@ -245,7 +245,7 @@ class Rig:
         listed = RemoteObject(KEY, listed.size, etag, listed.modified_ns)
         checks = Checks(head=head, parquet=False)
         downloader = Downloader(self.store, self.folder, quick_pace(), self.watcher, checks)
-        with anyio.fail_after(5):
+        with anyio.fail_after(25):
             return await downloader.download(Transfer(listed, Paths().of(KEY), Reason.MISSING))
 
 

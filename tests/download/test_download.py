@@ -65,7 +65,7 @@ class Rig:
             remote = replace(remote, etag=etag)
         transfer = Transfer(remote, Paths().of(key), Reason.MISSING)
         downloader = Downloader(self.store, self.folder, self.pace, self.watcher, self.checks)
-        with anyio.fail_after(5):
+        with anyio.fail_after(25):
             return await downloader.download(transfer)
 
     @contextmanager

@@ -62,7 +62,7 @@ class Rig:
         verifier = Verifier(self.store, Folder(self.dest), self.pace, checks, deep=deep)
         before = snapshot(self.dest)
         try:
-            with anyio.fail_after(10):
+            with anyio.fail_after(25):
                 return await verifier.verify(found or UpToDate(self.remote))
         finally:
             assert snapshot(self.dest) == before

@@ -132,7 +132,7 @@ async def test_more_may_be_wanted_than_there_is(wanted: int) -> None:
             client_of(server) as client,
         ):
             exchange = client.request("GET", "/", {})
-            with anyio.fail_after(5):
+            with anyio.fail_after(25):
                 answer = await exchange.receive(wanted)
                 assert await answer.read() == body
             exchange.close()
@@ -148,7 +148,7 @@ async def test_both_connections_are_opened_at_the_same_time() -> None:
         really = client._pool.dial
 
         async def dial() -> Connection:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(25):
                 await both.wait()
             return await really()
 

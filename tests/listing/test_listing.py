@@ -41,7 +41,7 @@ async def listed(store: MemoryStore, *prefixes: str) -> list[str]:
     async def handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
         keys.extend(remote.key for remote in objects)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(25):
         await list_objects(store, prefixes, quick_pace(), handle)
     return keys
 
@@ -93,7 +93,7 @@ async def test_next_page_is_requested_before_the_first_one_is_handled() -> None:
     async def handle(objects: Sequence[RemoteObject], complete_to: str) -> None:
         await requested.wait()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(25):
         await list_objects(store, [], quick_pace(), handle)
 
 
@@ -217,7 +217,7 @@ async def test_number_of_concurrent_listings_is_limited() -> None:
 
     for prefix in prefixes:
         store.on("list", prefix, Act(before=enter, until=go_on))
-    with anyio.fail_after(5):
+    with anyio.fail_after(25):
         await list_objects(store, prefixes, quick_pace(workers=64), handle)
     assert most == LISTS_AT_ONCE
 

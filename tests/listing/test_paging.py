@@ -20,7 +20,7 @@ async def listed(
     store: MemoryStore, prefix: str = "", *, delimiter: str = "", after: str = ""
 ) -> list[Page]:
     """Return all pages."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(25):
         pages = Paging(store, quick_pace()).pages(prefix, delimiter=delimiter, after=after)
         return [page async for page in pages]
 

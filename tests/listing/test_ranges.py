@@ -95,7 +95,7 @@ class Listing:
 
     async def run(self) -> None:
         """List everything, in a slot of its own, as `list_objects` does."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(25):
             async with self.slots:
                 await self._ranges.run()
         assert self.slots.borrowed_tokens == 0

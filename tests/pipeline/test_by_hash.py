@@ -49,7 +49,7 @@ def job(rig: Rig, report: Report, **changes: object) -> pipeline.Job:
 async def sync(rig: Rig, **changes: object) -> Report:
     """Sync by hash, and return the report."""
     report = Report()
-    with anyio.fail_after(10):
+    with anyio.fail_after(25):
         await pipeline.sync(job(rig, report, **changes))
     assert unfinished(rig.dest) == []
     return report
@@ -133,7 +133,7 @@ async def test_plan_by_hash_reads_and_writes_nothing(dest: Path) -> None:
     bring(dest, {**OBJECTS, KEY: b"toor"})
     before = snapshot(dest)
     plan = Plan()
-    with anyio.fail_after(10):
+    with anyio.fail_after(25):
         await pipeline.plan(job(rig, plan))
     assert [transfer.remote.key for transfer in plan] == [KEY]
     assert (plan.up_to_date, plan.total.to_download, plan.growth) == (len(OBJECTS) - 1, 1, 0)
@@ -174,7 +174,7 @@ async def test_listing_that_fails_leaves_what_was_decided(dest: Path) -> None:
     rig = Rig(dest, page_size=2)
     bring(dest)
     rig.store.on("list", "", Act(), Act(error=ListingError("broken")))
-    with pytest.raises(ListingError), anyio.fail_after(10):
+    with pytest.raises(ListingError), anyio.fail_after(25):
         await sync(rig)
     first = dest / "1hz/b.parquet"
     assert first.stat().st_mtime_ns == rig.store.remote("1hz/b.parquet").modified_ns

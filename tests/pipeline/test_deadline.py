@@ -76,7 +76,7 @@ async def test_what_takes_longer_than_the_grace_is_given_up_and_kept(dest: Path)
     rig.store.on("get", "small.parquet", Act(until=never))
     async with anyio.create_task_group() as group:
         group.start_soon(pipeline.sync, replace(rig.job(), deadline=time.deadline))
-        with anyio.fail_after(10):
+        with anyio.fail_after(25):
             await until(
                 lambda: time.deadline.is_over and sum(rig.watcher.bytes["large.parquet"]) == 2**24
             )
@@ -98,7 +98,7 @@ async def test_listing_that_is_cut_is_not_whole(dest: Path) -> None:
     rig.store.on("get", "z.parquet", Act(cut=SMALL, error=None), Act(until=anyio.Event()))
     async with anyio.create_task_group() as group:
         group.start_soon(pipeline.sync, rig.job())
-        with anyio.fail_after(10):
+        with anyio.fail_after(25):
             await until(
                 lambda: len(rig.watcher.downloaded) == 20 and rig.store.spans("z.parquet")[1:]
             )
@@ -113,7 +113,7 @@ async def test_listing_that_is_cut_is_not_whole(dest: Path) -> None:
     incremental = Incremental(folder, scope, rig.watcher.noticed)
     job = replace(rig.job(), folder=folder, incremental=incremental, deadline=time.deadline)
     job = replace(job, observer=Observers(rig.watcher, incremental))
-    with anyio.fail_after(10):
+    with anyio.fail_after(25):
         await pipeline.sync(job)
     assert rig.watcher.left == [
         "stopped after 2 h, as --max-duration asks, before all was listed; the next run goes on"
@@ -130,7 +130,7 @@ async def test_verification_that_is_cut_calls_no_file_extra(dest: Path) -> None:
     ends = iter([type] * 9 + [lambda _: time.is_up.set()])
     rig.watcher = Watcher(on_ended=lambda outcome: next(ends)(outcome))
     rig.store.on("list", "", Act(), Act(until=anyio.Event()))
-    with anyio.fail_after(10):
+    with anyio.fail_after(25):
         await pipeline.verify(replace(rig.job(), deadline=time.deadline))
     assert rig.watcher.left == ["stopped after 2 h, as --max-duration asks, before all was listed"]
     assert (len(rig.watcher.confirmed), rig.watcher.extra_keys) == (10, [])
@@ -167,7 +167,7 @@ async def test_listing_that_is_far_ahead_does_not_wait_for_the_end_of_the_grace(
     rig, time, go = Rig(dest, SMALLS), Time(), anyio.Event()
     rig.workers = 1
     rig.store.on("get", "00.parquet", Act(until=go))
-    with anyio.fail_after(10):
+    with anyio.fail_after(25):
         async with anyio.create_task_group() as group:
             group.start_soon(pipeline.sync, replace(rig.job(), deadline=time.deadline))
             await anyio.wait_all_tasks_blocked()

@@ -43,7 +43,7 @@ async def stopped(rig: Rig) -> Report:
     rig.store.on("get", KEY, Act(), *[Act(until=anyio.Event())] * 2)
     async with anyio.create_task_group() as group:
         group.start_soon(pipeline.sync, replace(rig.job(), observer=report))
-        with anyio.fail_after(10):
+        with anyio.fail_after(25):
             await report.part.wait()
             while report.downloaded < 1:
                 await anyio.lowlevel.checkpoint()

@@ -406,7 +406,7 @@ async def test_file_that_changes_while_the_bucket_is_asked_is_kept(rig: Rig) -> 
 @pytest.mark.row(189)
 async def test_run_that_holds_the_folder_keeps_all_files(rig: Rig) -> None:
     """Its files may have come since the listing; a run that has nothing to delete is not in it."""
-    with anyio.fail_after(10), Folder(rig.dest).writing(), pytest.raises(LockHeldError):
+    with anyio.fail_after(25), Folder(rig.dest).writing(), pytest.raises(LockHeldError):
         await rig.again()
     assert here(rig) == {*KEYS}
 

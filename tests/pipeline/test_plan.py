@@ -52,7 +52,7 @@ async def planned(rig: Rig, *keys: str) -> Watcher:
     pages = iter([[rig.store.remote(key)] for key in keys])
     rig.store.requests.clear()
     rig.watcher = Watcher()
-    with anyio.fail_after(10):
+    with anyio.fail_after(25):
         await pipeline.sync(replace(rig.job(), planned=pages))
     assert rig.store.count("list") == 0
     return rig.watcher

@@ -148,7 +148,7 @@ async def test_plan_is_split_without_a_listing(dest: Path) -> None:
     pages: list[list[RemoteObject]] = [[rig.store.remote(key)] for key in KEYS]
     for shard in SHARDS:
         rig.shard, before = shard, {*tree(dest)}
-        with anyio.fail_after(10):
+        with anyio.fail_after(25):
             await pipeline.sync(replace(rig.job(), planned=iter(pages)))
         assert tree(dest).keys() - before == {key for key in KEYS if shard.has(key)}
     assert tree(dest).keys() == {*KEYS}

@@ -112,7 +112,7 @@ async def test_sync_check_does_not_wait_for_downloads(dest: Path) -> None:
     rig.watcher = Watcher(on_listed=listed.set)
     for key in keys[:2]:
         rig.store.on("get", key, Act(until=anyio.Event()))
-    with anyio.fail_after(10):
+    with anyio.fail_after(25):
         async with anyio.create_task_group() as group:
             group.start_soon(rig.sync)
             await listed.wait()
@@ -131,7 +131,7 @@ async def test_far_ahead_listing_waits(dest: Path, monkeypatch: pytest.MonkeyPat
         rig.store.on("get", key, Act(until=go_on))
     async with anyio.create_task_group() as group:
         group.start_soon(rig.sync)
-        with anyio.fail_after(5):
+        with anyio.fail_after(25):
             while rig.store.count("get") < 2:
                 await anyio.lowlevel.checkpoint()
             await _until_still(lambda: len(rig.store.requests))
@@ -186,7 +186,7 @@ async def test_key_that_arrives_between_its_comparison_and_its_turn_is_fetched_o
 
     rig.watcher = Watcher(on_compared=on_compared)
     rig.store.on("get", a.key, Act(until=compared))
-    with anyio.fail_after(10):
+    with anyio.fail_after(25):
         await pipeline.sync(replace(rig.job(), planned=iter([[a, b], [c, a]])))
     assert rig.store.count("get", a.key) == 1
 

@@ -94,7 +94,7 @@ async def test_verification_has_workers_as_well(dest: Path) -> None:
     await rig.sync()
     seen: list[int] = []
     rig.watcher = Watcher(on_ended=lambda _: seen.append(workers()))
-    with anyio.fail_after(5):
+    with anyio.fail_after(25):
         await pipeline.verify(rig.job())
     assert max(seen) == 3
     assert rig.watcher.confirmed == sorted(OBJECTS)

@@ -61,7 +61,7 @@ async def collect(client: HttpClient, into: bytearray, method: str = "GET") -> N
 
 async def until(condition: Callable[[], object]) -> None:
     """Run the event loop until the condition holds, for at most 5 seconds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(25):
         while not condition():  # noqa: ASYNC110  # most conditions are states that set no event
             await asyncio.sleep(0)
 

@@ -86,7 +86,7 @@ class Rig:
 
     async def sync(self) -> Watcher:
         """Sync, and return what the observer saw."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(25):
             await pipeline.sync(self.job())
         assert unfinished(self.dest) == []
         return self.watcher

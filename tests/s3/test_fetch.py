@@ -116,7 +116,7 @@ async def test_both_requests_are_on_their_way_before_either_is_answered(first: s
 
     async with served(answer) as (store, server):
         for _ in range(3):
-            with anyio.fail_after(5):
+            with anyio.fail_after(25):
                 assert await fetch_both(store) == FETCHED
             assert (busy(store), idle(store)) == (0, 2)
             for event in (*seen.values(), answered):
@@ -195,7 +195,7 @@ async def test_error_of_get_does_not_wait_for_head(
     async with ScriptedServer(play) as server:
         settings = Settings("AKID", "the-secret", server.endpoint, "sensors")
         async with open_store(settings) as store:
-            with anyio.fail_after(5), pytest.raises(kind):
+            with anyio.fail_after(25), pytest.raises(kind):
                 await fetch_both(store)
             await until(lambda: not busy(store))
             assert idle(store) == (0 if kind is ConnectionLostError else 1)
@@ -260,7 +260,7 @@ async def test_body_of_another_size_is_not_read() -> None:
     async with ScriptedServer(play) as server:
         settings = Settings("AKID", "the-secret", server.endpoint, "sensors")
         async with open_store(settings) as store:
-            with anyio.fail_after(5):
+            with anyio.fail_after(25):
                 fetched = await store.fetch(REMOTE, asks=False)
             assert fetched == Fetched(b"", Head(9_000_000, ETAG), None)
             await until(lambda: not busy(store))

@@ -287,7 +287,7 @@ async def stop(rig: Rig, key: str) -> None:
     rig.store.on("get", key, Act(), *[Act(until=anyio.Event())] * 2)
     async with anyio.create_task_group() as group:
         group.start_soon(pipeline.sync, rig.job())
-        with anyio.fail_after(10):
+        with anyio.fail_after(25):
             while sum(rig.watcher.bytes.get(key, [])) < PART:
                 await anyio.lowlevel.checkpoint()
         group.cancel_scope.cancel()

@@ -71,7 +71,7 @@ class Machine:
             observer=watcher,
             checks=Checks(parquet=False),
         )
-        with anyio.fail_after(10):
+        with anyio.fail_after(25):
             await command(job)  # type: ignore[misc]
         return watcher
 
@@ -377,7 +377,7 @@ async def test_event_loop_runs_while_the_disk_is_waited_for(
 
     def sync_disk(folder: Path) -> None:
         anyio.from_thread.run_sync(waited_for.set)
-        assert written.wait(5)
+        assert written.wait(60)
 
     async def write() -> None:
         await waited_for.wait()
