@@ -24,6 +24,7 @@ from asyncsync.download.download import SMALL
 from asyncsync.times import parse_time
 from tests.rigs.bucket import Bucket, new_bucket
 from tests.rigs.child import SOON, asyncsync, ended, started, until
+from tests.rigs.movers import state_of
 from tests.rigs.relay import Relay
 from tests.rigs.state import STATE
 from tests.rigs.terminal import Terminal
@@ -197,9 +198,10 @@ async def test_several_signals_at_once_stop_the_run_once(
             settings | {"R2_ENDPOINT_URL": relay.endpoint}, "--dest", str(tmp_path / "dest")
         ) as child:
             await hold.stopped.wait()
-            child.send_signal(signal.SIGTERM)
-            child.send_signal(signal.SIGHUP)
-            child.send_signal(signal.SIGTERM)
+            child.send_signal(signal.SIGSTOP)  # or the first might end it before the others come
+            await until(lambda: state_of(child.pid) in {"T", ""})
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCONT):
+                child.send_signal(number)
             done = await ended(child)
     assert done.code in {128 + signal.SIGTERM, 128 + signal.SIGHUP}  # whichever is taken first
     assert done.err.endswith(f"kept; run again to go on (exit code {done.code})\n")
