@@ -9,6 +9,7 @@ import asyncsync
 PACKAGE = Path(asyncsync.__file__).parent
 
 FLOOR = {
+    "columns",
     "concurrently",
     "console",
     "crc",
