@@ -16,6 +16,7 @@ FLOOR = {
     "descriptors",
     "errors",
     "globs",
+    "hashset",
     "interfaces",
     "keys",
     "limits",
