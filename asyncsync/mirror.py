@@ -25,8 +25,9 @@ from asyncsync.compare import Selection
 from asyncsync.disk import Folder, Folding, LocalFile
 from asyncsync.download import find_unconfirmed
 from asyncsync.errors import LocalFileError, SkippedError
+from asyncsync.hashset import HashSet
 from asyncsync.interfaces import Observer, SilentObserver, Store
-from asyncsync.keys import key_hash, shown
+from asyncsync.keys import key_hash, key_hashes, shown
 from asyncsync.model import Compared, Failed, Outcome, RemoteObject
 from asyncsync.pace import Pace
 from asyncsync.threads import in_thread
@@ -61,7 +62,7 @@ class Mirror(SilentObserver):
         self._observer = observer
         self._max_delete = max_delete
         self._allow_empty = allow_empty
-        self._listed: set[int] = set()
+        self._listed = HashSet()
         """Hashes of the selected keys that were listed, or of what is the same for their files."""
         self._files = 0
         self._failed = 0
@@ -76,7 +77,8 @@ class Mirror(SilentObserver):
         Where names are folded, a file may be named after a key of another shard.
         """
         counts = self._selection.in_any_shard if self._folding else self._selection
-        self._listed.update(self._identity(r.key) for r in objects if counts(r.key))
+        keys = [remote.key for remote in objects if counts(remote.key)]
+        self._listed.update(map(self._identity, keys) if self._folding else key_hashes(keys))
 
     def counted(self, files: Mapping[str, int]) -> None:
         """Note how many files there were."""

@@ -17,6 +17,7 @@ another, unless the keys themselves say so: `x` and `x/y`.
 
 import os
 import re
+import string
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,8 +40,8 @@ CONTINUED = "%+"
 _ROOM = MAX_NAME_BYTES - len(ENCODED)
 _ORDINARY = re.compile(r"[\w=-][\w.=-]{0,254}(?:/[\w=-][\w.=-]{0,254})*", re.ASCII)
 """Nearly all keys match this. On POSIX such a key is a safe path."""
-_ORDINARY_PAGE = re.compile(r"(?:[\w=-][\w.=-]{0,254}+(?:/[\w=-][\w.=-]{0,254}+)*+\n)*+", re.ASCII)
-"""A page of such keys, each with the end of a line behind it."""
+_ORDINARY_BYTES = f"{string.ascii_letters}{string.digits}_.=-/".encode()
+"""What such a key is made of."""
 _WINDOWS_UNSAFE = re.compile(r'[<>:"\\|?*\x00-\x1f]|[. ]$')
 _WINDOWS_DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])(?:\..*)?", re.IGNORECASE)
 _ESCAPED = re.compile(r"[%\x00]")
@@ -96,11 +97,15 @@ class Paths:
 
     def of_page(self, keys: Sequence[str]) -> Sequence[str] | None:
         """Return the path of each key, its names joined by slashes; None if a key may be odd."""
-        page = "\n".join((*keys, ""))
-        is_plain = not self.windows and page.count("\n") == len(keys)
-        if not is_plain or max(map(len, keys), default=0) > MAX_KEY_BYTES:
+        page = f"/{'/'.join(keys)}/"
+        if self.windows or not page.isascii() or page.encode().translate(None, _ORDINARY_BYTES):
             return None
-        if not _ORDINARY_PAGE.fullmatch(page):
+        if "//" in page or "/." in page:  # a name is empty, or begins with a dot
+            return None
+        longest = max(map(len, keys))
+        if longest > MAX_NAME_BYTES and not all(map(_ORDINARY.fullmatch, keys)):
+            return None
+        if longest > MAX_KEY_BYTES:
             return None
         return [key[len(self.stripped) :] for key in keys] if self.stripped else keys
 

@@ -30,6 +30,7 @@ from asyncsync.errors import (
     SourceError,
     TransferError,
 )
+from asyncsync.hashset import HashSet
 from asyncsync.interfaces import Observer, Store
 from asyncsync.keys import key_hashes
 from asyncsync.listing import (
@@ -197,7 +198,7 @@ async def verify(job: Job) -> None:
     verifier = Verifier(job.store, job.folder, job.pace, job.checks, deep=job.deep)
     downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks)
     repairer = Repairer(job.folder, verifier, downloader)
-    listed: set[int] = set()  # hashes of the keys: a third of the memory that the keys would take
+    listed = HashSet()  # of the keys, which themselves would take twenty times the memory
 
     def pick(page: Compared) -> Sequence[UpToDate | Transfer]:
         found: list[UpToDate | Transfer] = [*page.up_to_date, *page.transfers, *page.unproven]

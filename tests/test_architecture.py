@@ -9,12 +9,14 @@ import asyncsync
 PACKAGE = Path(asyncsync.__file__).parent
 
 FLOOR = {
+    "columns",
     "concurrently",
     "console",
     "crc",
     "descriptors",
     "errors",
     "globs",
+    "hashset",
     "interfaces",
     "keys",
     "limits",

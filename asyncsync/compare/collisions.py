@@ -12,7 +12,7 @@ until somebody moves the file away.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import gt
 
@@ -71,7 +71,10 @@ class Collisions:
                 if the server does not list keys in order.
         """
         keys = [remote.key for remote in objects]
-        self._note_folders(objects, keys)
+        in_folders = {
+            key[: key.rfind("/") + 1]: one for key, one in zip(keys, objects, strict=True)
+        }
+        self._note_folders(in_folders, objects)
         if not complete_to or any(map(gt, keys, islice(keys, 1, None))):
             return self._put_off(page), []
 
@@ -80,7 +83,7 @@ class Collisions:
 
         near = [below for below in self._waiting if keys[0][: len(below)] <= below < keys[-1]]
         refused = [_refuse(self._waiting.pop(below)) for below in near if has_winner(below)]
-        folders = _folders(keys) if page.transfers else set[str]()
+        folders = _with_those_above(in_folders) if page.transfers else set[str]()
         transfers: list[Transfer] = []
         doubtful: list[Transfer] = []
         for transfer in page.transfers:
@@ -113,14 +116,23 @@ class Collisions:
                 transfers.append(transfer)
         return Compared(transfers, page.up_to_date, page.refused)
 
-    def _note_folders(self, objects: Sequence[RemoteObject], keys: Sequence[str]) -> None:
-        """Remember the folders that the objects need."""
-        if {key[: key.rfind("/") + 1] for key in keys} == {self._folder}:
-            return  # nearly all pages of a large folder
-        for remote in objects:
-            folder = remote.key[: remote.key.rfind("/") + 1]
-            if not folder or folder == self._folder or not self._needs_folder(remote):
-                continue
+    def _note_folders(
+        self, in_folders: Mapping[str, RemoteObject], objects: Sequence[RemoteObject]
+    ) -> None:
+        """Remember the folders that the objects need.
+
+        Args:
+            in_folders: one of the objects in each folder, which nearly always needs it.
+            objects: all of them.
+        """
+        unnoted = in_folders.keys() - {"", self._folder}
+        needed = {folder for folder in unnoted if self._needs_folder(in_folders[folder])}
+        if left := unnoted - needed:
+            inside = ((one.key[: one.key.rfind("/") + 1], one) for one in objects)
+            needed |= {
+                folder for folder, one in inside if folder in left and self._needs_folder(one)
+            }
+        for folder in sorted(needed):
             end = folder.find("/") + 1
             while end:
                 if not self._folder.startswith(folder[:end]):
@@ -165,9 +177,9 @@ class Collisions:
         return resolved
 
 
-def _folders(keys: Sequence[str]) -> set[str]:
-    """Return all folders of the keys of a page."""
-    folders = {key[: key.rfind("/") + 1] for key in keys}
+def _with_those_above(inner: Iterable[str]) -> set[str]:
+    """Return folders, and all that they are in."""
+    folders = {*inner}
     left = [*folders]
     while left:  # a folder is in one above, up to the top
         above = {folder[: folder.rfind("/", 0, -1) + 1] for folder in left} - folders

@@ -21,8 +21,10 @@
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import repeat
 
+from asyncsync.columns import made_of
 from asyncsync.compare.here import GRAINS, is_younger, with_what_is_here
 from asyncsync.disk import UNCHANGED, Folder, LocalFile
 from asyncsync.errors import (
@@ -103,11 +105,14 @@ async def _look_and_compare(
     # A file of exactly the object's time is neither older nor younger, but a hash may differ.
     known = [(remote.size, remote.modified_ns) for remote in safe if compare is not Compare.HASH]
     files = await folder.compare(paths, known)
+    here = [remote for remote, file in zip(safe, files, strict=True) if file is UNCHANGED]
+    compared.up_to_date.extend(_up_to_date(here, folder))
     newer: list[Transfer] = []
-    for remote, text, file in zip(safe, paths, files, strict=True):
-        if file is UNCHANGED:
-            compared.up_to_date.append(UpToDate(remote, Proof.SIZE, folder.paths))
-            continue
+    others = [each for each in zip(safe, paths, files, strict=True) if each[2] is not UNCHANGED]
+    if not any(files):  # as on all pages of a first run
+        compared.transfers.extend(_missing(safe, paths))
+        others.clear()
+    for remote, text, file in others:
         path = tuple(text.split("/"))
         if file is not None and file.kind != "file":
             compared.refused.append(
@@ -124,16 +129,23 @@ async def _look_and_compare(
     if newer:
         edited = await folder.were_published([transfer.remote.key for transfer in newer])
         compared.transfers.extend(t for t in newer if t.remote.key in edited)
-        compared.up_to_date.extend(
-            UpToDate(t.remote, Proof.SIZE, folder.paths)
-            for t in newer
-            if t.remote.key not in edited
-        )
+        own = [t.remote for t in newer if t.remote.key not in edited]
+        compared.up_to_date.extend(_up_to_date(own, folder))
     if folder.is_mixed and compared.up_to_date:
         await _doubt(compared, folder)
     _refuse_archived(compared)
     compared.transfers[:] = await with_what_is_here(compared.transfers, safe, files, folder)
     return compared
+
+
+def _up_to_date(objects: Sequence[RemoteObject], folder: Folder) -> list[UpToDate]:
+    return made_of(UpToDate, objects, repeat(Proof.SIZE), repeat(folder.paths))
+
+
+def _missing(objects: Sequence[RemoteObject], paths: Iterable[str]) -> list[Transfer]:
+    names = [tuple(path.split("/")) for path in paths]
+    columns = (repeat(Reason.MISSING), repeat(0), repeat(False), repeat(0))  # nothing is there
+    return made_of(Transfer, objects, names, *columns)
 
 
 def _usable(

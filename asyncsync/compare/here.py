@@ -38,14 +38,15 @@ async def with_what_is_here(
     if not transfers:
         return transfers
     found = {remote.key: file for remote, file in zip(objects, files, strict=True) if file}
-    edited = await _edited(transfers, found, folder)
+    edited = await _edited(transfers, found, folder) if found else set[str]()
     kept = await folder.kept([transfer.remote for transfer in transfers])
-    transfers = [
-        replace(transfer, is_edited=key in edited, kept=kept.get(key, 0))
-        if (key := transfer.remote.key) in edited or key in kept
-        else transfer
-        for transfer in transfers
-    ]
+    if edited or kept:
+        transfers = [
+            replace(transfer, is_edited=key in edited, kept=kept.get(key, 0))
+            if (key := transfer.remote.key) in edited or key in kept
+            else transfer
+            for transfer in transfers
+        ]
     if folder.backup:  # nothing that is replaced becomes free
         transfers = [replace(transfer, replaces=0) for transfer in transfers]
     return transfers

@@ -319,7 +319,7 @@ class Ranges:
 
     async def _look_for_outlined(self) -> None:
         """Look for what the outline has shown, and no other page."""
-        if not self._outline:
+        if not self._outline or not (self._outline.objects or self._outline.unseen):
             return
         objects = {key_hash(remote.key): remote for remote in self._outline.objects}
         if self._chain:

@@ -1,7 +1,7 @@
 """The reports of a plan and of a verification, and whether a plan fits a run."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Self
@@ -13,6 +13,7 @@ from asyncsync.model import Compared, RemoteObject, Route, Transfer
 from asyncsync.report.naming import way
 from asyncsync.report.planfile import PAGE, PlanFile, read_plan
 from asyncsync.report.report import Report, plan_summary, verify_summary
+from asyncsync.report.tally import by_prefix, growth_of
 from asyncsync.units import format_size
 
 _GLOB = re.compile(r"[*?[]")
@@ -75,7 +76,7 @@ class Plan(PlanCounts):
     def note_other_disks(self, folders: frozenset[tuple[str, ...]]) -> None:
         """Leave what goes to other disks out of what the destination's needs."""
         self.other_disks = folders
-        self.elsewhere = _growth(each for each in self if each.path[:-1] in folders)
+        self.elsewhere = growth_of(each for each in self if each.path[:-1] in folders)
 
     def compared(self, page: Compared) -> None:
         """Count the objects of a page, and keep its transfers."""
@@ -104,16 +105,16 @@ class Plan(PlanCounts):
         for transfer in self.transfers:
             (kept if wanted(transfer) else dropped).append(transfer)
         tallies = {prefix: replace(tally) for prefix, tally in self.tallies.items()}
-        for transfer in dropped:
-            tally = tallies[transfer.remote.prefix]
-            tally.in_bucket -= 1
-            tally.left_out += 1
-            tally.count(transfer, -1)
+        for prefix, transfers in by_prefix(dropped).items():
+            tally = tallies[prefix]
+            tally.in_bucket -= len(transfers)
+            tally.left_out += len(transfers)
+            tally.count(transfers, -1)
         smaller = replace(
             self,
             transfers=kept,
             tallies=tallies,
-            growth=_growth(kept),
+            growth=growth_of(kept),
             unfinished={each.remote.key: each.kept for each in kept if each.kept},
             deleted=0,
             deleted_bytes=0,
@@ -148,10 +149,6 @@ class Plan(PlanCounts):
         for start in range(0, len(self.transfers), PAGE):
             page = self.transfers[start : start + PAGE]
             yield [transfer.remote for transfer in page]
-
-
-def _growth(transfers: Iterable[Transfer]) -> int:
-    return sum(each.remote.size - each.replaces - each.kept for each in transfers)
 
 
 @dataclass(repr=False)

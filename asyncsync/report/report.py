@@ -11,7 +11,7 @@ from asyncsync.keys import count_folders, escaped, shown
 from asyncsync.model import Compared, Downloaded, Failed, Outcome, Proof, Reason, Transfer, UpToDate
 from asyncsync.notices import Hint
 from asyncsync.report.files import NewFiles
-from asyncsync.report.tally import Tally, check_rows, total_of
+from asyncsync.report.tally import Tally, by_prefix, check_rows, growth_of, total_of
 from asyncsync.units import format_count, format_size
 
 if TYPE_CHECKING:
@@ -144,17 +144,12 @@ class Report(SilentObserver):
             self._tally(prefix).in_bucket += count * is_new
         for transfer in page.unproven:
             self._tally(transfer.remote.prefix).in_bucket += 1
-        prefix, tally = "", None
-        for transfer in page.transfers:
-            key = transfer.remote.key
-            if not (tally and prefix and key.startswith(prefix)):
-                prefix = transfer.remote.prefix
-                tally = self._tally(prefix)
-            tally.in_bucket += is_new
-            tally.count(transfer)
-            if transfer.kept:
-                self.unfinished[key] = transfer.kept
-            self.growth += transfer.remote.size - transfer.replaces - transfer.kept
+        for prefix, transfers in by_prefix(page.transfers).items():
+            tally = self._tally(prefix)
+            tally.in_bucket += len(transfers) * is_new
+            tally.count(transfers)
+        self.growth += growth_of(page.transfers)
+        self.unfinished.update({t.remote.key: t.kept for t in page.transfers if t.kept})
         for refused in page.refused:
             is_there = not isinstance(refused.error, AbsentError)
             self._tally(refused.remote.prefix).in_bucket += is_new and is_there

@@ -1,9 +1,9 @@
 """The sync check: what is here and in the bucket, by top-level prefix, and a table of that."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from asyncsync.keys import display_width, shown
+from asyncsync.keys import count_folders, display_width, shown
 from asyncsync.model import Reason, Transfer
 from asyncsync.units import format_size
 
@@ -38,16 +38,31 @@ class Tally:
     left_out: int = 0
     """Objects that globs, sizes and times leave out, or that a filter took out of a plan."""
 
-    def count(self, transfer: Transfer, by: int = 1) -> None:
-        """Count a transfer; or, with -1, count one no more."""
-        if transfer.reason is Reason.MISSING:
-            self.missing += by
-        else:
-            self.changed += by
-            self.edited += by * transfer.is_edited
-        self.to_download += by
-        self.bytes_to_download += by * transfer.remote.size
-        self.bytes_kept += by * transfer.kept
+    def count(self, transfers: Sequence[Transfer], by: int = 1) -> None:
+        """Count transfers; or, with -1, count them no more."""
+        missing = [each.reason for each in transfers].count(Reason.MISSING)
+        self.missing += by * missing
+        self.changed += by * (len(transfers) - missing)
+        self.edited += by * sum([each.is_edited for each in transfers])
+        self.to_download += by * len(transfers)
+        self.bytes_to_download += by * sum([each.remote.size for each in transfers])
+        self.bytes_kept += by * sum([each.kept for each in transfers])
+
+
+def by_prefix(transfers: Sequence[Transfer]) -> Mapping[str, Sequence[Transfer]]:
+    """Return the transfers by the top-level prefix of their keys; most pages have but one."""
+    prefixes = count_folders([each.remote.key for each in transfers])
+    if len(prefixes) == 1:
+        return dict.fromkeys(prefixes, transfers)
+    found: dict[str, list[Transfer]] = {prefix: [] for prefix in prefixes}
+    for each in transfers:
+        found[each.remote.prefix].append(each)
+    return found
+
+
+def growth_of(transfers: Iterable[Transfer]) -> int:
+    """Return how many more bytes the disk holds after these transfers."""
+    return sum([each.remote.size - each.replaces - each.kept for each in transfers])
 
 
 def total_of(tallies: Mapping[str, Tally]) -> Tally:

@@ -14,9 +14,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import repeat
 from urllib.parse import quote, unquote_to_bytes
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
+from asyncsync.columns import made_of
 from asyncsync.errors import ListingError, ProtocolError
 from asyncsync.keys import MAX_KEY_BYTES, abridged, escaped, is_too_long
 from asyncsync.model import LARGEST_SIZE, LAST, UNKNOWN_SIZE, Page, RemoteObject
@@ -28,6 +30,8 @@ PAGE_LIMIT = 16 * 1024 * 1024
 """Bytes in a page, at most. 1,000 keys of 1,024 bytes, percent-encoded, take 4 MiB."""
 MOST_ENTRIES = 10_000
 """Objects and prefixes on a page, at most. S3 lists 1,000, and nothing here asks for more."""
+_LEAST_ENTRY = len("<Contents><Key/></Contents>")
+"""Bytes of an entry, at least: so many times `MOST_ENTRIES` are a page of a thousand keys or so."""
 MOST_TAGS = 400_000
 """Start and end tags in a page, at most: 20 elements for each entry. S3 writes 14 at most."""
 MOST_MARKS = 1_000_000
@@ -62,6 +66,7 @@ _FIELDS = {
 }
 """The elements of an entry as S3 writes it; the first four are looked at."""
 _LOOKED_AT = tuple(_FIELDS)[:4]
+_COLUMNS = 1 + len(_LOOKED_AT)
 _NAMES = re.compile("<([A-Za-z]+)>")
 _MOST_FIELDS = 2 * len(_FIELDS)
 _PLACE = b"<Contents/>"
@@ -90,7 +95,8 @@ def parse_page(body: bytes) -> Page:
         keys, sizes, etags, times = plain
         if encoded and ("%" in (joined := "".join(keys)) or "+" in joined):
             keys = [_decoded(key, encoded) for key in keys]
-        objects = [*map(RemoteObject, keys, map(int, sizes), etags, parse_times(times))]
+        columns = (keys, [*map(int, sizes)], etags, parse_times(times), repeat(""))
+        objects = made_of(RemoteObject, *columns)
     else:
         root = root if rest is body else _parse(body)  # the keys may be in a comment, say
         objects = _objects(root, namespace, encoded)
@@ -132,6 +138,8 @@ def _last(objects: Sequence[RemoteObject], prefixes: Sequence[str]) -> str:
 
 def _check_bounds(body: bytes) -> None:
     """Refuse a page that would take too much memory, by counting what it is made of."""
+    if len(body) < MOST_ENTRIES * _LEAST_ENTRY:
+        return  # nearly all pages are smaller
     if len(body) > PAGE_LIMIT:
         raise ProtocolError(f"not an S3 answer: a page of more than {PAGE_LIMIT:,} bytes")
     if (tags := body.count(b"<")) > MOST_TAGS:
@@ -157,9 +165,10 @@ def _plain_entries(body: bytes) -> tuple[Sequence[Sequence[str]], bytes]:
     first = text[: text.find("</Contents>")]
     fields = _NAMES.findall(first)[1 : 2 + _MOST_FIELDS]
     entry = _entry(tuple(fields))
-    found = entry.findall(text) if entry else []
-    wholes, *groups = zip(*found, strict=True) if found else [()]
-    if not wholes or sum(map(len, wholes)) != len(text):
+    pieces = entry.split(text) if entry else []
+    # What is between the entries, which is nothing if all are plain, and what is inside of them.
+    between, *groups = (pieces[place::_COLUMNS] for place in range(_COLUMNS))
+    if len(between) < 2 or any(between):
         return (), body
     columns = dict(zip([name for name in fields if name in _LOOKED_AT], groups, strict=True))
     return [columns[name] for name in _LOOKED_AT], body[:start] + _PLACE + body[end:]
@@ -169,12 +178,12 @@ def _plain_entries(body: bytes) -> tuple[Sequence[Sequence[str]], bytes]:
 def _entry(fields: tuple[str, ...]) -> re.Pattern[str] | None:
     """Return what matches a plain entry with these elements, in the order that a server keeps to.
 
-    Its groups are the entry, and each element that is looked at.
+    Its groups are the elements that are looked at.
     """
     if len({*fields}) < len(fields) or not {*_LOOKED_AT} <= {*fields} <= {*_FIELDS}:
         return None
     inside = "".join(f"<{name}>{_FIELDS[name]}</{name}>" for name in fields)
-    return re.compile(f"(<Contents>{inside}</Contents>)")
+    return re.compile(f"<Contents>{inside}</Contents>")
 
 
 def _objects(root: Element, namespace: str, encoded: bool) -> list[RemoteObject]:
