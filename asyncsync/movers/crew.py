@@ -108,11 +108,7 @@ class Crew:
         self._large = max(2, LARGE_AT_ONCE // share)
         requests = self._workers or self._max_workers
         self._most_dealt = max(AHEAD_AT_LEAST, AHEAD * requests)
-
-    @property
-    def most(self) -> int:
-        """How many transfers are under way at most."""
-        return max(self._pace.most, self._wanted * self._most_dealt)
+        self.most = pace.most
 
     # start --------------------------------------------------------------------------------------
 
@@ -130,6 +126,7 @@ class Crew:
     def _start_all(self) -> None:
         if not self._is_hired:
             self._is_hired = True
+            self.most = max(self.most, self._wanted * self._most_dealt)
             logger.info("%d movers are started", self._wanted)
             self._group.start_soon(self._watch)
             for _ in range(self._wanted):
