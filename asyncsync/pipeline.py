@@ -344,7 +344,7 @@ async def _run(
 
     def hire() -> None:
         nonlocal hired
-        while hired < len(active) and hired < (most() if most else job.pace.most):
+        while hired < (most() if most else job.pace.most) and hired < len(active):
             workers.start_soon(_work_and_report, work, queue, active, job, hire)
             hired += 1
 

@@ -226,8 +226,8 @@ class Crew:
             TransferError, SourceError, DestinationError: as for `Downloader.download`.
         """
         is_again = False
-        while self._wanted and transfer.remote.is_pinned:
-            if not self._is_hired and self._need.has_room_for(transfer):
+        while self._wanted and (self._is_hired or not self._need.has_room_for(transfer)):
+            if not transfer.remote.is_pinned:
                 break
             place = await self._find_place(transfer)
             mover = await self._find_mover(transfer)
@@ -249,14 +249,14 @@ class Crew:
     async def _find_mover(self, transfer: Transfer) -> Mover | None:
         """Return a mover that has room, as soon as one has; None if there is none to wait for."""
         while self._wanted:
-            ready = [mover for mover in self._movers if mover.is_ready]
-            # Until they are ready this process goes on, but not with all that is there to deal.
-            is_alone = not ready and (self._hire.number is None or not self._starting)
-            if is_alone and self._need.has_room_for(transfer):
-                return None
-            free = [mover for mover in ready if self._has_room(mover)]
+            free = [mover for mover in self._movers if mover.is_ready and self._has_room(mover)]
             if free:
                 return min(free, key=_load)
+            # Until they are ready this process goes on, but not with all that is there to deal.
+            is_ready = any(mover.is_ready for mover in self._movers)
+            is_alone = not is_ready and (self._hire.number is None or not self._starting)
+            if is_alone and self._need.has_room_for(transfer):
+                return None
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             await turn
