@@ -178,6 +178,8 @@ class Proof(Flag):
     SIZE_AND_VERSION = SIZE | VERSION
     CONTENT = MD5 | MD5_OF_PARTS | CRC64NVME | CRC32 | CRC32C | SHA256
 
+    __hash__ = object.__hash__  # each is one of a kind; that of `Enum` is no C function
+
     @property
     def names(self) -> list[str]:
         """One name for each: `size`, `version`, `md5`, `md5-of-parts`, `crc64nvme` and so on."""

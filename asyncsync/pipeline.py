@@ -133,7 +133,7 @@ async def sync(job: Job) -> None:
             async with crew_of(*common, job.checks, job.hire, downloader, exact=exact) as crew:
                 work = partial(unproven.fetch, crew.expect, crew.download)
                 accept = partial(_accept, crew, unproven, space)
-                left = await _run(job, _transfers, work, unproven, accept, crew.most)
+                left = await _run(job, _transfers, work, unproven, accept, lambda: crew.most)
             downloader.report_unpinned()
             job.folder.check_place()
             if left:
@@ -325,7 +325,7 @@ async def _run(
     work: Callable[[Item], Awaitable[Outcome | None]],
     unproven: Unproven,
     accept: Callable[[Collection[Item]], None] | None = None,
-    most: int = 0,
+    most: Callable[[], int] | None = None,
 ) -> str:
     """Find objects and queue them; at the same time, work on what is queued.
 
@@ -337,23 +337,26 @@ async def _run(
         work: downloads and validates, or verifies, one object; None if the observer knows already.
         unproven: the listing counts as ended only when none of these is left.
         accept: called with what was picked before any of it is queued; may raise to end the run.
-        most: items that are worked on at once; as many as there may be requests by default.
+        most: returns how many items may be worked on at once; as many as requests by default.
     """
     queue: asyncio.Queue[Item | None] = asyncio.Queue(QUEUE_SIZE)  # None: no more will come
     active: dict[str, Item] = {}  # what is queued or being worked on, by key
     hired = 0  # workers so far: a run that finds nothing to do needs none
 
+    def hire() -> None:
+        nonlocal hired
+        while hired < (most() if most else job.pace.most) and hired < len(active):
+            workers.start_soon(_work_and_report, work, queue, active, job, hire)
+            hired += 1
+
     async def enqueue(page: Compared) -> None:
         # Some servers list a key twice, so leave out what is active already. Nothing is awaited
         # before `active` is updated, so a page that is handled beside this one cannot slip in.
-        nonlocal hired
         found = {item.remote.key: item for item in pick(page) if item.remote.key not in active}
         if accept and found:
             accept(found.values())
         active.update(found)
-        for _ in range(min(len(found), (most or job.pace.most) - hired)):
-            workers.start_soon(_work_and_report, work, queue, active, job)
-            hired += 1
+        hire()
         for item in found.values():
             await queue.put(item)
 
@@ -374,8 +377,7 @@ async def _run(
         job.observer.noticed(str(error))  # both sides failed: the exit code is the remote side's
     if listing_error:
         raise listing_error
-    left = [item.remote for item in active.values()]
-    return job.deadline.left(left, is_cut=listing.cancelled_caught)
+    return job.deadline.left([i.remote for i in active.values()], is_cut=listing.cancelled_caught)
 
 
 async def _work_and_report(
@@ -383,18 +385,16 @@ async def _work_and_report(
     queue: asyncio.Queue[Item | None],
     active: dict[str, Item],
     job: Job,
+    hire: Callable[[], None],
 ) -> None:
-    """Be a worker: work on one item of the queue after another, until no more will come.
-
-    What is queued when the time is up stays in `active`.
-    """
-    observer, deadline = job.observer, job.deadline
-    while (item := await queue.get()) and not deadline.is_over:
+    """Be a worker, until no more will come. What is queued when the time is up stays active."""
+    while (item := await queue.get()) and not job.deadline.is_over:
+        hire()  # there may be more of them by now
         try:
             outcome = await work(item)
         except TransferError as error:
             outcome = Failed(item.remote, error)
         if outcome:
-            observer.ended(outcome)
+            job.observer.ended(outcome)
         del active[item.remote.key]
     queue.put_nowait(None)  # for the next worker

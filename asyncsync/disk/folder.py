@@ -14,6 +14,7 @@ import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Container, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +28,7 @@ from asyncsync.disk.durable import SyncedFolders
 from asyncsync.disk.folders.directory import LocalFile
 from asyncsync.disk.folders.folding import Folding, probe
 from asyncsync.disk.folders.looking import Looker, Select, count_by_prefix, find_keys
-from asyncsync.disk.folders.translation import destination_error, ends_the_run, object_error
+from asyncsync.disk.folders.translation import destination_error, translated
 from asyncsync.disk.opened import State
 from asyncsync.disk.parts.leftovers import used_bytes
 from asyncsync.disk.parts.partfile import PartFile
@@ -106,9 +107,10 @@ class Folder:
         )
         self._unfinished = Unfinished(self._state, parts, self._publisher, self._run, notice)
         self.removal = Removal(place, made, paths, backup)
-        self._batches = Batches(self._publisher.publish, self._translate_errors)
+        self._translated = partial(translated, self.path, check=self.check_place)
+        self._batches = Batches(self._publisher.publish, self._translated)
         self.taking = Taking(
-            place, self._state, parts, self._publisher, self._run, self._translate_errors
+            place, self._state, parts, self._publisher, self._run, self._translated
         )
 
     # reading ------------------------------------------------------------------------------------
@@ -318,7 +320,7 @@ class Folder:
         Raises:
             TransferError, DestinationError, ThrottledError: as for `publish`.
         """
-        with self._translate_errors(transfer):
+        with self._translated(transfer):
             async with self._unfinished.opened(transfer) as part:
                 yield part
 
@@ -384,15 +386,3 @@ class Folder:
             yield
         except OSError as error:
             raise destination_error(self.path, error) from error
-
-    @contextmanager
-    def _translate_errors(self, transfer: Transfer) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if throttled := descriptors.too_many_open_files(error):
-                raise throttled from error
-            self.check_place()
-            if ends_the_run(error):
-                raise destination_error(self.path, error) from error
-            raise object_error(self.path, transfer, error) from error

@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVarTuple
 
@@ -19,7 +20,7 @@ from anyio import CancelScope
 from asyncsync import descriptors
 from asyncsync.disk.batches import Batches
 from asyncsync.disk.folders.directory import Directory
-from asyncsync.disk.folders.translation import destination_error, ends_the_run, object_error
+from asyncsync.disk.folders.translation import translated
 from asyncsync.disk.parts.apart import left_to_others, make_apart
 from asyncsync.disk.parts.partfile import PartFile, open_part_file
 from asyncsync.disk.publish import Failure, write_unfinished
@@ -78,13 +79,13 @@ class Handover:
         self._terms = terms
         self._number = number
         self._notice = notice
-        self._dest = Path(terms.dest)
+        self._translated = partial(translated, Path(terms.dest))
         self._numbers = itertools.count()
         self._opened = ExitStack()
         self._folders: dict[str, _Parts] = {}
         self._places: dict[str, _Parts] = {}
         self._written: dict[str, tuple[str, int]] = {}
-        self._batches = Batches(self._write, self._translate_errors)
+        self._batches = Batches(self._write, self._translated)
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -137,7 +138,7 @@ class Handover:
     async def part_file(self, transfer: Transfer) -> AsyncIterator[PartFile]:
         """Open the unfinished file of a large object; see `Sink`. At the end it stays."""
         shared = nullcontext if self._terms.holds_lock else left_to_others
-        with self._translate_errors(transfer):
+        with self._translated(transfer):
             with CancelScope(shield=True):
                 part = await self._open_part_file(transfer.remote)
             with shared(part), kept_for_later(part):
@@ -194,14 +195,3 @@ class Handover:
 
     def _sync(self, key: str) -> None:
         self._parts(key).directory.sync_file(self._written[key][0])
-
-    @contextmanager
-    def _translate_errors(self, transfer: Transfer) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if throttled := descriptors.too_many_open_files(error):
-                raise throttled from error
-            if ends_the_run(error):
-                raise destination_error(self._dest, error) from error
-            raise object_error(self._dest, transfer, error) from error

@@ -6,8 +6,8 @@ All calls block, and raise or return OSError untranslated.
 import errno
 import itertools
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -232,10 +232,13 @@ class Publisher:
 
     def _sync_and_rename(self, transfer: Transfer, part: Unfinished, parents: "_Parents") -> None:
         folder, name, _ = part
-        with _removed_after_errors(folder, name):
+        try:
             if self.synced:
                 folder.sync_file(name)
             self._rename(folder, name, transfer, parents)
+        except BaseException:
+            folder.remove(name)
+            raise
 
     def _rename(
         self, folder: Directory, name: str, transfer: Transfer, parents: "_Parents"
@@ -308,7 +311,7 @@ def write_unfinished(
         content: all its bytes.
         flushes: whether the disk is to begin with it at once, because it will be synced.
     """
-    with _removed_after_errors(folder, name):
+    try:
         file = folder.create(name)
         try:
             rest = memoryview(content)
@@ -321,18 +324,12 @@ def write_unfinished(
             os.close(file)
         if modified_ns := transfer.remote.modified_ns:
             folder.set_time(name, modified_ns)
+    except BaseException:
+        folder.remove(name)
+        raise
     return inode
 
 
 def lost(key: str, error: OSError) -> IntegrityError:
     """Return the error of an object whose unfinished file is gone, or on the wrong disk."""
     return IntegrityError(key, f"its unfinished file is lost: {error.strerror}")
-
-
-@contextmanager
-def _removed_after_errors(folder: Directory, name: str) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        folder.remove(name)
-        raise

@@ -21,8 +21,9 @@ import os
 import re
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial, reduce
 from io import FileIO
+from operator import or_
 from typing import Protocol
 
 from anyio import CapacityLimiter, Event
@@ -319,12 +320,18 @@ def _conclude(
     last: bytes,
     digest: Callable[[], str],
 ) -> Proof:
-    proof = hashed | (Proof.SIZE_AND_VERSION if remote.is_pinned else Proof.SIZE)
-    if checks.parquet and remote.key.endswith(".parquet"):
-        if not _is_parquet(remote.size, first, last):
-            raise NotParquetError(remote.key, is_original=bool(hashed), found=digest())
-        proof |= Proof.PARQUET
-    return proof
+    sure = Proof.SIZE_AND_VERSION if remote.is_pinned else Proof.SIZE
+    if not (checks.parquet and remote.key.endswith(".parquet")):
+        return _all_of(hashed, sure)
+    if not _is_parquet(remote.size, first, last):
+        raise NotParquetError(remote.key, is_original=bool(hashed), found=digest())
+    return _all_of(hashed, sure, Proof.PARQUET)
+
+
+@cache
+def _all_of(*proofs: Proof) -> Proof:
+    """Return what they prove together, as most objects of a run have it alike."""
+    return reduce(or_, proofs)
 
 
 def _is_parquet(size: int, first: bytes, last: bytes) -> bool:

@@ -108,11 +108,7 @@ class Crew:
         self._large = max(2, LARGE_AT_ONCE // share)
         requests = self._workers or self._max_workers
         self._most_dealt = max(AHEAD_AT_LEAST, AHEAD * requests)
-
-    @property
-    def most(self) -> int:
-        """How many transfers are under way at most."""
-        return max(self._pace.most, self._wanted * self._most_dealt)
+        self.most = pace.most
 
     # start --------------------------------------------------------------------------------------
 
@@ -130,6 +126,7 @@ class Crew:
     def _start_all(self) -> None:
         if not self._is_hired:
             self._is_hired = True
+            self.most = max(self.most, self._wanted * self._most_dealt)
             logger.info("%d movers are started", self._wanted)
             self._group.start_soon(self._watch)
             for _ in range(self._wanted):
@@ -229,8 +226,8 @@ class Crew:
             TransferError, SourceError, DestinationError: as for `Downloader.download`.
         """
         is_again = False
-        while self._wanted and transfer.remote.is_pinned:
-            if not self._is_hired and self._need.has_room_for(transfer):
+        while self._wanted and (self._is_hired or not self._need.has_room_for(transfer)):
+            if not transfer.remote.is_pinned:
                 break
             place = await self._find_place(transfer)
             mover = await self._find_mover(transfer)
@@ -252,14 +249,14 @@ class Crew:
     async def _find_mover(self, transfer: Transfer) -> Mover | None:
         """Return a mover that has room, as soon as one has; None if there is none to wait for."""
         while self._wanted:
-            ready = [mover for mover in self._movers if mover.is_ready]
-            # Until they are ready this process goes on, but not with all that is there to deal.
-            is_alone = not ready and (self._hire.number is None or not self._starting)
-            if is_alone and self._need.has_room_for(transfer):
-                return None
-            free = [mover for mover in ready if self._has_room(mover)]
+            free = [mover for mover in self._movers if mover.is_ready and self._has_room(mover)]
             if free:
                 return min(free, key=_load)
+            # Until they are ready this process goes on, but not with all that is there to deal.
+            is_ready = any(mover.is_ready for mover in self._movers)
+            is_alone = not is_ready and (self._hire.number is None or not self._starting)
+            if is_alone and self._need.has_room_for(transfer):
+                return None
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             await turn

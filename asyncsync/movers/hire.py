@@ -62,7 +62,7 @@ class Fetcher(Protocol):
 
     @property
     def most(self) -> int:
-        """How many transfers are under way at most."""
+        """How many transfers are under way at most; more, once movers are hired."""
 
     def expect(self, transfers: Iterable[Transfer]) -> None:
         """Note transfers that will come."""

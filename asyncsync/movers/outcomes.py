@@ -118,7 +118,7 @@ class Outcomes:
                     raise error
 
         try:
-            await self._pace.tries(moved.dealt.remote.key).run_locally(take)
+            await self._pace.tries(moved.file.transfer.remote.key).run_locally(take)
         except IntegrityError:
             await self._fetch_self(moved.dealt)
         except AsyncSyncError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 from anyio import CancelScope
 
-from asyncsync.model import Downloaded, RemoteObject, Transfer
+from asyncsync.model import Downloaded, Transfer
 from asyncsync.movers.lines import Event, Reader, encode
 
 logger = logging.getLogger(__name__)
@@ -48,11 +48,6 @@ class Dealt:
     """The parts folder that its file goes in."""
     arrived: int = 0
     """Bytes of it that the observer knows of."""
-
-    @property
-    def remote(self) -> RemoteObject:
-        """The object."""
-        return self.transfer.remote
 
 
 class Mover:
@@ -169,18 +164,19 @@ class Mover:
             line: the same, as a line.
             small: bytes of an object up to which it is small.
         """
-        self.dealt[dealt.remote.key] = dealt
-        if dealt.remote.size > small:
+        remote = dealt.transfer.remote
+        self.dealt[remote.key] = dealt
+        if remote.size > small:
             self.large += 1
-            self.large_bytes += dealt.remote.size
+            self.large_bytes += remote.size
         self.send(line)
 
     def pop(self, key: str, small: int) -> Dealt | None:
         """Take a transfer off it; None if it has none of this key any more."""
         dealt = self.dealt.pop(key, None)
-        if dealt and dealt.remote.size > small:
+        if dealt and dealt.transfer.remote.size > small:
             self.large -= 1
-            self.large_bytes -= dealt.remote.size
+            self.large_bytes -= dealt.transfer.remote.size
         return dealt
 
     # the end ------------------------------------------------------------------------------------

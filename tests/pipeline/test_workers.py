@@ -1,13 +1,22 @@
 """Workers: as many as there is work for, and never more than the pace allows."""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
 
 from asyncsync import pipeline
+from asyncsync.disk import Folder
+from asyncsync.download import Downloader
 from asyncsync.errors import DiskFullError, SourceError
+from asyncsync.interfaces import Observer
+from asyncsync.model import Checks, Downloaded, Settings, Transfer
+from asyncsync.movers import Hire
+from asyncsync.pace import Pace
 from tests.rigs.memory_store import Act
 from tests.rigs.pipeline import OBJECTS, Rig
 from tests.rigs.watch import Watcher, tree
@@ -73,6 +82,53 @@ async def test_workers_come_page_by_page_up_to_the_limit(dest: Path, most: int) 
     assert all(count <= 3 * pages for pages, count in enumerate(counted))
     assert tree(dest) == MANY
     assert workers() == 0
+
+
+class Growing:
+    """Downloads one object at first, and eight at once as soon as that has arrived."""
+
+    def __init__(self) -> None:
+        self.most = 1
+        self.counts: list[int] = []
+        """How many workers there were, as each download began."""
+        self._own: Downloader
+
+    @asynccontextmanager
+    async def engine(
+        self,
+        folder: Folder,
+        pace: Pace,
+        observer: Observer,
+        checks: Checks,
+        hire: Hire,
+        own: Downloader,
+        *,
+        exact: bool,
+    ) -> AsyncIterator["Growing"]:
+        """Have the objects of a run downloaded."""
+        self._own = own
+        yield self
+
+    def expect(self, transfers: Iterable[Transfer]) -> None:
+        """Do nothing."""
+
+    async def download(self, transfer: Transfer) -> Downloaded:
+        """Download an object."""
+        self.counts.append(workers())
+        done = await self._own.download(transfer)
+        self.most = 8
+        return done
+
+
+async def test_workers_come_for_what_is_queued_once_there_may_be_more(dest: Path) -> None:
+    """A run gets movers when all keys may be listed already."""
+    rig, crew = Rig(dest, MANY), Growing()
+    hire = Hire(None, Settings("id", "", "", ""), 30.0, None, 8, 3, engine=crew.engine)
+    with anyio.fail_after(10):
+        await pipeline.sync(replace(rig.job(), hire=hire))
+    assert crew.counts[:2] == [1, 8]
+    assert max(crew.counts) == 8
+    assert tree(dest) == MANY
 
 
 async def test_worker_that_has_nothing_to_do_takes_what_is_found_later(dest: Path) -> None:

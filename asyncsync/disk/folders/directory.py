@@ -74,7 +74,7 @@ class Directory:
     __slots__ = ("_base", "_fd")
 
     def __init__(self, path: str, flags: int = os.O_RDONLY, dir_fd: int | None = None) -> None:
-        self._base, self._fd = path, None
+        self._base, self._fd = os.path.join(path, ""), None  # what names are put behind
         if _HAS_DIR_FD:
             self._base, self._fd = "", os.open(path, flags, dir_fd=dir_fd)
         elif not os.path.isdir(path):
@@ -116,7 +116,7 @@ class Directory:
             OSError: as for `walk`.
         """
         flags = getattr(os, "O_PATH", os.O_RDONLY) | (_OPEN_FOLDER & ~os.O_RDONLY)
-        return type(self)(os.path.join(self._base, name), flags, self._fd)
+        return type(self)(self._base + name, flags, self._fd)
 
     def again(self) -> Self:
         """Open the same folder once more."""
@@ -135,14 +135,14 @@ class Directory:
             if mode is None:
                 raise
             with suppress(FileExistsError):  # another worker made it first
-                os.mkdir(os.path.join(self._base, name), mode, dir_fd=self._fd)
+                os.mkdir(self._base + name, mode, dir_fd=self._fd)
             return self._open(name)
         except NotADirectoryError:
             self._refuse_link(name)
             raise
 
     def _open(self, name: str) -> Self:
-        return type(self)(os.path.join(self._base, name), _OPEN_FOLDER, self._fd)
+        return type(self)(self._base + name, _OPEN_FOLDER, self._fd)
 
     def _refuse_link(self, name: str, *, always: bool = True) -> None:
         """Raise ELOOP if the name is a link: systems raise different errors when opening one."""
@@ -150,8 +150,7 @@ class Directory:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
 
     def _stat(self, name: str) -> os.stat_result:
-        path = name if self._fd is not None else os.path.join(self._base, name)
-        return os.stat(path, dir_fd=self._fd, follow_symlinks=False)
+        return os.stat(self._base + name, dir_fd=self._fd, follow_symlinks=False)
 
     def look_up(self, name: str) -> LocalFile | None:
         """Return what has this name here; None for nothing, and for a symbolic link."""
@@ -174,8 +173,7 @@ class Directory:
         fd, base = self._fd, self._base
         for place, name in enumerate(names):
             try:
-                path = name if fd is not None else os.path.join(base, name)
-                found = os.stat(path, dir_fd=fd, follow_symlinks=False)
+                found = os.stat(base + name, dir_fd=fd, follow_symlinks=False)
             except OSError:
                 files.append(None)
                 continue
@@ -193,15 +191,15 @@ class Directory:
         Raises:
             OSError: it cannot be opened.
         """
-        return FileIO(os.open(os.path.join(self._base, name), _OPEN_FILE, dir_fd=self._fd))
+        return FileIO(os.open(self._base + name, _OPEN_FILE, dir_fd=self._fd))
 
     def create(self, name: str) -> int:
         """Make a file for writing, which must not exist, and return its descriptor."""
-        return os.open(os.path.join(self._base, name), _NEW_FILE, 0o666, dir_fd=self._fd)
+        return os.open(self._base + name, _NEW_FILE, 0o666, dir_fd=self._fd)
 
     def set_time(self, name: str, modified_ns: int) -> None:
         """Set the modification time of a file, in ns since the epoch."""
-        path = os.path.join(self._base, name)
+        path = self._base + name
         if self._fd is None:
             os.utime(path, ns=(modified_ns, modified_ns))
         else:
@@ -211,7 +209,7 @@ class Directory:
     def remove(self, name: str) -> None:
         """Remove a file, if there is one of this name."""
         with suppress(FileNotFoundError):
-            os.unlink(os.path.join(self._base, name), dir_fd=self._fd)
+            os.unlink(self._base + name, dir_fd=self._fd)
 
     def remove_folder(self, name: str) -> None:
         """Remove a folder in this one.
@@ -219,7 +217,7 @@ class Directory:
         Raises:
             OSError: it holds something, or cannot be removed.
         """
-        os.rmdir(os.path.join(self._base, name), dir_fd=self._fd)
+        os.rmdir(self._base + name, dir_fd=self._fd)
 
     def sync_file(self, name: str) -> None:
         """Wait until a file's data is on the disk.
@@ -228,7 +226,7 @@ class Directory:
             OSError: it is not, and never will be.
         """
         mode = _OPEN_FILE if os.name == "posix" else _OPEN_FILE | os.O_RDWR  # Windows wants that
-        with FileIO(os.open(os.path.join(self._base, name), mode, dir_fd=self._fd)) as file:
+        with FileIO(os.open(self._base + name, mode, dir_fd=self._fd)) as file:
             os.fsync(file.fileno())
 
     def read(self, name: str, limit: int) -> bytes | None:
@@ -262,12 +260,12 @@ class Directory:
 
     def move(self, name: str, folder: Self, new: str) -> None:
         """Rename what has this name to `new` in another folder, replacing a file of that name."""
-        source, target = os.path.join(self._base, name), os.path.join(folder._base, new)
+        source, target = self._base + name, folder._base + new
         os.replace(source, target, src_dir_fd=self._fd, dst_dir_fd=folder._fd)
 
     def link(self, name: str, folder: Self, new: str) -> None:
         """Give a file a second name, `new` in another folder, which must not be there yet."""
-        source, target = os.path.join(self._base, name), os.path.join(folder._base, new)
+        source, target = self._base + name, folder._base + new
         os.link(source, target, src_dir_fd=self._fd, dst_dir_fd=folder._fd, follow_symlinks=False)
 
     def is_same(self, name: str, folder: Self, other: str) -> bool:

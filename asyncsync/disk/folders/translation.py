@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from asyncsync import descriptors
@@ -21,6 +23,28 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LOST_DISK = {errno.EROFS, errno.ESTALE, errno.ENODEV}
 
 
+@contextmanager
+def translated(
+    destination: Path, transfer: Transfer, check: Callable[[], object] = int
+) -> Iterator[None]:
+    """Raise what the system raises about an object's file as an error of ours.
+
+    Args:
+        destination: where the file is to be.
+        transfer: which object it is.
+        check: called before an error is taken for the object's; raises if it is the destination's.
+    """
+    try:
+        yield
+    except OSError as error:
+        if throttled := descriptors.too_many_open_files(error):
+            raise throttled from error
+        check()
+        if ends_the_run(error):
+            raise destination_error(destination, error) from error
+        raise _object_error(destination, transfer, error) from error
+
+
 def ends_the_run(error: OSError) -> bool:
     """Return whether every other file would fail like this one."""
     return error.errno in _FULL | _LOST_DISK
@@ -36,7 +60,7 @@ def destination_error(destination: Path, error: OSError) -> DestinationError:
     return kind(f"{escaped(str(path))}: {error.strerror or error}")
 
 
-def object_error(destination: Path, transfer: Transfer, error: OSError) -> TransferError:
+def _object_error(destination: Path, transfer: Transfer, error: OSError) -> TransferError:
     """Return the error of an object whose file cannot be written."""
     key, path = transfer.remote.key, escaped(str(destination.joinpath(*transfer.path)))
     match error.errno:

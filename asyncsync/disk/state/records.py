@@ -18,6 +18,7 @@ import sys
 from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -233,6 +234,7 @@ class Records:
         return self.path.parent.stat().st_ino & INODE_MASK
 
 
+@lru_cache(maxsize=1024)  # each file that is made is recorded twice within a moment
 def hash_of(key: str) -> int:
     """Return the hash of a key, the same in every run."""
     raw = key.encode("utf-8", "surrogatepass")
