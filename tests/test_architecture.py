@@ -28,6 +28,7 @@ FLOOR = {
     "services",
     "threads",
     "times",
+    "tracebacks",
     "units",
 }
 STAGES = {"listing", "compare", "download", "pace", "report"}
