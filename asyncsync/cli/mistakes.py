@@ -115,6 +115,14 @@ def misused_option(names: str) -> str:
     return f"{name}: takes no value; write it alone"
 
 
+def as_option(message: str) -> str:
+    """Return a message that begins with the name of an argument with that of its option."""
+    name, colon, rest = message.partition(": ")
+    option = f"--{name.replace('_', '-')}"
+    is_known = colon and any(option in known.names for known in OPTIONS)
+    return f"{option}: {rest}" if is_known else message
+
+
 def _near_option(name: str, accepted: Sequence[str]) -> str:
     """Return the option that is one slip away, or the only one that begins so; empty for none."""
     if len(name) < len("--xx"):
@@ -152,7 +160,7 @@ def _shared(word: str, other: str) -> int:
 
 
 def prefix_hint(prefix: str, bucket: str) -> str:
-    """Return a guess at what was meant by a prefix that no key begins with; empty for none."""
+    """Return a guess at what was meant by a prefix that no key begins with, or how to find out."""
     if f"{prefix}/".startswith(f"{bucket}/"):
         return f"; {shown(bucket)} is the bucket: did you mean {SCHEME}{shown(prefix)}?"
     if likely := near_command(prefix):
@@ -166,4 +174,4 @@ def prefix_hint(prefix: str, bucket: str) -> str:
         return "; a prefix is not a glob: use --include for globs"
     if os.path.isdir(prefix):  # pathlib's raises for a name that is too long
         return f"; to sync into the folder of that name, write --dest {shown(prefix)}"
-    return ""
+    return "; `asyncsync ls` shows what there is"
