@@ -3,9 +3,10 @@
 import errno
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from asyncsync.errors import ThrottledError
+from asyncsync.errors import MachineError, ThrottledError
 
 if sys.platform != "win32":
     import resource
@@ -60,3 +61,19 @@ def too_many_open_files(error: OSError) -> ThrottledError | None:
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         return ThrottledError(f"no more files can be opened: {error.strerror}")
     return None
+
+
+@contextmanager
+def suppress_lasting_errors() -> Iterator[None]:
+    """Suppress every OSError, except that no more files can be opened.
+
+    That passes, and until then it does not show that nothing is there.
+
+    Raises:
+        MachineError: the limit of open files is reached.
+    """
+    try:
+        yield
+    except OSError as error:
+        if scarce := too_many_open_files(error):
+            raise MachineError(str(scarce)) from error

@@ -14,6 +14,7 @@ from asyncsync import __version__
 from asyncsync.dask.batch import Batch, Enlistment
 from asyncsync.dask.resident import Resident
 from asyncsync.disk import Sign
+from asyncsync.errors import MachineError
 from asyncsync.movers import encode
 from asyncsync.report import Json
 from asyncsync.threads import in_thread
@@ -71,6 +72,8 @@ def check(sign: Sign, version: str) -> str:
         sign.check()
     except OSError as error:
         return f"{sign.parts}: {error.strerror}"
+    except MachineError as error:
+        return f"{sign.parts}: {error}"
     return ""
 
 

@@ -137,11 +137,11 @@ class Folder:
 
     async def were_published(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose files were published here, by this run or an earlier."""
-        return await in_thread(self._published.known, keys)
+        return await self._look(lambda: self._published.known(keys))
 
     async def made_by_others(self, keys: Sequence[str]) -> set[str]:
         """Return those of the keys whose files were not made here, as far as the notes tell."""
-        return await in_thread(self._published.made_by_others, keys)
+        return await self._look(lambda: self._published.made_by_others(keys))
 
     def kept(self, objects: Sequence[RemoteObject]) -> Coroutine[None, None, dict[str, int]]:
         """Return how many bytes earlier runs' unfinished files have of objects, by key."""
@@ -156,7 +156,7 @@ class Folder:
         """Return those of the keys whose files this user made here from the bucket of this run."""
         if self._stripped.is_mixed:  # another user may have replaced them by other keys' files
             return set()
-        return await in_thread(self._published.from_current, keys)
+        return await self._look(lambda: self._published.from_current(keys))
 
     def open(self, remote: RemoteObject) -> FileIO:
         """Open the file of an object for reading, without following a link. Blocks.
@@ -194,9 +194,9 @@ class Folder:
         return find_keys(self._place.roots(), select, self.paths)
 
     async def _look(self, look: Callable[[], Found]) -> Found:
-        """Call `look` in a thread and return its result; retry if it raises OSError."""
+        """Call `look` in a thread and return its result; retry if that may pass."""
         for _ in range(LOOKS - 1):
-            with suppress(OSError):
+            with suppress(OSError, MachineError):
                 return await in_thread(look)
             await anyio.sleep(PAUSE)
         with self._destination_errors():

@@ -15,6 +15,7 @@ from asyncsync.disk.state.unsynced import Notice
 from asyncsync.errors import (
     AsyncSyncError,
     LocalFileError,
+    MachineError,
     RetriesExhaustedError,
     SourceError,
     ThrottledError,
@@ -59,13 +60,13 @@ class Unfinished:
         return await in_thread(self._leftovers.kept, objects) if self._leftovers else {}
 
     def _find_leftovers(self) -> Leftovers:
-        if self._state.is_writing:
-            folders, before_ns = self._folders.all(), self._state.began_ns
-        else:
-            folders, before_ns = self._folders.to_read(), time.time_ns()
+        is_writing = self._state.is_writing
+        before_ns = self._state.began_ns if is_writing else time.time_ns()
         try:
+            folders = self._folders.all() if is_writing else self._folders.to_read()
             return Leftovers(folders, before_ns, self._state.source)
-        except OSError:  # whoever needs them finds out why; until then none are counted
+        except (OSError, MachineError):
+            # Whoever needs them finds out why; until then none are counted.
             return Leftovers((), before_ns, self._state.source)
 
     @asynccontextmanager

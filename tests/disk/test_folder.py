@@ -14,7 +14,13 @@ from asyncsync.disk import folder as disk
 from asyncsync.disk.folder import Folder
 from asyncsync.disk.folders.directory import UNCHANGED, Directory, LocalFile
 from asyncsync.disk.trial import free_bytes
-from asyncsync.errors import ConnectionLostError, DestinationError, DiskFullError, LockHeldError
+from asyncsync.errors import (
+    ConnectionLostError,
+    DestinationError,
+    DiskFullError,
+    LockHeldError,
+    MachineError,
+)
 from tests.rigs.failing_disk import failing_call
 from tests.rigs.publishing import transfer_of
 from tests.rigs.state import PARTS, STATE
@@ -59,6 +65,22 @@ async def test_looks_wait_until_files_can_be_opened(
     with pytest.raises(DestinationError, match="Too many open files"):
         await look(folder)
     monkeypatch.undo()
+
+
+@pytest.mark.row(105)
+@pytest.mark.anyio
+async def test_records_that_find_no_descriptor_are_not_taken_for_empty(
+    folder: Folder, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that was made here would count as another tool's."""
+    folder._published.add(["a"])
+    folder = Folder(root)
+    with monkeypatch.context() as scarce:
+        scarce.setattr(disk, "PAUSE", 0)
+        scarce.setattr(os, "open", failing_call(errno.EMFILE))
+        with pytest.raises(MachineError, match="Too many open files"):
+            await folder.were_published(["a"])
+    assert await folder.were_published(["a"]) == {"a"}
 
 
 @pytest.mark.anyio

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from asyncsync.descriptors import suppress_lasting_errors
+
 _HAS_DIR_FD = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _SYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP}
 """How a file system that cannot sync a folder refuses to; it offers nothing better."""
@@ -230,8 +232,12 @@ class Directory:
             os.fsync(file.fileno())
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """Return what a regular file here holds; None if it is none, or longer than `limit`."""
-        with suppress(OSError), self.open(name) as file:
+        """Return what a regular file here holds; None if it is none, or longer than `limit`.
+
+        Raises:
+            MachineError: no more files can be opened.
+        """
+        with suppress_lasting_errors(), self.open(name) as file:
             found = os.fstat(file.fileno())
             if stat.S_ISREG(found.st_mode) and found.st_size <= limit:
                 return file.read(found.st_size)  # a buffer of the limit could be refused

@@ -9,14 +9,17 @@ A shard holds its own locks before it looks whether one of another count does. S
 at once, at least one ends.
 """
 
+import shlex
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from asyncsync import descriptors
+from asyncsync.descriptors import suppress_lasting_errors
 from asyncsync.disk.folders.directory import Directory, Root
-from asyncsync.disk.state import lock
+from asyncsync.disk.state import lock, shardstates
 from asyncsync.disk.state.shardstates import lock_name, locked_names, shard_states
+from asyncsync.errors import DestinationError
 from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.shards import Shard
 
@@ -104,6 +107,7 @@ class Locks:
 
         Raises:
             LockHeldError: a run holds one that excludes this one.
+            DestinationError: as for `_check_shards`.
             OSError: the state folder cannot be written.
         """
         name = lock_name(self._shard) if self._shard else NAME
@@ -121,26 +125,38 @@ class Locks:
 
         Raises:
             LockHeldError: one does.
+            DestinationError: as for `_check_shards`.
         """
         shared = self._path / STATE_DIR
         paths = [shared / NAME, state / NAME]
         if self._shard:
             paths.append(shared / lock_name(self._shard))
-            with suppress(OSError), find_whole() as whole:
+            with suppress_lasting_errors(), find_whole() as whole:
                 lock.check_free(whole.path(self._path / STATE_DIR) / NAME, self._path)
         for path in paths:
             lock.check_free(path, self._path)
         self._check_shards(root, find_whole)
 
     def _check_shards(self, root: Root, find_whole: Callable[[], Directory]) -> None:
-        """Check that no shard works here, unless it is of the count of this one."""
+        """Check that no shard works here, unless it is of the count of this one.
+
+        Raises:
+            LockHeldError: one does.
+            DestinationError: there are too many locks to tell, or no more files can be opened.
+        """
         count = self._shard.count if self._shard else 0
         usual = self._path / STATE_DIR
-        with suppress(OSError), Directory.walk(root, (STATE_DIR,)) as shared:
-            for other, name in locked_names(shared):
-                if other.count != count:
-                    self._check(other, shared.path(usual) / name)
-        with suppress(OSError), find_whole() as whole:
+        with suppress_lasting_errors(), Directory.walk(root, (STATE_DIR,)) as shared:
+            locks = locked_names(shared, lambda other: other.count != count)
+            if len(locks) > (most := shardstates.MOST_STATES):
+                raise DestinationError(
+                    f"{escaped(str(usual))}: holds more than {most:,} locks of shards, too many to "
+                    "look whether one of them works here; if none does, remove their locks: find "
+                    f"{escaped(shlex.quote(str(usual)))} -name 'lock-*-of-*' -delete"
+                )
+            for other, name in locks:
+                self._check(other, shared.path(usual) / name)
+        with suppress_lasting_errors(), find_whole() as whole:
             for other, state in shard_states(whole, lambda other: other.count != count):
                 self._check(other, state.path(usual / other.name) / NAME)
 

@@ -17,6 +17,7 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
+from asyncsync.descriptors import suppress_lasting_errors
 from asyncsync.disk.folders.directory import SAFE_OPEN
 from asyncsync.errors import LockHeldError
 from asyncsync.keys import escaped
@@ -133,8 +134,9 @@ def check_free(path: Path, folder: Path, why: str = ANOTHER) -> None:
 
     Raises:
         LockHeldError: another process holds it.
+        MachineError: no more files can be opened.
     """
-    with suppress(OSError), open(_readable(path), "rb", buffering=0) as file:
+    with suppress_lasting_errors(), open(_readable(path), "rb", buffering=0) as file:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             _acquire(file, folder, is_shared=True, why=why)
 

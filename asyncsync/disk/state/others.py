@@ -1,8 +1,8 @@
 """Other users of a destination: their state folders, and whether they exist."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 
+from asyncsync.descriptors import suppress_lasting_errors
 from asyncsync.disk.folders.directory import Directory, Root
 from asyncsync.keys import STATE_DIR
 
@@ -19,10 +19,10 @@ def states_of_others(root: Root, own: str) -> Iterator[tuple[str, Directory]]:
         root: the destination.
         own: the name of this user's.
     """
-    with suppress(OSError), Directory.walk(root, (STATE_DIR,)) as shared:
+    with suppress_lasting_errors(), Directory.walk(root, (STATE_DIR,)) as shared:
         names = sorted(name for name in shared.names() if name.isdigit() and name != own)
         for name in names[:MOST_USERS]:
-            with suppress(OSError), shared.enter_unread(name) as state:
+            with suppress_lasting_errors(), shared.enter_unread(name) as state:
                 yield name, state
 
 

@@ -25,6 +25,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from itertools import islice
 from pathlib import Path
 
+from asyncsync.descriptors import suppress_lasting_errors
 from asyncsync.disk.folders.directory import Directory, Root
 from asyncsync.disk.folders.links import Components as Components
 from asyncsync.disk.folders.links import Linked, hold_links, start_of
@@ -38,6 +39,7 @@ from asyncsync.disk.state.shardstates import (
     unread_shard_states,
 )
 from asyncsync.disk.state.shared import OTHERS_CAN_WRITE, open_shared, put_aside_old_state, tag
+from asyncsync.errors import MachineError
 from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.shards import MOST_SHARDS, Shard
 
@@ -100,7 +102,7 @@ class Place:
     def reading(self) -> Iterator[None]:
         """Hold the destination and the state folder, as far as they exist."""
         with ExitStack() as opened, self._restored():
-            with suppress(OSError):
+            with suppress(OSError, MachineError):
                 if not self._held:
                     self._hold(opened)
                 if not self.has_state:
@@ -249,10 +251,11 @@ class Place:
         """Open this user's state folder that exists, or one in it; return the former's names, too.
 
         Raises:
+            MachineError: no more files can be opened.
             OSError: there is none that may be used.
         """
         for names in ((STATE_DIR, self.user), (self._beside,)):
-            with suppress(OSError):
+            with suppress_lasting_errors():
                 return names, checked(self.walk((*parents, *names, *below)))
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
@@ -265,7 +268,7 @@ class Place:
             parents: where to look for it in the destination.
         """
         if self.below:
-            with suppress(OSError), self._find_in(parents)[1] as state:
+            with suppress_lasting_errors(), self._find_in(parents)[1] as state:
                 yield state
 
     def shard_states(
@@ -277,7 +280,7 @@ class Place:
             parents: where to look for them in the destination.
             siblings: whether those count that have the count of this one, and so other keys.
         """
-        with suppress(OSError), self._find_in(parents)[1] as whole:
+        with suppress_lasting_errors(), self._find_in(parents)[1] as whole:
             counts = (lambda shard: shard != self.shard) if siblings else self._is_other
             for _, state in shard_states(whole, counts):
                 if is_trusted(state):
@@ -286,7 +289,7 @@ class Place:
     def other_states(self) -> list[Components]:
         """Return where the state folders are that `whole_state` and `shard_states` yield."""
         found: list[Components] = []
-        with suppress(OSError):
+        with suppress_lasting_errors():
             names, whole = self._find_in(())
             with whole:
                 found += [names] * bool(self.shard)

@@ -22,6 +22,7 @@ from functools import lru_cache
 from itertools import chain, pairwise
 from pathlib import Path
 
+from asyncsync.descriptors import suppress_lasting_errors
 from asyncsync.disk.folders.directory import SAFE_OPEN, Directory
 from asyncsync.disk.state.place import Place
 from asyncsync.keys import escaped
@@ -129,7 +130,7 @@ class Records:
         Those of shards are younger; which of two shards of several counts is, nobody knows.
         """
         own = b""
-        with suppress(OSError):
+        with suppress_lasting_errors():
             own = self.read()
         shards = [self.read_in(state) for state in self._place.shard_states()]
         if not self._place.shard:

@@ -20,6 +20,7 @@ What shards have recorded counts for others as well:
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
+from asyncsync.descriptors import suppress_lasting_errors
 from asyncsync.disk.folders.directory import Directory
 from asyncsync.disk.state.lock import is_free
 from asyncsync.shards import MOST_SHARDS, Shard
@@ -28,8 +29,8 @@ FOLDER = "shards"
 _FIRST = "published"
 _PARTS = "parts"
 _LOCK = "lock-"
-_MOST_FOLDERS = 4 * MOST_SHARDS
-"""State folders of one user's shards that are looked at: they may be of several counts."""
+MOST_STATES = 4 * MOST_SHARDS
+"""Locks, and state folders of one user, that are looked at: shards may be of several counts."""
 
 
 def lock_name(shard: Shard) -> str:
@@ -37,15 +38,18 @@ def lock_name(shard: Shard) -> str:
     return f"{_LOCK}{shard.name}"
 
 
-def locked_names(shared: Directory) -> Iterator[tuple[Shard, str]]:
-    """Yield the locks of shards in the folder that all users share, by their names.
+def locked_names(
+    shared: Directory, counts: Callable[[Shard], bool] = bool
+) -> list[tuple[Shard, str]]:
+    """Return the locks of the shards that count, by their names in the folder that all users share.
+
+    One more than `MOST_STATES` stands for all beyond.
 
     Raises:
         OSError: the folder cannot be read.
     """
     found = (name.removeprefix(_LOCK) for name in shared.names() if name.startswith(_LOCK))
-    for shard in _shards(found):
-        yield shard, lock_name(shard)
+    return [(shard, lock_name(shard)) for shard in _shards(found, counts, more=1)]
 
 
 def shard_states(
@@ -54,10 +58,13 @@ def shard_states(
     """Yield the state folders of the shards that count, in the state folder of a user.
 
     Each is open for one step.
+
+    Raises:
+        MachineError: no more files can be opened.
     """
-    with suppress(OSError), state.enter(FOLDER) as folder:
-        for shard in filter(counts, _shards(folder.names())):
-            with suppress(OSError), folder.enter(shard.name) as each:
+    with suppress_lasting_errors(), state.enter(FOLDER) as folder:
+        for shard in _shards(folder.names(), counts):
+            with suppress_lasting_errors(), folder.enter(shard.name) as each:
                 yield shard, each
 
 
@@ -102,20 +109,25 @@ def remove_locks(shared: Directory) -> None:
 
 def is_at_work(state: Directory) -> bool:
     """Return whether a run of the shard with this state folder holds its lock."""
-    with suppress(OSError), state.open("lock") as file:
+    with suppress_lasting_errors(), state.open("lock") as file:
         return not is_free(file)
     return False
 
 
 def unread_shard_states(state: Directory) -> Iterator[Directory]:
     """Yield those of another user, whose names may not be read, each open for one step."""
-    with suppress(OSError), state.enter(FOLDER) as folder:
+    with suppress_lasting_errors(), state.enter(FOLDER) as folder:
         for shard in _shards(folder.names()):
-            with suppress(OSError), folder.enter_unread(shard.name) as each:
+            with suppress_lasting_errors(), folder.enter_unread(shard.name) as each:
                 yield each
 
 
-def _shards(names: Iterable[str]) -> list[Shard]:
-    """Return the shards that these names are of, in their order; not more than are looked at."""
-    found = (shard for name in names if (shard := Shard.named(name)))
-    return sorted(found, key=lambda shard: (shard.count, shard.number))[:_MOST_FOLDERS]
+def _shards(
+    names: Iterable[str], counts: Callable[[Shard], bool] = bool, more: int = 0
+) -> list[Shard]:
+    """Return the shards that these names are of and that count, in their order.
+
+    Not more than are looked at, and so many `more`.
+    """
+    found = (shard for name in names if (shard := Shard.named(name)) and counts(shard))
+    return sorted(found, key=lambda shard: (shard.count, shard.number))[: MOST_STATES + more]

@@ -47,6 +47,7 @@ class Sign:
         """Check that this machine sees the same folder at the same path. Blocks.
 
         Raises:
+            MachineError: no more files can be opened.
             OSError: it cannot be opened, or is another one.
         """
         path, name = os.path.split(self.parts)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from itertools import chain, islice
 from pathlib import Path
 
+from asyncsync.descriptors import suppress_lasting_errors
 from asyncsync.disk.folders.directory import Directory
 from asyncsync.disk.state.notes import write_shared_note
 from asyncsync.disk.state.place import Place
@@ -145,11 +146,9 @@ def noted_in(state: Directory) -> list[str]:
 
 
 def _read(path: Path) -> list[str]:
-    try:
-        with Directory(str(path.parent)) as state:
-            return _parse(state.read(NAME, MOST_BYTES)) if state.exists(NAME) else []
-    except OSError:  # no state folder
-        return []
+    with suppress_lasting_errors(), Directory(str(path.parent)) as state:
+        return _parse(state.read(NAME, MOST_BYTES)) if state.exists(NAME) else []
+    return []  # no state folder
 
 
 def _parse(content: bytes | None) -> list[str]:

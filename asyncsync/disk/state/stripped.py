@@ -9,9 +9,9 @@ its hash, in each run.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
+from asyncsync.descriptors import suppress_lasting_errors
 from asyncsync.disk.folders.directory import Directory
 from asyncsync.disk.state.notes import read_note, write_shared_note
 from asyncsync.disk.state.place import Place
@@ -85,7 +85,7 @@ class Stripped:
                 self._refuse(state.read(NAME, MOST_BYTES) or b"", if_any=is_at_work(state))
 
     def _noted(self) -> bytes | None:
-        with suppress(OSError):
+        with suppress_lasting_errors():
             return read_note(self._place.state / NAME)
         return None
 

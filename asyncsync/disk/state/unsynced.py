@@ -27,13 +27,14 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
 from anyio import CancelScope
 
 from asyncsync import descriptors
+from asyncsync.descriptors import suppress_lasting_errors
 from asyncsync.disk.folders.directory import Directory, UnsurePeriods, open_private, open_readable
 from asyncsync.disk.state.mounts import PartFolders
 from asyncsync.disk.state.place import Place
@@ -265,8 +266,12 @@ class Unsynced:
 
 
 def read_boot_id() -> str | None:
-    """Return the id of this boot of the system; None where the system has none."""
-    with suppress(OSError):
+    """Return the id of this boot of the system; None where the system has none.
+
+    Raises:
+        MachineError: no more files can be opened.
+    """
+    with suppress_lasting_errors():
         return BOOT.read_text(encoding="ascii").strip() or None
     return None
 
@@ -313,8 +318,12 @@ def _read_note(state: Directory, name: str) -> str:
 
 
 def _read_text(path: Path) -> str:
-    """Return what the file holds; nothing if it cannot be read."""
-    with suppress(OSError), open(path, "rb", opener=open_private) as file:
+    """Return what the file holds; nothing if it cannot be read.
+
+    Raises:
+        MachineError: no more files can be opened.
+    """
+    with suppress_lasting_errors(), open(path, "rb", opener=open_private) as file:
         return _decode(file.read(MAX_BYTES))
     return ""
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -23,6 +24,7 @@ from asyncsync.errors import MachineError, OutOfStepError
 from asyncsync.model import Checks, Outcome, Reason
 from tests import ROOT
 from tests.rigs.memory_store import MemoryStore
+from tests.rigs.scarce_files import each_refused
 from tests.rigs.state import STATE
 from tests.rigs.watch import Watcher, quick_pace, tree
 
@@ -413,3 +415,21 @@ async def test_system_without_syncfs_syncs_all_disks(
     monkeypatch.setattr(os, "sync", lambda: synced.append(None))
     unsynced.sync_disk(tmp_path)
     assert len(synced) == 1
+
+
+@pytest.mark.row(105, 120)
+async def test_mark_that_finds_no_descriptor_is_not_lost(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever file cannot be opened for a moment when a run begins: the files stay unsure."""
+    await machine.sync_and_kill()
+    machine.restart()
+    mark, doubtful = machine.mark.read_bytes(), machine.mark.with_name("doubtful")
+
+    for scarce in each_refused(monkeypatch):
+        machine.mark.write_bytes(mark)
+        doubtful.unlink(missing_ok=True)
+        with scarce, suppress(MachineError), (folder := Folder(machine.dest)).writing():
+            assert folder._unsynced.unsure_periods()
+        with (folder := Folder(machine.dest)).reading():
+            assert folder._unsynced.unsure_periods()
