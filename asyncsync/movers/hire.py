@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,8 +19,10 @@ MOST = 8
 """Movers that a run has unless it is told: one brain can feed so many."""
 MEMORY = 60 * 1024 * 1024
 """Bytes that a mover takes at most, as a test insists."""
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
+GROUP = Path("/sys/fs/cgroup")
 """What a container may use of the machine's processors: microseconds, and in how many."""
+_QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
+"""The files that tell it, in the second version of control groups, and in the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,10 @@ def usable_cores() -> int:
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, _, period = QUOTA.read_text(encoding="ascii").partition(" ")
-        return max(1, min(cores, int(int(quota) / int(period) + 0.5)))
-    except (OSError, ValueError, ZeroDivisionError):  # no such limit, or none at all: "max"
-        return cores
+    for names in _QUOTAS:
+        with suppress(OSError, ValueError, ZeroDivisionError):  # no such limit, or none: "max"
+            texts = [(GROUP / name).read_text(encoding="ascii") for name in names]
+            quota, period = map(int, " ".join(texts).split())
+            if quota >= 0:  # -1 is no limit
+                return max(1, min(cores, int(quota / period + 0.5)))
+    return cores

@@ -1,11 +1,17 @@
 """How much memory there is for movers."""
 
+from contextlib import suppress
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
 """What the machine has, in KiB."""
 GROUP = Path("/sys/fs/cgroup")
 """What a container may have, and has, in bytes."""
+_NAMES = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+"""The files that tell it, in the second version of control groups, and in the first."""
 
 
 def free_memory() -> int | None:
@@ -23,13 +29,12 @@ def _of_machine() -> int | None:
 
 def _of_container() -> int | None:
     """Return what is left of the limit; the cache of files gives way to programs."""
-    try:
-        most = int((GROUP / "memory.max").read_text(encoding="ascii"))
-        used = int((GROUP / "memory.current").read_text(encoding="ascii"))
-        has = _numbers(GROUP / "memory.stat")
-        return most - used + int(has["active_file"]) + int(has["inactive_file"])
-    except (OSError, ValueError, KeyError):  # no such limit, or none at all: "max"
-        return None
+    for names in _NAMES:
+        with suppress(OSError, ValueError, KeyError):  # no such limit, or none at all: "max"
+            most, used = (int((GROUP / name).read_text(encoding="ascii")) for name in names[:2])
+            has = _numbers(GROUP / names[2])
+            return most - used + int(has["active_file"]) + int(has["inactive_file"])
+    return None
 
 
 def _numbers(file: Path) -> dict[str, str]:

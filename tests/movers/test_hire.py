@@ -30,8 +30,21 @@ def test_container_has_as_many_as_it_may_use(
 ) -> None:
     """Not as many as the machine has."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
-    monkeypatch.setattr(hire, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(hire, "GROUP", tmp_path)
     (tmp_path / "cpu.max").write_text(quota)
+    assert usable_cores() == cores
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("-1", 16), ("150000", 2), ("0", 1), ("max", 16)])
+def test_container_of_an_older_system_has_as_many_as_it_may_use(
+    quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its control groups are of the first version, where each number has a file."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.setattr(hire, "GROUP", tmp_path)
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
     assert usable_cores() == cores
 
 
@@ -113,3 +126,21 @@ def test_who_says_how_many_gets_as_many(number: int, monkeypatch: pytest.MonkeyP
     """Whatever the machine has."""
     monkeypatch.setattr("asyncsync.movers.hire.usable_cores", lambda: 1)
     assert hire_of(number).wanted == number
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "free"),
+    [("5000", "4000", 1030), ("9", "4000", 0), (str(2**63 - 4096), "4000", 8 << 20)],
+)
+def test_free_memory_is_that_of_the_container_of_an_older_system(
+    limit: str, used: str, free: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A control group of the first version without a limit has one that nobody reaches."""
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "GROUP", tmp_path)
+    (tmp_path / "meminfo").write_text("MemTotal: 16384 kB\nMemAvailable: 8192 kB\n")
+    (group := tmp_path / "memory").mkdir()
+    (group / "memory.stat").write_text("cache 7\nactive_file 10\ninactive_file 20\n")
+    (group / "memory.usage_in_bytes").write_text(f"{used}\n")
+    (group / "memory.limit_in_bytes").write_text(f"{limit}\n")
+    assert memory.free_memory() == free
