@@ -148,7 +148,7 @@ async def endpoint(visit: Visit) -> Look:
     from asyncsync.s3 import open_store  # not for --help
 
     url, options = address_of(visit.settings).origin, visit.options
-    visit.dialer = Dialer(url, ssl_context=None, timeout=CONNECT_TIMEOUT)
+    visit.dialer = Dialer(url, ssl_context=None, timeout=CONNECT_TIMEOUT, tells_certificates=True)
     visit.http = await visit.stack.enter_async_context(HttpClient(url))
     visit.store = await visit.stack.enter_async_context(
         open_store(visit.settings, visit.notices.append, read_timeout=options.read_timeout)

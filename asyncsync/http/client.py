@@ -14,13 +14,13 @@ from asyncsync.concurrently import run_all
 from asyncsync.errors import ConnectionLostError, ProtocolError, SilentError, UnreachableError
 from asyncsync.http.buffers import BUFFER_SIZE
 from asyncsync.http.connection import Connection, StaleConnectionError
-from asyncsync.http.dial import Dialer, tls_context
+from asyncsync.http.dial import Dialer
 from asyncsync.http.heads import Headers, encode_head
 from asyncsync.http.patience import LONGEST_START, MOST_LATE, Patience
 from asyncsync.interfaces import CONNECT_TIMEOUT, READ_TIMEOUT
 from asyncsync.secret import SignedHeaders
 
-__all__ = ["HttpClient", "Response", "tls_context"]
+__all__ = ["HttpClient", "Response"]
 
 BLOCK: Final = 256 * 1024
 """Bytes of a body that are worth one write to the disk."""
@@ -98,7 +98,7 @@ class HttpClient:
 
     Args:
         endpoint: `scheme://host[:port]`.
-        ssl_context: for https; by default `tls_context()`.
+        ssl_context: for https; by default one that verifies, as `tls_context` says.
         connect_timeout: seconds for resolving the name, connecting, the proxy and TLS together.
         read_timeout: seconds without a byte after which a response that is waited for has stalled.
             To begin, it has twice as long after each time that this was too short for the request.

@@ -38,11 +38,14 @@ _ADDRESSES_VALID: Final = 10.0
 """Seconds before a host name is resolved again; at once if a connection failed."""
 
 
-def tls_context() -> ssl.SSLContext:
+def tls_context(kind: type[ssl.SSLContext] = ssl.SSLContext) -> ssl.SSLContext:
     """Return a context that verifies certificates and host names.
 
     It trusts the certificate authorities in AWS_CA_BUNDLE or SSL_CERT_FILE, the first that is set
     (a file, or a directory of files named by OpenSSL's hashes), otherwise the system's.
+
+    Args:
+        kind: its class.
 
     Raises:
         ConfigError: the file cannot be read or contains no certificate.
@@ -51,13 +54,13 @@ def tls_context() -> ssl.SSLContext:
         path = os.environ.get(variable)
         if path:
             try:
-                context = _context_trusting(path)
+                context = _context_trusting(path, kind)
             except OSError as error:
                 reason = "it contains no certificate" if isinstance(error, ssl.SSLError) else error
                 raise ConfigError(f"cannot use {path!r}, set in {variable}: {reason}") from error
             break
     else:
-        context = _new_context()
+        context = _new_context(kind)
         context.load_default_certs()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Some versions of Python set it, and then a connection that was cut looks complete.
@@ -65,7 +68,7 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-class _Context(ssl.SSLContext):
+class QuietContext(ssl.SSLContext):
     """A context that verifies, as every other, and whose connections tell nothing of certificates.
 
     For each connection aiofastnet 1.2 would decode the certificate of the server, by way of a
@@ -79,20 +82,20 @@ class _Context(ssl.SSLContext):
         return ssl.CERT_NONE
 
 
-def _new_context() -> ssl.SSLContext:
+def _new_context(kind: type[ssl.SSLContext]) -> ssl.SSLContext:
     """Return what `ssl.create_default_context` does, before it loads certificates.
 
     That would write the keys of all connections to the file in SSLKEYLOGFILE, for which Python
     looks for an object of its own in each of them; aiofastnet's have none, so the process crashes.
     """
-    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    context = kind(ssl.PROTOCOL_TLS_CLIENT)
     if sys.version_info >= (3, 13):
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     return context
 
 
-def _context_trusting(path: str) -> ssl.SSLContext:
-    context = _new_context()
+def _context_trusting(path: str, kind: type[ssl.SSLContext]) -> ssl.SSLContext:
+    context = _new_context(kind)
     if os.path.isdir(path):
         os.listdir(path)  # OpenSSL reads it later, and reports no error then
         context.load_verify_locations(capath=path)
@@ -147,15 +150,21 @@ class Dialer:
 
     Args:
         endpoint: `scheme://host[:port]`.
-        ssl_context: for https; by default `tls_context()`.
+        ssl_context: for https; by default one that verifies, as `tls_context` says.
         timeout: seconds for resolving the name, connecting, the proxy and TLS together.
+        tells_certificates: whether its connections can tell the server's certificate.
 
     Raises:
         ConfigError: the endpoint, HTTPS_PROXY or the file of authorities cannot be used.
     """
 
     def __init__(
-        self, endpoint: str, *, ssl_context: ssl.SSLContext | None, timeout: float
+        self,
+        endpoint: str,
+        *,
+        ssl_context: ssl.SSLContext | None,
+        timeout: float,
+        tells_certificates: bool = False,
     ) -> None:
         parts = _split(endpoint)
         if parts is None:
@@ -166,7 +175,8 @@ class Dialer:
         self._context: ssl.SSLContext | None = None
         self._proxy: _Proxy | None = None
         if parts.scheme == "https":
-            self._context = ssl_context or tls_context()
+            kind = ssl.SSLContext if tells_certificates else QuietContext
+            self._context = ssl_context or tls_context(kind)
             self._proxy = _find_proxy(self._hostname)
         default = self._port == _DEFAULT_PORTS[parts.scheme]
         self.host = self._peer.removesuffix(f":{self._port}") if default else self._peer

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from asyncsync.errors import ConfigError, ConnectionLostError, TLSError
-from asyncsync.http.client import HttpClient, tls_context
+from asyncsync.http.client import HttpClient
+from asyncsync.http.dial import QuietContext, tls_context
 from tests.rigs.http_client import AUTHORITY, cancel_when, end, fetch
 from tests.rigs.scripted import Authority, Peer, ScriptedServer, answers, response
 
@@ -134,12 +135,15 @@ def test_unusable_authorities_are_a_config_error(
 
 
 @pytest.mark.row(14)
-def test_default_context_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [ssl.SSLContext, QuietContext])
+def test_default_context_verifies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[ssl.SSLContext]
+) -> None:
     """Certificates and host names are verified, and TLS is at least 1.2, also with a directory."""
     for value in ("", str(tmp_path)):
         monkeypatch.setenv("AWS_CA_BUNDLE", value)
-        context = tls_context()
-        assert super(type(context), context).verify_mode == ssl.CERT_REQUIRED
+        context = tls_context(kind)
+        assert vars(ssl.SSLContext)["verify_mode"].__get__(context) == ssl.CERT_REQUIRED
         assert context.check_hostname
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
