@@ -24,7 +24,7 @@ from asyncsync.disk.folders.translation import translated
 from asyncsync.disk.parts.apart import left_to_others, make_apart
 from asyncsync.disk.parts.partfile import PartFile, open_part_file
 from asyncsync.disk.publish import Failure, write_unfinished
-from asyncsync.disk.state.place import checked
+from asyncsync.disk.state.shared import checked
 from asyncsync.disk.state.unsynced import Notice
 from asyncsync.disk.unfinished import kept_for_later
 from asyncsync.model import Proof, RemoteObject, Transfer

@@ -21,7 +21,7 @@ from asyncsync import descriptors
 from asyncsync.disk.folders.directory import Directory
 from asyncsync.disk.folders.translation import destination_error
 from asyncsync.disk.parts.partfile import PartFile
-from asyncsync.disk.state.place import checked
+from asyncsync.disk.state.shared import checked
 from asyncsync.errors import DiskFullError
 from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.model import Proof, Transfer

@@ -38,7 +38,14 @@ from asyncsync.disk.state.shardstates import (
     shard_states,
     unread_shard_states,
 )
-from asyncsync.disk.state.shared import OTHERS_CAN_WRITE, open_shared, put_aside_old_state, tag
+from asyncsync.disk.state.shared import (
+    OTHERS_CAN_WRITE,
+    checked,
+    is_trusted,
+    open_shared,
+    put_aside_old_state,
+    tag,
+)
 from asyncsync.errors import MachineError
 from asyncsync.keys import STATE_DIR, escaped
 from asyncsync.shards import MOST_SHARDS, Shard
@@ -293,8 +300,9 @@ class Place:
             names, whole = self._find_in(())
             with whole:
                 found += [names] * bool(self.shard)
-                counted = shard_states(whole, self._is_other)
-                found += [(*names, FOLDER, shard.name) for shard, _ in counted]
+                for shard, state in shard_states(whole, self._is_other):
+                    if is_trusted(state):
+                        found.append((*names, FOLDER, shard.name))
         return found
 
     def _is_other(self, shard: Shard) -> bool:
@@ -361,6 +369,17 @@ class Place:
         )
         yield from islice(shards, MOST_SHARDS)
 
+    def doubtful(self) -> Iterator[Directory]:
+        """Yield the state folders whose notes may only cause doubts, each open for one step.
+
+        Those of other users, and those of this one's shards that others could write.
+        """
+        yield from self.others()
+        with suppress_lasting_errors(), self._find_in(())[1] as whole:
+            for _, state in shard_states(whole):
+                if not is_trusted(state):
+                    yield state
+
     def abandoned(self) -> Iterator[tuple[Path, int | None]]:
         """Yield the state folders of users who do not exist, as after a container was made anew.
 
@@ -378,23 +397,3 @@ class Place:
 def user() -> str:
     """Return the name of this user's state folder."""
     return str(os.geteuid()) if hasattr(os, "geteuid") else "user"
-
-
-def checked(state: Directory) -> Directory:
-    """Return the folder if it belongs to this user and nobody else can write it.
-
-    Raises:
-        OSError: EPERM; the folder is closed.
-    """
-    if not is_trusted(state):
-        state.close()
-        raise OSError(errno.EPERM, "it belongs to another user, or others can write it")
-    return state
-
-
-def is_trusted(state: Directory) -> bool:
-    """Return whether the folder belongs to this user and nobody else can write it."""
-    found = state.status()
-    return not hasattr(os, "geteuid") or (
-        found.st_uid == os.geteuid() and not found.st_mode & OTHERS_CAN_WRITE
-    )

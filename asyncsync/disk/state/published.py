@@ -88,8 +88,8 @@ class Published:
         return self._records.is_empty()
 
     def others(self) -> Iterator[Directory]:
-        """Yield the state folders of other users who have published files here."""
-        for state in self._place.others():
+        """Yield the state folders of others who have published files here; see `Place.doubtful`."""
+        for state in self._place.doubtful():
             if (found := state.look_up(NAME)) and found.size > HEADER.size:
                 yield state
 

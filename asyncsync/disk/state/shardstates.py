@@ -23,6 +23,7 @@ from contextlib import suppress
 from asyncsync.descriptors import suppress_lasting_errors
 from asyncsync.disk.folders.directory import Directory
 from asyncsync.disk.state.lock import is_free
+from asyncsync.disk.state.shared import is_trusted
 from asyncsync.shards import MOST_SHARDS, Shard
 
 FOLDER = "shards"
@@ -53,7 +54,7 @@ def locked_names(
 
 
 def shard_states(
-    state: Directory, counts: Callable[[Shard], bool]
+    state: Directory, counts: Callable[[Shard], bool] = bool
 ) -> Iterator[tuple[Shard, Directory]]:
     """Yield the state folders of the shards that count, in the state folder of a user.
 
@@ -71,6 +72,8 @@ def shard_states(
 def remove_shard_states(state: Directory) -> None:
     """Remove the state folders of shards, as far as they hold nothing that was not taken over.
 
+    What others could write was not: it stays; see `Place.doubtful`.
+
     Raises:
         OSError: they cannot be read.
     """
@@ -78,7 +81,8 @@ def remove_shard_states(state: Directory) -> None:
         for shard in _shards(folder.names()):
             with suppress(OSError):
                 with folder.enter(shard.name) as each:
-                    _clear(each)
+                    if is_trusted(each):
+                        _clear(each)
                 folder.remove_folder(shard.name)
     with suppress(OSError):
         state.remove_folder(FOLDER)

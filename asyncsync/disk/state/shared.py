@@ -1,5 +1,9 @@
-"""The folder `.asyncsync`, which all users of a destination share: made, tagged, and mended."""
+"""The folder `.asyncsync`, which all users of a destination share: made, tagged, and mended.
 
+And which folders in it are this user's alone.
+"""
+
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -62,3 +66,23 @@ def put_aside_old_state(folder: Directory, path: Path, beside: str) -> None:
         lock.check_free(old.path(path / STATE_DIR) / "lock", path)
         with suppress(OSError):  # there is something at that name already
             folder.move(STATE_DIR, folder, beside)
+
+
+def checked(state: Directory) -> Directory:
+    """Return the folder if it belongs to this user and nobody else can write it.
+
+    Raises:
+        OSError: EPERM; the folder is closed.
+    """
+    if not is_trusted(state):
+        state.close()
+        raise OSError(errno.EPERM, "it belongs to another user, or others can write it")
+    return state
+
+
+def is_trusted(state: Directory) -> bool:
+    """Return whether the folder belongs to this user and nobody else can write it."""
+    found = state.status()
+    return not hasattr(os, "geteuid") or (
+        found.st_uid == os.geteuid() and not found.st_mode & OTHERS_CAN_WRITE
+    )

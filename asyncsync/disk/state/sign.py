@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 
 from asyncsync.disk.folders.directory import Directory
-from asyncsync.disk.state.place import checked
+from asyncsync.disk.state.shared import checked
 
 SIGN = "sign"
 """What the name of the file begins with."""

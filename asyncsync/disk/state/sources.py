@@ -81,9 +81,9 @@ class Sources:
 
     @property
     def others(self) -> list[str]:
-        """What the notes of other users say."""
+        """What the notes of other users say, or what they could have said."""
         if self._others is None:
-            found = (source for each in self._place.others() for source in noted_in(each))
+            found = (source for each in self._place.doubtful() for source in noted_in(each))
             self._others = [*islice(found, MOST_OTHERS_IN_ALL)]
         return self._others
 

@@ -238,7 +238,7 @@ class Unsynced:
         found: dict[int, int] = {}
         boot_id = read_boot_id()
         mine = chain(self._place.whole_state(), self._place.shard_states())
-        for state in chain(self._place.others(), mine):
+        for state in chain(self._place.doubtful(), mine):
             mark = _MARK.fullmatch(_read_note(state, MARK_NAME))
             periods = _parse_periods(_read_note(state, PERIODS_NAME))
             if mark and boot_id and mark[1] != boot_id and not is_at_work(state):

@@ -14,7 +14,7 @@ import pytest
 from asyncsync import pipeline
 from asyncsync.disk import PART, Folder
 from asyncsync.disk.parts.journal import header
-from asyncsync.disk.state import lock, unsynced
+from asyncsync.disk.state import unsynced
 from asyncsync.disk.state.lock import hold_lock
 from asyncsync.errors import ConfigError, LockHeldError
 from asyncsync.model import Reason, RemoteObject
@@ -156,42 +156,6 @@ def test_killed_shard_holds_nothing(dest: Path) -> None:
     for shard in (ONE, OTHER, None):
         with Folder(dest, shard=shard).writing():
             pass
-
-
-def test_lock_that_is_shared_keeps_out_who_wants_it_alone(tmp_path: Path) -> None:
-    """And the other way round; the one that shares it is named."""
-    path = tmp_path / "state" / "lock"
-    path.parent.mkdir()
-    with hold_lock(path, is_shared=True, holder="shard 1/2, "):
-        with hold_lock(path, is_shared=True, holder="shard 2/2, ") as held:
-            assert held.is_exclusive
-        with pytest.raises(LockHeldError, match=r"\(shard 2/2, process \d+ "), hold_lock(path):
-            pytest.fail("it is shared")
-    with (
-        hold_lock(path),
-        pytest.raises(LockHeldError),
-        hold_lock(path, is_shared=True),
-    ):
-        pytest.fail("it is held")
-
-
-def test_lock_that_others_share_with_one_that_has_ended_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The file names the last that began, and no movers of its have to be looked for."""
-    monkeypatch.setattr(lock, "ORPHANED", 0)
-    path = tmp_path / "state" / "lock"
-    path.parent.mkdir()
-    with hold_lock(path, is_shared=True, holder="shard 1/2, "):
-        with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-            pass
-        named = path.read_text("utf-8").replace("shard 1/2", "shard 2/2")
-        path.write_text(named.replace(str(os.getpid()), str(ended.pid)), "utf-8")
-        with (
-            pytest.raises(LockHeldError, match=r"shard 2/2, .*, which has ended, but not other"),
-            hold_lock(path),
-        ):
-            pytest.fail("it is shared")
 
 
 # what a whole run takes over --------------------------------------------------------------------
@@ -571,6 +535,35 @@ async def test_state_of_a_shard_that_others_could_write_is_not_used(rig: Rig, de
     folder_of(dest, ONE).chmod(0o777)
     edit(dest / BOTH[0])
     assert reasons(await run(rig, None)).get(BOTH[0]) is None
+    assert folder_of(dest, ONE).is_dir()
+
+
+@pytest.mark.row(192, 193)
+async def test_state_of_a_shard_that_others_could_write_still_makes_files_unsure(
+    rig: Rig, dest: Path, boot: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its mark of a power cut counts, once, since that can only cause downloads."""
+    await run_and_kill(rig, ONE, monkeypatch)
+    folder_of(dest, ONE).chmod(0o777)
+    boot()
+    unsure = {key for key, why in reasons(await run(rig, None)).items() if why is Reason.UNSURE}
+    assert unsure == {key for key in KEYS if ONE.has(key)}
+    assert Reason.UNSURE not in reasons(await run(rig, None)).values()
+
+
+@pytest.mark.row(193)
+async def test_files_of_another_bucket_are_proven_where_others_could_write_its_note(
+    rig: Rig, dest: Path
+) -> None:
+    """A whole run keeps the note, as it has not taken it over."""
+    rig.source = "host/first"
+    await run(rig, ONE)
+    folder_of(dest, ONE).chmod(0o777)
+    rig.source = "host/second"
+    seen = await run(rig, None)
+    assert any("was synced from host/first" in notice for notice in seen.notices)
+    doubted = {each.remote.key for page in seen.pages for each in page.unproven}
+    assert doubted == {key for key in KEYS if ONE.has(key)}
 
 
 @pytest.mark.parametrize(
