@@ -18,7 +18,7 @@ from asyncsync.model import Settings
 from asyncsync.secret import Environment, Secret
 from asyncsync.settings.envfile import EnvFile, read_env_file
 from asyncsync.settings.options import Options, parse_option
-from asyncsync.settings.origins import keys_logged, unencrypted
+from asyncsync.settings.origins import keys_logged, mistyped, unencrypted
 from asyncsync.settings.remote import aws_settings, own_settings
 from asyncsync.settings.renamed import apply_since_word, since_note
 from asyncsync.settings.sources import (
@@ -38,7 +38,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     given: Mapping[str, object] | None = None,
 ) -> tuple[Settings, Options]:
-    """Return the settings and options of a run; warn of exposed secrets and of old names.
+    """Return the settings and options of a run; warn of exposed secrets, and of old or wrong names.
 
     Args:
         env_file: the file to read; None reads `./.env` if it exists.
@@ -59,7 +59,8 @@ def load(
             raise ConfigError(file.exposure)
         logger.warning("%s", file.exposure)
     note = since_note(set_variables(file, environ), given or {})
-    for problem in (keys_logged(settings), unencrypted(settings), note):
+    unused = mistyped(file, environ)
+    for problem in (keys_logged(settings), unencrypted(settings), note, *unused):
         if problem:
             logger.warning("%s", problem)
     return settings, options

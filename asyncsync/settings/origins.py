@@ -1,8 +1,9 @@
 """Where the settings of a run are from, and what lets others read secrets."""
 
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from asyncsync.keys import shown
 from asyncsync.model import Settings
 from asyncsync.secret import Environment, Secret
 from asyncsync.settings.endpoint import is_unencrypted
-from asyncsync.settings.envfile import read_env_file
+from asyncsync.settings.envfile import EnvFile, read_env_file
 from asyncsync.settings.sources import (
     ARGUMENTS,
     KNOWN,
@@ -23,6 +24,10 @@ from asyncsync.settings.sources import (
 )
 
 _CREDENTIALS = ("R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_SESSION_TOKEN")
+_LIKE_SETTING = re.compile(r"(R2|ASYNCSYNC)_[A-Z0-9_]*", re.ASCII)
+"""No more than a name: a secret may be in what stands before a `=` by mistake."""
+_NEAR = 0.9
+"""How much of two names is alike if one was likely meant by the other: all but a letter or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +92,30 @@ def origins(
                 hidden.append(name)
             else:
                 places[name] = str(file.path)
-    similar = {name for name in (*environment, *in_file) if name.startswith(("R2_", "ASYNCSYNC_"))}
     unread = sorted(name for name in in_file if name.startswith("AWS_")) if has_aws else []
-    return Origins(places, hidden, sorted(similar - KNOWN.keys()), unread)
+    return Origins(places, hidden, _unknown((*environment, *in_file)), unread)
+
+
+def mistyped(file: EnvFile, environ: Environment) -> Iterator[str]:
+    """Yield what to say of each variable that was likely meant for a setting, and is none.
+
+    That is any `ASYNCSYNC_...` of the env file, and what is nearly the name of a setting. Others
+    in the environment may be another program's, such as those that Kubernetes sets for a service.
+    """
+    for name in _unknown((*file.values, *environ)):
+        from difflib import get_close_matches  # only mistakes wait for it
+
+        near = get_close_matches(name, KNOWN, n=1, cutoff=_NEAR)
+        place = f"in {file.path}" if name in file.values else "in the environment"
+        if near:
+            yield f"{name} {place} is no setting, and does nothing; did you mean {near[0]}?"
+        elif name in file.values and name.startswith("ASYNCSYNC_"):
+            yield f"{name} {place} is no setting, and does nothing; see .env.example"
+
+
+def _unknown(names: Iterable[str]) -> list[str]:
+    """Return those of the variables that begin like settings, and are none."""
+    return sorted({*filter(_LIKE_SETTING.fullmatch, names)} - KNOWN.keys())
 
 
 def _aws_places(chosen: Mapping[str, Secret], given: Mapping[str, object]) -> dict[str, str]:

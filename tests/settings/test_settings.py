@@ -178,6 +178,42 @@ def test_env_file_that_others_can_read_is_warned_of_or_refused(
     assert SECRET not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("ASYNCSYNC_DSET", "in .env is no setting, and does nothing; did you mean ASYNCSYNC_DEST?"),
+        ("R2_SESION_TOKEN", "in .env is no setting, and does nothing; did you mean R2_SESSION"),
+        ("ASYNCSYNC_LOG_FILE", "in .env is no setting, and does nothing; see .env.example"),
+        ("R2_ACCOUNT_ID", ""),  # other programs read it
+        (f"R2_SESSION_TOKEN:{SECRET}", ""),
+        (f"ASYNCSYNC_{SECRET}", ""),
+    ],
+)
+def test_mistyped_name_in_the_env_file_is_told(
+    name: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is meant by it would be lost in silence. Only what looks like a name is shown."""
+    env_file(f"{name}=nothing\n").chmod(0o600)
+    load(environ=REQUIRED)
+    assert [message.startswith(f"{name} {told}") for message in caplog.messages] == [True] * bool(
+        told
+    )
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [("ASYNCSYNC_WORKER", True), ("ASYNCSYNC_PORT", False), ("ASYNCSYNC_SERVICE_HOST", False)],
+)
+def test_variable_of_the_environment_is_told_if_it_is_nearly_a_setting(
+    name: str, *, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kubernetes sets the others, for a service that is called `asyncsync`."""
+    load(environ={**REQUIRED, name: "7"})
+    wanted = f"{name} in the environment is no setting, and does nothing; did you mean {name}S?"
+    assert caplog.messages == [wanted] * is_told
+
+
 def test_env_file_that_is_not_read_brings_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     """That holds when another file is named, and when there is none."""
     env_file("", "other.env").chmod(0o600)
