@@ -1,6 +1,7 @@
 """Lines for people: printed at once, and in colour on terminals that support it."""
 
 import os
+import re
 import shutil
 import sys
 from contextlib import suppress
@@ -12,6 +13,13 @@ RED, GREEN, YELLOW = 31, 32, 33
 """Something failed; all is well; stopped, or something is left that a person should know of."""
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+
+_TOGETHER = re.compile(r"`[^`]*`|\(exit code \d+\)")
+"""What is not broken between two lines: a command, so that it can be copied."""
+_INDENT = "  "
+"""Of the lines behind the first of a message."""
+_TIE = "\0"
+"""Stands for a space that is not broken at. No message holds it."""
 
 cursorless: set[int] = set()
 """The descriptors of the terminals whose cursor is hidden."""
@@ -68,15 +76,25 @@ def coloured(line: str, colour: int, stream: TextIO) -> str:
 
 
 def wrapped(line: str, stream: TextIO) -> str:
-    """Return the line broken between words where the stream is a terminal that is too narrow."""
+    """Return the line broken between words where the stream is a terminal that is too narrow.
+
+    A command in backticks stays in one line if it fits.
+    """
     width = columns(stream)
     if not width or len(line) <= width:
         return line
     import textwrap  # few lines are too long
 
+    def tied(found: re.Match[str]) -> str:
+        return found[0].replace(" ", _TIE) if len(found[0]) + len(_INDENT) <= width else found[0]
+
     return textwrap.fill(
-        line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
+        _TOGETHER.sub(tied, line),
+        width,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ).replace(_TIE, " ")
 
 
 def print_message(message: str, colour: int = 0) -> None:

@@ -42,6 +42,23 @@ def test_line_is_wrapped_at_words_in_a_terminal(
     assert wrapped(line, sys.stderr).splitlines() == lines
 
 
+@pytest.mark.parametrize(
+    ("columns", "lines"),
+    [
+        ("32", ["no such key; run", "  `asyncsync ls -r` or `a b c`", "  (exit code 3)"]),
+        ("18", ["no such key; run", "  `asyncsync ls", "  -r` or `a b c`", "  (exit code 3)"]),
+    ],
+)
+def test_command_in_a_message_is_not_broken(
+    monkeypatch: pytest.MonkeyPatch, columns: str, lines: list[str]
+) -> None:
+    """It can be copied, unless it is as wide as the terminal; nor is the exit code broken."""
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    line = "no such key; run `asyncsync ls -r` or `a b c` (exit code 3)"
+    assert wrapped(line, sys.stderr).splitlines() == lines
+
+
 def test_line_reaches_a_stream_without_an_encoding() -> None:
     """A notebook's stream may have none."""
     stream = io.StringIO()

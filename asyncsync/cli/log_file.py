@@ -1,4 +1,4 @@
-"""The log file: `--log-file`, which only this user can read, and nobody else has put there."""
+"""The package's log: what warnings say, and `--log-file`, which only this user can read or make."""
 
 import argparse
 import logging
@@ -8,9 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from asyncsync.console import print_line
+from asyncsync.console import YELLOW, print_message
 from asyncsync.errors import ConfigError
 from asyncsync.others import PlantedError, open_file
+
+
+@contextmanager
+def told_warnings() -> Iterator[None]:
+    """Print what the log warns of, such as the settings, in the way of all messages."""
+    handler = _Told(logging.WARNING)
+    logger = logging.getLogger("asyncsync")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 @contextmanager
@@ -38,6 +50,14 @@ def opened_log(arguments: argparse.Namespace) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         handler.close()
+
+
+class _Told(logging.Handler):
+    """Prints each record on standard error, as a message."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the record."""
+        print_message(record.getMessage(), YELLOW)
 
 
 class _LogFile(logging.StreamHandler[TextIO]):
@@ -75,5 +95,4 @@ class _LogFile(logging.StreamHandler[TextIO]):
             super().handleError(record)
         elif not self._has_failed:
             self._has_failed = True
-            line = f"asyncsync: --log-file: {self._path}: {error.strerror}; lines are lost"
-            print_line(line, sys.stderr)
+            print_message(f"--log-file: {self._path}: {error.strerror}; lines are lost", YELLOW)

@@ -19,7 +19,7 @@ from asyncsync import api, pipeline
 from asyncsync.cli.arguments import given_options
 from asyncsync.cli.ends import STOPPED, say_end
 from asyncsync.cli.every import interval, repeat
-from asyncsync.cli.log_file import opened_log
+from asyncsync.cli.log_file import opened_log, told_warnings
 from asyncsync.cli.screen import JsonLines, Log, Text
 from asyncsync.cli.signals import Watch, exit_without_memory, watch_signals
 from asyncsync.cli.sources import run_sources
@@ -116,7 +116,8 @@ def _run_one(
     if arguments.command == "doctor":
         with opened_log(arguments):
             return anyio.run(partial(_examine, env_file, filled, prefixes, arguments, watch))
-    settings, options = load(env_file, given=filled)
+    with told_warnings():
+        settings, options = load(env_file, given=filled)
     if arguments.command in _BROWSES:
         with opened_log(arguments):
             return _browse(settings, options, prefixes, arguments, watch)

@@ -68,6 +68,8 @@ class Hints:
             return f"no key matches --include {globs}; --include '*' includes all"
         limits = self._selection.limits.options if self._selection.limits else []
         options = ["--exclude", *limits] if exclude else limits
+        if not options:  # some servers take a prefix for a path: `/x` for `x`
+            return "none begins with a prefix that was asked for"
         return f"{' or '.join(options)} leaves out all that --include matches"
 
     def idle(self) -> Iterator[str]:

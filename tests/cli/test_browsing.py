@@ -230,7 +230,7 @@ def test_get_prints_nothing_but_the_object(store: MemoryStore, run: Run, key: st
     """On standard output; whatever options of a sync the environment has."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ASYNCSYNC_STRIP_PREFIX", "yes")
-        environment.setenv("ASYNCSYNC_SINCE", "auto")
+        environment.setenv("ASYNCSYNC_INCREMENTAL", "yes")
         assert run("get", key, "-") == Ran(0, "bb", "")
     assert os.listdir() == []
 

@@ -18,6 +18,20 @@ def lines(path: str) -> int:
     return len(Path(path).read_text().splitlines())
 
 
+def test_warning_about_settings_is_told_once_and_as_a_message(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By each call, and by `--quiet` as well."""
+    monkeypatch.setenv("ASYNCSYNC_WORKER", "3")
+    for _ in range(2):
+        ran = run("--quiet")
+        assert (ran.code, ran.out) == (0, "")
+        assert ran.err == (
+            "asyncsync: ASYNCSYNC_WORKER in the environment is no setting, and does nothing; did "
+            "you mean ASYNCSYNC_WORKERS?\n"
+        )
+
+
 @pytest.mark.row(155)
 @pytest.mark.parametrize("mode", [None, 0o644, 0o666, 0o600])
 def test_log_file_is_for_its_user_only(run: Run, mode: int | None) -> None:

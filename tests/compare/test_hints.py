@@ -86,6 +86,13 @@ def test_what_leaves_out_everything_is_named(
     assert hints(include, exclude, limits).why_nothing() == why
 
 
+def test_keys_that_do_not_begin_with_the_prefix_are_no_work_of_an_option() -> None:
+    """Some servers take a prefix for a path, and `/temp/` for `temp/`."""
+    found = Hints(Selection(["*"], [], ["/temp/"]))
+    found.note(OBJECTS)
+    assert found.why_nothing() == "none begins with a prefix that was asked for"
+
+
 @pytest.mark.parametrize(
     ("include", "exclude", "told"),
     [
