@@ -13,12 +13,17 @@ from anyio.abc import TaskGroup
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[TaskGroup]:
-    """Open a task group. The first error cancels its tasks, and is raised by itself."""
+    """Open a task group. The first error cancels its tasks, and is raised by itself.
+
+    It keeps no group as its context, which IPython would search for, and print in full.
+    """
+    first: BaseException | None = None
     try:
         async with anyio.create_task_group() as group:
             yield group
     except BaseExceptionGroup as errors:
         first = errors.exceptions[0]
+    if first is not None:
         raise first from first.__cause__
 
 

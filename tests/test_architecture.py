@@ -30,6 +30,7 @@ FLOOR = {
     "services",
     "threads",
     "times",
+    "tracebacks",
     "units",
 }
 STAGES = {"listing", "compare", "download", "pace", "report"}

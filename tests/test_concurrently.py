@@ -88,6 +88,20 @@ async def test_task_group_raises_an_error_of_its_body_by_itself() -> None:
     assert "Group" not in "".join(traceback.format_exception(caught.value))
 
 
+async def test_error_has_no_group_in_its_context() -> None:
+    """However many groups it passes through: IPython prints those of a group in full."""
+
+    async def nested() -> None:
+        await run_all(fails)
+
+    with pytest.raises(ValueError, match="failed") as caught:
+        await run_all(nested, Calls().waits("other"))
+    found: BaseException | None = caught.value
+    while found is not None:
+        assert not isinstance(found, BaseExceptionGroup)
+        found = found.__context__
+
+
 async def test_cancellation_is_not_an_error() -> None:
     """It passes through, whether it comes from outside or from inside."""
     calls = Calls()

@@ -1,0 +1,36 @@
+"""What a notebook shows of an error."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CELL = """\
+import asyncsync
+import mine
+def of_a_cell():
+    mine.call(asyncsync.run)
+of_a_cell()
+"""
+
+
+def test_notebook_shows_the_lines_of_its_user_and_the_message(tmp_path: Path) -> None:
+    """Nothing of this package or of IPython; lines of a file with its name. The hint is there."""
+    mine = tmp_path / "mine.py"
+    mine.write_text("def call(run):\n    run(newer_than='soon')\n")
+    environment = {
+        **os.environ,
+        "IPYTHONDIR": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    command = [sys.executable, "-m", "IPython", "--quick", "--colors=nocolor", "-c", CELL]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == [
+        "line 5: of_a_cell()",
+        "line 4: mine.call(asyncsync.run)",
+        f"{mine}, line 2: run(newer_than='soon')",
+        "ConfigError: newer_than: 'soon' is neither off, an age such as 30d or 12h, nor a date such "
+        "as 2026-11-01 or 2026-11-01T06:30Z",
+    ]
