@@ -341,7 +341,7 @@ async def perform(
     mirror = None
     if options.delete and command is not pipeline.verify:
         if not lists:
-            why = "a plan lists nothing" if keys is None else "files_from lists nothing as a whole"
+            why = "a plan lists nothing" if keys is None else "a list of keys tells of no others"
             raise ConfigError(f"delete: {why}, so nothing is known to be gone")
         mirror = Mirror(folder, chosen, observer, options.max_delete, options.allow_empty)
         observer = Observers(observer, mirror)

@@ -93,6 +93,10 @@ def missing(package: str, extra: str) -> str:
     )
 
 
+NO_FOLDER = "there is no such folder; create it, or name another file"
+"""What is wrong with the name of a file that is to be written."""
+
+
 class SourceError(AsyncSyncError):
     """The remote side ends the run."""
 

@@ -178,7 +178,7 @@ async def test_globs_do_not_matter_to_named_keys(
     monkeypatch.setenv("ASYNCSYNC_INCREMENTAL", "yes")
     assert (await asyncsync.sync(dest=tmp_path, files_from=["a.csv"])).downloaded == 1
     for globs in ({"include": ["*"]}, {"exclude": ["x"]}):
-        with pytest.raises(ConfigError, match=r"cludes?: files_from already says what to take"):
+        with pytest.raises(ConfigError, match=r"cludes?: a list of keys says what to take"):
             await asyncsync.sync(dest=tmp_path, files_from=["a.csv"], **globs)  # type: ignore[arg-type]
 
 
@@ -258,7 +258,7 @@ def test_list_is_taken_as_it_is(content: bytes, keys: list[str]) -> None:
 @pytest.mark.parametrize(
     ("choice", "why"),
     [
-        ({"files_from": ["1hz/a.parquet"]}, "files_from lists nothing as a whole"),
+        ({"files_from": ["1hz/a.parquet"]}, "a list of keys tells of no others"),
         ({"max_size": 1, "since": "1d"}, "does not go with --max-size, --newer-than"),
     ],
 )

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from asyncsync.cli.arguments import parse_arguments
+from asyncsync.cli.mistakes import as_option
 from asyncsync.console import RED, print_line, print_message
 from asyncsync.errors import AsyncSyncError
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run(arguments)
     except AsyncSyncError as error:
-        print_message(str(error), RED)
+        print_message(as_option(str(error)), RED)
         return error.exit_code
 
 

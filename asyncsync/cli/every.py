@@ -10,6 +10,7 @@ from time import monotonic as clock
 from typing import TextIO
 
 from asyncsync.cli.ends import STOPPED, say_end
+from asyncsync.cli.mistakes import as_option
 from asyncsync.cli.signals import Watch
 from asyncsync.console import print_line
 from asyncsync.errors import AsyncSyncError, ConfigError
@@ -62,7 +63,7 @@ def repeat(
             if is_first and isinstance(error, ConfigError):
                 raise
             code = error.exit_code
-            say_end(code, str(error))
+            say_end(code, as_option(str(error)))
         if watch.caught:
             return max(code, STOPPED + watch.caught[0])
         if is_first and code == ConfigError.exit_code:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from asyncsync.console import YELLOW, print_message
-from asyncsync.errors import ConfigError
+from asyncsync.errors import NO_FOLDER, ConfigError
 from asyncsync.others import PlantedError, open_file
 
 
@@ -39,6 +39,8 @@ def opened_log(arguments: argparse.Namespace) -> Iterator[None]:
         handler = _LogFile(path, open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
     except PlantedError as error:
         raise ConfigError(f"--log-file: {path}: {error}; name another file") from None
+    except FileNotFoundError:
+        raise ConfigError(f"--log-file: {path}: {NO_FOLDER}") from None
     except OSError as error:
         raise ConfigError(f"--log-file: {path}: {error.strerror}") from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -115,6 +115,14 @@ def misused_option(names: str) -> str:
     return f"{name}: takes no value; write it alone"
 
 
+def as_option(message: str) -> str:
+    """Return a message that begins with the name of an argument with that of its option."""
+    name, colon, rest = message.partition(": ")
+    option = f"--{name.replace('_', '-')}"
+    is_known = colon and any(option in known.names for known in OPTIONS)
+    return f"{option}: {rest}" if is_known else message
+
+
 def _near_option(name: str, accepted: Sequence[str]) -> str:
     """Return the option that is one slip away, or the only one that begins so; empty for none."""
     if len(name) < len("--xx"):

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from asyncsync.cli.ends import STOPPED, colour_of_code, worst_code
+from asyncsync.cli.mistakes import as_option
 from asyncsync.cli.signals import Watch
 from asyncsync.console import RED, print_line, print_message
 from asyncsync.errors import AsyncSyncError, ConfigError
@@ -69,5 +70,5 @@ def _told(run_one: Callable[[Named], int], source: Named) -> int:
         with source.naming():
             return run_one(source)
     except AsyncSyncError as error:
-        print_message(str(error), RED)
+        print_message(as_option(str(error)), RED)
         return error.exit_code

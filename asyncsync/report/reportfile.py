@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from asyncsync.errors import ConfigError, ReportError
+from asyncsync.errors import NO_FOLDER, ConfigError, ReportError
 from asyncsync.interfaces import SilentObserver
 from asyncsync.keys import escaped, is_state_name
 from asyncsync.model import Compared, Downloaded, Failed, Outcome
@@ -42,6 +42,8 @@ class ReportFile(SilentObserver):
             opened = open_file(self._temporary, flags, mode=0o666)
         except PlantedError as error:
             raise ConfigError(f"report: {self._shown}: {error}; name another file") from None
+        except FileNotFoundError:
+            raise ConfigError(f"report: {self._shown}: {NO_FOLDER}") from None
         except OSError as error:
             raise ConfigError(f"report: {self._shown}: {error.strerror}") from error
         self._file: BinaryIO = os.fdopen(opened, "wb")

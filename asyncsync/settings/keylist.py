@@ -54,7 +54,7 @@ def named_keys(given: Mapping[str, object], prefixes: Sequence[str]) -> list[str
         return None
     for name in ("include", "exclude"):
         if given.get(name):
-            raise ConfigError(f"{name}: files_from already says what to take; give one of them")
+            raise ConfigError(f"{name}: a list of keys says what to take; give one of them")
     if isinstance(source, str | Path):
         try:
             with open(source, "rb") as file:

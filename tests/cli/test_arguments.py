@@ -199,7 +199,7 @@ def test_encoded_paths_are_planned_kept_in_the_plan_and_verified(
     monkeypatch.setenv("ASYNCSYNC_ODD_KEYS", "encode")
     assert run("verify").code == 0
     refused = run("sync", "--plan", "plan.json", *given)
-    assert (refused.code, "odd_keys: a plan already says" in refused.err) == (2, True)
+    assert (refused.code, "asyncsync: --odd-keys: a plan already says" in refused.err) == (2, True)
     assert run("--odd-keys", "fold").err.startswith(
         "asyncsync: --odd-keys: 'fold' is not one of skip, encode"
     )
@@ -220,7 +220,10 @@ def test_stripped_prefix_is_planned_kept_in_the_plan_and_verified(
     assert run(*given).out.splitlines()[-1].startswith("0 downloaded, 2 up to date")
     assert run("verify", *given).code == 0
     refused = run("sync", "--plan", "plan.json", "--dest", "here", "--strip-prefix")
-    assert (refused.code, "strip_prefix: a plan already says" in refused.err) == (2, True)
+    assert (refused.code, "--strip-prefix: a plan already says" in refused.err) == (
+        2,
+        True,
+    )
     other = run("sync", "s3://other/", "here")
     assert other.code == 2
     assert "here: holds 1hz/ without that prefix; use --strip-prefix" in other.err

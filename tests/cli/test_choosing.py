@@ -41,11 +41,17 @@ def test_listed_folder_brings_a_hint(run: Run) -> None:
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (("--files-from", "none"), "files_from: none: No such file or directory"),
-        (("--files-from", "list", "--include", "*"), "include: files_from already says what"),
-        (("--files-from", "list", "fft/"), "files_from: 1hz/a.parquet does not begin with fft/"),
-        (("--files-from", "list", "--plan", "p"), "files_from: a plan already says what to fetch"),
-        (("--max-size", "1M", "--plan", "p"), "max_size: a plan already says what to fetch"),
+        (("--files-from", "none"), "--files-from: none: No such file or directory"),
+        (
+            ("--files-from", "list", "--include", "*"),
+            "--include: a list of keys says what",
+        ),
+        (("--files-from", "list", "fft/"), "--files-from: 1hz/a.parquet does not begin with fft/"),
+        (
+            ("--files-from", "list", "--plan", "p"),
+            "--files-from: a plan already says what",
+        ),
+        (("--max-size", "1M", "--plan", "p"), "--max-size: a plan already says what to fetch"),
         (("--newer-than", "soon"), "--newer-than: 'soon' is neither off, an age such as 30d"),
         (("--max-size", "20X"), "--max-size: '20X' is neither off nor a size such as 500k"),
     ],

@@ -235,8 +235,8 @@ def test_sync_of_a_plan_takes_no_other_version(store: MemoryStore, run: Run, pla
     ("arguments", "said"),
     [
         (("1hz/",), "prefixes: a plan already says what to fetch"),
-        (("--include", "*"), "include: "),
-        (("--exclude", "*"), "exclude: "),
+        (("--include", "*"), "--include: "),
+        (("--exclude", "*"), "--exclude: "),
         (("plan",), "--plan: goes with sync"),
         (("verify",), "--plan: goes with sync"),
         (("doctor",), "--plan: goes with sync"),

@@ -80,7 +80,7 @@ def test_pipe_is_refused_as_log_file(run: Run, is_read: bool) -> None:
         ("/dev/full", "is a pipe or a device"),
         (".", "Is a directory"),
         ("..", "Is a directory"),
-        ("missing/run.log", "No such file or directory"),
+        ("missing/run.log", "there is no such folder; create it"),
         ("file/run.log", "Not a directory"),
         ("loop", "Too many levels of symbolic links"),
     ],

@@ -3,7 +3,7 @@
 import pytest
 
 from asyncsync.cli.arguments import parse_arguments
-from asyncsync.cli.mistakes import _OPTIONS_ELSEWHERE
+from asyncsync.cli.mistakes import _OPTIONS_ELSEWHERE, as_option
 from asyncsync.cli.options import COMMANDS, OPTIONS
 from asyncsync.errors import ConfigError
 from tests.rigs.called import Ran, Run
@@ -147,3 +147,18 @@ def test_options_of_other_tools_are_not_those_of_a_sync() -> None:
     assert not known & _OPTIONS_ELSEWHERE.keys()
     named = {word.strip(",;`") for hint in _OPTIONS_ELSEWHERE.values() for word in hint.split()}
     assert {word for word in named if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("max_size: is too large", "--max-size: is too large"),
+        ("report: new.csv: is: bad", "--report: new.csv: is: bad"),
+        ("ASYNCSYNC_DEST: is a file", "ASYNCSYNC_DEST: is a file"),
+        ("get: names no object", "get: names no object"),
+        ("dest", "dest"),
+    ],
+)
+def test_argument_is_called_by_its_option(message: str, told: str) -> None:
+    """Only where a message begins with its name."""
+    assert as_option(message) == told

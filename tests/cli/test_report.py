@@ -39,7 +39,7 @@ def test_report_that_cannot_be_written_is_a_usage_error(
     Path("folder.csv").mkdir()
     ran = run("--report", name, "--json")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.replace("'", "").startswith(f"asyncsync: report: {name}")
+    assert ran.err.replace("'", "").startswith(f"asyncsync: --report: {name}")
     assert store.requests == []
 
 
