@@ -194,8 +194,14 @@ def check_names(given: Given) -> None:
 
 
 def by_keyword(given: Given, source: str | None, dest: Path | str | None) -> Given:
-    """Return the keyword arguments with those that were given by their place."""
+    """Return the keyword arguments with those that were given by their place.
+
+    Raises:
+        TypeError: one is given twice, or the source is several.
+    """
     if source is not None:
+        if not isinstance(source, str):
+            raise TypeError("source: is no str; give several prefixes as prefixes=[...]")
         if given.get("prefixes") is not None:
             raise TypeError("prefixes: given twice")
         given["prefixes"] = [source]

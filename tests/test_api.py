@@ -115,6 +115,14 @@ async def test_argument_that_was_likely_meant_is_named(store: MemoryStore) -> No
     assert store.requests == []
 
 
+async def test_several_prefixes_in_place_of_the_source_are_refused(store: MemoryStore) -> None:
+    """The message says where they go."""
+    prefixes: Any = ["1hz/", "fft/"]
+    with pytest.raises(TypeError, match=r"^source: is no str; give several .* as prefixes=\["):
+        await asyncsync.sync(prefixes, "downloads")
+    assert store.requests == []
+
+
 async def test_prefixes_may_be_any_iterable(store: MemoryStore, tmp_path: Path) -> None:
     """Even an iterator, which yields them only once."""
     report = await asyncsync.sync(dest=tmp_path, prefixes=iter(["1hz/"]))  # type: ignore[arg-type]

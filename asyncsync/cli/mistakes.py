@@ -160,7 +160,7 @@ def _shared(word: str, other: str) -> int:
 
 
 def prefix_hint(prefix: str, bucket: str) -> str:
-    """Return a guess at what was meant by a prefix that no key begins with; empty for none."""
+    """Return a guess at what was meant by a prefix that no key begins with, or how to find out."""
     if f"{prefix}/".startswith(f"{bucket}/"):
         return f"; {shown(bucket)} is the bucket: did you mean {SCHEME}{shown(prefix)}?"
     if likely := near_command(prefix):
@@ -174,4 +174,4 @@ def prefix_hint(prefix: str, bucket: str) -> str:
         return "; a prefix is not a glob: use --include for globs"
     if os.path.isdir(prefix):  # pathlib's raises for a name that is too long
         return f"; to sync into the folder of that name, write --dest {shown(prefix)}"
-    return ""
+    return "; `asyncsync ls` shows what there is"

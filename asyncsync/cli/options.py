@@ -80,7 +80,7 @@ GROUPS = {
         ),
         Option(
             "--odd-keys HOW",
-            "keys that are no path, as a//b: skip or encode",
+            "keys that are no path, such as a//b: skip or encode",
             _LOOKS,
             also="doctor",
         ),
@@ -218,7 +218,7 @@ GROUPS = {
         ),
         Option(
             "--max-duration TIME",
-            "end after that time, as 2h or 90m, and leave the rest to the next run",
+            "end after that time, such as 2h, and leave the rest to the next run",
             "sync verify",
             also="plan doctor",
         ),
@@ -268,7 +268,7 @@ GROUPS = {
         Option("--json", "print one JSON object a line", _SELECTS, **_FLAG),
         Option(
             "-q --quiet",
-            "print failures only, and what may become one",
+            "print only failures and warnings",
             "sync plan verify doctor get",
             **_FLAG,
         ),
@@ -288,7 +288,7 @@ GROUPS = {
     "more": (
         Option(
             "--every TIME",
-            "run again and again, begun so far apart, as 10m; a signal ends it",
+            "run every TIME, such as 10m, until a signal ends it",
             _RUNS,
             also="doctor",
         ),

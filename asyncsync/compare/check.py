@@ -174,10 +174,10 @@ class Check:
     def _explain_shard(self, shard: Shard) -> str:
         """Return what each shard does that all of them do."""
         if self._selection.keys is not None:
-            return f"shard {shard}: {format_count(self._keys, 'key')} looked up of those named"
+            return f"shard {shard}: {format_count(self._keys, 'key')} of the list looked up"
         return (
-            f"shard {shard}: all {format_count(self._keys, 'key')} listed, as by each of the "
-            f"{shard.count:,}; one plan for all lists once (docs/shards.md)"
+            f"shard {shard}: each of the {shard.count:,} lists all "
+            f"{format_count(self._keys, 'key')}; one plan for all lists once (docs/shards.md)"
         )
 
     async def _pass_on(self, page: Compared) -> None:

@@ -304,8 +304,9 @@ def _parse_int(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        auto = " or auto" if name in {"workers", "processes"} else ""
-        raise ValueError(f"{text!r} is not a whole number{auto}") from None
+        is_auto = name in {"workers", "processes"}
+        problem = "neither a whole number nor auto" if is_auto else "not a whole number"
+        raise ValueError(f"{text!r} is {problem}") from None
 
 
 def _parse_rate(text: str) -> int | None:

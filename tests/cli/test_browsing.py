@@ -89,7 +89,10 @@ def test_prefix_that_matches_nothing_is_3(store: MemoryStore, run: Run) -> None:
     """The message guesses what was meant."""
     for command in ("ls", "du"):
         assert run(command, "zzz") == Ran(
-            3, "", "asyncsync: nothing under prefix zzz: no key begins with it\n"
+            3,
+            "",
+            "asyncsync: nothing under prefix zzz: no key begins with it; `asyncsync ls` shows "
+            "what there is\n",
         )
         assert f"did you mean s3://{MEMORY.bucket}/1hz/?" in run(command, "sensors/1hz/").err
     assert run("ls", "1hz/", "zzz").code == 3

@@ -99,7 +99,10 @@ def test_prefix_that_matches_nothing_brings_a_warning(store: MemoryStore, run: R
     """The exit code is 3, and all others are synced."""
     ran = run("sync", "1hz/", "typo/")
     assert (ran.code, len(tree(Path("downloads")))) == (3, 2)
-    assert ran.err == "nothing to sync under prefix typo/: no key begins with it\n"
+    assert ran.err == (
+        "nothing to sync under prefix typo/: no key begins with it; `asyncsync ls` shows what "
+        "there is\n"
+    )
 
 
 @pytest.mark.parametrize("arguments", [(), ("--include", "*.csv"), ("verify", "--quiet")])

@@ -78,7 +78,7 @@ def test_text_has_the_check_the_failures_and_the_summary(printed: Printed) -> No
     report_run(printed)
     assert [line.split()[0] for line in printed.out] == ["prefix", "../", "1hz/", "total", "1"]
     assert printed.out[-1] == SUM
-    unmatched = r"typo\n/: no key begins with it"
+    unmatched = r"typo\n/: no key begins with it; `asyncsync ls` shows what there is"
     assert printed.error == [
         "skipped: ../x: unsafe",
         f"nothing to sync under prefix {unmatched}",

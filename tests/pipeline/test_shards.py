@@ -78,7 +78,7 @@ async def test_each_shard_says_what_it_lists(dest: Path) -> None:
     await pipeline.plan(rig.job())
     [notice] = rig.watcher.notices
     assert notice.startswith(
-        "shard 2/3: all 40 keys listed, as by each of the 3; one plan for all lists"
+        "shard 2/3: each of the 3 lists all 40 keys; one plan for all lists once"
     )
     planned = {t.remote.key for page in rig.watcher.pages for t in page.transfers}
     assert planned == {key for key in KEYS if SHARDS[1].has(key)}
@@ -88,7 +88,7 @@ async def test_shard_of_thousands_lists_page_after_page(dest: Path) -> None:
     """Its files are too few to show where to cut the listing."""
     rig = Rig(dest, {key: key.encode() for key in KEYS}, page_size=4)
     rig.shard = Shard(MOST_SHARDS, MOST_SHARDS)
-    assert f"all {len(KEYS)} keys listed" in "".join((await rig.again()).notices)
+    assert f"lists all {len(KEYS)} keys" in "".join((await rig.again()).notices)
 
 
 async def test_prefix_that_only_another_shard_has_keys_of_is_no_mistake(dest: Path) -> None:

@@ -188,7 +188,7 @@ def test_invalid_value_of_a_caller_is_refused(name: str, value: object) -> None:
         ("WORKERS", "0", "between 1 and 1024"),
         ("WORKERS", "-1", "between 1 and 1024"),
         ("WORKERS", "1000000000", "between 1 and 1024"),
-        ("WORKERS", "many", "not a whole number or auto"),
+        ("WORKERS", "many", "neither a whole number nor auto"),
         ("MAX_WORKERS", "0", "between 1 and 1024"),
         ("MAX_WORKERS", "auto", "not a whole number"),
         ("MAX_WORKERS", "1.5", "not a whole number"),

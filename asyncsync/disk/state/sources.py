@@ -102,8 +102,8 @@ class Sources:
             self._notice(
                 Urgent(
                     f"{escaped(str(self._place.path))}: was synced from "
-                    f"{escaped(', '.join(self._foreign()))}, and this run is for {self.current}: "
-                    "what looks up to date is read, and is so only if its hash is the object's"
+                    f"{escaped(', '.join(self._foreign()))}, and this run is for {self.current}; "
+                    "files that look up to date are read, and count only if their hash agrees"
                 )
             )
 
