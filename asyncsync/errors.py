@@ -55,8 +55,6 @@ are always raised `from` their cause. No message has a secret, a signed URL or a
 
 from typing import ClassVar
 
-from asyncsync.tracebacks import own_lines
-
 WORST_FIRST = (6, 2, 4, 5, 1, 3, 7)
 """Exit codes: of several, the first in this order counts, as docs/reliability.md says."""
 
@@ -76,7 +74,9 @@ class AsyncSyncError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython shows: no way through this package, of which a user knows nothing."""
-        return [*own_lines(self.__traceback__), f"{type(self).__name__}: {self.advice}"]
+        from asyncsync.tracebacks import shortened  # few errors are shown so
+
+        return shortened(self.__traceback__, f"{type(self).__name__}: {self.advice}")
 
 
 class ConfigError(AsyncSyncError):

@@ -6,17 +6,20 @@ from itertools import takewhile
 from traceback import FrameSummary
 from types import TracebackType
 
+from asyncsync.keys import escaped
+
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
-def own_lines(begin: TracebackType | None) -> list[str]:
-    """Return where the user's code was when it called this package, a line for each frame.
+def shortened(begin: TracebackType | None, said: str) -> list[str]:
+    """Return where the user's code was when it called this package, and what is wrong.
 
     Args:
         begin: the traceback of an error; what is IPython's own is left out.
+        said: what the error says, maybe with a key: control characters are escaped.
     """
     frames = takewhile(_is_outside, traceback.extract_tb(begin))
-    return [_place(frame) for frame in frames if not _is_of_ipython(frame)]
+    return [*(_place(frame) for frame in frames if not _is_of_ipython(frame)), escaped(said)]
 
 
 def _is_outside(frame: FrameSummary) -> bool:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from asyncsync.errors import NetworkError
+
 CELL = """\
 import asyncsync
 import mine
@@ -34,3 +36,10 @@ def test_notebook_shows_the_lines_of_its_user_and_the_message(tmp_path: Path) ->
         f"{mine}, line 2: run(newer_than='soon')",
     ]
     assert said.startswith("ConfigError: newer_than: 'soon' is neither off, an age such as 30d")
+
+
+def test_hint_is_shown_and_no_control_character_is() -> None:
+    """A key in a message may hold any."""
+    error = NetworkError("cannot connect\x1b[2J")
+    [said] = error._render_traceback_()
+    assert said == rf"NetworkError: cannot connect\x1b[2J; {error.hint}"

@@ -22,6 +22,7 @@ from shutil import which
 from asyncsync.console import print_line
 from asyncsync.demo.seaweed import SeaweedServer, end_with_parent, serve
 from asyncsync.errors import ConfigError, missing
+from asyncsync.keys import STATE_DIR
 
 _BUCKET = "sensors"
 _FIRST_DAY = datetime.date(2026, 1, 1)
@@ -102,6 +103,9 @@ def _demonstrate(dest: Path, *, keep: bool) -> int:
             env_file = folder / "demo.env"
             env_file.touch(mode=0o600)
             env_file.write_text(settings)
+            if (dest / STATE_DIR).exists():
+                _say(f"{dest} was synced before, and from another server than this one: what is")
+                _say("there is replaced, and a warning says that the servers differ.")
             for step in ("Syncing:", "Syncing again, now that all files are up to date:"):
                 _say(f"\n{step}")
                 code = _sync(env_file, dest)

@@ -53,13 +53,18 @@ def load(
     """
     environ = Environment(environ)
     file = read_env_file(env_file)
-    settings, options = _parse(file, env_file, environ, given)
+    unused = [*mistyped(file, environ)]
+    try:
+        settings, options = _parse(file, env_file, environ, given)
+    except ConfigError as error:
+        if not unused:
+            raise
+        raise ConfigError("; ".join([str(error), *unused])) from error
     if file.exposure:
         if options.strict:
             raise ConfigError(file.exposure)
         logger.warning("%s", file.exposure)
     note = since_note(set_variables(file, environ), given or {})
-    unused = mistyped(file, environ)
     for problem in (keys_logged(settings), unencrypted(settings), note, *unused):
         if problem:
             logger.warning("%s", problem)

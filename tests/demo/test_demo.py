@@ -113,6 +113,23 @@ def test_demo_has_another_default_destination_than_sync(
     assert not seen[0].is_relative_to(Options().dest)
 
 
+def test_second_demo_says_why_it_replaces_the_files_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+    quick: Bucket,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """Each server has an address of its own, so that a sync warns of another bucket."""
+    monkeypatch.setattr(demo, "_sync", lambda env_file, dest: 0)
+    dest = tmp_path / "dest"
+    told = f"{dest} was synced before, and from another server"
+    assert demo.run_demo(dest, keep=False) == 0
+    assert told not in capsys.readouterr().out
+    (dest / ".asyncsync").mkdir(parents=True)
+    assert demo.run_demo(dest, keep=False) == 0
+    assert told in capsys.readouterr().out
+
+
 def test_only_its_user_can_read_the_env_file(
     monkeypatch: pytest.MonkeyPatch, quick: Bucket, tmp_path: Path
 ) -> None:

@@ -182,7 +182,7 @@ def test_blocks_succeed(
         if re.search(r"\bjq\b", block.text) and not shutil.which("jq"):
             pytest.skip("jq is not installed")
         text = block.text.replace("/srv/sensors", str(tmp_path))
-        text = text.replace("s3://sensor-data/", f"s3://{bucket.server.bucket}/")
+        text = re.sub("s3://(sensors|sensor-data)/", f"s3://{bucket.server.bucket}/", text)
         done = subprocess.run(
             ["sh", "-e", "-c", text],
             cwd=tmp_path,

@@ -192,6 +192,8 @@ def test_shown_measurements_are_what_the_doctor_prints() -> None:
     printed = {re.sub(figure, "0", doctor.format_finding(finding)) for finding in findings}
     block = next(block for block in blocks("", DOCTOR) if block.startswith("ok       listing "))
     shown = [re.sub(figure, "0", line) for line in block.splitlines()]
+    # A busy machine takes so long for a HEAD that the line says how many of them that allows.
+    printed = {line.partition("; with 0 requests at once")[0] for line in printed}
     assert set(shown[:-1]) <= printed
     assert shown[-1].startswith("ok       throughput  one request 0 MB/s, 0 at once 0 MB/s: ")
 

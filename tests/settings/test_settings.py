@@ -201,6 +201,15 @@ def test_mistyped_name_in_the_env_file_is_told(
     assert SECRET not in caplog.text
 
 
+def test_mistyped_name_of_a_setting_that_is_missing_is_told_with_it() -> None:
+    """Not in a line of its own, which would come after the error, or never."""
+    mistyped = {**REQUIRED, "R2_BUKET": "sensors"}
+    del mistyped["R2_BUCKET"]
+    told = "^R2_BUCKET: not set; .*; R2_BUKET in the environment is no setting, .* mean R2_BUCKET"
+    with pytest.raises(ConfigError, match=told):
+        load(environ=mistyped)
+
+
 @pytest.mark.parametrize(
     ("name", "is_told"),
     [("ASYNCSYNC_WORKER", True), ("ASYNCSYNC_PORT", False), ("ASYNCSYNC_SERVICE_HOST", False)],
