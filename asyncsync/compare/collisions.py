@@ -11,7 +11,7 @@ until somebody moves the file away.
 """
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import gt
@@ -50,7 +50,9 @@ class Collisions:
         self._is_folder_needed = is_folder_needed
         self._separated = separated
         self._waiting: dict[str, Transfer] = {}
-        """By the prefix of the keys that would win; usually at most one for each range."""
+        """By the prefix of the keys that would win; in a first run one for each page."""
+        self._in_order: list[str] = []
+        """These prefixes, sorted."""
         self._undecided: dict[str, Transfer] = {}
         """The same for those that wait for the end of the listing."""
         self._asked = 0
@@ -81,15 +83,14 @@ class Collisions:
         def has_winner(below: str) -> bool:
             return any(map(self._needs_folder, _starting_with(below, keys, objects)))
 
-        near = [below for below in self._waiting if keys[0][: len(below)] <= below < keys[-1]]
-        refused = [_refuse(self._waiting.pop(below)) for below in near if has_winner(below)]
+        refused = [_refuse(self._stop(below)) for below in self._near(keys) if has_winner(below)]
         folders = _with_those_above(in_folders) if page.transfers else set[str]()
         transfers: list[Transfer] = []
         doubtful: list[Transfer] = []
         for transfer in page.transfers:
             below = transfer.remote.key + "/"
-            if self._waiting:
-                self._waiting.pop(below, None)  # some servers list a key twice
+            if below in self._waiting:
+                self._stop(below)  # some servers list a key twice
             if transfer.reason is not Reason.MISSING:
                 transfers.append(transfer)  # a file is there, so no folder can be
             elif below in folders and has_winner(below):
@@ -104,7 +105,20 @@ class Collisions:
                 transfers.append(transfer)
             else:
                 self._waiting[below] = transfer
+                insort(self._in_order, below)
         return Compared(transfers, page.up_to_date, [*page.refused, *refused]), doubtful
+
+    def _near(self, keys: Sequence[str]) -> list[str]:
+        """Return the prefixes of waiting transfers that keys of a page may have, by their order."""
+        first, last = keys[0], keys[-1]
+        around = _with_those_above([first[: first.rfind("/") + 1]])
+        start, end = bisect_right(self._in_order, first), bisect_left(self._in_order, last)
+        return [below for below in around if below in self._waiting] + self._in_order[start:end]
+
+    def _stop(self, below: str) -> Transfer:
+        """Let a transfer wait no more."""
+        del self._in_order[bisect_left(self._in_order, below)]
+        return self._waiting.pop(below)
 
     def _put_off(self, page: Compared) -> Compared:
         """Let every transfer of a page wait for the end if a folder could be needed at its path."""
@@ -143,12 +157,13 @@ class Collisions:
     def release_up_to(self, complete_to: str) -> list[Transfer]:
         """Return the transfers that need not wait any more once all keys up to this one came."""
         passed = [b for b in self._waiting if complete_to > b and not complete_to.startswith(b)]
-        return [self._waiting.pop(below) for below in passed]
+        return [self._stop(below) for below in passed]
 
     def decide_all(self) -> Compared:
         """Decide about the transfers that still wait when the listing has ended."""
         waiting = {**self._waiting, **self._undecided}
         self._waiting.clear()
+        self._in_order.clear()
         self._undecided.clear()
         needed = set(map(key_hash, waiting)).intersection(self._folders)
         return Compared(

@@ -62,6 +62,7 @@ class Paging:
                 raise ListingError(f"{describe(prefix)}: the listing repeats itself and never ends")
             tokens.add(token)
             firsts.add(begins)
+            del page  # half a megabyte, which is not to be held while the next one is read
 
     async def _page(
         self, prefix: str, delimiter: str, after: str, token: str, place: str = ""

@@ -181,6 +181,7 @@ class Ranges:
                     await self._handle(inside, complete_to)
                 if keys.is_listed or self._chain:
                     break
+                del page, inside  # before the next one is read
         if keys.token and keys.agrees(self._expected(keys)):
             keys.beyond = []
 
