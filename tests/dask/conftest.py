@@ -1,5 +1,7 @@
 """A Dask cluster of this machine: three worker processes."""
 
+import gc
+import warnings
 from collections.abc import Iterator
 
 import dask
@@ -7,9 +9,12 @@ import pytest
 from distributed import Client, LocalCluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """Three processes, which are replaced when they die."""
+    """Three processes, which are replaced when they die.
+
+    Its threads in this process end before other tests, some of which count objects or open files.
+    """
     with (
         dask.config.set(
             {
@@ -25,6 +30,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         ) as running,
     ):
         yield running
+    with warnings.catch_warnings(category=ResourceWarning, action="ignore"):
+        gc.collect()  # what Dask has left open is told of here, and by no other test
 
 
 @pytest.fixture

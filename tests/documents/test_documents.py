@@ -32,7 +32,7 @@ from tests import ROOT
 from tests import rows as fault_rows
 from tests.rigs.bucket import Bucket
 from tests.soak.document import table
-from tests.test_architecture import ALLOWED, FLOOR, STAGES
+from tests.test_architecture import ALLOWED, FLOOR, INNER, STAGES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
@@ -272,11 +272,18 @@ def test_architecture_names_every_module() -> None:
 def test_architecture_has_the_arrows() -> None:
     """Those that are checked, and no others."""
     drawn: dict[str, set[str]] = {}
+    inner: dict[str, set[str]] = {}
     for cells in rows(ARCHITECTURE, "## The arrows"):
         targets = set(re.findall(r"[a-z]\w*(?=/|\.py)", cells[1]))
         targets |= STAGES if "all stages" in cells[1] else set()
-        drawn |= dict.fromkeys(re.findall(r"[a-z]\w*(?=/|\.py)", cells[0]), targets)
+        if found := re.fullmatch(r"disk/(\w+)/", cells[0]):
+            inner[found[1]] = targets
+        elif cells[0].startswith("inside `disk/`"):
+            assert targets == {*INNER}
+        else:
+            drawn |= dict.fromkeys(re.findall(r"[a-z]\w*(?=/|\.py)", cells[0]), targets)
     assert drawn == {room: may - FLOOR for room, may in ALLOWED.items() if room not in FLOOR}
+    assert inner == {room: may - {room} for room, may in INNER.items()}
 
 
 def test_architecture_tells_the_way_of_modules_that_exist() -> None:

@@ -32,7 +32,7 @@ UNSTORABLE: Mapping[str, frozenset[str]] = {"moto": frozenset({"line\nbreak.parq
 """Keys that a server does not store."""
 
 _PATIENCE = 60
-"""Seconds that a test waits for an installation: after 100 s, it would count as hung."""
+"""Seconds that a test waits for an installation: after 300 s, it would count as hung."""
 _LONG = 600
 
 

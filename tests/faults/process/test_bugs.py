@@ -36,10 +36,10 @@ BUGS = {
         "download.validate.check_length",
     ),
     "large objects": (
-        "disk.parts.PartFile.create",
-        "disk.parts.PartFile.__aenter__",
-        "disk.parts.PartFile.write",
-        "disk.parts.PartFile._list",
+        "disk.parts.partfile.PartFile.create",
+        "disk.parts.partfile.PartFile.__aenter__",
+        "disk.parts.partfile.PartFile.write",
+        "disk.parts.partfile.PartFile._list",
         "download.parts.Parts._fetch_part",
     ),
     "asking HEAD": (
