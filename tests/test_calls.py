@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def check(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, units: float, most: tuple[int, int]
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, units: float, most: tuple[float, float]
 ) -> None:
     """Check that a sync takes few calls and callbacks, or the next one does, on a busy machine."""
     for name, value in bucket.server.environment().items():
