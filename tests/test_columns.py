@@ -1,12 +1,12 @@
 """Values that are made out of columns."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields
 from itertools import repeat
 
 import pytest
 
 from asyncsync.columns import made_of
-from asyncsync.model import RemoteObject
+from asyncsync.model import RemoteObject, Transfer, UpToDate
 
 
 def test_values_of_columns_are_as_if_made_one_by_one() -> None:
@@ -24,3 +24,13 @@ def test_nothing_is_made_of_no_rows_or_of_too_few_columns() -> None:
     assert made_of(RemoteObject, [], [], [], [], repeat("")) == []
     with pytest.raises(ValueError, match="zip"):
         made_of(RemoteObject, ["a"], [1], ["x"], [3])
+
+
+@pytest.mark.parametrize("kind", [RemoteObject, Transfer, UpToDate])
+def test_what_is_made_of_columns_does_nothing_once_its_fields_are_set(
+    kind: type[RemoteObject | Transfer | UpToDate],
+) -> None:
+    """It would not be done."""
+    assert kind.__bases__ == (object,)
+    assert not {"__post_init__", "__new__"} & vars(kind).keys()
+    assert all(each.init for each in fields(kind))

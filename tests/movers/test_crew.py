@@ -155,6 +155,24 @@ async def test_one_that_is_told_to_slow_down_slows_down_all(
     assert sorted(ran.seen.notices) == [f"mover {n} slows down for 0.01 s" for n in (1, 2)]
 
 
+async def test_movers_are_dealt_more_than_this_process_would_fetch_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that each has the next object when one has arrived; here, before any is served."""
+    original, told = process.Mover.add, asyncio.Event()
+
+    def add(mover: process.Mover, dealt: process.Dealt, line: bytes, small: int) -> None:
+        original(mover, dealt, line, small)
+        if len(mover.dealt) == crew.AHEAD_AT_LEAST:
+            told.set()
+
+    monkeypatch.setattr(process.Mover, "add", add)
+    async with ScriptedS3(OBJECTS) as s3:
+        s3.on_object = lambda request: replace(s3.usual(request), until=told)
+        ran = await sync(s3, tmp_path / "dest", workers=1, processes=2)
+    assert (ran.code, ran.error, tree(tmp_path / "dest")) == (0, None, OBJECTS)
+
+
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOENT])
 async def test_file_that_cannot_be_taken_at_once_arrives(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
