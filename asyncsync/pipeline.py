@@ -198,7 +198,7 @@ async def verify(job: Job) -> None:
     verifier = Verifier(job.store, job.folder, job.pace, job.checks, deep=job.deep)
     downloader = Downloader(job.store, job.folder, job.pace, job.observer, job.checks)
     repairer = Repairer(job.folder, verifier, downloader)
-    listed = HashSet()  # of the keys, which themselves would take twenty times the memory
+    listed = HashSet()  # of the keys, which themselves would take over ten times the memory
 
     def pick(page: Compared) -> Sequence[UpToDate | Transfer]:
         found: list[UpToDate | Transfer] = [*page.up_to_date, *page.transfers, *page.unproven]

@@ -139,7 +139,7 @@ def _last(objects: Sequence[RemoteObject], prefixes: Sequence[str]) -> str:
 def _check_bounds(body: bytes) -> None:
     """Refuse a page that would take too much memory, by counting what it is made of."""
     if len(body) < MOST_ENTRIES * _LEAST_ENTRY:
-        return  # nearly all pages are smaller
+        return  # most pages are smaller
     if len(body) > PAGE_LIMIT:
         raise ProtocolError(f"not an S3 answer: a page of more than {PAGE_LIMIT:,} bytes")
     if (tags := body.count(b"<")) > MOST_TAGS:
