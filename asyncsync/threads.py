@@ -15,8 +15,9 @@ from anyio import CapacityLimiter, to_thread
 
 from asyncsync.errors import MachineError
 
-ATTEMPTS = 100
-"""How often a call asks for a thread before it fails."""
+ATTEMPTS = 80
+"""How often a call asks for a thread before it fails: for less time than a connection has, whose
+host name is looked up in one, or that would be what fails."""
 PAUSE = 0.1
 """Seconds between two attempts."""
 
@@ -36,7 +37,7 @@ async def in_thread(
         limiter: limits how many calls run at once; anyio's default limiter (40) without one.
 
     Raises:
-        MachineError: no thread could be started for about 10 seconds.
+        MachineError: no thread could be started for about 8 seconds.
     """
     has_begun = False
 
