@@ -34,18 +34,17 @@ _RECEIVE_SIZE: Final = 128 * 1024
 """Bytes that are received and decrypted at once."""
 _SEND_SIZE: Final = 16 * 1024
 """Bytes that are encrypted and sent at once: more than any request has."""
+_NO_FILES: Final = "_aiofastnet_force_fallback_ssl"
+"""With this attribute of a context, aiofastnet 1.2 is slower and needs no temporary files."""
 _ADDRESSES_VALID: Final = 10.0
 """Seconds before a host name is resolved again; at once if a connection failed."""
 
 
 def tls_context(kind: type[ssl.SSLContext] = ssl.SSLContext) -> ssl.SSLContext:
-    """Return a context that verifies certificates and host names.
+    """Return a context of that class that verifies certificates and host names.
 
     It trusts the certificate authorities in AWS_CA_BUNDLE or SSL_CERT_FILE, the first that is set
     (a file, or a directory of files named by OpenSSL's hashes), otherwise the system's.
-
-    Args:
-        kind: its class.
 
     Raises:
         ConfigError: the file cannot be read or contains no certificate.
@@ -177,6 +176,8 @@ class Dialer:
         if parts.scheme == "https":
             kind = ssl.SSLContext if tells_certificates else QuietContext
             self._context = ssl_context or tls_context(kind)
+            if tells_certificates:
+                setattr(self._context, _NO_FILES, True)
             self._proxy = _find_proxy(self._hostname)
         default = self._port == _DEFAULT_PORTS[parts.scheme]
         self.host = self._peer.removesuffix(f":{self._port}") if default else self._peer

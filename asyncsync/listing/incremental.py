@@ -207,17 +207,17 @@ class Incremental(SilentObserver):
 
     def save(self) -> None:
         """Save the last keys. Call it only after a complete listing."""
-        state = {
-            "format": FORMAT,
-            "scope": self._scope,
-            "full_at": self._full_at,
-            "runs": self._runs + 1,
-            "unsure_until": self._folder.unsure_until(),
-            "requests": self._full_requests if self._is_partial else self._requests,
-            "page_size": self._page_size,
-            "marks": self._new_marks(),
-        }
         try:
+            state = {
+                "format": FORMAT,
+                "scope": self._scope,
+                "full_at": self._full_at,
+                "runs": self._runs + 1,
+                "unsure_until": self._folder.unsure_until(),
+                "requests": self._full_requests if self._is_partial else self._requests,
+                "page_size": self._page_size,
+                "marks": self._new_marks(),
+            }
             self._folder.keep_note(self._name, json.dumps(state).encode())
         except DestinationError as error:
             self._notice(

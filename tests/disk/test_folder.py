@@ -68,6 +68,16 @@ async def test_looks_wait_until_files_can_be_opened(
 
 
 @pytest.mark.row(105)
+def test_run_without_descriptors_knows_whether_the_files_of_others_differ(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has looked when it began, before its requests could use up all."""
+    with monkeypatch.context() as scarce:
+        scarce.setattr(os, "open", failing_call(errno.EMFILE))
+        assert not folder.is_mixed
+
+
+@pytest.mark.row(105)
 @pytest.mark.anyio
 async def test_records_that_find_no_descriptor_are_not_taken_for_empty(
     folder: Folder, root: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ import gzip
 import os
 import socket
 import ssl
+import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -332,6 +333,18 @@ async def test_certificate_that_expires_soon_is_a_warning(
         seen = await examine(leading_to(endpoint.endpoint))
     assert seen.verdicts("connection") == [verdict]
     assert "TLSv1.3" in seen.text("connection")
+
+
+@pytest.mark.usefixtures("own_authority")
+async def test_certificate_is_told_where_no_temporary_file_can_be_written(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A run needs none either."""
+    server = AUTHORITY.server()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    async with ScriptedServer(answers(response(status="404 -")), tls=server) as endpoint:
+        seen = await examine(leading_to(endpoint.endpoint))
+    assert "the certificate is valid for the host until" in seen.text("connection")
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,18 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["unknown authority", "wrong host", "expired"],
 )
+@pytest.mark.parametrize("is_pythons", [False, True], ids=["aiofastnet", "Python's TLS"])
 async def test_bad_certificate_is_a_tls_error(
-    make: Callable[[], ssl.SSLContext], reason: str
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[], ssl.SSLContext],
+    reason: str,
+    is_pythons: bool,
 ) -> None:
-    """The error has the reason and what to do, and no byte of the request is sent."""
+    """The error has the reason and what to do, and no byte of the request is sent.
+
+    Where Python has OpenSSL built in, aiofastnet uses Python's own objects.
+    """
+    monkeypatch.setattr(QuietContext, "_aiofastnet_force_fallback_ssl", is_pythons, raising=False)
     async with ScriptedServer(answers(response()), tls=make()) as server:
         async with HttpClient(server.endpoint) as client:
             with pytest.raises(TLSError, match=f"({reason}).*AWS_CA_BUNDLE or SSL_CERT_FILE"):

@@ -14,7 +14,13 @@ from asyncsync.compare import Selection
 from asyncsync.disk import PART, Folder
 from asyncsync.disk.folders.folding import Folding
 from asyncsync.disk.state import unsynced
-from asyncsync.errors import AccessDeniedError, KeyCollisionError, ListingError, SourceError
+from asyncsync.errors import (
+    AccessDeniedError,
+    KeyCollisionError,
+    ListingError,
+    MachineError,
+    SourceError,
+)
 from asyncsync.interfaces import Observer, Observers
 from asyncsync.listing import incremental as incremental_module
 from asyncsync.listing.cuts import HIGHEST
@@ -355,6 +361,19 @@ async def test_run_succeeds_if_its_state_cannot_be_saved(rig: Rig) -> None:
     name.mkdir()
     (name / "in the way").touch()
     assert any("could not be saved" in notice for notice in (await rig.run()).notices)
+
+
+async def test_run_succeeds_if_no_file_can_be_opened_at_its_end(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is saved depends on a file of the system's."""
+
+    def refuse(_: Folder) -> int:
+        raise MachineError("no more files can be opened")
+
+    monkeypatch.setattr(Folder, "unsure_until", refuse)
+    seen = await rig.run()
+    assert any("could not be saved" in notice for notice in seen.notices)
 
 
 async def test_everything_is_listed_where_names_fold(

@@ -124,7 +124,7 @@ async def test_workers_come_for_what_is_queued_once_there_may_be_more(dest: Path
     """A run gets movers when all keys may be listed already."""
     rig, crew = Rig(dest, MANY), Growing()
     hire = Hire(None, Settings("id", "", "", ""), 30.0, None, 8, 3, engine=crew.engine)
-    with anyio.fail_after(10):
+    with anyio.fail_after(25):
         await pipeline.sync(replace(rig.job(), hire=hire))
     assert crew.counts[:2] == [1, 8]
     assert max(crew.counts) == 8

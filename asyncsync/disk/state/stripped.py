@@ -58,6 +58,7 @@ class Stripped:
         Raises:
             ConfigError: the files here have other paths than those that this run would give them.
         """
+        _ = self.is_mixed  # known from now on: requests may use up the limit of open files
         for state in self._of_this_user():
             if (files := state.look_up(PUBLISHED)) and files.size > HEADER.size:
                 self._refuse(state.read(NAME, MOST_BYTES) or b"", if_any=self._differs(state))
