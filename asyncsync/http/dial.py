@@ -35,13 +35,13 @@ _RECEIVE_SIZE: Final = 128 * 1024
 _SEND_SIZE: Final = 16 * 1024
 """Bytes that are encrypted and sent at once: more than any request has."""
 _NO_FILES: Final = "_aiofastnet_force_fallback_ssl"
-"""With this attribute of a context, aiofastnet 1.2 is slower and needs no temporary files."""
+"""With this attribute of a context, aiofastnet 1.2 leaves TLS to Python, which is slower."""
 _ADDRESSES_VALID: Final = 10.0
 """Seconds before a host name is resolved again; at once if a connection failed."""
 
 
-def tls_context(kind: type[ssl.SSLContext] = ssl.SSLContext) -> ssl.SSLContext:
-    """Return a context of that class that verifies certificates and host names.
+def tls_context() -> ssl.SSLContext:
+    """Return a context that verifies certificates and host names.
 
     It trusts the certificate authorities in AWS_CA_BUNDLE or SSL_CERT_FILE, the first that is set
     (a file, or a directory of files named by OpenSSL's hashes), otherwise the system's.
@@ -53,13 +53,13 @@ def tls_context(kind: type[ssl.SSLContext] = ssl.SSLContext) -> ssl.SSLContext:
         path = os.environ.get(variable)
         if path:
             try:
-                context = _context_trusting(path, kind)
+                context = _context_trusting(path)
             except OSError as error:
                 reason = "it contains no certificate" if isinstance(error, ssl.SSLError) else error
                 raise ConfigError(f"cannot use {path!r}, set in {variable}: {reason}") from error
             break
     else:
-        context = _new_context(kind)
+        context = _new_context()
         context.load_default_certs()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Some versions of Python set it, and then a connection that was cut looks complete.
@@ -72,7 +72,8 @@ class QuietContext(ssl.SSLContext):
 
     For each connection aiofastnet 1.2 would decode the certificate of the server, by way of a
     temporary file, which takes as long as the handshake. It does so where this attribute says that
-    one is asked for, and uses it for nothing else: OpenSSL verifies as it was told. A test sees it.
+    one is asked for, and uses it for nothing else: OpenSSL verifies as it was told. A test sees it;
+    what later versions do, nobody knows.
     """
 
     @property
@@ -81,20 +82,21 @@ class QuietContext(ssl.SSLContext):
         return ssl.CERT_NONE
 
 
-def _new_context(kind: type[ssl.SSLContext]) -> ssl.SSLContext:
+def _new_context() -> ssl.SSLContext:
     """Return what `ssl.create_default_context` does, before it loads certificates.
 
     That would write the keys of all connections to the file in SSLKEYLOGFILE, for which Python
     looks for an object of its own in each of them; aiofastnet's have none, so the process crashes.
     """
-    context = kind(ssl.PROTOCOL_TLS_CLIENT)
+    is_known = aiofastnet.__version__.startswith("1.2.")
+    context = (QuietContext if is_known else ssl.SSLContext)(ssl.PROTOCOL_TLS_CLIENT)
     if sys.version_info >= (3, 13):
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     return context
 
 
-def _context_trusting(path: str, kind: type[ssl.SSLContext]) -> ssl.SSLContext:
-    context = _new_context(kind)
+def _context_trusting(path: str) -> ssl.SSLContext:
+    context = _new_context()
     if os.path.isdir(path):
         os.listdir(path)  # OpenSSL reads it later, and reports no error then
         context.load_verify_locations(capath=path)
@@ -174,8 +176,7 @@ class Dialer:
         self._context: ssl.SSLContext | None = None
         self._proxy: _Proxy | None = None
         if parts.scheme == "https":
-            kind = ssl.SSLContext if tells_certificates else QuietContext
-            self._context = ssl_context or tls_context(kind)
+            self._context = ssl_context or tls_context()
             if tells_certificates:
                 setattr(self._context, _NO_FILES, True)
             self._proxy = _find_proxy(self._hostname)

@@ -143,17 +143,23 @@ def test_unusable_authorities_are_a_config_error(
 
 
 @pytest.mark.row(14)
-@pytest.mark.parametrize("kind", [ssl.SSLContext, QuietContext])
-def test_default_context_verifies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[ssl.SSLContext]
-) -> None:
+def test_default_context_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Certificates and host names are verified, and TLS is at least 1.2, also with a directory."""
     for value in ("", str(tmp_path)):
         monkeypatch.setenv("AWS_CA_BUNDLE", value)
-        context = tls_context(kind)
+        context = tls_context()
         assert vars(ssl.SSLContext)["verify_mode"].__get__(context) == ssl.CERT_REQUIRED
         assert context.check_hostname
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_context_tells_the_truth_to_versions_that_nobody_has_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One might verify by what it is told."""
+    assert tls_context().verify_mode == ssl.CERT_NONE
+    monkeypatch.setattr("aiofastnet.__version__", "1.3.0")
+    assert tls_context().verify_mode == ssl.CERT_REQUIRED
 
 
 @pytest.mark.row(6)

@@ -276,7 +276,7 @@ def remove_parent(path: Path) -> None:
     [
         (make_folder, "is a folder"),
         (make_parent_a_file, "Not a directory"),
-        (remove_parent, "No such file or directory"),
+        (remove_parent, "there is no such folder"),
     ],
 )
 def test_place_that_cannot_be_written_is_named_at_once(
