@@ -108,10 +108,11 @@ async def _look_and_compare(
     here = [remote for remote, file in zip(safe, files, strict=True) if file is UNCHANGED]
     compared.up_to_date.extend(_up_to_date(here, folder))
     newer: list[Transfer] = []
-    others = [each for each in zip(safe, paths, files, strict=True) if each[2] is not UNCHANGED]
-    if not any(files):  # as on all pages of a first run
+    if any(files):
+        others = [each for each in zip(safe, paths, files, strict=True) if each[2] is not UNCHANGED]
+    else:  # as on all pages of a first run
+        others = []
         compared.transfers.extend(_missing(safe, paths))
-        others.clear()
     for remote, text, file in others:
         path = tuple(text.split("/"))
         if file is not None and file.kind != "file":

@@ -2,13 +2,13 @@
 
 Read `folder.py` first: the destination as the stages see it. Below it lie three rooms: `folders/`
 opens and looks at folders, `parts/` has unfinished files, and `state/` what is known from earlier
-runs, and which run may write; `opened.py` opens that once a run begins to write. An object's bytes
-go into an unfinished file, which `unfinished.py` opens. `publish.py` renames it to its path, small
-files in `batches.py` many at a time; with `--durable`, `durable.py` syncs them first; `backup.py`
-keeps what they replace, and `removal.py` removes files that were made here. `handover.py` writes
-complete files in a mover, and `taking.py` gives them their names in the run that it works for.
-`trial.py` finds out what can be done in a destination, and `single.py` takes one object alone, to a
-file anywhere or to none.
+runs, and which run may write; `runstate.py` opens that once a run begins to write. An object's
+bytes go into an unfinished file, which `unfinished.py` opens. `publish.py` renames it to its path,
+small files in `batches.py` many at a time; with `--durable`, `durable.py` syncs them first;
+`backup.py` keeps what they replace, and `removal.py` removes files that were made here.
+`handover.py` writes complete files in a mover, and `taking.py` gives them their names in the run
+that it works for. `trial.py` finds out what can be done in a destination, and `single.py` takes one
+object alone, to a file anywhere or to none.
 
 Nothing here knows about requests, and a folder writes nothing outside the destination.
 """

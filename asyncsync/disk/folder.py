@@ -3,7 +3,7 @@
     destination/
       1hz/2026/a.parquet          published: complete, validated, with the object's LastModified
       .asyncsync/lock             held by the one run that writes; see `state/lock.py`
-      .asyncsync/<uid>/           the state of this user's runs; see `state/` and `opened.py`
+      .asyncsync/<uid>/           the state of this user's runs; see `state/` and `runstate.py`
 
 The file at a path changes only when a complete file is renamed to it, or with `--delete` when it is
 removed.
@@ -29,11 +29,11 @@ from asyncsync.disk.folders.directory import LocalFile
 from asyncsync.disk.folders.folding import Folding, probe
 from asyncsync.disk.folders.looking import Looker, Select, count_by_prefix, find_keys
 from asyncsync.disk.folders.translation import destination_error, translated
-from asyncsync.disk.opened import State
 from asyncsync.disk.parts.leftovers import used_bytes
 from asyncsync.disk.parts.partfile import PartFile
 from asyncsync.disk.publish import Publisher
 from asyncsync.disk.removal import Removal
+from asyncsync.disk.runstate import State
 from asyncsync.disk.state.made import Made
 from asyncsync.disk.state.mounts import PartFolders
 from asyncsync.disk.state.notes import read_note, write_note

@@ -43,7 +43,7 @@ class Terms:
     run: str
     """The id of the run, which ends the names of unfinished files."""
     source: str
-    """The bucket, as for `parts.open_part_file`."""
+    """The bucket, as for `open_part_file`."""
     began_ns: int
     """When the run began to write, by the destination's clock, in ns since the epoch."""
     is_durable: bool

@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager, suppress
 
 from asyncsync.disk.folders.translation import destination_error
 from asyncsync.disk.handover import Terms
-from asyncsync.disk.opened import State
 from asyncsync.disk.parts.apart import APART
 from asyncsync.disk.parts.journal import JOURNAL
 from asyncsync.disk.publish import Failure, Publisher, Written
+from asyncsync.disk.runstate import State
 from asyncsync.disk.state.mounts import PartFolders
 from asyncsync.disk.state.place import Place
 from asyncsync.disk.state.sign import SIGN, Sign

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager, contextmanager
 
 from anyio import CancelScope
 
-from asyncsync.disk.opened import State
 from asyncsync.disk.parts.leftovers import Leftovers, clear_stale
 from asyncsync.disk.parts.partfile import PartFile, open_part_file
 from asyncsync.disk.publish import Publisher, lost
+from asyncsync.disk.runstate import State
 from asyncsync.disk.state.mounts import PartFolders
 from asyncsync.disk.state.unsynced import Notice
 from asyncsync.errors import (

@@ -26,7 +26,7 @@ def make_apart(folder: Path, run: str, remote: RemoteObject, source: str) -> Par
         folder: the parts folder.
         run: what ends its name, different for each file.
         remote: the version of the object.
-        source: the bucket, as for `parts.open_part_file`.
+        source: the bucket, as for `open_part_file`.
 
     Raises:
         OSError: it cannot be made.

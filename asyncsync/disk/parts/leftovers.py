@@ -28,7 +28,7 @@ class Leftovers:
     Args:
         folders: the parts folders.
         before_ns: files that changed after this belong to another run.
-        source: the bucket, as for `parts.open_part_file`.
+        source: the bucket, as for `open_part_file`.
     """
 
     def __init__(self, folders: Iterable[Path], before_ns: int, source: str) -> None:
