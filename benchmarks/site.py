@@ -21,6 +21,8 @@ from benchmarks.works import MIB, Work
 _BUCKET = "bench"
 _PART_MIB = 16
 """Of the uploads; the ETag of what is larger is no MD5."""
+_CREDENTIALS = "benchmark", "a-secret-of-the-benchmark"
+"""Of servers that check none. The secret is a word of its own, as tests search for it."""
 _CHECKSUMS = Path(__file__).parent / "checksums.py"
 
 
@@ -59,7 +61,7 @@ def serve(work: Work, directory: Path, peers: Peers) -> Iterator[Site]:
     if work.tree is not None:
         described.touch()  # nobody asks for an object
         with listing_only(str(len(work.tree))) as lister:
-            yield Site(work, _BUCKET, files, described, lister, "benchmark", "benchmark")
+            yield Site(work, _BUCKET, files, described, lister, *_CREDENTIALS)
     elif work.stored:
         with seaweed.serve(directory / "store", _BUCKET) as store:
             lister = urlsplit(store.endpoint_url).netloc
@@ -75,7 +77,7 @@ def serve(work: Work, directory: Path, peers: Peers) -> Iterator[Site]:
             etags = _pretend(work, files)
             objects.write(described, _described(work, files, etags, peers))
         with listing_only(str(described)) as lister:
-            yield Site(work, _BUCKET, files, described, lister, "benchmark", "benchmark")
+            yield Site(work, _BUCKET, files, described, lister, *_CREDENTIALS)
 
 
 @contextmanager

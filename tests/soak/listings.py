@@ -93,20 +93,22 @@ sys.exit(code)
 async def remembering(folder: Path) -> AsyncIterator[Trial]:
     """Each trial syncs a folder that is in step already, and that holds more keys than before.
 
-    The folder is a disk that may hold so many files, and that is gone at once.
+    The folder is a disk that may hold so many files, and that is gone at once. The server is one
+    for all: files that were synced from another would be proven by their hashes.
     """
     dest = folder / "dest"
     dest.mkdir()
-    with disk(dest, "nr_inodes=0"):
-        yield partial(_remembered, dest, iter([0, *SIZES]), iter(SIZES))
+    async with ScriptedS3() as s3:
+        with disk(dest, "nr_inodes=0"):
+            yield partial(_remembered, s3, dest, iter([0, *SIZES]), iter(SIZES))
 
 
 async def _remembered(
-    dest: Path, before: Iterator[int], sizes: Iterator[int], rng: random.Random
+    s3: ScriptedS3, dest: Path, before: Iterator[int], sizes: Iterator[int], rng: random.Random
 ) -> Measured:
     size = next(sizes)
     await asyncio.to_thread(_fill, dest, next(before), size)
-    return {str(size): await _peak(dest, size)}
+    return {str(size): await _peak(s3, dest, size)}
 
 
 def _name(number: int) -> str:
@@ -123,18 +125,17 @@ def _fill(dest: Path, start: int, stop: int) -> None:
         os.close(file)
 
 
-async def _peak(dest: Path, total: int) -> float:
+async def _peak(s3: ScriptedS3, dest: Path, total: int) -> float:
     """Return the peak of a run over so many objects, in MiB."""
-    async with ScriptedS3() as s3:
-        s3.on_list = _small_objects(s3, total)
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", PEAK, "--json", "--no-progress", "--dest", str(dest)),
-            env={**os.environ, **s3.environment},
-            stdout=asyncio.subprocess.PIPE,
-        )
-        out, _ = await child.communicate()
-        assert child.returncode == 0, out[-300:]
-        assert s3.count("GET") == 0
+    s3.on_list = _small_objects(s3, total)
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PEAK, "--json", "--no-progress", "--dest", str(dest)),
+        env={**os.environ, **s3.environment},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await child.communicate()
+    assert child.returncode == 0, out[-300:]
+    assert s3.count("GET") == 0
     return float(json.loads(out.splitlines()[-1])["peak"]) / 1024
 
 
