@@ -8,12 +8,14 @@ import pytest
 from asyncsync.progress.bars import Bars
 from asyncsync.progress.suspended import Suspended
 from tests.rigs.outcomes import MB, page, transfer
-from tests.rigs.process import LARGE, OBJECTS
+from tests.rigs.process import LARGE
 from tests.rigs.scripted_s3 import ScriptedS3
 from tests.rigs.terminal import Terminal
 from tests.rigs.typed import on_its_terminal
 
 CTRL_C, CTRL_Z = "\x03", "\x1a"
+KEY = "fft/large.parquet"
+"""The only object where half of it comes: of several, this one may be the first to end."""
 
 
 @pytest.fixture
@@ -64,11 +66,11 @@ def test_cursor_is_hidden_while_bars_are_drawn(
 @pytest.mark.anyio
 async def test_ctrl_c_gives_the_cursor_back(tmp_path: Path) -> None:
     """The summary follows where the bars were."""
-    async with ScriptedS3(OBJECTS) as s3:
-        s3.allowance = len(LARGE)
+    async with ScriptedS3({KEY: LARGE}) as s3:
+        s3.allowance = len(LARGE) // 2
         script = 'set -m; "$@"; echo "[code $?]"'
         async with on_its_terminal(script, s3.environment, "--dest", str(tmp_path)) as typist:
-            await typist.sees("fft/large.parquet")
+            await typist.sees(KEY)
             assert not typist.has_cursor
             typist.type(CTRL_C)
             await typist.sees("[code 130]")
@@ -100,19 +102,19 @@ with watch_signals() as watch, watch.stopping(lambda: None, lambda _: None):
 @pytest.mark.anyio
 async def test_ctrl_z_gives_the_terminal_back_until_the_run_goes_on(tmp_path: Path) -> None:
     """The bars are cleared and the cursor is there; in the foreground again, they are drawn."""
-    async with ScriptedS3(OBJECTS) as s3:
-        s3.allowance = len(LARGE)
+    async with ScriptedS3({KEY: LARGE}) as s3:
+        s3.allowance = len(LARGE) // 2
         script = 'set -m; "$@"; echo "[stopped]"; read -r line; fg; echo "[code $?]"'
         async with on_its_terminal(script, s3.environment, "--dest", str(tmp_path)) as typist:
-            await typist.sees("fft/large.parquet")
+            await typist.sees(KEY)
             typist.type(CTRL_Z)
             await typist.sees("[stopped]")
             assert typist.has_cursor
             stopped = typist.seen
-            assert stopped.rpartition("fft/large.parquet")[2].count("\x1b[J\x1b[?25h") == 1
+            assert stopped.rpartition(KEY)[2].count("\x1b[J\x1b[?25h") == 1
             typist.seen = ""
             typist.type("\n")
-            await typist.sees("fft/large.parquet")
+            await typist.sees(KEY)
             assert not typist.has_cursor
             typist.type(CTRL_C)
             await typist.sees("[code 130]")
@@ -122,14 +124,14 @@ async def test_ctrl_z_gives_the_terminal_back_until_the_run_goes_on(tmp_path: Pa
 @pytest.mark.anyio
 async def test_run_in_the_background_draws_no_bars(tmp_path: Path) -> None:
     """The terminal is somebody else's then."""
-    async with ScriptedS3(OBJECTS) as s3:
-        s3.allowance = len(LARGE)
+    async with ScriptedS3({KEY: LARGE}) as s3:
+        s3.allowance = len(LARGE) // 2
         script = 'set -m; "$@" & read -r line; kill -TERM %1; wait; echo "[over]"'
         async with on_its_terminal(script, s3.environment, "--dest", str(tmp_path)) as typist:
             await typist.sees("total ")
             typist.type("\n")
             await typist.sees("[over]")
-            assert "fft/large.parquet" not in typist.seen
+            assert KEY not in typist.seen
             assert "\x1b[?25l" not in typist.seen
 
 

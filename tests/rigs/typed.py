@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from asyncsync.console import HIDE_CURSOR, SHOW_CURSOR
 from tests.rigs.child import SECONDS, until
 
@@ -32,7 +34,10 @@ class Typist:
 
     async def sees(self, text: str) -> None:
         """Wait until the text has been written."""
-        await until(lambda: text in self.seen)
+        try:
+            await until(lambda: text in self.seen)
+        except TimeoutError:
+            pytest.fail(f"{text!r} was not written, but {self.seen!r}")
 
     @property
     def has_cursor(self) -> bool:
