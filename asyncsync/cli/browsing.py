@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -14,7 +15,7 @@ import anyio
 
 from asyncsync import api
 from asyncsync.browse import MOST_LEVELS, Usage, du, file_for, get, ls
-from asyncsync.cli.ends import STOPPED, say_end
+from asyncsync.cli.ends import by_signal, say_end
 from asyncsync.cli.looks import OutputClosedError, Person, Program
 from asyncsync.cli.screen import Log
 from asyncsync.cli.signals import Watch, exit_without_memory
@@ -65,7 +66,9 @@ def look(
     observer = Observers(figures, screen)
     try:
         screen.begin(api.route(settings, options, prefixes))
-        exit_code, error = anyio.run(_perform, run, settings, options, prefixes, observer, watch)
+        exit_code, error = anyio.run(
+            _perform, run, settings, options, prefixes, observer, watch, screen.finish
+        )
         if command == "du" and not error:
             screen.show_usages(usages)
         return screen.finish(exit_code or figures.exit_code, error)
@@ -113,7 +116,9 @@ def fetch(
             told = _Told(progress, quiet=arguments.quiet)
             log = Log("get", Report())
             observer = Observers(*([progress] if progress else []), told, log)
-            exit_code, error = anyio.run(_perform, run, settings, options, (), observer, watch)
+            exit_code, error = anyio.run(
+                _perform, run, settings, options, (), observer, watch, say_end
+            )
         if error:
             say_end(exit_code, error)
         elif file is None:
@@ -169,15 +174,23 @@ async def _perform(
     prefixes: Sequence[str],
     observer: Observer,
     watch: Watch,
+    tell: Callable[[int, str], object],
 ) -> tuple[int, str]:
-    """Run a command; return the exit code and what ended it, 0 and "" if it came to its end."""
+    """Run a command; return the exit code and what ended it, 0 and "" if it came to its end.
+
+    Just before the process is ended because something hangs, `tell` tells these two.
+    """
     no_memory = MachineError.exit_code, MachineError("out of memory").advice
+
+    def tell_stopped(number: signal.Signals) -> None:
+        tell(*by_signal(number))
+
     exit_code, error = 0, ""
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         with (
-            watch.stopping(partial(loop.call_soon_threadsafe, cancel), lambda _: None) as caught,
-            exit_without_memory(partial(say_end, *no_memory)),
+            watch.stopping(partial(loop.call_soon_threadsafe, cancel), tell_stopped) as caught,
+            exit_without_memory(partial(tell, *no_memory)),
         ):
             try:
                 await api.perform(command, settings, options, prefixes, observer)
@@ -188,7 +201,7 @@ async def _perform(
             except MemoryError:
                 exit_code, error = no_memory
     if caught:
-        return STOPPED + caught[0], f"stopped by {caught[0].name}"
+        return by_signal(caught[0])
     return exit_code, error
 
 

@@ -1,5 +1,6 @@
 """How a run ends: which of several exit codes counts, and how its end is told to a person."""
 
+import signal
 from collections.abc import Iterable
 
 from asyncsync.console import GREEN, RED, YELLOW, print_message
@@ -33,3 +34,15 @@ def end_line(exit_code: int, error: str) -> str:
 def say_end(exit_code: int, error: str) -> None:
     """Print what ended a run."""
     print_message(end_line(exit_code, error), colour_of_code(exit_code))
+
+
+def by_signal(number: signal.Signals) -> tuple[int, str]:
+    """Return the exit code of what a signal has stopped, and what is told of it."""
+    return STOPPED + number, f"stopped by {number.name}"
+
+
+def say_stopped(number: signal.Signals) -> int:
+    """Print that a signal has stopped what was under way; return the exit code."""
+    exit_code, error = by_signal(number)
+    say_end(exit_code, error)
+    return exit_code

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import monotonic as clock
 from typing import TextIO
 
-from asyncsync.cli.ends import STOPPED, say_end
+from asyncsync.cli.ends import STOPPED, say_end, say_stopped
 from asyncsync.cli.mistakes import as_option
 from asyncsync.cli.signals import Watch
 from asyncsync.console import print_line
@@ -73,9 +73,7 @@ def repeat(
         line = "" if arguments.quiet else _next_round(left)
         stream = sys.stderr if arguments.json else sys.stdout  # where programs read the events
         if number := wait(left, watch, line, stream):
-            code = STOPPED + number
-            say_end(code, f"stopped by {number.name}")
-            return code
+            return say_stopped(number)
 
 
 def wait(seconds: float, watch: Watch, line: str, stream: TextIO) -> signal.Signals | None:

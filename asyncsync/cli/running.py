@@ -17,7 +17,7 @@ import anyio
 
 from asyncsync import api, pipeline
 from asyncsync.cli.arguments import given_options
-from asyncsync.cli.ends import STOPPED, say_end
+from asyncsync.cli.ends import STOPPED, say_stopped
 from asyncsync.cli.every import interval, repeat
 from asyncsync.cli.log_file import opened_log, told_warnings
 from asyncsync.cli.screen import JsonLines, Log, Text
@@ -303,12 +303,10 @@ async def _examine(
     async with task_group() as group:
         loop, cancel = asyncio.get_running_loop(), group.cancel_scope.cancel
         stop = partial(loop.call_soon_threadsafe, cancel)
-        with watch.stopping(stop, _say_no_more) as caught:
+        with watch.stopping(stop, say_stopped) as caught:
             exit_code = await examine(env_file, given, prefixes, report)
     if caught:
-        exit_code = STOPPED + caught[0]
-        say_end(exit_code, f"stopped by {caught[0].name}")
-        return exit_code
+        return say_stopped(caught[0])
     verdict = verdict_line(findings)
     logger.info("%s", verdict)
     if not (arguments.json or arguments.quiet):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -156,6 +157,45 @@ async def test_signal_stops_a_run_whose_disk_hangs(
         said = rf"stopped.*; run again to go on \(exit code {128 + number}\)"
         assert re.fullmatch(f"asyncsync: {said}\n", done.err)
         assert ("0.parquet" in tree(dest)) == there
+
+
+SILENT_NAME_SERVER = """
+import socket, sys, time
+from asyncsync.cli import main
+
+def hang(*arguments, **options):
+    print("hangs", file=sys.stderr, flush=True)
+    while True:
+        time.sleep(60)
+
+socket.getaddrinfo = hang
+sys.exit(main(sys.argv[1:]))
+"""
+ELSEWHERE = {
+    "R2_ENDPOINT_URL": "https://bucket.example",
+    "R2_BUCKET": "sensors",
+    "R2_ACCESS_KEY_ID": "AKID",
+    "R2_SECRET_ACCESS_KEY": "a-secret-of-the-tests",
+}
+
+
+@pytest.mark.row(108)
+@pytest.mark.parametrize("command", ["ls", "ls --json", "du", "get --quiet x", "doctor --quiet"])
+async def test_signal_ends_what_waits_for_a_name_server(command: str, tmp_path: Path) -> None:
+    """The system's look-up cannot be stopped; the end is told as always, and not waited for."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SILENT_NAME_SERVER, *command.split()),
+        env={**os.environ, **ELSEWHERE},
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert child.stderr
+    assert await child.stderr.readline() == b"hangs\n"
+    child.send_signal(signal.SIGTERM)
+    done = await ended(child)
+    told = json.loads(done.out.splitlines()[-1])["error"] if "--json" in command else done.err
+    assert (done.code, "stopped by SIGTERM" in told) == (143, True)
 
 
 @pytest.mark.row(109)
