@@ -33,11 +33,7 @@ class Body(Protocol):
         """What the response's headers say about the object."""
 
     async def read(self) -> bytes:
-        """Return the whole body.
-
-        Raises:
-            TransientError: the body ended early, stalled or was too long.
-        """
+        """Return the whole body; raises what `blocks` does."""
 
     def blocks(self) -> AsyncIterator[bytes | memoryview]:
         """Yield the body in blocks of some hundred kilobytes, each valid until the next one.
@@ -78,6 +74,9 @@ class Store(Protocol):
             SourceError: about the endpoint or the credentials.
             TransientError: worth another attempt.
         """
+
+    async def first_part(self, remote: RemoteObject) -> int:
+        """Return the size of the first part the object was uploaded in; 0 if that is not told."""
 
     async def fetch(self, remote: RemoteObject, *, asks: bool, as_stored: bool = False) -> Fetched:
         """Get the listed version of the object as a whole, into memory: for small ones.

@@ -86,6 +86,10 @@ class Bucket:
         """Fail: movers do that."""
         raise NotImplementedError(key)
 
+    async def first_part(self, remote: RemoteObject) -> int:
+        """Fail: movers do that."""
+        raise NotImplementedError(remote.key)
+
     async def fetch(self, remote: RemoteObject, *, asks: bool, as_stored: bool = False) -> Fetched:
         """Fail: movers do that."""
         raise NotImplementedError(remote.key)

@@ -5,8 +5,8 @@ In many stores the answer to HEAD tells a checksum. In others the ETag does:
 | ETag               | what it means                                                             |
 |--------------------|---------------------------------------------------------------------------|
 | 32 hex digits      | the MD5 of the bytes                                                      |
-| 32 hex digits `-N` | in most stores, the MD5 of the MD5s of N parts of equal size; this size   |
-|                    | is unknown, so usual sizes are tried, and no match proves nothing         |
+| 32 hex digits `-N` | in most stores, the MD5 of the MD5s of N parts of equal size: usual sizes |
+|                    | are tried, then the one that the bucket tells; no match proves nothing    |
 | anything else      | identifies a version, and says nothing about its bytes                    |
 
 Of an object that is encrypted with a key of KMS, no ETag says anything; HEAD tells that it is one.
@@ -19,7 +19,7 @@ those of the pieces that were written.
 import hashlib
 import os
 import re
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial, reduce
 from io import FileIO
@@ -44,7 +44,8 @@ PART_SIZES = [n * MIB for n in (8, 5, 16, 10, 50, 64, 100, 32, 25, 15, 20, 128, 
 MOST_SIZES = 5
 """Part sizes to try: if a large object has few parts, many sizes are possible."""
 
-_ETAG = re.compile(r"([0-9a-f]{32})(?:-([1-9][0-9]{0,4}))?", re.IGNORECASE)
+_MD5 = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
+_OF_PARTS = re.compile(r"([0-9a-f]{32})-([1-9][0-9]{0,4})", re.IGNORECASE)
 _MAGICS = (b"PAR1", b"PARE")
 """At both ends of a Parquet file; the second one if its footer is encrypted."""
 _NOT_MD5 = "they are damaged, or the store's ETags are no MD5s; `--validate head` takes them so"
@@ -89,6 +90,8 @@ class Prover:
         hash_limiter: limits the hashing threads of the run.
         tries: retries to open the file.
         crc: returns the CRC64NVME of the complete file, where it is known without reading it.
+        ask_part: asks the bucket for the size of the first part that the object was uploaded in,
+            which is 0 if it does not tell.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Prover:
         hash_limiter: CapacityLimiter,
         tries: Tries,
         crc: Callable[[], int] | None = None,
+        ask_part: Callable[[], Awaitable[int]] | None = None,
     ) -> None:
         self._remote = remote
         self._checks = checks
@@ -106,11 +110,13 @@ class Prover:
         self._hash_limiter = hash_limiter
         self._tries = tries
         self._crc = crc
+        self._ask_part = ask_part
         self._more = Event()
         self.expect(None)
 
     def expect(self, head: Head | None) -> None:
         """Take what the answer to HEAD says; call it before `follow`."""
+        self._head = head
         found = _candidates(self._remote, head, self._crc) if self._checks.content else []
         self._candidates = found
 
@@ -153,8 +159,22 @@ class Prover:
         if others and not found:  # all of them at once, so that the file is read only twice
             await self._feed(_unread(others), range(self._remote.size))
             found = _match(self._remote, others)
+        if self._ask_part and not found:
+            found = await self._match_told(self._ask_part)
         first, last = await self._tries.run_locally(partial(in_thread, self._ends))
         return _conclude(self._remote, self._checks, found, first, last, self._digest)
+
+    async def _match_told(self, ask_part: Callable[[], Awaitable[int]]) -> Proof:
+        """Try the part size that the bucket tells: no usual one fits."""
+        number = _number_of_parts(self._remote, self._head) if self._checks.content else 0
+        if number < 2:
+            return Proof(0)
+        part, size = await ask_part(), self._remote.size
+        if not part or -(-size // part) != number or part in part_sizes(size, number):
+            return Proof(0)
+        told = [_by_parts(self._remote, part)]
+        await self._feed(_unread(told), range(size))
+        return _match(self._remote, told)
 
     def _digest(self) -> str:
         return f"{self._crc():016x}" if self._crc else ""
@@ -274,17 +294,26 @@ def _candidates(
         expected = checksum.value.hex()
         what = f"but the server says {expected}: they are damaged"
         return [_Candidate(_Known(known) if known else make(), expected, proof, what)]
-    tag = _ETAG.fullmatch(remote.etag)
-    if not tag or (head and not head.has_hash):
+    if number := _number_of_parts(remote, head):
+        return [_by_parts(remote, size) for size in part_sizes(remote.size, number)]
+    if not _MD5.fullmatch(remote.etag) or (head and not head.has_hash):
         return []
-    expected = tag[1].lower()
-    if tag[2] is None:
-        what = f"but its ETag is {expected}: {_NOT_MD5}"
-        return [_Candidate(_md5(), expected, Proof.MD5, what)]
-    return [
-        _Candidate(_HashOfParts(size), expected, Proof.MD5_OF_PARTS)
-        for size in part_sizes(remote.size, int(tag[2]))
-    ]
+    expected = remote.etag.lower()
+    what = f"but its ETag is {expected}: {_NOT_MD5}"
+    return [_Candidate(_md5(), expected, Proof.MD5, what)]
+
+
+def _number_of_parts(remote: RemoteObject, head: Head | None) -> int:
+    """Return of how many parts the hash in the ETag is; 0 if it is none of parts, or not needed."""
+    tag = _OF_PARTS.fullmatch(remote.etag)
+    if not tag or (head and (head.checksum or not head.has_hash)):
+        return 0
+    return int(tag[2])
+
+
+def _by_parts(remote: RemoteObject, part_size: int) -> _Candidate:
+    expected = remote.etag.partition("-")[0].lower()
+    return _Candidate(_HashOfParts(part_size), expected, Proof.MD5_OF_PARTS)
 
 
 def _unread(candidates: Sequence[_Candidate]) -> list[_Hash]:

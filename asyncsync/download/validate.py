@@ -1,5 +1,6 @@
 """Check that the listing, HEAD, GET and the bytes of one object agree."""
 
+from contextlib import suppress
 from functools import partial
 
 from asyncsync.errors import (
@@ -8,11 +9,12 @@ from asyncsync.errors import (
     IntegrityError,
     OutOfStepError,
     RemoteChangedError,
+    TransferError,
 )
 from asyncsync.interfaces import Store
 from asyncsync.keys import shown
 from asyncsync.model import Head, Reason, RemoteObject, Transfer, UpToDate
-from asyncsync.pace import Tries
+from asyncsync.pace import Pace, Tries
 from asyncsync.times import parse_http_date
 
 _SECOND = 1_000_000_000
@@ -42,6 +44,18 @@ async def check_head(remote: RemoteObject, store: Store, tries: Tries) -> Head |
         return None
     check_answer(remote, head, "HEAD")
     return head
+
+
+async def ask_first_part(remote: RemoteObject, store: Store, pace: Pace, tries: Tries) -> int:
+    """Ask for the size of the first part the object was uploaded in; return 0 if none is told.
+
+    Raises:
+        SourceError: the endpoint or the credentials failed.
+    """
+    with suppress(TransferError):  # the file is complete, and proven by all else that there is
+        async with pace.slot:
+            return await tries.run(partial(store.first_part, remote))
+    return 0
 
 
 def require_up_to_date(found: UpToDate | Transfer) -> RemoteObject:

@@ -5,7 +5,7 @@ from functools import partial
 
 from asyncsync.disk import Folder
 from asyncsync.download.proof import Prover, hash_limiter
-from asyncsync.download.validate import check_head, require_up_to_date
+from asyncsync.download.validate import ask_first_part, check_head, require_up_to_date
 from asyncsync.errors import IntegrityError, LocalFileError
 from asyncsync.interfaces import Store
 from asyncsync.model import Checks, Head, Proof, Reason, RemoteObject, Transfer, UpToDate
@@ -71,7 +71,9 @@ class Verifier:
     async def _prove_bytes(self, remote: RemoteObject, head: Head | None, tries: Tries) -> Proof:
         checks = replace(self._checks, content=True)
         open_file = partial(self._folder.open, remote)
-        prover = Prover(remote, checks, open_file, self._hash_limiter, tries)
+        ask = partial(ask_first_part, remote, self._store, self._pace, tries)
+        asks = ask if checks.head else None
+        prover = Prover(remote, checks, open_file, self._hash_limiter, tries, ask_part=asks)
         prover.expect(head)
         try:
             return await prover.prove_file()

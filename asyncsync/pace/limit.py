@@ -81,6 +81,10 @@ class LimitedStore:
         """Return the headers of an object, as in `Store`."""
         return await self._store.head(key)
 
+    async def first_part(self, remote: RemoteObject) -> int:
+        """Return the size of an object's first part, as in `Store`."""
+        return await self._store.first_part(remote)
+
     async def fetch(self, remote: RemoteObject, *, asks: bool, as_stored: bool = False) -> Fetched:
         """Get an object as a whole, as in `Store`."""
         await self._limit.take(remote.size)

@@ -8,6 +8,7 @@ suspected: its hash tells, whatever its headers call it.
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Self
 
 from asyncsync.errors import ConnectionLostError, EncodedObjectError, ProtocolError
@@ -21,6 +22,8 @@ from asyncsync.times import format_http_date
 
 ENCODINGS = "gzip, br"
 """What a client has to accept to get an object as it is stored: what R2 decompresses."""
+FIRST_PART = "partNumber=1"
+"""The query of a HEAD that asks for the first part of an upload alone."""
 _HASHED = "AES256"
 """The only encryption by the server with which an ETag is the MD5 of the bytes."""
 _CHANGED = "214"
@@ -91,6 +94,15 @@ def is_span(response: Response, span: range) -> bool:
     shown_range = response.headers.get("content-range", "").partition("/")[0]
     length = response.headers.get("content-length", str(len(span)))
     return shown_range == _written(span) and length == str(len(span))
+
+
+def length_by_first_byte(response: Response) -> str | None:
+    """Return the object's length from an answer to a GET of its first byte; None if refused."""
+    if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        return "0"  # only an empty object has no first byte
+    if response.status == HTTPStatus.PARTIAL_CONTENT or is_span(response, range(1)):
+        return response.headers["content-range"].rpartition("/")[2]
+    return response.headers["content-length"] if response.status == HTTPStatus.OK else None
 
 
 def open_body(response: Response, remote: RemoteObject, span: range | None) -> Body:
@@ -167,6 +179,16 @@ def parse_head(response: Response, size: int, checksum: Checksum | None = None) 
         headers.get("x-amz-server-side-encryption", _HASHED) == _HASHED,
         waited=response.waited,
     )
+
+
+def parse_first_part(response: Response, remote: RemoteObject) -> int:
+    """Return the size of the part that an answer to HEAD is about; 0 if it does not tell any."""
+    headers = response.headers
+    if response.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+        return 0
+    if parse_etag(headers["etag"]) != remote.etag:
+        return 0
+    return max(parse_size(headers["content-length"]), 0)
 
 
 def add_conditions(headers: SignedHeaders, remote: RemoteObject, as_stored: bool) -> None:

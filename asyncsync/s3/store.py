@@ -35,11 +35,14 @@ from asyncsync.interfaces import READ_TIMEOUT, Body, Urgent
 from asyncsync.model import UNKNOWN_SIZE, Fetched, Head, Page, RemoteObject, Settings
 from asyncsync.s3.bodies import (
     ENCODINGS,
+    FIRST_PART,
     UnannouncedBody,
     add_conditions,
     is_span,
+    length_by_first_byte,
     open_body,
     other_size,
+    parse_first_part,
     parse_head,
     require_unchanged,
 )
@@ -50,7 +53,7 @@ from asyncsync.s3.pages import MARKER, as_text, only_with, page_query, parse_pag
 from asyncsync.s3.reading import PageReader
 from asyncsync.s3.refusals import refusal
 from asyncsync.s3.regions import region_told, settings_in, told_of
-from asyncsync.s3.server import MAY_REFUSE_HEAD, SERVED, Server
+from asyncsync.s3.server import MAY_REFUSE_HEAD, MODE_UNKNOWN, SERVED, UNWELL, Server
 from asyncsync.s3.sigv4 import CHECKSUM_MODE, Signer, path_of
 from asyncsync.secret import SignedHeaders
 from asyncsync.services import address_of
@@ -64,8 +67,6 @@ logger = logging.getLogger(__name__)
 ERROR_LIMIT = 64 * 1024
 SHORT_LISTING = 32
 """Pages that are listed without aioboto3's client: it would cost them more than a tenth."""
-_MODE_UNKNOWN = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED}
-"""How a server answers a HEAD that asks for a checksum, if it knows no such header; and others."""
 
 
 @asynccontextmanager
@@ -137,14 +138,13 @@ class S3Store:
     ) -> Page:
         """Return one page of a listing, as `Store` says."""
         sent = as_text(prefix)
-        # Loading aioboto3's client takes 0.23 s of processor time, as much as listing and comparing
-        # three pages. So a short listing goes without it, and so does every page while this
-        # machine's clock, which the client signs with, is wrong. Nor can it send bytes as a marker.
+        # Loading aioboto3's client takes 0.23 s of processor time, as much as three pages. So short
+        # listings go without it, and so does every page while this machine's clock, which the
+        # client signs with, is wrong. Nor can it send bytes as a marker.
         self._pages += 1
         is_long = self._pages > SHORT_LISTING and not self._clock.is_corrected
         if token and is_long and as_text(token) == token:
-            lister = await self._open_lister()
-            page = await lister.page(sent, delimiter, start_after, token)
+            page = await (await self._open_lister()).page(sent, delimiter, start_after, token)
         else:
             page = await self._page(sent, delimiter, start_after, token)
         return page if sent == prefix else only_with(prefix, page)
@@ -188,9 +188,8 @@ class S3Store:
         async with self._opening:
             place, held = self._signer.place, self._held.current
             if self._lister is None or not self._lister.is_for(held, place):
-                open_lister = await in_thread(_load_client)
-                where = (self._settings, held, self._http, place)
-                opening = open_lister(*where, self._reader, self._refused)
+                where = (self._settings, held, self._http, place, self._reader, self._refused)
+                opening = (await in_thread(_load_client))(*where)
                 self._lister = await self._opened.enter_async_context(opening)
             return self._lister
 
@@ -202,13 +201,22 @@ class S3Store:
         async with self._http.request("HEAD", path, headers) as response:
             return await self._head(response, path, key, headers)
 
+    async def first_part(self, remote: RemoteObject) -> int:
+        """Return the size of the first part of an object, as `Store` says."""
+        path = path_of(self._path, remote.key)
+        headers = self._signed("HEAD", path, FIRST_PART)
+        async with self._http.request("HEAD", f"{path}?{FIRST_PART}", headers) as response:
+            if response.status in UNWELL:
+                raise await self._refused(response, remote.key, headers)
+            return parse_first_part(response, remote)
+
     def _signed_head(self, path: str) -> SignedHeaders:
         wants = self._server.wants_checksums
         return self._signer.sign("HEAD", path, self._held.current, wants_checksum=wants)
 
     async def _head(self, response: Response, path: str, key: str, sent: SignedHeaders) -> Head:
         """Return what the answer to a HEAD with these headers says."""
-        if response.status in _MODE_UNKNOWN and CHECKSUM_MODE in sent:
+        if response.status in MODE_UNKNOWN and CHECKSUM_MODE in sent:
             if outdated := self._outdated(sent):
                 raise outdated
             sent = self._signed("HEAD", path)
@@ -220,8 +228,7 @@ class S3Store:
             raise await self._refused_head(response, path, key, sent)
         self._server.tells_checksums |= CHECKSUM_MODE in sent
         self._server.answers_head = True
-        length = response.headers["content-length"] or await self._length_by_range(path, key)
-        size = parse_size(length)
+        size = parse_size(response.headers["content-length"] or await self._told_size(path, key))
         if size == UNKNOWN_SIZE:
             raise IntegrityError(key, "neither HEAD nor a GET of its first byte tells its size")
         return parse_head(response, size, parse_checksum(response.headers))
@@ -254,22 +261,15 @@ class S3Store:
             return CredentialsRenewedError("HEAD was signed before the credentials were renewed")
         return None
 
-    async def _length_by_range(self, path: str, key: str) -> str:
-        """Return the length from a GET of the first byte: R2 may leave it out of HEAD.
-
-        It does so for what it decompresses on the way; so the stored bytes are asked for.
-        """
+    async def _told_size(self, path: str, key: str) -> str:
+        """Return the length, without which R2's HEAD leaves what it decompresses on the way."""
         headers = self._signed("GET", path)
         headers["range"] = "bytes=0-0"
         headers["accept-encoding"] = ENCODINGS
         async with self._http.request("GET", path, headers) as response:
-            if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                return "0"  # only an empty object has no first byte
-            if response.status == HTTPStatus.PARTIAL_CONTENT or is_span(response, range(1)):
-                return response.headers["content-range"].rpartition("/")[2]
-            if response.status == HTTPStatus.OK:
-                return response.headers["content-length"]
-            raise await self._refused(response, key, headers)
+            if (length := length_by_first_byte(response)) is None:
+                raise await self._refused(response, key, headers)
+            return length
 
     async def fetch(self, remote: RemoteObject, *, asks: bool, as_stored: bool = False) -> Fetched:
         """Fetch a whole object, as `Store` says; both requests go out before either is awaited."""

@@ -1,6 +1,5 @@
 """Check the bytes of a file: the hash in the ETag, and the two ends of Parquet."""
 
-import hashlib
 import os
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +13,7 @@ from anyio import CapacityLimiter
 from asyncsync.download.proof import MIB, MOST_SIZES, STEP, Prover, hash_limiter, part_sizes, prove
 from asyncsync.errors import IntegrityError, NotParquetError
 from asyncsync.model import Checks, Proof, RemoteObject
+from tests.rigs.etags import etag_of_parts, md5
 from tests.rigs.objects import parquet
 from tests.rigs.watch import quick_pace
 
@@ -21,17 +21,6 @@ DATA = os.urandom(100_003)
 BASE = Proof.SIZE_AND_VERSION
 ALL = Checks()
 BYTES_ONLY = Checks(parquet=False)
-
-
-def md5(data: bytes) -> bytes:
-    """Return the digest."""
-    return hashlib.md5(data, usedforsecurity=False).digest()
-
-
-def etag_of_parts(data: bytes, part_size: int) -> str:
-    """Return the ETag of a multipart upload, as S3 computes it."""
-    parts = [data[start : start + part_size] for start in range(0, len(data), part_size)]
-    return f"{md5(b''.join(md5(part) for part in parts)).hex()}-{len(parts)}"
 
 
 def remote(data: bytes, etag: str, key: str = "a") -> RemoteObject:

@@ -38,6 +38,10 @@ class HeadOnly:
             raise answer
         return answer
 
+    async def first_part(self, remote: RemoteObject) -> int:
+        """Fail: it must not be called."""
+        raise AssertionError
+
     async def list_page(
         self, prefix: str, *, delimiter: str = "", start_after: str = "", token: str = ""
     ) -> Page:

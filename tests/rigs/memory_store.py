@@ -29,7 +29,7 @@ from asyncsync.errors import (
 )
 from asyncsync.model import Fetched, Head, Page, RemoteObject, Settings
 
-Verb = Literal["list", "head", "get"]
+Verb = Literal["list", "head", "part", "get"]
 
 MEMORY = Settings("AKID", "the-secret", "https://memory.example", "sensors")
 """The settings that lead to a store in memory."""
@@ -106,6 +106,8 @@ class MemoryStore:
         """All calls in the order of arrival."""
         self.decompressed: set[str] = set()
         """Keys of objects that come as they are stored only to those who ask so."""
+        self.first_parts: dict[str, int] = {}
+        """The sizes of objects' first parts, where it tells them."""
         self._puts = 0
         self._stored: dict[str, _Stored] = {}
         self._script: dict[tuple[Verb, str], chain[Act]] = {}
@@ -199,6 +201,11 @@ class MemoryStore:
         """Return what the bucket says of the object now."""
         act = await self._next(Request("head", key))
         return act.head or _head(self._find(key))
+
+    async def first_part(self, remote: RemoteObject) -> int:
+        """Return the size of the object's first part, or 0."""
+        await self._next(Request("part", remote.key))
+        return self.first_parts.get(remote.key, 0)
 
     async def fetch(self, remote: RemoteObject, *, asks: bool, as_stored: bool = False) -> Fetched:
         """Fetch the listed version of the object as a whole, with a HEAD beside the GET."""

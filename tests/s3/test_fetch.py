@@ -411,3 +411,47 @@ async def test_length_is_asked_for_after_the_second_head() -> None:
     async with served(answer) as (store, _):
         assert await store.head(REMOTE.key) == Head(10, ETAG)
         assert busy(store) == 0
+
+
+# the first part ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "told"),
+    [
+        ("206 Partial Content", QUOTED | {"Content-Length": "7"}, 7),
+        ("200 OK", QUOTED | {"Content-Length": "10"}, 10),
+        ("206 Partial Content", {"ETag": '"another"', "Content-Length": "7"}, 0),
+        ("206 Partial Content", {"Content-Length": "7"}, 0),
+        ("400 Bad Request", {}, 0),
+        ("403 Forbidden", {}, 0),
+        ("416 Range Not Satisfiable", {}, 0),
+        ("501 Not Implemented", {}, 0),
+    ],
+)
+async def test_size_of_the_first_part_is_that_of_the_listed_version(
+    status: str, headers: dict[str, str], told: int
+) -> None:
+    """A server that refuses the question refuses nothing else by it."""
+
+    async def answer(request: str) -> bytes:
+        assert request.startswith("HEAD /sensors/1hz/a.parquet?partNumber=1 ")
+        return response(status=status, headers=headers)
+
+    async with served(answer) as (store, server):
+        assert await store.first_part(REMOTE) == told
+        assert len(server.heads) == 1
+        assert busy(store) == 0
+
+
+@pytest.mark.parametrize("status", ["500 Internal Server Error", "503 Slow Down"])
+async def test_question_for_the_first_part_may_be_answered_later(status: str) -> None:
+    """An error of the moment says nothing of what the server knows."""
+
+    async def answer(_: str) -> bytes:
+        return response(status=status)
+
+    async with served(answer) as (store, _):
+        with pytest.raises(TransientError):
+            await store.first_part(REMOTE)
+        assert busy(store) == 0

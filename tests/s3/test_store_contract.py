@@ -65,6 +65,9 @@ class Subject:
     put: Callable[[str, bytes], str]
     put_many: Callable[[Mapping[str, bytes]], None]
     delete: Callable[[str], None]
+    multipart: Callable[[str, bytes, int], str] | None = None
+    tells_parts: bool = False
+    """Whether HEAD tells the size of an upload's part."""
     unstorable: Collection[str] = ()
 
     async def listed(self, key: str) -> RemoteObject:
@@ -99,7 +102,13 @@ async def subject(request: pytest.FixtureRequest, servers: Servers) -> AsyncIter
         )
         async with open_store(settings) as store:
             yield Subject(
-                store, bucket.put, bucket.put_many, bucket.delete, UNSTORABLE.get(name, ())
+                store,
+                bucket.put,
+                bucket.put_many,
+                bucket.delete,
+                bucket.multipart,
+                name in {"SeaweedFS", "Swift"},
+                UNSTORABLE.get(name, ()),
             )
 
 
@@ -295,6 +304,18 @@ async def test_span_behind_the_end_is_a_changed_object(subject: Subject) -> None
     remote = replace(await subject.listed("a.parquet"), size=100)
     with pytest.raises(RemoteChangedError):
         await subject.fetched(remote, range(50, 60))
+
+
+@pytest.mark.parametrize("subject", ["SeaweedFS", *PACKAGES], indirect=True)
+async def test_size_of_the_first_part_is_told_or_that_of_no_part(subject: Subject) -> None:
+    """Where a server does not know the question, it answers as for the whole object, or not."""
+    assert subject.multipart
+    size = 6 * 1024 * 1024
+    subject.multipart("a.bin", bytes(2 * size + 1), size)
+    remote = await subject.listed("a.bin")
+    told = await subject.store.first_part(remote)
+    assert told == size if subject.tells_parts else told in {0, remote.size}
+    assert await subject.store.first_part(replace(remote, etag="another")) == 0
 
 
 async def test_vanished_object_is_named(subject: Subject) -> None:

@@ -256,6 +256,18 @@ async def test_etag_of_parts_is_a_version_like_any_other(bucket: Bucket, dest: P
 
 
 @pytest.mark.row(51)
+async def test_etag_of_parts_of_an_odd_size_proves_the_bytes_as_well(
+    bucket: Bucket, dest: Path
+) -> None:
+    """No guess fits, so the server is asked, which takes one request more."""
+    bucket.multipart(KEY, PARTS, 5 * 1024 * 1024 + 12_345)
+    run = await synced(bucket, dest)
+    assert_done(run, PARTS)
+    assert (run.report.proven["md5"], run.report.proven["md5-of-parts"]) == (1, 1)
+    assert [r.verb for r in run.proxy.requests if r.key == KEY].count("HEAD") == 2
+
+
+@pytest.mark.row(51)
 async def test_opaque_etag_is_a_version_like_any_other(bucket: Bucket, dest: Path) -> None:
     """An ETag may be any text."""
     opaque = {"etag": '"it/is=what it,is"'}
