@@ -57,9 +57,7 @@ class Parts:
         self._as_stored = as_stored
         crc = partial(file.crc, ranges)
         ask = partial(validate.ask_first_part, self._remote, store, pace, tries)
-        self._prover = Prover(
-            self._remote, checks, file.open, hash_limiter, tries, crc, ask if checks.head else None
-        )
+        self._prover = Prover(self._remote, checks, file.open, hash_limiter, tries, crc, ask)
         self._complete = {span for span in ranges if span in file}  # not written again
         self._waiting = iter([span for span in ranges if span not in self._complete])
         self.arrived = self._remote.size - sum(len(file.missing(span)) for span in ranges)

@@ -44,8 +44,7 @@ PART_SIZES = [n * MIB for n in (8, 5, 16, 10, 50, 64, 100, 32, 25, 15, 20, 128, 
 MOST_SIZES = 5
 """Part sizes to try: if a large object has few parts, many sizes are possible."""
 
-_MD5 = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
-_OF_PARTS = re.compile(r"([0-9a-f]{32})-([1-9][0-9]{0,4})", re.IGNORECASE)
+_ETAG = re.compile(r"([0-9a-f]{32})(?:-([1-9][0-9]{0,4}))?", re.IGNORECASE)
 _MAGICS = (b"PAR1", b"PARE")
 """At both ends of a Parquet file; the second one if its footer is encrypted."""
 _NOT_MD5 = "they are damaged, or the store's ETags are no MD5s; `--validate head` takes them so"
@@ -166,8 +165,8 @@ class Prover:
 
     async def _match_told(self, ask_part: Callable[[], Awaitable[int]]) -> Proof:
         """Try the part size that the bucket tells: no usual one fits."""
-        number = _number_of_parts(self._remote, self._head) if self._checks.content else 0
-        if number < 2:
+        number = _number_of_parts(self._remote, self._head)
+        if number < 2 or not (self._checks.content and self._checks.head):
             return Proof(0)
         part, size = await ask_part(), self._remote.size
         if not part or -(-size // part) != number or part in part_sizes(size, number):
@@ -294,21 +293,22 @@ def _candidates(
         expected = checksum.value.hex()
         what = f"but the server says {expected}: they are damaged"
         return [_Candidate(_Known(known) if known else make(), expected, proof, what)]
-    if number := _number_of_parts(remote, head):
-        return [_by_parts(remote, size) for size in part_sizes(remote.size, number)]
-    if not _MD5.fullmatch(remote.etag) or (head and not head.has_hash):
+    tag = _ETAG.fullmatch(remote.etag)
+    if not tag or (head and not head.has_hash):
         return []
-    expected = remote.etag.lower()
+    if tag[2]:
+        return [_by_parts(remote, size) for size in part_sizes(remote.size, int(tag[2]))]
+    expected = tag[1].lower()
     what = f"but its ETag is {expected}: {_NOT_MD5}"
     return [_Candidate(_md5(), expected, Proof.MD5, what)]
 
 
 def _number_of_parts(remote: RemoteObject, head: Head | None) -> int:
-    """Return of how many parts the hash in the ETag is; 0 if it is none of parts, or not needed."""
-    tag = _OF_PARTS.fullmatch(remote.etag)
-    if not tag or (head and (head.checksum or not head.has_hash)):
+    """Return of how many parts the hash in the ETag is; 0 if it is none of parts."""
+    tag = _ETAG.fullmatch(remote.etag)
+    if not tag or (head and not head.has_hash):
         return 0
-    return int(tag[2])
+    return int(tag[2] or 0)
 
 
 def _by_parts(remote: RemoteObject, part_size: int) -> _Candidate:

@@ -72,8 +72,7 @@ class Verifier:
         checks = replace(self._checks, content=True)
         open_file = partial(self._folder.open, remote)
         ask = partial(ask_first_part, remote, self._store, self._pace, tries)
-        asks = ask if checks.head else None
-        prover = Prover(remote, checks, open_file, self._hash_limiter, tries, ask_part=asks)
+        prover = Prover(remote, checks, open_file, self._hash_limiter, tries, ask_part=ask)
         prover.expect(head)
         try:
             return await prover.prove_file()

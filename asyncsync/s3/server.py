@@ -18,14 +18,8 @@ MAY_REFUSE_HEAD: Final = {
 """How HEAD may be refused where GET is not. A 400 may pass: R2 answers so when it gave up waiting.
 """
 MODE_UNKNOWN: Final = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED}
-"""How a server answers a HEAD that asks for a checksum, if it knows no such header; and others."""
-UNWELL: Final = {
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
-}
-"""How it answers what it may do later, which says nothing of what it can."""
+"""How a server answers a HEAD that asks for a checksum or a part, if it knows neither; and others.
+"""
 _ODD_HEADS: Final = 8
 """HEADs that may be answered with 400 before any other, until that counts as refused as well."""
 SERVED: Final = {

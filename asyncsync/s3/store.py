@@ -53,7 +53,7 @@ from asyncsync.s3.pages import MARKER, as_text, only_with, page_query, parse_pag
 from asyncsync.s3.reading import PageReader
 from asyncsync.s3.refusals import refusal
 from asyncsync.s3.regions import region_told, settings_in, told_of
-from asyncsync.s3.server import MAY_REFUSE_HEAD, MODE_UNKNOWN, SERVED, UNWELL, Server
+from asyncsync.s3.server import MAY_REFUSE_HEAD, MODE_UNKNOWN, SERVED, Server
 from asyncsync.s3.sigv4 import CHECKSUM_MODE, Signer, path_of
 from asyncsync.secret import SignedHeaders
 from asyncsync.services import address_of
@@ -138,9 +138,8 @@ class S3Store:
     ) -> Page:
         """Return one page of a listing, as `Store` says."""
         sent = as_text(prefix)
-        # Loading aioboto3's client takes 0.23 s of processor time, as much as three pages. So short
-        # listings go without it, and so does every page while this machine's clock, which the
-        # client signs with, is wrong. Nor can it send bytes as a marker.
+        # Loading aioboto3's client takes as long as three pages, so a short listing goes without.
+        # It signs with this machine's clock, which may be wrong, and sends no bytes as a marker.
         self._pages += 1
         is_long = self._pages > SHORT_LISTING and not self._clock.is_corrected
         if token and is_long and as_text(token) == token:
@@ -206,8 +205,10 @@ class S3Store:
         path = path_of(self._path, remote.key)
         headers = self._signed("HEAD", path, FIRST_PART)
         async with self._http.request("HEAD", f"{path}?{FIRST_PART}", headers) as response:
-            if response.status in UNWELL:
-                raise await self._refused(response, remote.key, headers)
+            is_final = response.status in {*SERVED, *MODE_UNKNOWN}
+            error = None if is_final else await self._refused(response, remote.key, headers)
+            if isinstance(error, TransientError):
+                raise error
             return parse_first_part(response, remote)
 
     def _signed_head(self, path: str) -> SignedHeaders:
@@ -262,7 +263,7 @@ class S3Store:
         return None
 
     async def _told_size(self, path: str, key: str) -> str:
-        """Return the length, without which R2's HEAD leaves what it decompresses on the way."""
+        """Return the size as stored, by its first byte: R2 decompresses, and HEAD may not say."""
         headers = self._signed("GET", path)
         headers["range"] = "bytes=0-0"
         headers["accept-encoding"] = ENCODINGS
@@ -355,10 +356,9 @@ class S3Store:
         self, response: Response, key: str | None, sent: SignedHeaders
     ) -> AsyncSyncError:
         """Return the error that the answer to a request with these headers stands for."""
-        try:
+        body = b""  # where it is cut off or endless, the status must do
+        with suppress(TransientError):
             body = await response.read(ERROR_LIMIT)
-        except TransientError:
-            body = b""  # cut off or endless: the status must do
         is_signed = "authorization" in sent
         status, headers, names = response.status, response.headers, self._settings.names
         error = refusal(status, headers, body, key, is_signed=is_signed, names=names)

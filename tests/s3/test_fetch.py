@@ -444,7 +444,9 @@ async def test_size_of_the_first_part_is_that_of_the_listed_version(
         assert busy(store) == 0
 
 
-@pytest.mark.parametrize("status", ["500 Internal Server Error", "503 Slow Down"])
+@pytest.mark.parametrize(
+    "status", ["429 Too Many Requests", "500 Internal Server Error", "503 Slow Down"]
+)
 async def test_question_for_the_first_part_may_be_answered_later(status: str) -> None:
     """An error of the moment says nothing of what the server knows."""
 
